@@ -1,0 +1,37 @@
+# The operator's image. Builds with any Dockerfile builder: `docker build -t modelward .`
+
+ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS dependencies
+COPY requirements.lock /build/
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--no-compile", "--require-hashes", "--no-deps", \
+     "--only-binary=:all:", "--target=/app", "--requirement=/build/requirements.lock"]
+# Hash-based bytecode stays valid whatever times a builder gives to files; a read-only root could not renew it.
+RUN ["python", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/app"]
+
+FROM ${PYTHON_IMAGE} AS package
+COPY requirements-build.lock /build/
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--require-hashes", "--no-deps", "--only-binary=:all:", \
+     "--requirement=/build/requirements-build.lock"]
+COPY pyproject.toml README.md LICENSE /source/
+COPY operator /source/operator
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--no-compile", "--no-index", "--no-deps", \
+     "--no-build-isolation", "--target=/app", "/source"]
+RUN ["python", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/app"]
+
+FROM ${PYTHON_IMAGE}
+ARG VERSION=dev
+LABEL org.opencontainers.image.title="modelward" \
+      org.opencontainers.image.description="Kubernetes operator that serves machine-learning models and rolls every change out safely" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+COPY --from=dependencies /app /app
+COPY --from=package /app /app
+# The root file system is read-only in the pod: nothing is written outside /tmp, an emptyDir.
+ENV PYTHONPATH=/app \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /tmp
+USER 65532:65532
+ENTRYPOINT ["python", "-m", "modelward"]
+CMD ["run"]

@@ -1,0 +1,3 @@
+module modelward.dev/pause
+
+go 1.24
