@@ -1,0 +1,122 @@
+"""The vocabulary of fields: the base struct, bounded scalars and the rules that cross fields.
+
+A constraint stands in the type, once. `decode` enforces it on what arrives, `schema` writes it into the
+CRD, and `reference` into the documentation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+
+class ApiStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Base of all types of the resource: frozen, camelCase outside, lenient to unknown fields.
+
+    Unknown fields are the CRD's business (it prunes them), so that an older operator reads what a newer
+    one wrote. A subclass lists rules that cross its fields in a class variable `RULES`.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A CEL rule of the CRD.
+
+    `message` completes the sentence "this object ...", so it begins with "must". `field` is the path
+    (camelCase, relative to the struct) that the error names; absent, it names the struct itself.
+    """
+
+    expression: str
+    message: str
+    field: str | None = None
+
+    def manifest(self) -> dict[str, str]:
+        """One item of `x-kubernetes-validations`."""
+        item = {"rule": self.expression, "message": self.message}
+        return item | {"fieldPath": f".{self.field}"} if self.field else item
+
+
+def checked(*rules: Rule) -> Meta:
+    """CEL rules on one value rather than on the struct around it."""
+    return schema_extra({"x-kubernetes-validations": [rule.manifest() for rule in rules]})
+
+
+def schema_extra(extra: dict[str, Any]) -> Meta:
+    """Keys that go into the OpenAPI schema as they are."""
+    return Meta(extra_json_schema=extra)
+
+
+def list_map(keys: Sequence[str], limit: int) -> Meta:
+    """Limit a list to `limit` items, merged item by item by `keys`; duplicates are refused."""
+    extra = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+    return Meta(max_length=limit, extra_json_schema=extra)
+
+
+def atomic(limit: int, least: int = 0) -> Meta:
+    """Limit a list to `least` to `limit` items; it is replaced as a whole."""
+    extra = {"x-kubernetes-list-type": "atomic"}
+    return Meta(min_length=least or None, max_length=limit, extra_json_schema=extra)
+
+
+def map_of(limit: int) -> Meta:
+    """Limit a map to `limit` entries, merged key by key."""
+    return Meta(max_length=limit, extra_json_schema={"x-kubernetes-map-type": "granular"})
+
+
+# Kubernetes' own notation: RFC 1123 for names, resource.Quantity without a sign, qualified names for keys.
+_DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_QUANTITY = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$"
+_QUALIFIED_NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$"
+
+INT32_MAX = 2**31 - 1
+EXACT_INT_MAX = 2**53 - 1
+"""Largest whole number that every JSON reader keeps exactly (RFC 8259, section 6)."""
+
+_OBJECT_NAME = Meta(min_length=1, max_length=253, pattern=rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$")
+
+DnsLabel = Annotated[str, Meta(min_length=1, max_length=63, pattern=f"^{_DNS_LABEL}$")]
+ObjectName = Annotated[str, _OBJECT_NAME]
+Identifier = Annotated[
+    str, Meta(min_length=1, max_length=63, pattern="^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$")
+]
+"""A word that is safe in paths, label values and queries."""
+
+FreeText = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""Any text of one line, without control characters."""
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+PortName = Annotated[str, Meta(max_length=15, pattern="^(http|grpc|metrics)$")]
+UrlPath = Annotated[str, Meta(min_length=1, max_length=1024, pattern="^/[!-~]*$")]
+Image = Annotated[str, Meta(min_length=1, max_length=512, pattern="^[A-Za-z0-9][-_.:/@A-Za-z0-9]*$")]
+
+# Of a quantity as a number YAML leaves only whole ones: 0.5 is a float there and must be quoted.
+Quantity = (
+    Annotated[int, Meta(ge=0, le=EXACT_INT_MAX)]
+    | Annotated[str, Meta(min_length=1, max_length=32, pattern=_QUANTITY)]
+)
+QualifiedName = Annotated[str, Meta(min_length=1, max_length=317, pattern=_QUALIFIED_NAME)]
+LabelValue = Annotated[str, Meta(max_length=63, pattern="^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$")]
+
+Day = Annotated[int, Meta(ge=1, le=86_400)]
+"""Seconds, at most one day."""
+
+Percent = Annotated[int, Meta(ge=0, le=100)]
+Replicas = Annotated[int, Meta(ge=0, le=10_000)]
+
+Selector = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[A-Za-z_:][A-Za-z0-9_:]*(\{[^\x00-\x1f\x7f]*\})?$",
+    ),
+]
+"""A series of the metrics page: a name, with label matchers in braces where needed."""
+
+
+class LocalObjectReference(ApiStruct, frozen=True, kw_only=True):
+    """An object of the same namespace, by name."""
+
+    name: Annotated[ObjectName, Meta(description="Name of the object, in the same namespace. Required.")]

@@ -1,0 +1,163 @@
+"""How a change goes out: strategy, steps, times, and what happens when nothing can be said."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from modelward.api.fields import ApiStruct, Day, Rule, atomic
+
+
+class Strategy(StrEnum):
+    """How traffic moves to a new revision."""
+
+    CANARY = "Canary"
+    BLUE_GREEN = "BlueGreen"
+    DIRECT = "Direct"
+
+
+class Approval(StrEnum):
+    """Whether a person must agree before a step begins."""
+
+    REQUIRED = "Required"
+    NOT_REQUIRED = "NotRequired"
+
+
+class OnDeadline(StrEnum):
+    """What to do with a canary that does not become ready in time."""
+
+    ROLL_BACK = "RollBack"
+    PAUSE = "Pause"
+
+
+class OnInconclusive(StrEnum):
+    """What to do when the evidence does not suffice."""
+
+    PAUSE = "Pause"
+    PROMOTE = "Promote"
+    ROLL_BACK = "RollBack"
+
+
+class OnMetricsUnavailable(StrEnum):
+    """What to do when metrics cannot be had. Going on is not among it: unknown is not success."""
+
+    PAUSE = "Pause"
+    ROLL_BACK = "RollBack"
+
+
+class Capacity(StrEnum):
+    """Where the canary's pods come from."""
+
+    SURGE = "Surge"
+    SHARED = "Shared"
+
+
+class Step(ApiStruct, frozen=True, kw_only=True):
+    """One share of the traffic that the canary gets."""
+
+    weight_percent: Annotated[
+        Annotated[int, Meta(ge=1, le=99)],
+        Meta(description="Share of the traffic for the canary, above the step before. Required."),
+    ]
+    approval: Annotated[
+        Approval,
+        Meta(description="Required: the step waits for a person's approval. Default NotRequired."),
+    ] = Approval.NOT_REQUIRED
+
+
+DEFAULT_STEPS = (Step(weight_percent=5), Step(weight_percent=25), Step(weight_percent=50))
+
+_STRATEGY = "(has(self.strategy) ? self.strategy : 'Canary')"
+_STEPS_ONLY_FOR_CANARY = f"{_STRATEGY} == 'Canary' || !has(self.steps) || size(self.steps) == 0"
+_CANARY_HAS_STEPS = f"{_STRATEGY} != 'Canary' || !has(self.steps) || size(self.steps) > 0"
+_STEPS_RISE = (
+    "!has(self.steps) || self.steps.map(s, s.weightPercent).isSorted()"
+    " && self.steps.all(s, self.steps.exists_one(t, t.weightPercent == s.weightPercent))"
+)
+_MIN_BELOW_MAX = "(has(self.stepMinSeconds) ? self.stepMinSeconds : 120) <= (has(self.stepMaxSeconds) ? self.stepMaxSeconds : 600)"
+
+
+class RolloutPolicy(ApiStruct, frozen=True, kw_only=True):
+    """How a change goes out."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            expression=_STEPS_ONLY_FOR_CANARY,
+            message="must be left out with the strategies BlueGreen and Direct, which have no steps",
+            field="steps",
+        ),
+        Rule(
+            expression=_CANARY_HAS_STEPS,
+            message="must have at least one step with the strategy Canary; leave it out for 5, 25 and 50",
+            field="steps",
+        ),
+        Rule(
+            expression=_STEPS_RISE,
+            message="must rise from step to step in weightPercent (the step to 100 follows by itself)",
+            field="steps",
+        ),
+        Rule(
+            expression=_MIN_BELOW_MAX,
+            message="must be at least stepMinSeconds (120 if left out); 600 if left out itself",
+            field="stepMaxSeconds",
+        ),
+    )
+
+    strategy: Annotated[
+        Strategy,
+        Meta(
+            description="Canary: traffic in steps. BlueGreen: all traffic at once when the new pods are ready"
+            " and judged by their health. Direct: like BlueGreen, without keeping the old version. Default Canary."
+        ),
+    ] = Strategy.CANARY
+    steps: Annotated[
+        tuple[Step, ...],
+        atomic(20),
+        Meta(
+            description="Shares of the traffic in turn, rising; 100 follows the last. Default 5, 25 and 50."
+        ),
+    ] = DEFAULT_STEPS
+    step_min_seconds: Annotated[
+        Day, Meta(description="Shortest time at a step, with a full window of metrics. Default 120.")
+    ] = 120
+    step_max_seconds: Annotated[
+        Day, Meta(description="Time at a step after which it counts as inconclusive. Default 600.")
+    ] = 600
+    progress_deadline_seconds: Annotated[
+        Day, Meta(description="Time from pods scheduled to pods ready; models load slowly. Default 1800.")
+    ] = 1800
+    on_deadline: Annotated[
+        OnDeadline, Meta(description="What to do when pods are not ready in time. Default RollBack.")
+    ] = OnDeadline.ROLL_BACK
+    on_inconclusive: Annotated[
+        OnInconclusive, Meta(description="What to do when the evidence does not suffice. Default Pause.")
+    ] = OnInconclusive.PAUSE
+    on_metrics_unavailable: Annotated[
+        OnMetricsUnavailable, Meta(description="What to do when metrics cannot be had. Default Pause.")
+    ] = OnMetricsUnavailable.PAUSE
+    keep_previous_seconds: Annotated[
+        Annotated[int, Meta(ge=0, le=604_800)],
+        Meta(
+            description="How long the previous version stays warm, and the watch goes on, after a promotion."
+            " Default 600."
+        ),
+    ] = 600
+    capacity: Annotated[
+        Capacity,
+        Meta(
+            description="Surge: stable keeps all its pods and the canary comes on top. Shared: no extra pods"
+            " (scarce GPUs), needs at least 2 replicas. Default Surge."
+        ),
+    ] = Capacity.SURGE
+    paused: Annotated[
+        bool, Meta(description="Stop at the present step until it is false again. Default false.")
+    ] = False
+    revision_history_limit: Annotated[
+        Annotated[int, Meta(ge=1, le=50)],
+        Meta(description="How many past revisions are kept to go back to. Default 10."),
+    ] = 10
+
+    @property
+    def planned_steps(self) -> tuple[Step, ...]:
+        """The steps on the way to 100 percent: none unless the strategy is Canary."""
+        return self.steps if self.strategy is Strategy.CANARY else ()

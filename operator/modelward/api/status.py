@@ -1,0 +1,245 @@
+"""The status of a ModelDeployment: the operator's only memory.
+
+Every field may be absent, so that no status at all decodes to `ModelDeploymentStatus()`. Strings are ""
+where there is nothing to say. Times are RFC 3339; those of steps and samples carry microseconds
+(metav1.MicroTime). Counts and rates are strings, because CRDs have no portable floats.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from modelward.api.fields import EXACT_INT_MAX, ApiStruct, Percent, atomic, list_map, schema_extra
+
+MESSAGE_LENGTH = 1024
+"""Characters of a message that the API server takes; a longer one would have the whole status refused."""
+
+ANALYSIS_STATE_LENGTH = 16_384
+HISTORY_LENGTH = 10
+"""Entries of `history` and of `rejectedRevisions`."""
+
+MAX_STEPS = 20
+MAX_METRICS = 16
+
+RevisionName = Annotated[str, Meta(max_length=63, pattern="^[a-z0-9]*$")]
+Time = Annotated[str, Meta(max_length=35), schema_extra({"format": "date-time"})]
+Message = Annotated[str, Meta(max_length=MESSAGE_LENGTH)]
+Reason = Annotated[str, Meta(max_length=128, pattern="^([A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?)?$")]
+Count = Annotated[int, Meta(ge=0, le=EXACT_INT_MAX)]
+Figure = Annotated[str, Meta(max_length=32)]
+CommandValue = Annotated[str, Meta(max_length=256)]
+
+
+def clip(text: str, length: int = MESSAGE_LENGTH) -> str:
+    """`text` in at most `length` characters; an ellipsis shows the cut."""
+    return text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+class RolloutResult(StrEnum):
+    """How a rollout ended."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    ABORTED = "Aborted"
+
+
+class Condition(ApiStruct, frozen=True, kw_only=True):
+    """A metav1.Condition."""
+
+    type: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=63,
+            pattern="^[A-Za-z][A-Za-z0-9]*$",
+            description="What the condition is about, such as Ready.",
+        ),
+    ]
+    status: Annotated[
+        str,
+        Meta(max_length=7, description="True, False or Unknown."),
+        schema_extra({"enum": ["True", "False", "Unknown"]}),
+    ]
+    reason: Annotated[Reason, Meta(description="Why, in one CamelCase word.")] = ""
+    message: Annotated[Message, Meta(description="Why, in one sentence.")] = ""
+    last_transition_time: Annotated[Time, Meta(description="When status last changed.")]
+    observed_generation: Annotated[
+        Count, Meta(description="Generation of the spec that the condition speaks of.")
+    ] = 0
+
+
+class RejectedRevision(ApiStruct, frozen=True, kw_only=True):
+    """A revision that was rolled back, and is not tried again without a retry."""
+
+    revision: Annotated[RevisionName, Meta(description="The revision.")]
+    content: Annotated[
+        RevisionName, Meta(description="Hash of its content without the nonce: what is rejected.")
+    ] = ""
+    reason: Annotated[Reason, Meta(description="Why, in one CamelCase word.")] = ""
+    message: Annotated[Message, Meta(description="Why, in one sentence.")] = ""
+    time: Annotated[Time | None, Meta(description="When it was rejected.")] = None
+
+
+class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
+    """The rollout that is under way, or the last one."""
+
+    state: Annotated[
+        str,
+        Meta(max_length=63, pattern="^[A-Za-z]*$", description="Where the rollout stands, in one word."),
+    ] = ""
+    step: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_STEPS)], Meta(description="Number of the present step, from 0.")
+    ] = 0
+    weight_percent: Annotated[
+        Percent, Meta(description="Share of the traffic that the canary should get.")
+    ] = 0
+    actual_weight_percent: Annotated[
+        Percent | None, Meta(description="Share of the traffic that the canary gets. Absent: not known.")
+    ] = None
+    start_time: Annotated[Time | None, Meta(description="When the rollout began.")] = None
+    step_start_time: Annotated[
+        Time | None, Meta(description="When the present step began, with microseconds.")
+    ] = None
+    approvals: Annotated[
+        tuple[Annotated[int, Meta(ge=0, le=MAX_STEPS)], ...],
+        Meta(max_length=MAX_STEPS + 1),
+        schema_extra({"x-kubernetes-list-type": "set"}),
+        Meta(description="Numbers of the steps that a person approved."),
+    ] = ()
+    message: Annotated[Message, Meta(description="What the rollout does or waits for, in one sentence.")] = ""
+
+
+class MetricStatus(ApiStruct, frozen=True, kw_only=True):
+    """What was measured for one metric since the canary began."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=63, description="Name of the metric.")]
+    canary_hits: Annotated[Figure, Meta(description="Cases that count, in the canary.")] = ""
+    canary_total: Annotated[Figure, Meta(description="All cases in the canary.")] = ""
+    canary_rate: Annotated[Figure, Meta(description="Rate or value in the canary.")] = ""
+    stable_hits: Annotated[Figure, Meta(description="Cases that count, in stable.")] = ""
+    stable_total: Annotated[Figure, Meta(description="All cases in stable.")] = ""
+    stable_rate: Annotated[Figure, Meta(description="Rate or value in stable.")] = ""
+    odds: Annotated[Figure, Meta(description="Odds against chance that the canary is worse.")] = ""
+    message: Annotated[
+        Annotated[str, Meta(max_length=256)], Meta(description="What is special about it, in one sentence.")
+    ] = ""
+
+
+class AnalysisStatus(ApiStruct, frozen=True, kw_only=True):
+    """What the judge knows."""
+
+    last_sample_time: Annotated[
+        Time | None, Meta(description="When the last sample was taken, with microseconds.")
+    ] = None
+    message: Annotated[Message, Meta(description="The verdict so far, in one sentence.")] = ""
+    odds: Annotated[
+        Figure, Meta(description="Odds against chance over all metrics; 1/odds is a p-value.")
+    ] = ""
+    metrics: Annotated[
+        tuple[MetricStatus, ...], list_map(["name"], MAX_METRICS), Meta(description="The metrics one by one.")
+    ] = ()
+    state: Annotated[
+        Annotated[str, Meta(max_length=ANALYSIS_STATE_LENGTH)],
+        Meta(description="The judge's memory: opaque, with a version of its own."),
+    ] = ""
+
+
+class HistoryEntry(ApiStruct, frozen=True, kw_only=True):
+    """A rollout that ended."""
+
+    revision: Annotated[RevisionName, Meta(description="The revision that went out.")]
+    model_version: Annotated[
+        Annotated[str, Meta(max_length=128)], Meta(description="spec.model.version of the revision.")
+    ] = ""
+    result: Annotated[RolloutResult, Meta(description="How it ended.")]
+    start_time: Annotated[Time | None, Meta(description="When it began.")] = None
+    end_time: Annotated[Time | None, Meta(description="When it ended.")] = None
+    message: Annotated[Message, Meta(description="Why it ended so, in one sentence.")] = ""
+
+
+class CommandsStatus(ApiStruct, frozen=True, kw_only=True):
+    """The last value of each command annotation that the operator has dealt with."""
+
+    promote: Annotated[CommandValue, Meta(description="Last value of modelward.dev/promote.")] = ""
+    approve: Annotated[CommandValue, Meta(description="Last value of modelward.dev/approve.")] = ""
+    abort: Annotated[CommandValue, Meta(description="Last value of modelward.dev/abort.")] = ""
+    retry: Annotated[CommandValue, Meta(description="Last value of modelward.dev/retry.")] = ""
+    restart: Annotated[CommandValue, Meta(description="Last value of modelward.dev/restart.")] = ""
+    refresh: Annotated[CommandValue, Meta(description="Last value of modelward.dev/refresh.")] = ""
+    rollback: Annotated[CommandValue, Meta(description="Last value of modelward.dev/rollback.")] = ""
+    adopt: Annotated[CommandValue, Meta(description="Last value of modelward.dev/adopt.")] = ""
+
+
+ReplicaCount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class ScalingStatus(ApiStruct, frozen=True, kw_only=True):
+    """What must be remembered to hand the number of pods over between user and autoscaler."""
+
+    ignored_replicas: Annotated[
+        ReplicaCount | None,
+        Meta(description="spec.replicas as it was while the autoscaler ignored it. Absent: no autoscaler."),
+    ] = None
+    held_replicas: Annotated[
+        ReplicaCount | None,
+        Meta(
+            description="Number of pods kept after autoscaling was switched off, until spec.replicas changes."
+            " Absent: none."
+        ),
+    ] = None
+
+
+class ModelDeploymentStatus(ApiStruct, frozen=True, kw_only=True):
+    """What the operator saw, decided and remembers. At most 32 KiB in all."""
+
+    observed_generation: Annotated[Count, Meta(description="Generation of the spec that was acted upon.")] = 0
+    conditions: Annotated[
+        tuple[Condition, ...],
+        list_map(["type"], 16),
+        Meta(description="Ready, Available, Progressing, Reconciling, Stalled, RolloutSucceeded and others."),
+    ] = ()
+    replicas: Annotated[ReplicaCount, Meta(description="Number of pods, of all live revisions.")] = 0
+    ready_replicas: Annotated[
+        ReplicaCount, Meta(description="Number of ready pods, of all live revisions.")
+    ] = 0
+    selector: Annotated[
+        Annotated[str, Meta(max_length=1024)], Meta(description="Label selector of the pods, for /scale.")
+    ] = ""
+    url: Annotated[
+        Annotated[str, Meta(max_length=2048)], Meta(description="Address under which the model is reached.")
+    ] = ""
+    stable_revision: Annotated[RevisionName, Meta(description="The revision that serves.")] = ""
+    canary_revision: Annotated[RevisionName, Meta(description="The revision that is tried. Empty: none.")] = (
+        ""
+    )
+    previous_revision: Annotated[
+        RevisionName, Meta(description="The revision before stable, while it is kept warm. Empty: none.")
+    ] = ""
+    rejected_revisions: Annotated[
+        tuple[RejectedRevision, ...],
+        list_map(["revision"], HISTORY_LENGTH),
+        Meta(description="Revisions that were rolled back, newest first."),
+    ] = ()
+    decision: Annotated[
+        Count, Meta(description="Number of the last decision; children carry it, and it only rises.")
+    ] = 0
+    revision_nonce: Annotated[
+        Count, Meta(description="Raised by restart, refresh and retry; part of a revision's hash.")
+    ] = 0
+    rollout: Annotated[RolloutStatus | None, Meta(description="The rollout under way, or the last one.")] = (
+        None
+    )
+    analysis: Annotated[AnalysisStatus | None, Meta(description="What the judge knows.")] = None
+    history: Annotated[
+        tuple[HistoryEntry, ...],
+        atomic(HISTORY_LENGTH),
+        Meta(description="Rollouts that ended, newest first."),
+    ] = ()
+    commands: Annotated[
+        CommandsStatus, Meta(description="Commands that were dealt with, by their last value.")
+    ] = CommandsStatus()
+    scaling: Annotated[
+        ScalingStatus | None, Meta(description="What the hand-over between user and autoscaler needs.")
+    ] = None
