@@ -1,0 +1,102 @@
+"""Bringing a cluster up layer by layer, and taking it down in the reverse order."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from devcluster import commands, control_plane, kubeconfig, kwok, node, processes
+from devcluster import plan as plans
+from devcluster.binaries import ensure_binaries
+from devcluster.certificates import ensure_certificates
+from devcluster.errors import PrerequisiteError
+from devcluster.locks import locked
+from devcluster.paths import cluster_directory, clusters_directory
+from devcluster.plan import Plan
+from devcluster.progress import Say
+
+
+def up(name: str, *, real_node: bool | None, fake_nodes: int, audit: bool, say: Say) -> tuple[Plan, Path]:
+    """Start whatever of the cluster does not run; returns its plan and the directory of the programs.
+
+    `real_node` None means: if this machine allows it. A cluster never loses a layer by `up`.
+    """
+    cluster_directory(name)  # refuses a bad name before minutes of building
+    binaries = ensure_binaries(say)
+    with _exclusive(name, say):
+        plan = plans.reserve(name, audit=audit, say=say)
+        plan = _with_wishes(plan, real_node=real_node, fake_nodes=fake_nodes, audit=audit, say=say)
+        ensure_certificates(plan)
+        kubeconfig.write_kubeconfigs(
+            plan.directory, control_plane.api_url(plan), control_plane.node_api_url(plan)
+        )
+        control_plane.start(plan, binaries, say)
+        if plan.node:
+            node.start(plan, binaries, say)
+        if plan.fake_nodes:
+            kwok.start(plan, binaries, say)
+        return plan, binaries
+
+
+def down(name: str, *, wipe: bool, say: Say) -> None:
+    """Stop everything of the cluster, newest layer first, whatever state it is in. Harmless when nothing runs."""
+    directory = cluster_directory(name)
+    with _exclusive(name, say, remove=wipe):
+        processes.stop(directory, "kwok")
+        node.stop(directory, name, say)
+        for component in reversed(control_plane.component_programs()):
+            processes.stop(directory, component)
+        for stray in {process.component for process in processes.marked(directory)}:
+            processes.stop(directory, stray)
+        if wipe:
+            _wipe(directory)
+    say(f"{name} is {'gone' if wipe else 'stopped'}")
+
+
+@contextlib.contextmanager
+def _exclusive(name: str, say: Say, *, remove: bool = False) -> Iterator[None]:
+    """One `up` or `down` of a cluster at a time."""
+    with locked(clusters_directory() / f".{name}.lock", say=say, remove=remove):
+        yield
+
+
+def _with_wishes(plan: Plan, *, real_node: bool | None, fake_nodes: int, audit: bool, say: Say) -> Plan:
+    runs = bool(processes.marked(plan.directory))
+    if not runs and not all(map(plans.is_free, dataclasses.astuple(plan.ports))):
+        say("another program took a port of this cluster: moving to other ports")
+        plan = plans.with_new_ports(plan, say)
+    if runs and plan.audit != audit:
+        say("whether there is an audit log changes with the next start: take the cluster down first")
+    wished = dataclasses.replace(
+        plan,
+        node=plan.node or _decide_node(real_node, say),
+        fake_nodes=max(plan.fake_nodes, fake_nodes),
+        audit=plan.audit if runs else audit,
+    )
+    wished.save()
+    return wished
+
+
+def _decide_node(wish: bool | None, say: Say) -> bool:
+    if wish is False:
+        return False
+    obstacle = node.obstacle()
+    if obstacle is None:
+        return True
+    if wish:
+        raise PrerequisiteError(f"a real node is not possible here: {obstacle}", "Use --no-node")
+    say(f"no real node: {obstacle}")
+    return False
+
+
+def _wipe(directory: Path) -> None:
+    """The node's part of the directory belongs to root."""
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        commands.run(commands.privileged(["rm", "-rf", "--one-file-system", str(directory)]))
