@@ -33,13 +33,13 @@ class Rule:
     field: str | None = None
 
     def manifest(self) -> dict[str, str]:
-        """One item of `x-kubernetes-validations`."""
+        """Return one item of `x-kubernetes-validations`."""
         item = {"rule": self.expression, "message": self.message}
         return item | {"fieldPath": f".{self.field}"} if self.field else item
 
 
 def checked(*rules: Rule) -> Meta:
-    """CEL rules on one value rather than on the struct around it."""
+    """Attach CEL rules to one value rather than to the struct around it."""
     return schema_extra({"x-kubernetes-validations": [rule.manifest() for rule in rules]})
 
 
