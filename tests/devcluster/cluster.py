@@ -8,6 +8,7 @@ from pathlib import Path
 from devcluster import control_plane, kubeconfig, kubectl, lifecycle
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
+from devcluster.node_images import import_image
 from devcluster.paths import write_atomically
 from devcluster.plan import Plan
 from devcluster.progress import Say, silence, stopwatch
@@ -42,6 +43,10 @@ class Cluster:
         text = kubeconfig.render(self.api_url, self.directory / "pki", {"token": token}, namespace)
         write_atomically(path, text)
         return path
+
+    def load_image(self, archive: Path) -> None:
+        """Import an OCI archive into the real node; does nothing when it is there already."""
+        import_image(self.directory, archive)
 
     def down(self, *, wipe: bool = True) -> None:
         """Stop it and, by default, remove its files."""

@@ -143,7 +143,7 @@ def reserve(name: str, *, audit: bool, say: Say) -> Plan:
         others = _others(name)
         plan = Plan(
             name=name,
-            index=free_index({plan.index for plan in others}, _host_networks()),
+            index=free_index({plan.index for plan in others}, host_networks()),
             ports=free_ports({port for plan in others for port in dataclasses.astuple(plan.ports)}),
             node=False,
             audit=audit,
@@ -214,7 +214,7 @@ def _others(name: str) -> list[Plan]:
     return plans
 
 
-def _host_networks() -> list[Network]:
+def host_networks() -> list[Network]:
     """Destinations of the host's routes: other users' clusters, company networks, container bridges."""
     if commands.which("ip") is None:
         return []
