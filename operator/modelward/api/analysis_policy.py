@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from modelward.api.fields import ApiStruct, DnsLabel, Rule, Selector, list_map
+from modelward.api.fields import ApiStruct, DnsLabel, Rule, Selector, list_map, worded
 from modelward.api.signals import Unit
 
 PODS = "Pods"
@@ -55,7 +55,19 @@ _FITTING = (
     " || (self.kind == 'Gauge' && has(self.gauge))"
 )
 Tolerance = Annotated[int, Meta(ge=0, le=1000)]
-LimitPercent = Annotated[str, Meta(min_length=1, max_length=8, pattern=r"^(100|[0-9]{1,2}(\.[0-9]{1,4})?)$")]
+LimitPercent = Annotated[
+    str,
+    Meta(min_length=1, max_length=8),
+    worded(
+        r"^(100|[0-9]{1,2}(\.[0-9]{1,4})?)$",
+        'must be a decimal from "0" to "100" with at most four places, such as "0.5"',
+    ),
+]
+ConfidencePercent = Annotated[
+    str,
+    Meta(min_length=1, max_length=6),
+    worded(r"^[5-9][0-9](\.[0-9]{1,3})?$", 'must be a decimal from "50" to "99.999", such as "99"'),
+]
 
 
 class Metric(ApiStruct, frozen=True, kw_only=True):
@@ -180,11 +192,8 @@ class AnalysisPolicy(ApiStruct, frozen=True, kw_only=True):
         Meta(description="Time between two looks. Default 5 with Pods, 15 with a metric source."),
     ] = None
     confidence_percent: Annotated[
-        str,
+        ConfidencePercent,
         Meta(
-            min_length=2,
-            max_length=6,
-            pattern=r"^[5-9][0-9](\.[0-9]{1,3})?$",
             description='Certainty that a rollback is deserved, a decimal from "50" to "99.999": with "99" at'
             ' most 1 % of the rollouts of a good version are rolled back. Default "99".',
         ),

@@ -6,7 +6,7 @@ CRD, and `reference` into the documentation.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -48,6 +48,26 @@ def schema_extra(extra: dict[str, Any]) -> Meta:
     return Meta(extra_json_schema=extra)
 
 
+WORDED = {"pattern": "worded"}
+
+
+def worded(pattern: str, message: str) -> Meta:
+    """Constrain a string by `pattern`, and have the API server say `message` instead of showing the pattern.
+
+    Names keep a bare pattern, as Kubernetes' own do; this is for patterns that nobody wants to read.
+    """
+    rule = Rule(expression=f"self.matches(r'{pattern}')", message=message)
+    return Meta(
+        pattern=pattern, extra_json_schema={"x-kubernetes-validations": [rule.manifest()]}, extra=WORDED
+    )
+
+
+def worded_number(pattern: str, message: str) -> Meta:
+    """Have the API server say `message` for a number that may also be a string of `pattern`."""
+    rule = Rule(expression=f"type(self) == int || self.matches(r'{pattern}')", message=message)
+    return Meta(extra_json_schema={"x-kubernetes-validations": [rule.manifest()]}, extra=WORDED)
+
+
 def list_map(keys: Sequence[str], limit: int) -> Meta:
     """Limit a list to `limit` items, merged item by item by `keys`; duplicates are refused."""
     extra = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
@@ -83,13 +103,36 @@ Identifier = Annotated[
 ]
 """A word that is safe in paths, label values and queries."""
 
-FreeText = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
-"""Any text of one line, without control characters."""
+FreeText = Annotated[
+    str,
+    Meta(max_length=128),
+    worded(r"^[^\x00-\x1f\x7f]*$", "must be one line without control characters"),
+]
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
-PortName = Annotated[str, Meta(max_length=15, pattern="^(http|grpc|metrics)$")]
-UrlPath = Annotated[str, Meta(min_length=1, max_length=1024, pattern="^/[!-~]*$")]
-Image = Annotated[str, Meta(min_length=1, max_length=512, pattern="^[A-Za-z0-9][-_.:/@A-Za-z0-9]*$")]
+PortReference = Annotated[
+    Port | Annotated[str, Meta(max_length=15, pattern="^(http|grpc|metrics)$")],
+    worded_number(
+        "^(http|grpc|metrics)$", "must be a port number or one of the names http, grpc and metrics"
+    ),
+]
+"""A port by number, or by its name in `Ports`."""
+
+UrlPath = Annotated[
+    str,
+    Meta(min_length=1, max_length=1024),
+    worded(
+        "^/[!-~]*$", "must be a path that begins with / and has no spaces; percent-encode what is not ASCII"
+    ),
+]
+Image = Annotated[
+    str,
+    Meta(min_length=1, max_length=512),
+    worded(
+        "^[A-Za-z0-9][-_.:/@A-Za-z0-9]*$",
+        "must be the reference of an image, such as registry.example.com/team/server:1.2",
+    ),
+]
 
 # Of a quantity as a number YAML leaves only whole ones: 0.5 is a float there and must be quoted.
 Quantity = (
@@ -107,16 +150,18 @@ Replicas = Annotated[int, Meta(ge=0, le=10_000)]
 
 Selector = Annotated[
     str,
-    Meta(
-        min_length=1,
-        max_length=1024,
-        pattern=r"^[A-Za-z_:][A-Za-z0-9_:]*(\{[^\x00-\x1f\x7f]*\})?$",
+    Meta(min_length=1, max_length=1024),
+    worded(
+        r"^[A-Za-z_:][A-Za-z0-9_:]*(\{[^\x00-\x1f\x7f]*\})?$",
+        'must be the name of a metric, with label matchers in braces where needed: name{label="value"}',
     ),
 ]
-"""A series of the metrics page: a name, with label matchers in braces where needed."""
+"""A series of the metrics page."""
 
 
 class LocalObjectReference(ApiStruct, frozen=True, kw_only=True):
     """An object of the same namespace, by name."""
+
+    MAP_TYPE: ClassVar[str] = "atomic"
 
     name: Annotated[ObjectName, Meta(description="Name of the object, in the same namespace. Required.")]

@@ -28,6 +28,7 @@ from modelward.api.fields import (
     checked,
     map_of,
     schema_extra,
+    worded,
 )
 from modelward.api.pod import (
     Arguments,
@@ -115,8 +116,8 @@ RESERVED_LABELS = ("pod-template-hash",)
 
 ModelUri = Annotated[
     str,
-    # One line of printable ASCII: a path with other characters is percent-encoded.
-    Meta(min_length=1, max_length=2048, pattern="^[!-~]+$"),
+    Meta(min_length=1, max_length=2048),
+    worded("^[!-~]+$", "must have no spaces or control characters; percent-encode what is not ASCII"),
     checked(
         Rule(
             expression=f"self.matches('^({_SCHEMES})://[^/]')",
@@ -142,7 +143,7 @@ ServedName = Annotated[
         pattern="^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?(/[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)*$",
     ),
 ]
-Sha256 = Annotated[str, Meta(min_length=64, max_length=64, pattern="^[0-9A-Fa-f]{64}$")]
+Sha256 = Annotated[str, Meta(max_length=64), worded("^[0-9A-Fa-f]{64}$", "must be 64 hexadecimal digits")]
 PodAnnotations = Annotated[
     dict[QualifiedName, Annotated[str, Meta(max_length=8192)]],
     map_of(32),

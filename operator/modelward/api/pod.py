@@ -16,7 +16,7 @@ from modelward.api.fields import (
     LocalObjectReference,
     ObjectName,
     Port,
-    PortName,
+    PortReference,
     QualifiedName,
     Quantity,
     Rule,
@@ -47,6 +47,8 @@ KeyName = Annotated[str, Meta(min_length=1, max_length=253, pattern="^[-_.A-Za-z
 
 class KeySelector(ApiStruct, frozen=True, kw_only=True):
     """One key of a Secret or ConfigMap."""
+
+    MAP_TYPE: ClassVar[str] = "atomic"
 
     name: Annotated[ObjectName, Meta(description="Name of the object, in the same namespace. Required.")]
     key: Annotated[KeyName, Meta(description="Key whose value is taken. Required.")]
@@ -219,10 +221,6 @@ class Ports(ApiStruct, frozen=True, kw_only=True):
         Port | None,
         Meta(description="Port of the metrics page, where it is not http. Default: none, or the runtime's."),
     ] = None
-
-
-PortReference = Port | PortName
-"""A port by number, or by its name in `Ports`."""
 
 
 class HTTPProbe(ApiStruct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec.inspect as types
 
-from modelward.api.fields import INT32_MAX, ApiStruct, Rule
+from modelward.api.fields import INT32_MAX, WORDED, ApiStruct, Rule
 
 Schema = dict[str, Any]
 
@@ -41,7 +41,7 @@ class _Translator:
         """Return the schema of one type."""
         match node:
             case types.Metadata():
-                return _with_extra(self.translate(node.type), node.extra_json_schema or {})
+                return _with_extra(self.translate(node.type), node)
             case types.UnionType():
                 return self._union([part for part in node.types if not isinstance(part, types.NoneType)])
             case types.StructType():
@@ -80,9 +80,10 @@ class _Translator:
     def _field(self, field: types.Field) -> Schema:
         """Return the schema of a field. One with a default in the CRD needs no null: the API server replaces it."""
         schema = self.translate(field.type)
-        if self._nullable and not field.required and "default" not in schema:
-            return schema | {"nullable": True}
-        return schema
+        # Null is no member of an enum for the API server, whatever the enum says.
+        if not self._nullable or field.required or "default" in schema or "enum" in schema:
+            return schema
+        return schema | {"nullable": True}
 
     def _list(self, node: types.VarTupleType) -> Schema:
         schema: Schema = {"type": "array", "items": self.translate(node.item_type)}
@@ -97,16 +98,20 @@ class _Translator:
         return schema
 
 
-def _with_extra(schema: Schema, extra: dict[str, Any]) -> Schema:
-    """Return `schema` with further keys; rules of both are kept."""
+def _with_extra(schema: Schema, node: types.Metadata) -> Schema:
+    """Return `schema` with the keys of `node`; rules of both are kept."""
+    extra = node.extra_json_schema or {}
     rules = [*schema.get(_RULES, ()), *extra.get(_RULES, ())]
-    return schema | extra | ({_RULES: rules} if rules else {})
+    merged = schema | extra | ({_RULES: rules} if rules else {})
+    if node.extra == WORDED:
+        del merged["pattern"]
+    return merged
 
 
 def _key_rule(key: types.StrType) -> Rule:
     """Return the rule that each key of a map has the pattern and length of `key`."""
     return Rule(
-        expression=f"self.all(k, size(k) <= {key.max_length} && k.matches('{key.pattern}'))",
+        expression=f"self.all(k, size(k) <= {key.max_length} && k.matches(r'{key.pattern}'))",
         message="must have keys like example.com/name or name: letters, digits, '-', '_' and '.' in the name,"
         f" at most {key.max_length} characters",
     )

@@ -13,6 +13,7 @@ from modelward.api.fields import (
     Rule,
     UrlPath,
     atomic,
+    worded,
 )
 
 Hostname = Annotated[
@@ -20,7 +21,10 @@ Hostname = Annotated[
     Meta(
         min_length=1,
         max_length=253,
-        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    ),
+    worded(
+        r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "must be a host name in lower case, such as model.example.com or *.example.com",
     ),
 ]
 
