@@ -25,6 +25,7 @@ from model_server.settings import Settings
 
 LOG = logging.getLogger("model_server")
 BODY_BYTES = 16 * 2**20
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - a pod's; one family, so that port 0 gives one port
 FINISH_SECONDS = 30.0  # for requests in flight once nothing new is accepted
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -267,6 +268,6 @@ async def _drain(server: Server) -> None:
 async def _listen(application: web.Application, port: int, name: str) -> web.AppRunner:
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=FINISH_SECONDS)
     await runner.setup()
-    await web.TCPSite(runner, port=port).start()
+    await web.TCPSite(runner, ANY_ADDRESS, port).start()
     LOG.info("listening: %s port %d", name, runner.addresses[0][1])
     return runner
