@@ -135,10 +135,11 @@ Image = Annotated[
 ]
 
 # Of a quantity as a number YAML leaves only whole ones: 0.5 is a float there and must be quoted.
-Quantity = (
+Quantity = Annotated[
     Annotated[int, Meta(ge=0, le=EXACT_INT_MAX)]
-    | Annotated[str, Meta(min_length=1, max_length=32, pattern=_QUANTITY)]
-)
+    | Annotated[str, Meta(min_length=1, max_length=32, pattern=_QUANTITY)],
+    worded_number(_QUANTITY, "must be a quantity such as 2, 500m or 4Gi"),
+]
 QualifiedName = Annotated[str, Meta(min_length=1, max_length=317, pattern=_QUALIFIED_NAME)]
 LabelValue = Annotated[str, Meta(max_length=63, pattern="^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$")]
 

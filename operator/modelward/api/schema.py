@@ -80,7 +80,8 @@ class _Translator:
     def _field(self, field: types.Field) -> Schema:
         """Return the schema of a field. One with a default in the CRD needs no null: the API server replaces it."""
         schema = self.translate(field.type)
-        # Null is no member of an enum for the API server, whatever the enum says.
+        # For the API server null is no member of an enum, whatever the enum says. Where a field is not
+        # nullable it drops the null by itself, except in server-side apply.
         if not self._nullable or field.required or "default" in schema or "enum" in schema:
             return schema
         return schema | {"nullable": True}
