@@ -45,13 +45,18 @@ GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GO
 
 def ensure_binaries(say: Say) -> Path:
     """Directory with all programs and kwok's stages; builds them first (some minutes) when it is not there."""
-    directory = cache_directory() / "bin" / build_key()
+    directory = binaries_directory()
     if directory.is_dir():
         return directory
     with locked(directory.parent / ".lock", say=say):
         if not directory.is_dir():
             _build_into(directory, say)
     return directory
+
+
+def binaries_directory() -> Path:
+    """Where the programs of the pinned versions are, or will be."""
+    return cache_directory() / "bin" / build_key()
 
 
 def kubernetes_version() -> str:

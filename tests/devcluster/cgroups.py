@@ -6,7 +6,6 @@ Works on version 1, where each controller has a tree of its own, on version 2, w
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from devcluster import commands, processes
@@ -34,37 +33,38 @@ def trees(mounts: str) -> tuple[list[Path], Path | None]:
 def create(name: str) -> None:
     """Make the cluster's group in every tree that has controllers."""
     old, new = trees(MOUNTS.read_text())
-    groups = [root / group(name) for root in old]
     if new is not None and not old:
         _delegate(new)
-        groups.append(new / group(name))
-    commands.run(commands.privileged(["mkdir", "-p", *map(str, groups)]))
-    for path in groups:
-        _fill_cpuset(path)
-    if new is not None and not old:
+        commands.run(commands.privileged(["mkdir", "-p", str(new / group(name))]))
         _delegate(new / group(name))
+        return
+    paths = [root / group(name) for root in old]
+    commands.run(commands.privileged(["mkdir", "-p", *map(str, paths)]))
+    for path in paths:
+        _fill_cpuset(path)
 
 
-def remove(name: str) -> None:
-    """Kill whatever runs in the group and remove it from every tree, also after a crash."""
+def groups(name: str) -> list[Path]:
+    """The cluster's group in each tree; runc may make it even where no controller is."""
     old, new = trees(MOUNTS.read_text())
-    groups = [root / group(name) for root in [*old, *([new] if new else [])] if (root / group(name)).is_dir()]
-    _empty(groups)
-    deepest_first = sorted(
-        {path for top in groups for path in _directories(top)}, key=lambda path: -len(path.parts)
-    )
-    if deepest_first:
-        commands.run(commands.privileged(["rmdir", *map(str, deepest_first)]))
+    return [root / group(name) for root in [*old, *([new] if new else [])]]
 
 
 def kill_pods(name: str) -> None:
     """Kill all containers of the cluster; their shims notice."""
-    old, new = trees(MOUNTS.read_text())
-    _empty(root / group(name) for root in [*old, *([new] if new else [])])
+    _empty(groups(name))
 
 
-def _empty(groups: Iterable[Path]) -> None:
-    tops = list(groups)
+def remove(name: str) -> None:
+    """Kill whatever runs in the group and remove it from every tree, also after a crash."""
+    _empty(groups(name))
+    found = {path for top in groups(name) for path in _directories(top)}
+    deepest_first = sorted(found, key=lambda path: -len(path.parts))
+    if deepest_first:
+        commands.run(commands.privileged(["rmdir", *map(str, deepest_first)]))
+
+
+def _empty(tops: list[Path]) -> None:
     deadline = time.monotonic() + 20
     while pids := {pid for top in tops for pid in _members(top)}:
         if time.monotonic() > deadline:

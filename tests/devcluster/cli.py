@@ -118,6 +118,9 @@ def main() -> None:
     except DevclusterError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a directory that may not be written
+        click.echo(f"error: {error}", err=True)
+        sys.exit(DevclusterError.exit_code)
 
 
 def _known(name: str) -> plans.Plan:

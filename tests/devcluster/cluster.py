@@ -7,7 +7,7 @@ from pathlib import Path
 
 from devcluster import control_plane, kubeconfig, kubectl, lifecycle
 from devcluster import plan as plans
-from devcluster.binaries import ensure_binaries
+from devcluster.binaries import binaries_directory
 from devcluster.node_images import import_image
 from devcluster.paths import write_atomically
 from devcluster.plan import Plan
@@ -67,7 +67,7 @@ def ensure_up(
 def find(name: str) -> Cluster | None:
     """The cluster `name` if it was ever brought up and not wiped, running or not."""
     plan = plans.load(name)
-    return _cluster(plan, ensure_binaries(silence)) if plan else None
+    return _cluster(plan, binaries_directory()) if plan else None
 
 
 def kubeconfig_for(cluster: Cluster, namespace: str, service_account: str, *, hours: int = 24) -> Path:

@@ -64,12 +64,13 @@ def component_programs() -> dict[str, str]:
 
 def _start_one(plan: Plan, component: Component, url: str, ca: ssl.SSLContext) -> None:
     processes.start(plan.directory, component)
-    processes.wait_until_ready(plan.directory, component, lambda: _answers(url, ca))
+    processes.wait_until_ready(plan.directory, component, lambda: answers(url, ca))
 
 
-def _answers(url: str, ca: ssl.SSLContext) -> bool:
+def answers(url: str, ca: ssl.SSLContext | None = None) -> bool:
+    """Whether a GET is answered with 200 OK. `ca` is needed for https."""
     try:
-        return httpx.get(url, verify=ca, trust_env=False, timeout=2).status_code == httpx.codes.OK
+        return httpx.get(url, verify=ca or False, trust_env=False, timeout=2).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
 

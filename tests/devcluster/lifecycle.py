@@ -12,7 +12,8 @@ from devcluster import commands, control_plane, kubeconfig, kwok, node, processe
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
 from devcluster.certificates import ensure_certificates
-from devcluster.errors import PrerequisiteError
+from devcluster.errors import DevclusterError, PrerequisiteError
+from devcluster.leftovers import leftovers
 from devcluster.locks import locked
 from devcluster.paths import cluster_directory, clusters_directory
 from devcluster.plan import Plan
@@ -53,6 +54,11 @@ def down(name: str, *, wipe: bool, say: Say) -> None:
             processes.stop(directory, stray)
         if wipe:
             _wipe(directory)
+        left = leftovers(directory, name)
+        if left:
+            raise DevclusterError(
+                f"{name} left {', '.join(left)}", "Run down once more; if it stays, that is a bug"
+            )
     say(f"{name} is {'gone' if wipe else 'stopped'}")
 
 
@@ -72,7 +78,7 @@ def _with_wishes(plan: Plan, *, real_node: bool | None, fake_nodes: int, audit: 
         say("whether there is an audit log changes with the next start: take the cluster down first")
     wished = dataclasses.replace(
         plan,
-        node=plan.node or _decide_node(real_node, say),
+        node=plan.node or _decide_node(say, wish=real_node),
         fake_nodes=max(plan.fake_nodes, fake_nodes),
         audit=plan.audit if runs else audit,
     )
@@ -80,7 +86,7 @@ def _with_wishes(plan: Plan, *, real_node: bool | None, fake_nodes: int, audit: 
     return wished
 
 
-def _decide_node(wish: bool | None, say: Say) -> bool:
+def _decide_node(say: Say, *, wish: bool | None) -> bool:
     if wish is False:
         return False
     obstacle = node.obstacle()

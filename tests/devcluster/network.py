@@ -31,7 +31,10 @@ def interface(name: str) -> str:
 
 
 def namespace(name: str) -> Path:
-    """The file by which nsenter finds the namespace. (`ip netns exec` would also remount /sys and hide cgroups.)"""
+    """The file by which nsenter finds the namespace.
+
+    `ip netns exec` will not do: it remounts /sys, and the node would see no cgroups.
+    """
     return NAMESPACES / interface(name)
 
 

@@ -14,14 +14,15 @@ from pathlib import Path
 from devcluster import (
     cgroups,
     commands,
+    control_plane,
     kubectl,
     network,
     node_config,
     processes,
     system_packages,
 )
-from devcluster.errors import DevclusterError
-from devcluster.images import REFERENCES, build_image
+from devcluster.errors import DevclusterError, PrerequisiteError
+from devcluster.images import REFERENCES, ImageError, build_image
 from devcluster.node_images import containerd_answers, import_image, inside
 from devcluster.paths import write_atomically
 from devcluster.plan import Plan
@@ -41,6 +42,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/ready
 exec sleep infinity
 """
+KUBE_PROXY_HEALTH_PORT = 10256  # its default
 DIRECTORIES = ("bin", "containerd-bin", "cni-bin", "cni", "var-lib", "var-log", "tmp")
 # Names and programs, in the order in which they start.
 PROGRAMS = {
@@ -72,7 +74,7 @@ def component_programs() -> dict[str, str]:
 def start(plan: Plan, binaries: Path, say: Say) -> None:
     """Bring up what does not run of the node, until it is Ready."""
     system_packages.ensure(say)
-    pause = build_image("pause", go=str(find_go(say)))
+    pause = _pause_image(say)
     directory = plan.directory
     if not _runs(directory, "anchor") or not _runs(directory, "containerd"):
         stop(directory, plan.name, say)  # the others would hold on to namespaces that nobody else is in
@@ -103,6 +105,15 @@ def stop(directory: Path, name: str, say: Say) -> None:
     cgroups.remove(name)
     if there:
         say("node stopped")
+
+
+def _pause_image(say: Say) -> Path:
+    try:
+        return build_image("pause", go=str(find_go(say)))
+    except ImageError as error:
+        raise PrerequisiteError(
+            f"no image for the pods' sandboxes: {error}", "Or do without: up --no-node"
+        ) from error
 
 
 def _runs(directory: Path, name: str) -> bool:
@@ -189,16 +200,22 @@ def _kubelet_flags(plan: Plan) -> list[str]:
 
 
 def _wait_for_node(plan: Plan, binaries: Path) -> None:
+    """Ready, and really there: after a restart the API still tells what it knew before."""
     kubelet = Component(name="kubelet", program=PROGRAMS["kubelet"], argv=[])
-    arguments = [
+    proxy = Component(name="kube-proxy", program=PROGRAMS["kube-proxy"], argv=[])
+    condition = [
         "get",
         "node",
         plan.node_name,
         "-o",
         "jsonpath={.status.conditions[?(@.type=='Ready')].status}",
     ]
+    health = ["get", "--raw", f"/api/v1/nodes/{plan.node_name}/proxy/healthz"]
 
     def ready() -> bool:
-        return kubectl.attempt(plan.directory, binaries, *arguments).stdout == "True"
+        said = kubectl.attempt(plan.directory, binaries, *condition).stdout
+        return said == "True" and kubectl.succeeds(plan.directory, binaries, *health)
 
     processes.wait_until_ready(plan.directory, kubelet, ready)
+    url = f"http://{plan.addresses.node}:{KUBE_PROXY_HEALTH_PORT}/healthz"
+    processes.wait_until_ready(plan.directory, proxy, lambda: control_plane.answers(url))
