@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from modelward.api.fields import ApiStruct, DnsLabel, Rule, Selector, list_map, worded
+from modelward.api.fields import ApiStruct, DnsLabel, Rule, RuleReason, Selector, list_map, worded
 from modelward.api.signals import Unit
 
 PODS = "Pods"
@@ -86,6 +86,7 @@ class Metric(ApiStruct, frozen=True, kw_only=True):
             expression="has(self.signal) || has(self.kind)",
             message="must be given for selectors of your own: Ratio, Latency, Distribution, Guard or Gauge",
             field="kind",
+            reason=RuleReason.REQUIRED,
         ),
         Rule(
             expression=_FITTING,
@@ -106,6 +107,7 @@ class Metric(ApiStruct, frozen=True, kw_only=True):
             expression="!has(self.unit) || (has(self.kind) && self.kind == 'Latency' && has(self.histogram))",
             message="must only be given with the kind Latency and a histogram of your own",
             field="unit",
+            reason=RuleReason.FORBIDDEN,
         ),
     )
 

@@ -5,6 +5,7 @@ memory: what cannot be read of it (another version wrote it, or a hand) is dropp
 """
 
 import re
+from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cache
@@ -108,11 +109,19 @@ def _remedy(problem: str, path: str, struct: type[ApiStruct]) -> str:
     if bound := _BOUND.match(problem):
         return _bound_remedy(bound)
     if pattern := _PATTERN.match(problem):
-        return f"must match {pattern['pattern']}"
+        return _pattern_remedy(pattern["pattern"], _schema_at(path, struct))
     if kind := _TYPE.match(problem):
         wanted = " or ".join(_WORDS.get(word.strip(), word) for word in kind["wanted"].split("|"))
         return f"must be {wanted}, not {_WORDS.get(kind['got'], kind['got']).partition(' (')[0]}"
     return f"must be different: {problem}"
+
+
+def _pattern_remedy(pattern: str, schema: Schema) -> str:
+    """Return the words that the CRD has for `pattern`, a Python literal; else the pattern itself."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if literal_eval(pattern) in rule["rule"]:
+            return str(rule["message"])
+    return f"must match {pattern}"
 
 
 def _bound_remedy(bound: re.Match[str]) -> str:

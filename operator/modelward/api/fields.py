@@ -6,6 +6,7 @@ CRD, and `reference` into the documentation.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -20,6 +21,14 @@ class ApiStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     """
 
 
+class RuleReason(StrEnum):
+    """What kind of mistake a rule finds; `kubectl` prints it before the message."""
+
+    INVALID = "FieldValueInvalid"
+    REQUIRED = "FieldValueRequired"
+    FORBIDDEN = "FieldValueForbidden"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A CEL rule of the CRD.
@@ -31,10 +40,13 @@ class Rule:
     expression: str
     message: str
     field: str | None = None
+    reason: RuleReason = RuleReason.INVALID
 
     def manifest(self) -> dict[str, str]:
         """Return one item of `x-kubernetes-validations`."""
         item = {"rule": self.expression, "message": self.message}
+        if self.reason is not RuleReason.INVALID:
+            item["reason"] = self.reason.value
         return item | {"fieldPath": f".{self.field}"} if self.field else item
 
 

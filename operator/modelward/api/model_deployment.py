@@ -25,6 +25,7 @@ from modelward.api.fields import (
     QualifiedName,
     Replicas,
     Rule,
+    RuleReason,
     checked,
     map_of,
     schema_extra,
@@ -127,6 +128,7 @@ ModelUri = Annotated[
         Rule(
             expression="self.startsWith('hf://') || !self.matches('^[a-z0-9]+://[^/?#]*@')",
             message="must not carry a user name or password; give credentials by secretRef",
+            reason=RuleReason.FORBIDDEN,
         ),
         Rule(
             expression="!self.contains('/../') && !self.endsWith('/..')",
@@ -151,6 +153,7 @@ PodAnnotations = Annotated[
         Rule(
             expression="self.all(k, !k.startsWith('modelward.dev/'))",
             message="must not have keys that begin with modelward.dev/, which the operator sets",
+            reason=RuleReason.FORBIDDEN,
         )
     ),
 ]
@@ -164,6 +167,7 @@ PodLabels = Annotated[
             + " && k != 'pod-template-hash')",
             message="must not have keys that the operator or Kubernetes sets: modelward.dev/...,"
             " app.kubernetes.io/..., pod-template-hash",
+            reason=RuleReason.FORBIDDEN,
         )
     ),
 ]
@@ -177,16 +181,19 @@ class ModelSource(ApiStruct, frozen=True, kw_only=True):
             expression="!has(self.secretRef) || has(self.uri)",
             message="must only be given with uri: it holds the credentials for fetching",
             field="secretRef",
+            reason=RuleReason.FORBIDDEN,
         ),
         Rule(
             expression="!has(self.sha256) || has(self.uri)",
             message="must only be given with uri: it checks what was fetched",
             field="sha256",
+            reason=RuleReason.FORBIDDEN,
         ),
         Rule(
             expression="!has(self.formatVersion) || has(self.format)",
             message="must only be given with format",
             field="formatVersion",
+            reason=RuleReason.FORBIDDEN,
         ),
     )
 
@@ -290,6 +297,7 @@ class ModelDeploymentSpec(ApiStruct, frozen=True, kw_only=True):
         Rule(
             expression=_HAS_RUNTIME,
             message="must say what serves the model: model.format, runtime.name or runtime.image",
+            reason=RuleReason.REQUIRED,
         ),
         Rule(
             expression=_SHARED_HAS_TWO,

@@ -1,11 +1,11 @@
 """The spec of a ModelRuntime and of a ClusterModelRuntime, which are one schema: how a server is run."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from modelward.api.fields import ApiStruct, Day, Identifier, Image, list_map, schema_extra
+from modelward.api.fields import ApiStruct, Day, Identifier, Image, Rule, list_map, schema_extra
 from modelward.api.pod import Arguments, Env, HTTPProbe, MetricsEndpoint, Ports, ResourceRequirements
 from modelward.api.signals import Signals
 
@@ -42,8 +42,34 @@ class SupportedFormat(ApiStruct, frozen=True, kw_only=True):
     ] = 0
 
 
+def _port_is_there(field: str, default: str, ports: str) -> str:
+    """Return the expression that the port of a probe or page is a number, or a name that `ports` has."""
+    names = " + ".join(f"(has({ports}.{name}) ? ['{name}'] : [])" for name in Ports.__struct_fields__)
+    port = f"(has({field}.port) ? string({field}.port) : '{default}')"
+    return (
+        f"!has({field}) || (has({field}.port) && type({field}.port) == int)"
+        f" || {port} in (has({ports}) ? {names} : ['http'])"
+    )
+
+
+_PORT_IS_THERE = "must be a number, or the name of a port that container.ports has"
+
+
 class RuntimeContainer(ApiStruct, frozen=True, kw_only=True):
     """The server's container."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            expression=_port_is_there("self.readiness", "http", "self.ports"),
+            message=_PORT_IS_THERE,
+            field="readiness.port",
+        ),
+        Rule(
+            expression=_port_is_there("self.liveness", "http", "self.ports"),
+            message=_PORT_IS_THERE,
+            field="liveness.port",
+        ),
+    )
 
     image: Annotated[Image, Meta(description="Image of the server. Required.")]
     command: Annotated[Arguments, Meta(description="Entry point. Default: the image's.")] = ()
@@ -84,6 +110,14 @@ class RuntimeContainer(ApiStruct, frozen=True, kw_only=True):
 
 class ModelRuntimeSpec(ApiStruct, frozen=True, kw_only=True):
     """How a model server is run, and what it tells about itself."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            expression=_port_is_there("self.metrics", "metrics", "self.container.ports"),
+            message=_PORT_IS_THERE,
+            field="metrics.port",
+        ),
+    )
 
     formats: Annotated[
         tuple[SupportedFormat, ...],

@@ -20,6 +20,7 @@ from modelward.api.fields import (
     QualifiedName,
     Quantity,
     Rule,
+    RuleReason,
     UrlPath,
     atomic,
     checked,
@@ -39,6 +40,7 @@ EnvName = Annotated[
         Rule(
             expression=f"!(self in {sorted(RESERVED_ENV)})",
             message="must not be one of the variables that the operator sets: " + ", ".join(RESERVED_ENV),
+            reason=RuleReason.FORBIDDEN,
         )
     ),
 ]
@@ -151,6 +153,7 @@ class Toleration(ApiStruct, frozen=True, kw_only=True):
             expression="!(has(self.operator) && self.operator == 'Exists' && has(self.value))",
             message="must have no value with the operator Exists",
             field="value",
+            reason=RuleReason.FORBIDDEN,
         ),
         Rule(
             expression="has(self.key) || (has(self.operator) && self.operator == 'Exists')",

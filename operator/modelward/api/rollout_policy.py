@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from modelward.api.fields import ApiStruct, Day, Rule, atomic
+from modelward.api.fields import ApiStruct, Day, Rule, RuleReason, atomic
 
 
 class Strategy(StrEnum):
@@ -85,6 +85,7 @@ class RolloutPolicy(ApiStruct, frozen=True, kw_only=True):
             expression=_STEPS_ONLY_FOR_CANARY,
             message="must be left out with the strategies BlueGreen and Direct, which have no steps",
             field="steps",
+            reason=RuleReason.FORBIDDEN,
         ),
         Rule(
             expression=_CANARY_HAS_STEPS,
