@@ -16,7 +16,6 @@ from devcluster.images.recipes import IMAGES, PYTHON, ImageName, Recipe, content
 from devcluster.images.steps import ImageError, run, step
 
 ARCHIVES_KEPT = 3  # per image: two checkouts may share the cache
-CONTENT_LABEL = "dev.modelward.content"
 
 
 def build_image(name: ImageName, *, go: str | None = None) -> Path:
@@ -25,21 +24,30 @@ def build_image(name: ImageName, *, go: str | None = None) -> Path:
     `go` is the Go program for the pause image (else $MODELWARD_GO, else the one on PATH).
     Raises ImageError with one line on what is missing or failed.
     """
-    recipe = IMAGES[name]
-    folder = cache_folder()
-    try:
-        key = content_key(recipe)
-    except FileNotFoundError as error:
-        raise ImageError(str(error)) from error
-    archive = folder / f"{name}-{key}.tar"
+    archive = archive_path(name)
     if archive.exists():
         return archive
+    folder = archive.parent
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / ".lock"), _work_folder(folder) as work:
-        if not archive.exists():  # another process may have built it while we waited
-            _build(recipe, key, archive, work, go or os.environ.get("MODELWARD_GO") or "go")
+        recipe = stage(IMAGES[name], work / "context")
+        archive = _archive(name, recipe)  # of the copy: sources may be edited while we build
+        if not archive.exists():
+            _build(recipe, archive, work, go or os.environ.get("MODELWARD_GO") or "go")
             _forget_old(folder, name)
     return archive
+
+
+def archive_path(name: ImageName) -> Path:
+    """Where the archive of the image as it is now belongs. Raises ImageError when an input is missing."""
+    try:
+        return _archive(name, IMAGES[name])
+    except FileNotFoundError as error:
+        raise ImageError(str(error)) from error
+
+
+def _archive(name: ImageName, recipe: Recipe) -> Path:
+    return cache_folder() / f"{name}-{content_key(recipe)}.tar"
 
 
 def cache_folder() -> Path:
@@ -48,33 +56,29 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MODELWARD_CACHE") or user_cache / "modelward").absolute() / "images"
 
 
-def _build(recipe: Recipe, key: str, archive: Path, work: Path, go: str) -> None:
+def _build(recipe: Recipe, archive: Path, work: Path, go: str) -> None:
     buildah = Buildah(cache_folder() / "storage")
-    context = work / "context"
-    context.mkdir()
-    stage(recipe, context)
     volumes: list[str] = []
     if recipe.needs_python:
         _provide_python(buildah, work)
         volumes = host_pip.build_volumes(work)
     else:
-        _compile_pause(context, go)
+        _compile_pause(recipe.context, go)
     with step(f"building {recipe.reference}"):
-        buildah.build(context, "Dockerfile", [recipe.reference], volumes, {CONTENT_LABEL: key})
+        buildah.build(recipe.context, "Dockerfile", [recipe.reference], volumes)
     with step(f"writing {archive.name}"):
         buildah.save(recipe.reference, work / "layout")
-        _write_archive(work / "layout", recipe.reference, archive, work)
+        write_archive(work / "layout", recipe.reference, archive, work)
 
 
 def _provide_python(buildah: Buildah, work: Path) -> None:
     """Puts the base under the tag that the Dockerfiles name, and under one that tells what it was made of."""
     made_of = f"localhost/modelward-python:{content_key(PYTHON)}"
     if not buildah.has(made_of):
-        context = work / "python"
-        stage(PYTHON, context)
+        context = stage(PYTHON, work / "python").context
         debian.write_root_tar(context / "root.tar", work)
         with step(f"building the base {PYTHON.reference}"):
-            buildah.build(context, "python/Dockerfile", [made_of], [], {})
+            buildah.build(context, "python/Dockerfile", [made_of], [])
     buildah.tag(made_of, PYTHON.reference)
 
 
@@ -87,7 +91,7 @@ def _compile_pause(context: Path, go: str) -> None:
     os.utime(context / "pause", (0, 0))
 
 
-def _write_archive(layout: Path, reference: str, archive: Path, work: Path) -> None:
+def write_archive(layout: Path, reference: str, archive: Path, work: Path) -> None:
     """Packs an OCI layout, naming the image as containerd's importer (first key) and OCI (second) expect."""
     index = json.loads((layout / "index.json").read_text())
     names = {"io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference}

@@ -19,6 +19,7 @@ class Buildah:
         run_root = Path(tempfile.gettempdir()) / f"modelward-buildah-{os.getuid()}-{short}"
         self._prefix = ["buildah", "--root", str(storage), "--runroot", str(run_root)]
         self._prefix += ["--storage-driver", self._driver()]
+        run([*self._prefix, "rm", "--all"])  # working containers of a build that was killed
 
     def _driver(self) -> str:
         """`overlay` shares files between layers; `vfs` copies them but works everywhere."""
@@ -28,9 +29,7 @@ class Buildah:
             return "vfs"
         return "overlay"
 
-    def build(
-        self, context: Path, dockerfile: str, tags: list[str], volumes: list[str], labels: dict[str, str]
-    ) -> None:
+    def build(self, context: Path, dockerfile: str, tags: list[str], volumes: list[str]) -> None:
         """Builds with a layer cache; the base must be there already, for nothing is pulled."""
         options = [
             "--isolation",
@@ -44,7 +43,6 @@ class Buildah:
         ]
         options += [part for volume in volumes for part in ("--volume", volume)]
         options += [part for tag in tags for part in ("--tag", tag)]
-        options += [part for name, value in labels.items() for part in ("--label", f"{name}={value}")]
         run([*self._prefix, "bud", *options, "--file", context / dockerfile, context])
 
     def has(self, reference: str) -> bool:

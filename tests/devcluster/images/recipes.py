@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -56,7 +56,7 @@ IMAGES: dict[ImageName, Recipe] = {
     "model-server": Recipe(
         reference=REFERENCES["model-server"],
         context=REPOSITORY / "tests" / "model_server",
-        inputs=(".containerignore", "Dockerfile", "models", "requirements.lock", "*.py"),
+        inputs=(".dockerignore", "Dockerfile", "models", "requirements.lock", "*.py"),
         needs_python=True,
     ),
 }
@@ -102,8 +102,8 @@ def _below(path: Path) -> Iterator[Path]:
         yield path
 
 
-def stage(recipe: Recipe, folder: Path) -> None:
-    """Copies the inputs, and nothing else, to a build context.
+def stage(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe on a copy of its inputs, and of nothing else, in a build context of its own.
 
     So the key covers by construction what the build can see, and the fixed time keeps the layer cache warm.
     """
@@ -112,3 +112,4 @@ def stage(recipe: Recipe, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
         os.utime(target, (0, 0))
+    return replace(recipe, context=folder)
