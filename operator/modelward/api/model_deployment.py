@@ -254,7 +254,10 @@ class RuntimeOverrides(ApiStruct, frozen=True, kw_only=True):
         Meta(description="Arguments, with $(MODEL_NAME) and the like expanded. Default: the runtime's."),
     ] = ()
     env: Annotated[
-        Env, Meta(description="Variables that are added to the runtime's, or replace those of the same name.")
+        Env,
+        Meta(
+            description="Variables besides the runtime's, or instead of those of the same name. Default: none."
+        ),
     ] = ()
     ports: Annotated[Ports | None, Meta(description="Ports of the server. Default: the runtime's.")] = None
     readiness: Annotated[

@@ -70,10 +70,10 @@ class EnvVarSource(ApiStruct, frozen=True, kw_only=True):
     )
 
     secret_key_ref: Annotated[
-        KeySelector | None, Meta(description="A key of a Secret. Exclusive with configMapKeyRef.")
+        KeySelector | None, Meta(description="A key of a Secret, instead of configMapKeyRef. Default: none.")
     ] = None
     config_map_key_ref: Annotated[
-        KeySelector | None, Meta(description="A key of a ConfigMap. Exclusive with secretKeyRef.")
+        KeySelector | None, Meta(description="A key of a ConfigMap, instead of secretKeyRef. Default: none.")
     ] = None
 
 

@@ -65,7 +65,7 @@ def _rule(rule: dict[str, str]) -> str:
 def _meaning(schema: Schema) -> str:
     """Return the description, and what rules say about the value itself."""
     own = schema.get("x-kubernetes-validations", ()) if "properties" not in schema else ()
-    item: Schema = schema.get("items", schema.get("additionalProperties", {}))
+    item: Schema = schema.get("items") or schema.get("additionalProperties") or {}
     within = item.get("x-kubernetes-validations", ()) if "properties" not in item else ()
     rules = [f"It {rule['message']}." for rule in own]
     return " ".join([schema["description"], *rules, *(f"Each {rule['message']}." for rule in within)])

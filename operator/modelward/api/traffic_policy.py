@@ -70,12 +70,14 @@ class Traffic(ApiStruct, frozen=True, kw_only=True):
 
     gateway: Annotated[
         GatewayTraffic | None,
-        Meta(description="Gateways for which the operator makes an HTTPRoute. Exclusive with httpRouteRef."),
+        Meta(
+            description="Gateways for which the operator makes an HTTPRoute, instead of httpRouteRef. Default: none."
+        ),
     ] = None
     http_route_ref: Annotated[
         LocalObjectReference | None,
         Meta(
             description="An HTTPRoute of your own, labelled modelward.dev/weights=managed; only the weights of"
-            " its backends are touched. Exclusive with gateway."
+            " its backends are touched. Instead of gateway. Default: none."
         ),
     ] = None
