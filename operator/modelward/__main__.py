@@ -1,0 +1,5 @@
+"""`python -m modelward` is the command line."""
+
+from modelward.cli import main
+
+main()

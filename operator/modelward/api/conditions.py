@@ -1,0 +1,76 @@
+"""Types and reasons of the conditions in status: closed sets that clients may rely on.
+
+Source: Kubernetes API conventions, "Typical status properties"; kstatus
+(https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md) for Reconciling and Stalled.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """What a condition speaks about."""
+
+    READY = "Ready"
+    """The revision that spec asks for serves, in the size asked for."""
+    AVAILABLE = "Available"
+    """Some revision serves: at least one pod that gets traffic is ready."""
+    PROGRESSING = "Progressing"
+    """A change is on its way."""
+    RECONCILING = "Reconciling"
+    """kstatus: the operator is not done yet. Absent when it is."""
+    STALLED = "Stalled"
+    """kstatus: nothing goes on until somebody acts. Absent when all is well."""
+    ROLLOUT_SUCCEEDED = "RolloutSucceeded"
+    """How the latest rollout ended, for `kubectl wait` in pipelines; Unknown while it runs."""
+    RUNTIME_OUTDATED = "RuntimeOutdated"
+    """The runtime has changed since this revision was made. Absent when it has not."""
+
+
+class Status(StrEnum):
+    """The three values of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why a condition has its status; the reason of `Ready` is the STATUS column of `kubectl get`."""
+
+    AVAILABLE = "Available"
+    """The revision that spec asks for serves in full."""
+    SCALED_TO_ZERO = "ScaledToZero"
+    """`replicas: 0` is what spec asks for."""
+    DEPLOYING = "Deploying"
+    """A revision is being started; if another serves meanwhile, it goes on serving."""
+    REPLICAS_NOT_READY = "ReplicasNotReady"
+    """The right revision serves, but not (yet) with all its pods."""
+    UNAVAILABLE = "Unavailable"
+    """No pod of the serving revision has been ready for a minute."""
+    ROLLED_BACK = "RolledBack"
+    """The revision that spec asks for was rejected; the one before it serves."""
+    ABORTED = "Aborted"
+    """The revision that spec asks for was taken back by a person."""
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    """The pods of the new revision did not get ready in time."""
+    INVALID_SPEC = "InvalidSpec"
+    """Spec cannot be carried out; the message names the field."""
+    NAME_CONFLICT = "NameConflict"
+    """An object with a name that we need belongs to somebody else."""
+    NO_RUNTIME = "NoRuntime"
+    """No runtime fits the model."""
+    PROMOTED = "Promoted"
+    """The latest rollout went through."""
+    SUPERSEDED = "Superseded"
+    """A newer change took the place of the latest rollout."""
+    RUNTIME_CHANGED = "RuntimeChanged"
+    """The runtime's spec differs from the one that this revision pinned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """A refusal: nothing goes on until somebody changes something. A value, shown as a condition, never raised."""
+
+    reason: Reason
+    message: str

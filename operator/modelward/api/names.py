@@ -1,0 +1,93 @@
+"""Names, labels and annotations of everything the operator makes.
+
+Sources: api.md of the documentation, section "Labels, names"; Kubernetes' object names
+(https://kubernetes.io/docs/concepts/overview/working-with-objects/names/) and recommended labels
+(https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
+"""
+
+import hashlib
+import re
+from typing import Final
+
+GROUP: Final = "modelward.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "ModelDeployment"
+MANAGER: Final = "modelward"
+"""Field manager of every write, and the value of the label `app.kubernetes.io/managed-by`."""
+
+MODEL_LABEL: Final = f"{GROUP}/model"
+REVISION_LABEL: Final = f"{GROUP}/revision"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+
+INTENT_ANNOTATION: Final = f"{GROUP}/intent"
+"""Hash of what we meant when we last wrote the object (see `modelward.apply`)."""
+DECISION_ANNOTATION: Final = f"{GROUP}/decision"
+"""Number of the decision the object was last written for; a higher one is never written over."""
+
+_LABEL_LIMIT: Final = 63
+_SUBDOMAIN_LIMIT: Final = 253
+_DEPLOYMENT_LIMIT: Final = _SUBDOMAIN_LIMIT - 11
+"""A ReplicaSet adds a dash and ten characters to the Deployment's name."""
+_DIGEST_LENGTH: Final = 10
+_DNS_1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+def model_label(model: str) -> str:
+    """Value of the label `modelward.dev/model` for the ModelDeployment's name (at most 63 characters)."""
+    return bounded(model, _LABEL_LIMIT)
+
+
+def service_name(model: str) -> str:
+    """Name of the Service of a model: the model's own name where a Service may have it (RFC 1035 label)."""
+    if len(model) <= _LABEL_LIMIT and _DNS_1035.fullmatch(model):
+        return model
+    label = re.sub(r"[^a-z0-9-]", "-", model)
+    if not label[0].isalpha():
+        label = f"m-{label}"
+    return _cut(label, _LABEL_LIMIT, _digest(model))
+
+
+def child_name(model: str, revision: str) -> str:
+    """Name of what belongs to one revision: `<model>-<revision>`, cut where a Deployment allows no more."""
+    return f"{bounded(model, _DEPLOYMENT_LIMIT - len(revision) - 1)}-{revision}"
+
+
+def bounded(name: str, limit: int) -> str:
+    """`name` itself up to `limit` characters; longer ones are cut and end in a hash of the whole name."""
+    return name if len(name) <= limit else _cut(name, limit, _digest(name))
+
+
+def model_labels(model: str) -> dict[str, str]:
+    """Labels that every child of a model carries."""
+    return {
+        "app.kubernetes.io/name": "model-server",
+        "app.kubernetes.io/instance": model_label(model),
+        "app.kubernetes.io/component": "serving",
+        MANAGED_BY_LABEL: MANAGER,
+        "app.kubernetes.io/part-of": MANAGER,
+        MODEL_LABEL: model_label(model),
+    }
+
+
+def revision_labels(model: str, revision: str) -> dict[str, str]:
+    """Labels of what belongs to one revision: its pods, Deployment, autoscaler and snapshot."""
+    return {**model_labels(model), REVISION_LABEL: revision}
+
+
+def revision_selector(model: str, revision: str) -> dict[str, str]:
+    """The labels that tell the pods of one revision from all others."""
+    return {MODEL_LABEL: model_label(model), REVISION_LABEL: revision}
+
+
+def model_selector(model: str) -> str:
+    """Label selector, in the API's string form, for all pods of a model."""
+    return f"{MODEL_LABEL}={model_label(model)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+def _cut(name: str, limit: int, digest: str) -> str:
+    return f"{name[: limit - len(digest) - 1].rstrip('-.')}-{digest}"

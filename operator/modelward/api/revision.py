@@ -1,0 +1,36 @@
+"""What is kept of a revision: the user's words and the rendered pod template, in a ControllerRevision.
+
+The template is pinned, so that neither a new operator nor a changed runtime restarts a pod by itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+JsonMap = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """The snapshot of one revision. `data` of a ControllerRevision holds all of it but the name."""
+
+    name: str
+    """The hash: 10 characters."""
+    number: int
+    """Rises with every new revision of a model: which one is newer."""
+    content: str
+    """Hash of the user's fields alone: what a rejection is remembered by."""
+    nonce: int
+    spec: JsonMap
+    """The revision fields as the user gave them, without nulls and empty values."""
+    runtime: JsonMap
+    """The runtime as it was resolved: kind, name and spec."""
+    template: JsonMap
+    """The rendered pod template."""
+    cause: str = ""
+    """Which tool made the change (a field manager), for people."""
+
+    @property
+    def model_version(self) -> str:
+        """What the user calls this version (`spec.model.version`), or an empty string."""
+        return str(self.spec.get("model", {}).get("version", ""))

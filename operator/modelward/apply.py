@@ -1,0 +1,212 @@
+"""Apply: make the objects what they should be - create what is missing, mend what differs, delete what is left.
+
+An object is written when our intent for it has changed (a hash that it carries), or when what it says of
+ours has moved without us (a digest that is compared with the one after our last write; after a restart, the
+field managers that it names). On a world that is as it should be this sends nothing.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from modelward import trim
+from modelward.api import names
+from modelward.api.model import Model
+from modelward.clients.kube import Kube
+from modelward.clients.resources import BY_KIND, CONTROLLER_REVISION, DEPLOYMENT, Resource
+from modelward.errors import AlreadyExists, ApiError, NotFound
+from modelward.projection.metadata import Manifest
+from modelward.projection.project import Intent, Projection
+from modelward.rollout.observed import Child, Deployment, Observed
+from modelward.store import Store, is_ours
+
+_UNPROCESSABLE: Final = 422
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Applied:
+    """What came of it."""
+
+    writes: int = 0
+    contested: set[tuple[str, str]] = field(default_factory=set)
+    """(kind, name) of objects that have a name we need and belong to somebody else: left alone."""
+
+
+@dataclass(slots=True)
+class Applier:
+    """Writes the objects of models. Remembers only how each object looked after our last look at it."""
+
+    kube: Kube
+    store: Store
+    _digests: dict[str, int] = field(default_factory=dict)
+    """By uid."""
+
+    async def keep_snapshots(self, model: Model, manifests: Iterable[Manifest]) -> Applied:
+        """Store new snapshots. One of the same name is the same revision: its content is in its name."""
+        applied = Applied()
+        for manifest in manifests:
+            await self._create(model, CONTROLLER_REVISION, manifest, applied)
+        return applied
+
+    async def apply(self, observed: Observed, projection: Projection, decision: int) -> Applied:
+        """Bring the objects of a model to what is projected; in order, and deletions last."""
+        applied = Applied()
+        live = {(child.kind, child.name): child for child in observed.children}
+        taken = {(conflict.kind, conflict.name) for conflict in observed.conflicts}
+        for intent in projection.intents:
+            if (intent.kind, intent.name) in taken:
+                continue
+            child = live.get((intent.kind, intent.name))
+            if child is None:
+                await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
+            elif child.decision <= decision:
+                await self._update(intent, child, applied)
+        wanted = {(intent.kind, intent.name) for intent in projection.intents} | projection.kept
+        for child in live.values():
+            if (child.kind, child.name) not in wanted and child.decision <= decision:
+                await self._delete(child, applied)
+        return applied
+
+    def forget(self, children: Iterable[Child]) -> None:
+        """The model is gone, its children follow by the garbage collector."""
+        for child in children:
+            self._digests.pop(child.uid, None)
+
+    async def _create(self, model: Model, resource: Resource, manifest: Manifest, applied: Applied) -> None:
+        name = manifest["metadata"]["name"]
+        if self.store.foreign(model, resource.kind, name):
+            applied.contested.add((resource.kind, name))
+            return
+        try:
+            raw = await self.kube.create(resource, manifest)
+        except AlreadyExists:
+            await self._met(model, resource, manifest, applied)
+            return
+        applied.writes += 1
+        logger.info("created %s %s/%s", resource.kind, model.namespace, name)
+        self._seen(raw)
+
+    async def _met(self, model: Model, resource: Resource, manifest: Manifest, applied: Applied) -> None:
+        """Something of that name is there that the watches do not show: not yet, or without our label."""
+        name = manifest["metadata"]["name"]
+        try:
+            raw = await self.kube.get(resource, model.namespace, name)
+        except NotFound:
+            applied.writes += 1  # gone again: look anew
+            return
+        child = trim.child(raw)
+        if not is_ours(child, model):
+            applied.contested.add((resource.kind, name))
+        elif child.intent and trim.is_labelled(raw):
+            self._seen(raw)
+            applied.writes += 1
+        elif resource is not CONTROLLER_REVISION:
+            await self._mend(child, manifest, raw, applied)
+
+    async def _update(self, intent: Intent, child: Child, applied: Applied) -> None:
+        if self._differs(intent, child):
+            child = await self._mend(child, intent.manifest, None, applied)
+        self._digests[child.uid] = child.digest
+        if isinstance(child, Deployment):
+            await self._hand_over(intent, child, applied)
+
+    def _differs(self, intent: Intent, child: Child) -> bool:
+        if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
+            return True
+        known = self._digests.get(child.uid)
+        return bool(child.edited_by) if known is None else known != child.digest
+
+    async def _mend(self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied) -> Child:
+        """Write all that is ours of an object. What others added inside it goes; what they own beside stays."""
+        resource = BY_KIND[child.kind]
+        try:
+            answer = await self.kube.patch(
+                resource, child.namespace, child.name, guard=child, operations=_operations(manifest, raw)
+            )
+        except ApiError as error:
+            if error.status != _UNPROCESSABLE or raw is not None:
+                raise
+            # Somebody removed all labels or annotations, so that there is no map to put ours in.
+            found = await self.kube.get(resource, child.namespace, child.name)
+            return await self._mend(trim.child(found), manifest, found, applied)
+        applied.writes += 1
+        why = f"edited by {child.edited_by}" if child.edited_by else "intent changed"
+        logger.info("updated %s %s/%s", child.kind, child.namespace, child.name, extra={"reason": why})
+        self._seen(answer)
+        return trim.child(answer)
+
+    async def _hand_over(self, intent: Intent, child: Deployment, applied: Applied) -> None:
+        """Replicas: through /scale when they are the user's; out of our hands when they are an autoscaler's."""
+        if intent.scale is None and child.owns_replicas:
+            await self._release(child, applied)
+        elif intent.scale is not None and intent.scale != child.replicas:
+            await self.kube.patch(
+                DEPLOYMENT,
+                child.namespace,
+                child.name,
+                subresource="scale",
+                guard=child,
+                operations=[{"op": "add", "path": "/spec/replicas", "value": intent.scale}],
+            )
+            applied.writes += 1
+            logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, intent.scale)
+
+    async def _release(self, child: Deployment, applied: Applied) -> None:
+        """Give up `spec.replicas` without changing it: applying without it would set it to 1."""
+        raw = await self.kube.get(DEPLOYMENT, child.namespace, child.name)
+        operations = [
+            {"op": "remove", "path": f"/metadata/managedFields/{index}/fieldsV1/f:spec/f:replicas"}
+            for index in trim.replicas_owners(raw)
+        ]
+        if not operations:
+            self._seen(raw)
+            return
+        answer = await self.kube.patch(
+            DEPLOYMENT, child.namespace, child.name, guard=trim.child(raw), operations=operations
+        )
+        applied.writes += 1
+        self._seen(answer)
+
+    async def _delete(self, child: Child, applied: Applied) -> None:
+        with contextlib.suppress(NotFound):
+            await self.kube.delete(BY_KIND[child.kind], child.namespace, child.name, guard=child)
+        applied.writes += 1
+        self._digests.pop(child.uid, None)
+        self.store.remove(child.kind, child.namespace, child.name, child.uid)
+        logger.info("deleted %s %s/%s", child.kind, child.namespace, child.name)
+
+    def _seen(self, raw: Manifest) -> None:
+        self.store.put(raw)
+        child = trim.child(raw)
+        self._digests[child.uid] = child.digest
+
+
+def _operations(manifest: Manifest, raw: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """JSON Patch that writes each key of ours as a whole. `raw` tells which maps are missing altogether."""
+    metadata = manifest["metadata"]
+    operations: list[dict[str, Any]] = []
+    for part in ("labels", "annotations"):
+        if raw is not None and not raw["metadata"].get(part):
+            operations.append({"op": "add", "path": f"/metadata/{part}", "value": {}})
+        operations.extend(
+            {"op": "add", "path": f"/metadata/{part}/{_escaped(key)}", "value": value}
+            for key, value in metadata.get(part, {}).items()
+        )
+    operations.append(
+        {"op": "add", "path": "/metadata/ownerReferences", "value": metadata["ownerReferences"]}
+    )
+    operations.extend(
+        {"op": "add", "path": f"/spec/{key}", "value": value}
+        for key, value in manifest.get("spec", {}).items()
+        if key != "replicas"
+    )
+    return operations
+
+
+def _escaped(key: str) -> str:
+    """A key as a JSON Pointer writes it (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")

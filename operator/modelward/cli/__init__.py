@@ -1,0 +1,81 @@
+"""The command line: `modelward` or `python -m modelward`."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modelward import __version__
+
+EXIT_SETTINGS = 2
+"""Settings are wrong or no cluster can be reached with them (click's own code for bad usage, too)."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Modelward serves machine-learning models on Kubernetes and rolls every change of them out safely."""
+
+
+@main.command("run")
+@click.option(
+    "--settings", "file", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of settings."
+)
+@click.option(
+    "--kubeconfig",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Default: $KUBECONFIG, or the pod's own.",
+)
+@click.option("--namespace", "namespaces", multiple=True, help="Serve only this namespace. May be repeated.")
+@click.option("--host", help="Address of /metrics, /healthz and /readyz. Default 0.0.0.0.")
+@click.option("--port", type=int, help="Port of these endpoints; 0 takes a free one. Default 8080.")
+@click.option("--workers", type=int, help="Models worked on at once. Default 16.")
+@click.option("--resync-seconds", type=float, help="Pause between sweeps for lost events. Default 60.")
+@click.option("--cluster-runtimes/--no-cluster-runtimes", default=None, help="Read ClusterModelRuntimes.")
+@click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), help="Default INFO.")
+@click.option("--log-format", type=click.Choice(["json", "text"]), help="Default json.")
+def run_command(
+    file: Path | None, kubeconfig: Path | None, namespaces: tuple[str, ...], **options: Any
+) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Settings come from the file; flags win over it. Exit codes: 0 stopped by a signal, 1 a failure, 2 wrong
+    settings or no credentials for a cluster.
+    """
+    # Kopf and its dependencies take half a second to load; the other commands do without.
+    from modelward.errors import InvalidSettings
+    from modelward.logs import configure
+    from modelward.run import run
+    from modelward.settings import load
+
+    flags = {
+        "namespaces": list(namespaces) or None,
+        "host": options["host"],
+        "port": options["port"],
+        "workers": options["workers"],
+        "resyncSeconds": options["resync_seconds"],
+        "clusterRuntimes": options["cluster_runtimes"],
+        "log": {"level": options["log_level"], "format": options["log_format"]},
+    }
+    try:
+        settings = load(file, flags)
+        configure(settings.log)
+        asyncio.run(run(settings, kubeconfig))
+    except InvalidSettings as error:
+        click.echo(f"modelward: {error}", err=True)
+        sys.exit(EXIT_SETTINGS)
+
+
+@main.command("crds")
+def crds_command() -> None:
+    """Print the custom resource definitions as YAML, for `kubectl apply -f -`."""
+    from modelward.api.crds import as_yaml, crd_manifests
+
+    click.echo("---\n".join(as_yaml(crd) for crd in crd_manifests()), nl=False)
+
+
+@main.command("version")
+def version_command() -> None:
+    """Print the version."""
+    click.echo(f"modelward {__version__}")

@@ -1,0 +1,36 @@
+"""Credentials: the pod's own service account, or a kubeconfig."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from kubernetes.aio import client, config
+
+from modelward.errors import InvalidSettings
+
+_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+
+
+def runs_in_cluster(kubeconfig: Path | None) -> bool:
+    """Whether the pod's service account is to be used: no kubeconfig was named, and we are in a pod."""
+    return kubeconfig is None and "KUBECONFIG" not in os.environ and _IN_CLUSTER in os.environ
+
+
+async def connect(kubeconfig: Path | None = None) -> Any:
+    """An API client (`kubernetes.aio`) with TLS and credentials set. Raises InvalidSettings if there are none."""
+    configuration = client.Configuration()
+    try:
+        if runs_in_cluster(kubeconfig):
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            path = str(kubeconfig) if kubeconfig else None
+            await config.load_kube_config(config_file=path, client_configuration=configuration)
+    except (config.ConfigException, OSError) as error:
+        raise InvalidSettings(
+            f"no way to reach a cluster: {error}. Set KUBECONFIG or pass --kubeconfig; in a pod the service"
+            " account's token must be mounted."
+        ) from error
+    # Retries are ours: a request that may have been carried out is never repeated without a new look.
+    configuration.retries = None
+    configuration.connection_pool_maxsize = 64
+    return client.ApiClient(configuration=configuration)

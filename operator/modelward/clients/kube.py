@@ -1,0 +1,174 @@
+"""Requests to the API server: plain JSON in and out, errors as the project's own, every write guarded.
+
+Every create is a POST, so it can never take over an object that is there. Every update is a JSON Patch that
+sets uid and resourceVersion to what the decision was made from, so the API server refuses it (409) if the
+object has moved on. See docs/design/0002 for why this is not server-side apply.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+
+from modelward.api.names import MANAGER
+from modelward.clients.resources import Resource
+from modelward.errors import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
+
+Manifest = dict[str, Any]
+
+REQUEST_TIMEOUT_SECONDS: Final = 30.0
+LIST_CHUNK: Final = 500
+_MUTATING: Final = frozenset({"POST", "PATCH", "DELETE"})
+_JSON_PATCH: Final = "application/json-patch+json"
+_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+Count = Callable[[str, str], None]
+"""Is told of every request: the verb and the status code, "error" when there was no answer."""
+
+
+class Identified(Protocol):
+    """What a guard needs of an object."""
+
+    @property
+    def uid(self) -> str:
+        """Its uid: not another object of the same name."""
+
+    @property
+    def resource_version(self) -> str:
+        """Its resourceVersion: not a later state of it."""
+
+
+class Kube:
+    """One connection pool to one API server."""
+
+    def __init__(
+        self, api: Any, *, count: Count | None = None, may_write: Callable[[], None] | None = None
+    ) -> None:
+        """`may_write` is asked just before each mutating request is sent, and raises to forbid it."""
+        self._api = api
+        self._count = count
+        self._may_write = may_write
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest:
+        """The object. Raises NotFound."""
+        return await self._request("GET", resource.path(namespace, quote(name)), verb="get")
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Manifest]:
+        """All objects, in chunks. With `metadata_only` from the watch cache, and only their metadata."""
+        query = {"limit": str(LIST_CHUNK)} | ({"labelSelector": labels} if labels else {})
+        if metadata_only:
+            query["resourceVersion"] = "0"
+        accept = _METADATA_ONLY if metadata_only else "application/json"
+        while True:
+            path = f"{resource.path(namespace)}?{urlencode(query)}"
+            page = await self._request("GET", path, verb="list", accept=accept)
+            for item in page.get("items", []):
+                yield item
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return
+            query = {key: value for key, value in query.items() if key != "resourceVersion"}
+            query["continue"] = token
+
+    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Create an object; the answer is what is stored. Raises AlreadyExists."""
+        path = resource.path(manifest["metadata"].get("namespace"))
+        return await self._request("POST", path, verb="create", body=manifest)
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        guard: Identified,
+        operations: Sequence[Mapping[str, Any]],
+        subresource: str = "",
+    ) -> Manifest:
+        """Change an object if it is still what `guard` says; the answer is what is stored. Raises Conflict."""
+        guarded = [
+            {"op": "add", "path": "/metadata/uid", "value": guard.uid},
+            {"op": "add", "path": "/metadata/resourceVersion", "value": guard.resource_version},
+            *operations,
+        ]
+        path = resource.path(namespace, quote(name), subresource)
+        return await self._request("PATCH", path, verb="patch", body=guarded, content_type=_JSON_PATCH)
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, guard: Identified
+    ) -> None:
+        """Delete an object, its own children in the background, if it is still what `guard` says."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": guard.uid, "resourceVersion": guard.resource_version},
+        }
+        await self._request("DELETE", resource.path(namespace, quote(name)), verb="delete", body=body)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        verb: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Manifest:
+        if method in _MUTATING:
+            separator = "&" if "?" in path else "?"
+            path = f"{path}{separator}fieldManager={MANAGER}" if method != "DELETE" else path
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": MANAGER}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._api.configuration.host + path
+        if method in _MUTATING and self._may_write:
+            self._may_write()
+        try:
+            response = await self._api.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=REQUEST_TIMEOUT_SECONDS
+            )
+            data = await response.read()
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            self._counted(verb, "error")
+            raise Unreachable(f"{verb} {path.partition('?')[0]}: {error or type(error).__name__}") from error
+        self._counted(verb, str(response.status))
+        return _answer(response.status, data, response.headers)
+
+    def _counted(self, verb: str, code: str) -> None:
+        if self._count:
+            self._count(verb, code)
+
+
+def _answer(status: int, data: bytes, headers: Mapping[str, str]) -> Manifest:
+    """The decoded object of a good answer; raises what a bad one means."""
+    try:
+        answer = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        answer = None
+    if not isinstance(answer, dict):  # a proxy's page of HTML, an answer cut short
+        raise ApiError(status, "NotKubernetes", "the answer is no JSON object; is this an API server?")
+    if status < 300:
+        return answer
+    reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
+    if status == 404:
+        raise NotFound(status, reason, message)
+    if status == 409:
+        raise (AlreadyExists if reason == "AlreadyExists" else Conflict)(status, reason, message)
+    after = headers.get("Retry-After", "")
+    raise ApiError(status, reason, message, retry_after=float(after) if after.isdigit() else None)

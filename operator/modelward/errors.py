@@ -1,0 +1,53 @@
+"""The few exceptions of the project; each says whose fault it is and so what happens next.
+
+A refusal that the user can mend is a *value* (`modelward.api.conditions.Blocked`), not an exception.
+"""
+
+
+class ModelwardError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class InvalidSpec(ModelwardError):
+    """The user's object cannot be understood: shown as the condition `Stalled/InvalidSpec`, never retried.
+
+    `path` is the field in the user's notation (`spec.rollout.steps[0].weightPercent`), `message` says what
+    is wrong with it and what would be right.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+        self.message = message
+
+
+class InvalidSettings(ModelwardError):
+    """The operator's own configuration is wrong: the process ends at start with this message."""
+
+
+class ApiError(ModelwardError):
+    """The API server refused or could not serve a request: the key is tried again with back-off."""
+
+    def __init__(self, status: int, reason: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        """Seconds to wait as the server asked for (header Retry-After), or None."""
+
+
+class NotFound(ApiError):
+    """The object is not there (404)."""
+
+
+class AlreadyExists(ApiError):
+    """A create met an object of the same name (409, reason AlreadyExists)."""
+
+
+class Conflict(ApiError):
+    """The object is not the one the decision was made from (409): look again, decide again."""
+
+
+class Unreachable(ModelwardError):
+    """No answer from the API server (connection refused, reset, timed out): tried again with back-off."""

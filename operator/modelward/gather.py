@@ -1,0 +1,105 @@
+"""Gather: the world of one ModelDeployment, read once. Mostly from what the watches hold; pods are asked for."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from modelward import trim
+from modelward.api import names
+from modelward.api.model import Model
+from modelward.api.revision import Revision
+from modelward.clients.kube import Kube
+from modelward.clients.resources import BY_KIND, DEPLOYMENT, POD
+from modelward.errors import NotFound
+from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
+from modelward.rollout.readiness import unready_revisions
+from modelward.rollout.revisions import revision_hash
+from modelward.store import Snapshot, Store, is_ours
+
+Contested = frozenset[tuple[str, str]]
+"""(kind, name) of objects that stood in our way last time: outside the watches, so they are asked for."""
+
+
+async def gather(
+    kube: Kube, store: Store, model: Model, *, now: datetime, contested: Contested = frozenset()
+) -> Observed:
+    """The world of `model`. Raises ApiError or Unreachable when something cannot be read: no decision then."""
+    children = tuple(child for child in store.children(model.uid) if is_ours(child, model))
+    deployments = {
+        child.revision: child for child in children if isinstance(child, Deployment) and child.revision
+    }
+    snapshots = store.snapshots(model.uid)
+    service = next((child for child in children if isinstance(child, Service)), None)
+    observed = Observed(
+        now=now,
+        model=model,
+        runtimes=store.runtimes(model.namespace),
+        revisions=await _revisions(kube, model, snapshots, deployments),
+        deployments=deployments,
+        service=service,
+        children=(*children, *(snapshot.child for snapshot in snapshots)),
+        conflicts=await _conflicts(kube, model, contested),
+    )
+    return replace(observed, pods=await _pods(kube, observed))
+
+
+async def _revisions(
+    kube: Kube, model: Model, snapshots: tuple[Snapshot, ...], deployments: Mapping[str, Deployment]
+) -> dict[str, Revision]:
+    read = (snapshot.read() for snapshot in snapshots)
+    revisions = {revision.name: revision for revision in read if revision}
+    for name in (model.status.stable_revision, model.status.canary_revision):
+        if name in deployments and name not in revisions:
+            revisions[name] = await _restored(kube, model, deployments[name])
+    return revisions
+
+
+async def _restored(kube: Kube, model: Model, deployment: Deployment) -> Revision:
+    """Somebody deleted the snapshot of a running revision: its Deployment still has the template, exactly."""
+    raw = await kube.get(DEPLOYMENT, deployment.namespace, deployment.name)
+    name = deployment.revision or ""
+    nonce = model.status.revision_nonce
+    known = revision_hash(model.fields, nonce) == name
+    return Revision(
+        name=name,
+        number=0,
+        content=revision_hash(model.fields) if known else name,
+        nonce=nonce,
+        spec=model.fields if known else {},
+        runtime={},
+        template=raw["spec"]["template"],
+        cause="restored from the Deployment",
+    )
+
+
+async def _pods(kube: Kube, observed: Observed) -> tuple[Pod, ...]:
+    """Pods of the revisions that are not ready for a while; everybody else's are of no interest."""
+    revisions = unready_revisions(observed)
+    if not revisions:
+        return ()
+    labels = f"{names.model_selector(observed.model.name)},{names.REVISION_LABEL} in ({','.join(revisions)})"
+    pods = kube.list(POD, observed.model.namespace, labels=labels)
+    return tuple([trim.pod(raw) async for raw in pods if "deletionTimestamp" not in raw["metadata"]])
+
+
+async def _conflicts(kube: Kube, model: Model, contested: Contested) -> tuple[NameConflict, ...]:
+    found = []
+    for kind, name in sorted(contested):
+        try:
+            raw = await kube.get(BY_KIND[kind], model.namespace, name)
+        except NotFound:
+            continue
+        if trim.owner_uid(raw["metadata"]) != model.uid:
+            found.append(NameConflict(kind=kind, name=name, owner=_owner(raw)))
+    return tuple(found)
+
+
+def _owner(raw: Mapping[str, object]) -> str:
+    metadata = raw["metadata"]
+    if not isinstance(metadata, Mapping):
+        return "somebody else"
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("controller"):
+            return f"{owner.get('kind')} {owner.get('name')} (uid {owner.get('uid')})"
+    managers = [entry.get("manager") for entry in metadata.get("managedFields") or ()]
+    return f"somebody else (made by {managers[0]})" if managers else "somebody else"

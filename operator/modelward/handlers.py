@@ -1,0 +1,117 @@
+"""Kopf's side of the operator: its watches bring objects, which go into the store, and their keys on the queue.
+
+Nothing else of Kopf is used: no persistence, no finalizers, no events of its own, no scanning for new kinds.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kopf
+
+from modelward.clients.connection import runs_in_cluster
+from modelward.clients.resources import CLUSTER_MODEL_RUNTIME, MODEL_DEPLOYMENT, MODEL_RUNTIME, Resource
+from modelward.store import Key, Store, selector
+from modelward.trim import owner_uid
+from modelward.workqueue import WorkQueue
+
+LIST_CHUNK = 500
+WATCH_INACTIVITY_SECONDS = 70.0
+"""The API server sends a bookmark every minute; a stream that is silent for longer is dead."""
+
+Raw = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Intake:
+    """Takes objects in and says which models are to be looked at."""
+
+    store: Store
+    queue: WorkQueue[Key]
+
+    def event(self, event: Any) -> None:
+        """One event of a watch, or one object of its first list."""
+        raw = event["object"]
+        if event["type"] == "DELETED":
+            self.gone(raw)
+        elif self.store.put(raw):
+            self.changed(raw)
+
+    def changed(self, raw: Raw) -> None:
+        """An object was taken in: look at the models that it concerns."""
+        metadata = raw["metadata"]
+        match raw["kind"]:
+            case MODEL_DEPLOYMENT.kind:
+                self.queue.add((metadata["namespace"], metadata["name"]))
+            case MODEL_RUNTIME.kind | CLUSTER_MODEL_RUNTIME.kind:
+                self._runtime_changed(metadata.get("namespace"))
+            case _:
+                self._child_changed(metadata)
+
+    def gone(self, raw: Raw) -> None:
+        """An object was deleted."""
+        metadata = raw["metadata"]
+        owner = self.store.owner(owner_uid(metadata)) or self._owner_of(raw)
+        self.store.remove(raw["kind"], metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+        if owner:
+            self.queue.add(owner)
+        elif raw["kind"] in (MODEL_RUNTIME.kind, CLUSTER_MODEL_RUNTIME.kind):
+            self._runtime_changed(metadata.get("namespace"))
+
+    def everything(self) -> None:
+        """Look at every model."""
+        for key in self.store.models():
+            self.queue.add(key)
+
+    def _child_changed(self, metadata: Raw) -> None:
+        if owner := self.store.owner(owner_uid(metadata)):
+            model = self.store.model(owner)
+            # A model on its way to a new revision goes before those that only get their status refreshed.
+            self.queue.add(owner, urgent=bool(model and model.status.rollout))
+
+    def _runtime_changed(self, namespace: str | None) -> None:
+        for key in self.store.models():
+            if namespace in (None, key[0]):
+                self.queue.add(key)
+
+    def _owner_of(self, raw: Raw) -> Key | None:
+        """The owner of an object of which only the name is known any more."""
+        child = self.store.named(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
+        return self.store.owner(child.owner_uid) if child else None
+
+
+def registry(
+    intake: Intake, resources: tuple[Resource, ...], kubeconfig: Path | None
+) -> kopf.OperatorRegistry:
+    """Kopf handlers for all kinds that are watched."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        """Log in as the service account of the pod, or by kubeconfig."""
+        if runs_in_cluster(kubeconfig):
+            return kopf.login_with_service_account(**kwargs)
+        return kopf.login_with_kubeconfig(**kwargs)
+
+    async def take(event: Any, **_: Any) -> None:
+        intake.event(event)
+
+    for resource in resources:
+        kopf.on.event(
+            resource.group, resource.version, resource.plural, registry=handlers, id=f"take-{resource.plural}"
+        )(take)
+    return handlers
+
+
+def operator_settings(resources: tuple[Resource, ...]) -> kopf.OperatorSettings:
+    """Kopf's settings: watch, reconnect, and nothing else."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.watching.inactivity_timeout = WATCH_INACTIVITY_SECONDS
+    settings.watching.chunk_size = LIST_CHUNK
+    for resource in resources:
+        if not resource.ours:
+            settings.watching.label_selectors[resource.group, resource.version, resource.plural] = selector()
+    return settings

@@ -1,0 +1,97 @@
+"""The operator's own metrics. Labels stay bounded: namespace and name of a model, never a pod or an address."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from modelward import __version__
+from modelward.api.conditions import Status
+from modelward.store import Store
+
+_CONDITION_VALUES: Final = {Status.TRUE: 1.0, Status.FALSE: 0.0, Status.UNKNOWN: -1.0}
+_ROLLOUT_BUCKETS: Final = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+
+
+class Metrics:
+    """All metrics of one operator, in a registry of their own."""
+
+    def __init__(self, store: Store) -> None:
+        """Metrics about models are read from `store` when they are asked for, so nothing is left behind."""
+        self.registry = CollectorRegistry()
+        build = Gauge("modelward_build_info", "Version of the operator.", ["version"], registry=self.registry)
+        build.labels(__version__).set(1)
+        self.reconcile_seconds = Histogram(
+            "modelward_reconcile_seconds", "Time to look at a model and act once.", registry=self.registry
+        )
+        self.reconcile_errors = Counter(
+            "modelward_reconcile_errors_total", "Failed attempts.", ["reason"], registry=self.registry
+        )
+        self.queue_depth = Gauge(
+            "modelward_queue_depth", "Models that are due or being worked on.", registry=self.registry
+        )
+        self.queue_wait_seconds = Histogram(
+            "modelward_queue_wait_seconds", "Time that a due model waits.", registry=self.registry
+        )
+        self.api_requests = Counter(
+            "modelward_api_requests_total",
+            "Requests to the API server, those of watches apart.",
+            ["verb", "code"],
+            registry=self.registry,
+        )
+        self.watch_age_seconds = Gauge(
+            "modelward_watch_age_seconds",
+            "Time since what is held of a kind was last confirmed.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.rollouts = Counter(
+            "modelward_rollouts_total", "Rollouts that ended.", ["result"], registry=self.registry
+        )
+        self.rollbacks = Counter(
+            "modelward_rollbacks_total", "Revisions that were rejected.", ["reason"], registry=self.registry
+        )
+        self.rollout_duration_seconds = Histogram(
+            "modelward_rollout_duration_seconds",
+            "Time from the start of a rollout to its end.",
+            ["result"],
+            buckets=_ROLLOUT_BUCKETS,
+            registry=self.registry,
+        )
+        self.registry.register(_Models(store))
+
+    def count_request(self, verb: str, code: str) -> None:
+        """One request to the API server was answered with `code`."""
+        self.api_requests.labels(verb, code).inc()
+
+
+class _Models(Collector):
+    """Metrics of each model, made when they are scraped."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield what status says of every model."""
+        info = GaugeMetricFamily(
+            "modelward_model_info", "Revisions of a model.", labels=["namespace", "name", "stable", "canary"]
+        )
+        condition = GaugeMetricFamily(
+            "modelward_condition",
+            "Condition of a model: 1 True, 0 False, -1 Unknown.",
+            labels=["namespace", "name", "type"],
+        )
+        weight = GaugeMetricFamily(
+            "modelward_canary_weight_percent", "Share of the canary.", labels=["namespace", "name"]
+        )
+        for key in self._store.models():
+            if (model := self._store.model(key)) is None:
+                continue
+            status = model.status
+            info.add_metric([*key, status.stable_revision, status.canary_revision], 1)
+            weight.add_metric(key, status.rollout.weight_percent if status.rollout else 0)
+            for each in status.conditions:
+                condition.add_metric([*key, each.type], _CONDITION_VALUES.get(Status(each.status), -1.0))
+        yield from (info, condition, weight)

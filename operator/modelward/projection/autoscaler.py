@@ -1,0 +1,48 @@
+"""HorizontalPodAutoscaler `<model>-<revision>`: one for each live revision, so that they scale apart."""
+
+from typing import Any
+
+from modelward.api import names
+from modelward.api.model import Model
+from modelward.api.scaling_policy import Autoscaling, AutoscalingMetric
+from modelward.projection.metadata import Manifest, metadata
+
+KIND = "HorizontalPodAutoscaler"
+
+
+def autoscaler(model: Model, revision: str, policy: Autoscaling) -> Manifest:
+    """The manifest (autoscaling/v2)."""
+    name = names.child_name(model.name, revision)
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": KIND,
+        "metadata": metadata(model, name, names.revision_labels(model.name, revision)),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": policy.min_replicas,
+            "maxReplicas": policy.max_replicas,
+            "metrics": _metrics(policy),
+            "behavior": {
+                "scaleDown": {"stabilizationWindowSeconds": policy.scale_down_stabilization_seconds}
+            },
+        },
+    }
+
+
+def _metrics(policy: Autoscaling) -> list[dict[str, Any]]:
+    resources = {"cpu": policy.cpu_target_percent, "memory": policy.memory_utilization_percent}
+    return [
+        *(_resource(name, percent) for name, percent in resources.items() if percent is not None),
+        *(_other(metric) for metric in policy.metrics),
+    ]
+
+
+def _resource(name: str, percent: int) -> dict[str, Any]:
+    target = {"type": "Utilization", "averageUtilization": percent}
+    return {"type": "Resource", "resource": {"name": name, "target": target}}
+
+
+def _other(metric: AutoscalingMetric) -> dict[str, Any]:
+    target = {"type": "AverageValue", "averageValue": str(metric.average_value)}
+    kind = metric.type.value
+    return {"type": kind, kind.lower(): {"metric": {"name": metric.name}, "target": target}}

@@ -1,0 +1,49 @@
+"""What all children have in common: labels, the owner, and two annotations that say what they were written for."""
+
+import hashlib
+import json
+from typing import Any
+
+from modelward.api import names
+from modelward.api.model import Model
+
+Manifest = dict[str, Any]
+
+
+def metadata(model: Model, name: str, labels: dict[str, str]) -> Manifest:
+    """Metadata of a child. The owner reference lets the cluster's garbage collector clean up after the model."""
+    return {
+        "name": name,
+        "namespace": model.namespace,
+        "labels": labels,
+        "ownerReferences": [
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "name": model.name,
+                "uid": model.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }
+
+
+def stamped(manifest: Manifest, decision: int) -> Manifest:
+    """The manifest with the hash of what it says and the number of the decision that it follows from.
+
+    The replicas of a Deployment are not part of the hash: they change hands, and go through /scale.
+    """
+    annotations = {
+        **manifest["metadata"].get("annotations", {}),
+        names.INTENT_ANNOTATION: intent_hash(manifest),
+        names.DECISION_ANNOTATION: str(decision),
+    }
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
+
+
+def intent_hash(manifest: Manifest) -> str:
+    """16 hexadecimal digits that change whenever the manifest says something else."""
+    spec = manifest.get("spec", {})
+    meant = {**manifest, "spec": {key: value for key, value in spec.items() if key != "replicas"}}
+    return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,170 @@
+"""reconcile(key): gather, decide, record, project, apply, report - in this order, and nothing else.
+
+The decision is written to status, with the resourceVersion it was made from, before any object follows it; a
+crash between any two writes loses nothing, because the next look starts from what was recorded.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from modelward import report, status
+from modelward.api.decode import encode
+from modelward.api.model import Model
+from modelward.api.status import ModelDeploymentStatus
+from modelward.apply import Applied, Applier
+from modelward.clients.kube import Kube
+from modelward.clients.resources import MODEL_DEPLOYMENT
+from modelward.errors import ApiError, Conflict, NotFound, Unreachable
+from modelward.gather import Contested, gather
+from modelward.metrics import Metrics
+from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
+from modelward.projection.metadata import Manifest
+from modelward.projection.project import Projection, project, running_revisions, snapshots
+from modelward.rollout.capacity import first_replicas, replicas_of_user
+from modelward.rollout.decide import Decision, decide
+from modelward.rollout.observed import Observed
+from modelward.store import Key, Store
+from modelward.workqueue import WorkQueue
+
+CONTESTED_POLL_SECONDS: Final = 5.0
+"""An object that stands in our way is outside the watches; it is looked at again at this pace."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Works on keys, one at a time each. Holds no memory but what the cluster can tell again."""
+
+    kube: Kube
+    store: Store
+    queue: WorkQueue[Key]
+    metrics: Metrics
+    now: Callable[[], datetime]
+    _applier: Applier = field(init=False)
+    _contested: dict[Key, Contested] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._applier = Applier(self.kube, self.store)
+
+    async def work(self) -> None:
+        """Take keys from the queue for ever. No error of one key ends this or delays the others."""
+        while True:
+            key, waited = await self.queue.get()
+            self.metrics.queue_wait_seconds.observe(waited)
+            try:
+                with self.metrics.reconcile_seconds.time():
+                    again = await self.reconcile(key)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the last line of defence, see _failed
+                self._failed(key, error)
+            else:
+                self.queue.succeed(key)
+                if again is not None:
+                    self.queue.add(key, delay=again)
+            finally:
+                self.queue.done(key)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Look at one model and act once. Returns seconds until the next look, None to wait for an event."""
+        model = self.store.model(key)
+        if model is None or model.deleting:
+            self._contested.pop(key, None)
+            return None  # the garbage collector takes the children
+        observed = await gather(
+            self.kube, self.store, model, now=self.now(), contested=self._contested.get(key, frozenset())
+        )
+        decision = decide(observed)
+        kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
+        if kept.contested:
+            return self._stands_back(key, kept)
+        complete = status.complete(observed, decision)
+        await self._record(model, complete)
+        if model.problem:
+            return None  # spec says nothing that could be acted upon: all stays as it is
+        applied = await self._applier.apply(
+            observed, _projection(observed, decision), decision.status.decision
+        )
+        await self._report(observed, decision)
+        return self._next_look(key, observed, decision, applied)
+
+    async def _record(self, model: Model, complete: ModelDeploymentStatus) -> None:
+        """Make the decision durable. The answer is the newest view of the object."""
+        if complete == model.status:
+            return
+        operation = {"op": "add", "path": "/status", "value": encode(complete)}
+        answer = await self.kube.patch(
+            MODEL_DEPLOYMENT,
+            model.namespace,
+            model.name,
+            subresource="status",
+            guard=model,
+            operations=[operation],
+        )
+        self.store.put(answer)
+
+    async def _report(self, observed: Observed, decision: Decision) -> None:
+        report.count_rollout(self.metrics, observed.model.status, decision.status)
+        await report.publish(
+            self.kube, observed.model, decision.status.decision, decision.announcements, observed.now
+        )
+
+    def _next_look(self, key: Key, observed: Observed, decision: Decision, applied: Applied) -> float | None:
+        if applied.contested or key in self._contested:
+            return self._stands_back(key, applied, observed)
+        if applied.writes:
+            return 0.0  # our own writes are no events to us: look whether all is quiet
+        waits = [decision.wake_after, status.wake_after(observed, decision.status)]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _stands_back(self, key: Key, applied: Applied, observed: Observed | None = None) -> float:
+        """Remember what stands in our way until it is gone; say so at once when it is new."""
+        before = self._contested.get(key, frozenset())
+        still = {(each.kind, each.name) for each in observed.conflicts} if observed else set()
+        now = frozenset(still | applied.contested)
+        if now:
+            self._contested[key] = now
+        else:
+            self._contested.pop(key, None)
+        return 0.0 if now != before else CONTESTED_POLL_SECONDS
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        """One place turns every error into a later attempt."""
+        name = "/".join(key)
+        after = 0.0
+        match error:
+            case Conflict() | NotFound():
+                reason = type(error).__name__
+                logger.debug("%s: %s; looking again", name, error)
+            case ApiError():
+                reason, after = f"Api{error.status}", error.retry_after or 0.0
+                logger.warning("%s: the API server refused: %s", name, error)
+            case Unreachable():
+                reason = "Unreachable"
+                logger.warning("%s: %s", name, error)
+            case _:
+                reason = "Unexpected"
+                logger.error("%s: unexpected error, please report it", name, exc_info=error)
+        self.metrics.reconcile_errors.labels(reason).inc()
+        self.queue.fail(key, at_least=after)
+
+
+def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
+    stored = {child.revision for child in observed.children if child.kind == CONTROLLER_REVISION}
+    return snapshots(observed.model, decision.status, decision.revisions, stored)
+
+
+def _projection(observed: Observed, decision: Decision) -> Projection:
+    status = decision.status
+    return project(
+        observed.model,
+        status,
+        decision.revisions,
+        scale=replicas_of_user(observed, status),
+        first={name: first_replicas(observed, status, name) for name in running_revisions(status)},
+    )

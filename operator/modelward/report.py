@@ -1,0 +1,85 @@
+"""Report: tell of a decision once it is recorded - Kubernetes Events, metrics, the log."""
+
+import hashlib
+import logging
+from datetime import datetime
+from typing import Any, Final
+
+from modelward.api import names
+from modelward.api.model import Model
+from modelward.api.status import ModelDeploymentStatus, clip
+from modelward.api.times import format_micro, parse
+from modelward.clients.kube import Kube
+from modelward.clients.resources import EVENT
+from modelward.errors import AlreadyExists, ModelwardError
+from modelward.metrics import Metrics
+from modelward.rollout.decide import Announcement
+
+_NAME_LIMIT: Final = 200
+_NOTE_LIMIT: Final = 1000
+"""events.k8s.io allows a note of 1 kB."""
+
+logger = logging.getLogger(__name__)
+
+
+async def publish(
+    kube: Kube, model: Model, decision: int, announcements: tuple[Announcement, ...], now: datetime
+) -> None:
+    """Send one Event per announcement, at most once: a lost one is not sent again, `status.history` keeps it."""
+    for announcement in announcements:
+        logger.info(
+            "%s/%s: %s",
+            model.namespace,
+            model.name,
+            announcement.message,
+            extra={"reason": announcement.reason},
+        )
+        try:
+            await kube.create(EVENT, event(model, decision, announcement, now))
+        except AlreadyExists:
+            pass  # told before we were stopped
+        except ModelwardError as error:
+            logger.warning(
+                "event %s of %s/%s is lost: %s", announcement.reason, model.namespace, model.name, error
+            )
+
+
+def event(model: Model, decision: int, announcement: Announcement, now: datetime) -> dict[str, Any]:
+    """The Event (events.k8s.io/v1). Its name follows from object and decision, so it cannot be sent twice."""
+    prefix = names.bounded(model.name, _NAME_LIMIT)
+    digest = hashlib.sha256(f"{model.uid}/{decision}/{announcement.reason}".encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": EVENT.kind,
+        "metadata": {"name": f"{prefix}.{digest}", "namespace": model.namespace},
+        "eventTime": format_micro(now),
+        "reportingController": f"{names.GROUP}/operator",
+        "reportingInstance": names.MANAGER,
+        "action": announcement.reason,
+        "reason": announcement.reason,
+        "type": "Warning" if announcement.warning else "Normal",
+        "note": clip(announcement.message, _NOTE_LIMIT),
+        "regarding": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "namespace": model.namespace,
+            "name": model.name,
+            "uid": model.uid,
+            "resourceVersion": model.resource_version,
+        },
+    }
+
+
+def count_rollout(metrics: Metrics, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:
+    """Count the rollouts that ended with this decision."""
+    for entry in after.history:
+        if entry in before.history:
+            break
+        metrics.rollouts.labels(entry.result.value).inc()
+        if entry.start_time and entry.end_time:
+            seconds = (parse(entry.end_time) - parse(entry.start_time)).total_seconds()
+            metrics.rollout_duration_seconds.labels(entry.result.value).observe(seconds)
+    for rejected in after.rejected_revisions:
+        if rejected in before.rejected_revisions:
+            break
+        metrics.rollbacks.labels(rejected.reason).inc()

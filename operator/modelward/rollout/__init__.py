@@ -1,0 +1,1 @@
+"""What to do next: revisions, phases, and `decide`, a pure function of one observed value."""

@@ -1,0 +1,386 @@
+"""decide(observed) -> Decision: the one place where anything is decided. Pure: same input, same decision.
+
+It reads the world anew each time and never a condition that was written earlier. What cannot be seen again
+(which revision is stable, when a rollout began, what was rejected) is a plain field of status and so part of
+`Observed`. Steps run to a fixed point: what follows at once is decided at once, and recorded in one write.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from modelward.api.conditions import Blocked, Reason
+from modelward.api.revision import Revision
+from modelward.api.rollout_policy import OnDeadline
+from modelward.api.status import (
+    HISTORY_LENGTH,
+    HistoryEntry,
+    ModelDeploymentStatus,
+    RejectedRevision,
+    RolloutResult,
+    RolloutStatus,
+)
+from modelward.api.times import format_micro, format_seconds, parse
+from modelward.rollout import capacity, commands, readiness
+from modelward.rollout.observed import Observed
+from modelward.rollout.phases import Phase, Trigger, following
+from modelward.rollout.revisions import revision_hash
+from modelward.rollout.snapshot import take_snapshot
+
+DRAIN_SECONDS: Final = 5
+"""How long the previous revision stays after the Service has left it: endpoints and kube-proxy follow within
+about a second, and clients that were just about to connect still find it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """One Event to publish: what happened, for `kubectl describe`."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to be: the next status (conditions apart), what to tell, and when to look again."""
+
+    status: ModelDeploymentStatus
+    revisions: Mapping[str, Revision]
+    """The known snapshots and the one that this decision makes."""
+    announcements: tuple[Announcement, ...] = ()
+    blocked: Blocked | None = None
+    wake_after: float | None = None
+    """Seconds until something has to be decided again even if nothing happens."""
+    runtime_outdated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Progress:
+    """A decision in the making, handed from step to step."""
+
+    status: ModelDeploymentStatus
+    revisions: Mapping[str, Revision] = field(default_factory=dict)
+    announcements: tuple[Announcement, ...] = ()
+    blocked: Blocked | None = None
+
+    @property
+    def phase(self) -> Phase:
+        return Phase(self.status.rollout.state) if self.status.rollout else Phase.SERVING
+
+    def having(self, **changes: object) -> "_Progress":
+        """The same with some fields of status changed."""
+        return replace(self, status=msgspec.structs.replace(self.status, **changes))
+
+    def telling(self, reason: str, message: str, *, warning: bool = False) -> "_Progress":
+        told = Announcement(reason=reason, message=message, warning=warning)
+        return replace(self, announcements=(*self.announcements, told))
+
+
+def decide(observed: Observed) -> Decision:
+    """The next status of a model and all that follows from it. Never raises for anything a user wrote."""
+    progress = _Progress(status=observed.model.status, revisions=observed.revisions)
+    if observed.model.problem:
+        return _finished(observed, replace(progress, blocked=observed.model.problem))
+    progress = _recovered(observed, progress)
+    progress = _commanded(observed, progress)
+    progress = _scaled(observed, progress)
+    if observed.conflicts:
+        return _finished(observed, replace(progress, blocked=_conflict(observed)))
+    progress = _converged(observed, progress)
+    return _finished(observed, progress)
+
+
+# --- what was lost, what people ask for ---------------------------------------------------------------------
+
+
+def _recovered(observed: Observed, progress: _Progress) -> _Progress:
+    """Status was lost (a restored backup, an object recreated by a tool): what serves is stable."""
+    if progress.status.stable_revision or not observed.deployments:
+        return progress
+    selected = observed.service.selects if observed.service else None
+    stable = selected if selected and selected in observed.deployments else _oldest(observed)
+    snapshot = observed.revisions.get(stable)
+    return progress.having(
+        stable_revision=stable,
+        revision_nonce=snapshot.nonce if snapshot else 0,
+        decision=max(child.decision for child in observed.children),
+    )
+
+
+def _oldest(observed: Observed) -> str:
+    return min(observed.deployments, key=lambda name: (observed.deployments[name].created, name))
+
+
+def _commanded(observed: Observed, progress: _Progress) -> _Progress:
+    """Commands that came since the last decision; each value is handled once."""
+    order = commands.pending(observed.model, progress.status)
+    status = msgspec.structs.replace(
+        progress.status,
+        commands=order.acknowledged,
+        revision_nonce=progress.status.revision_nonce + order.new_nonces,
+        rejected_revisions=tuple(
+            entry
+            for entry in progress.status.rejected_revisions
+            if not order.retried or entry.content != order.retried
+        ),
+    )
+    progress = replace(progress, status=status)
+    awaited = status.canary_revision
+    if order.aborted and order.aborted == awaited and progress.phase is Phase.WARMING:
+        message = f"Revision {awaited} was aborted by annotation."
+        return _taken_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
+    return progress
+
+
+def _scaled(observed: Observed, progress: _Progress) -> _Progress:
+    """Who says how many replicas: the user, an autoscaler, or the count that the autoscaler left behind."""
+    return progress.having(scaling=capacity.next_scaling(observed))
+
+
+# --- the rollout --------------------------------------------------------------------------------------------
+
+
+def _converged(observed: Observed, progress: _Progress) -> _Progress:
+    """Take step after step until none applies. The phases' table has no cycle without a change of spec."""
+    steps: tuple[Callable[[Observed, _Progress], _Progress], ...] = (_follow_spec, _follow_pods)
+    for step in steps * 2:
+        progress = step(observed, progress)
+        if progress.blocked:
+            break
+    return progress
+
+
+def _follow_spec(observed: Observed, progress: _Progress) -> _Progress:
+    """Compare the revision that spec asks for with the stable and the awaited one."""
+    status = progress.status
+    wanted = revision_hash(observed.model.fields, status.revision_nonce)
+    if wanted == status.canary_revision:
+        return progress
+    if wanted == status.stable_revision:
+        return _reverted(observed, progress) if status.canary_revision else progress
+    if rejected := rejection(observed, status):
+        return (
+            _reverted(observed, progress) if status.canary_revision else _still_rejected(progress, rejected)
+        )
+    taken = take_snapshot(observed, progress.revisions, status, wanted)
+    if isinstance(taken, Blocked):
+        return replace(progress, blocked=taken)
+    known = replace(progress, revisions={**progress.revisions, wanted: taken})
+    return _started(observed, known, wanted)
+
+
+def _started(observed: Observed, progress: _Progress, wanted: str) -> _Progress:
+    """A new revision sets out: as the first one, or beside the stable one."""
+    status, now = progress.status, format_micro(observed.now)
+    version = _version(progress, wanted)
+    if not status.stable_revision:
+        rollout = RolloutStatus(state=Phase.DEPLOYING, start_time=now)
+        return progress.having(stable_revision=wanted, rollout=rollout).telling(
+            "RevisionCreated", f"Deploying the first revision, {wanted}{version}."
+        )
+    if status.canary_revision:
+        message = f"Revision {status.canary_revision} was superseded by {wanted} before it was ready."
+        progress = _recorded(observed, progress, RolloutResult.SUPERSEDED, message).telling(
+            "Superseded", message
+        )
+    state = following(progress.phase, Trigger.CHANGED)
+    return progress.having(
+        canary_revision=wanted,
+        previous_revision="",
+        rollout=RolloutStatus(state=state, start_time=now),
+    ).telling(
+        "RevisionCreated",
+        f"Revision {wanted}{version} is started beside {status.stable_revision}, which goes on serving.",
+    )
+
+
+def _reverted(observed: Observed, progress: _Progress) -> _Progress:
+    status = progress.status
+    message = (
+        f"Revision {status.canary_revision} was superseded: spec asks for {status.stable_revision} again."
+    )
+    progress = _recorded(observed, progress, RolloutResult.SUPERSEDED, message).telling("Superseded", message)
+    following(progress.phase, Trigger.REVERTED)
+    return progress.having(canary_revision="", rollout=None)
+
+
+def _follow_pods(observed: Observed, progress: _Progress) -> _Progress:
+    """Look at the pods of the awaited revision, or at the clock of a previous one."""
+    match progress.phase:
+        case Phase.DEPLOYING if readiness.is_ready(
+            observed, progress.status, progress.status.stable_revision
+        ):
+            return _deployed(observed, progress)
+        case Phase.WARMING:
+            return _warmed(observed, progress)
+        case Phase.DRAINING if drain_seconds_left(observed, progress.status) <= 0:
+            following(progress.phase, Trigger.DRAINED)
+            return progress.having(previous_revision="", rollout=None)
+        case _:
+            return progress
+
+
+def _deployed(observed: Observed, progress: _Progress) -> _Progress:
+    message = f"Revision {progress.status.stable_revision} is ready and serves."
+    following(progress.phase, Trigger.READY)
+    return (
+        _recorded(observed, progress, RolloutResult.PROMOTED, message)
+        .having(rollout=None)
+        .telling("Promoted", message)
+    )
+
+
+def _warmed(observed: Observed, progress: _Progress) -> _Progress:
+    status = progress.status
+    awaited = status.canary_revision
+    if readiness.is_ready(observed, status, awaited):
+        return _switched(observed, progress)
+    overdue = readiness.overdue(observed, awaited)
+    if overdue and observed.model.spec.rollout.on_deadline is OnDeadline.ROLL_BACK:
+        message = f"Revision {awaited} was rejected: {overdue}. {status.stable_revision} goes on serving."
+        return _taken_back(observed, progress, Trigger.DEADLINE, Reason.DEADLINE_EXCEEDED, message)
+    return progress
+
+
+def _switched(observed: Observed, progress: _Progress) -> _Progress:
+    """The roles switch: the awaited revision's running pods are the stable ones from now on."""
+    status = progress.status
+    now = format_micro(observed.now)
+    message = f"Revision {status.canary_revision} is ready and serves in place of {status.stable_revision}."
+    progress = _recorded(observed, progress, RolloutResult.PROMOTED, message).telling("Promoted", message)
+    start = status.rollout.start_time if status.rollout else now
+    state = following(progress.phase, Trigger.READY)
+    return progress.having(
+        stable_revision=status.canary_revision,
+        canary_revision="",
+        previous_revision=status.stable_revision,
+        rollout=RolloutStatus(state=state, start_time=start, step_start_time=now),
+    )
+
+
+def _taken_back(
+    observed: Observed, progress: _Progress, trigger: Trigger, reason: Reason, message: str
+) -> _Progress:
+    """The awaited revision is rejected: remembered by content, so that it is not tried again by itself.
+
+    A restart that failed has the content of the stable revision, which cannot be rejected: it is forgotten.
+    """
+    status = progress.status
+    following(progress.phase, trigger)
+    awaited, stable = (
+        progress.revisions[status.canary_revision],
+        progress.revisions.get(status.stable_revision),
+    )
+    result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
+    progress = _recorded(observed, progress, result, message)
+    progress = progress.having(canary_revision="", rollout=None).telling(result.value, message, warning=True)
+    if stable and stable.content == awaited.content:
+        return progress.having(revision_nonce=stable.nonce)
+    rejected = RejectedRevision(
+        revision=awaited.name,
+        content=awaited.content,
+        reason=reason,
+        message=message,
+        time=format_seconds(observed.now),
+    )
+    others = tuple(each for each in status.rejected_revisions if each.revision != awaited.name)
+    return progress.having(rejected_revisions=(rejected, *others)[:HISTORY_LENGTH])
+
+
+def _still_rejected(progress: _Progress, entry: RejectedRevision) -> _Progress:
+    known = entry.reason in Reason.__members__.values()
+    reason = Reason(entry.reason) if known else Reason.ROLLED_BACK
+    remedy = f"Change spec, or try it again: modelward.dev/retry: {entry.revision}/<anything new>"
+    return replace(progress, blocked=Blocked(reason=reason, message=f"{entry.message} {remedy}"))
+
+
+# --- bookkeeping --------------------------------------------------------------------------------------------
+
+
+def rejection(observed: Observed, status: ModelDeploymentStatus) -> RejectedRevision | None:
+    """The record that says that what spec asks for was rejected, whatever its nonce."""
+    content = revision_hash(observed.model.fields)
+    return next((entry for entry in status.rejected_revisions if entry.content == content), None)
+
+
+def drain_seconds_left(observed: Observed, status: ModelDeploymentStatus) -> float:
+    """Seconds that the previous revision still has."""
+    if not status.rollout or not status.rollout.step_start_time:
+        return 0.0
+    gone = observed.now - parse(status.rollout.step_start_time)
+    return max(0.0, min(DRAIN_SECONDS, (timedelta(seconds=DRAIN_SECONDS) - gone).total_seconds()))
+
+
+def _recorded(observed: Observed, progress: _Progress, result: RolloutResult, message: str) -> _Progress:
+    """History, newest first: how the rollout that is going on ended."""
+    status = progress.status
+    revision = status.canary_revision or status.stable_revision
+    entry = HistoryEntry(
+        revision=revision,
+        model_version=_model_version(progress, revision),
+        result=result,
+        start_time=status.rollout.start_time if status.rollout else None,
+        end_time=format_micro(observed.now),
+        message=message,
+    )
+    return progress.having(history=(entry, *status.history)[:HISTORY_LENGTH])
+
+
+def _model_version(progress: _Progress, revision: str) -> str:
+    snapshot = progress.revisions.get(revision)
+    return snapshot.model_version if snapshot else ""
+
+
+def _version(progress: _Progress, revision: str) -> str:
+    version = _model_version(progress, revision)
+    return f" (version {version})" if version else ""
+
+
+def _conflict(observed: Observed) -> Blocked:
+    first = observed.conflicts[0]
+    more = f" (and {len(observed.conflicts) - 1} more)" if len(observed.conflicts) > 1 else ""
+    message = (
+        f"{first.kind} {observed.model.namespace}/{first.name} exists and belongs to {first.owner}{more}. "
+        "It is left alone; delete or rename it, or rename this ModelDeployment."
+    )
+    return Blocked(reason=Reason.NAME_CONFLICT, message=message)
+
+
+def _finished(observed: Observed, progress: _Progress) -> Decision:
+    status = msgspec.structs.replace(progress.status, observed_generation=observed.model.generation)
+    if status != observed.model.status:
+        stamped = max((child.decision for child in observed.children), default=0)
+        status = msgspec.structs.replace(status, decision=max(status.decision, stamped) + 1)
+    return Decision(
+        status=status,
+        revisions=progress.revisions,
+        announcements=progress.announcements,
+        blocked=progress.blocked,
+        wake_after=_wake_after(observed, status),
+        runtime_outdated=_runtime_outdated(observed, progress),
+    )
+
+
+def _wake_after(observed: Observed, status: ModelDeploymentStatus) -> float | None:
+    if status.rollout and status.rollout.state == Phase.DRAINING:
+        return drain_seconds_left(observed, status)
+    if observed.conflicts:
+        return readiness.POLL_SECONDS
+    return readiness.wake_after(observed, status)
+
+
+def _runtime_outdated(observed: Observed, progress: _Progress) -> bool:
+    """The runtime that the stable revision pinned reads differently now."""
+    stable = progress.revisions.get(progress.status.stable_revision)
+    if not stable or not stable.runtime.get("name"):
+        return False
+    current = [
+        runtime
+        for runtime in observed.runtimes
+        if (runtime.kind, runtime.name) == (stable.runtime.get("kind"), stable.runtime["name"])
+    ]
+    return bool(current) and current[0].spec != stable.runtime.get("spec")

@@ -1,0 +1,107 @@
+"""What `decide` sees: the world of one ModelDeployment, read once, the time included.
+
+The values here are also what the operator keeps of every watched object: a Deployment of 10 KiB is 67 KiB as
+a Python dict and well under 1 KiB like this.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from modelward.api.model import Model
+from modelward.api.revision import Revision
+from modelward.runtimes.choose import Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """An object that we made, or one that has a name we need."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    owner_uid: str | None
+    """uid of the controller in ownerReferences."""
+    revision: str | None = None
+    """Label `modelward.dev/revision`."""
+    intent: str = ""
+    """Annotation `modelward.dev/intent`: hash of what we meant at our last write."""
+    decision: int = 0
+    """Annotation `modelward.dev/decision`."""
+    digest: int = 0
+    """Hash of the parts of the live object that are ours to say: spec, our labels, the owner."""
+    edited_by: str = ""
+    """Somebody else's field manager that owns a part of spec, or an empty string."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment(Child):
+    """A Deployment of one revision."""
+
+    replicas: int
+    """`spec.replicas`."""
+    current: int = 0
+    """`status.replicas`: pods that exist."""
+    ready: int = 0
+    """`status.readyReplicas`, 0 while the controller has not seen the latest spec."""
+    owns_replicas: bool = False
+    """Our field manager owns `spec.replicas` (it must not while an autoscaler does)."""
+    failure: str = ""
+    """Message of the condition ReplicaFailure: quota, Pod Security, a webhook."""
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service(Child):
+    """The Service of a model."""
+
+    selects: str | None = None
+    """The revision that its selector names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A pod of a revision that is awaited."""
+
+    name: str
+    revision: str
+    scheduled: datetime | None
+    ready: bool
+    problem: str = ""
+    """Why it is not ready, in words; without counters, so that it does not change while nothing changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameConflict:
+    """An object with a name that we need, and that is not ours."""
+
+    kind: str
+    name: str
+    owner: str
+    """Who it belongs to, as far as it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """The world of one ModelDeployment. Revisions and children are only those that it controls."""
+
+    now: datetime
+    model: Model
+    runtimes: tuple[Runtime, ...] = ()
+    """Those of the namespace and those of the cluster."""
+    revisions: Mapping[str, Revision] = field(default_factory=dict)
+    """By name."""
+    deployments: Mapping[str, Deployment] = field(default_factory=dict)
+    """By revision."""
+    service: Service | None = None
+    children: tuple[Child, ...] = ()
+    """All of them, of every kind, Deployments and Service included."""
+    pods: tuple[Pod, ...] = ()
+    """Pods of revisions that are not ready; empty when there is no such revision."""
+    conflicts: tuple[NameConflict, ...] = ()
+
+    def deployment(self, revision: str | None) -> Deployment | None:
+        """The Deployment of a revision, if there is one."""
+        return self.deployments.get(revision) if revision else None

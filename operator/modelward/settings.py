@@ -1,0 +1,69 @@
+"""Settings of the operator: one YAML file and flags over it, checked at start."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from modelward.errors import InvalidSettings
+
+_NAMESPACE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How the operator logs."""
+
+    level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    format: Annotated[str, Meta(pattern="^(json|text)$")] = "json"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """All of them. Flags of `modelward run` win over the file."""
+
+    namespaces: tuple[Annotated[str, Meta(max_length=63, pattern=_NAMESPACE)], ...] = ()
+    """Namespaces to serve; none means all of the cluster."""
+    cluster_runtimes: bool = True
+    """Whether ClusterModelRuntimes are read; needs a small ClusterRole even when namespaces are named."""
+    workers: Annotated[int, Meta(ge=1, le=256)] = 16
+    """How many models are worked on at once."""
+    resync_seconds: Annotated[float, Meta(ge=1, le=3600)] = 60.0
+    """Pause between two sweeps for lost events, for up to 1,000 objects; longer beyond, at most 300 s."""
+    host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from outside the pod
+    """Address of the endpoints /metrics, /healthz and /readyz."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    """Port of the endpoints; 0 takes a free one and logs it."""
+    log: LogSettings = LogSettings()
+
+
+def load(file: Path | None, flags: dict[str, Any]) -> Settings:
+    """The settings of `file`, with `flags` (camelCase, None for not given) over it. Raises InvalidSettings."""
+    given = _read(file) if file else {}
+    for name, value in flags.items():
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            before = given.get(name) or {}
+            given[name] = {**before, **{key: each for key, each in value.items() if each is not None}}
+        else:
+            given[name] = value
+    try:
+        return msgspec.convert(given, Settings)
+    except msgspec.ValidationError as error:
+        source = f"{file} and flags" if file else "flags"
+        raise InvalidSettings(f"{source}: {error}".replace("`", "'")) from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSettings(f"{file}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{file}: not YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InvalidSettings(f"{file}: must be a map of settings, such as `workers: 16`")
+    return content

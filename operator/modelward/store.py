@@ -1,0 +1,190 @@
+"""What the operator holds of the cluster: the newest view of each watched object, trimmed.
+
+Views come from watches, from the answers to our own writes, and from the sweep; the newest resourceVersion
+wins, so a late event never undoes what an answer has told. resourceVersions of one kind are ordered numbers
+(https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions, KEP-5504).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from modelward import trim
+from modelward.api import names
+from modelward.api.model import Model
+from modelward.api.revision import Revision
+from modelward.clients.resources import (
+    BY_KIND,
+    CLUSTER_MODEL_RUNTIME,
+    CONTROLLER_REVISION,
+    MODEL_DEPLOYMENT,
+    MODEL_RUNTIME,
+)
+from modelward.projection.controller_revision import read_revision
+from modelward.rollout.observed import Child
+from modelward.runtimes.choose import Runtime
+
+Key = tuple[str, str]
+"""(namespace, name) of a ModelDeployment."""
+_GRAVES_KEPT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A ControllerRevision. Its data stays JSON until it is needed: it is read rarely, and 5 times smaller."""
+
+    child: Child
+    number: int
+    data: bytes
+
+    def read(self) -> Revision | None:
+        """The revision in it; None if it is not ours to read."""
+        try:
+            return read_revision(self.child.revision or "", self.number, msgspec.json.decode(self.data))
+        except (KeyError, TypeError, msgspec.DecodeError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    uid: str
+    version: int
+    view: Model | Runtime | Child | Snapshot
+    owner: str | None = None
+
+
+@dataclass(slots=True)
+class Store:
+    """All views, by kind and (namespace, name), and the children of each owner."""
+
+    _views: dict[str, dict[Key, _Held]] = field(default_factory=lambda: defaultdict(dict))
+    _children: dict[str, set[tuple[str, Key]]] = field(default_factory=lambda: defaultdict(set))
+    _models_by_uid: dict[str, Key] = field(default_factory=dict)
+    _graves: dict[str, None] = field(default_factory=dict)
+    """uids of objects that are gone: a late event must not bring them back."""
+
+    def put(self, raw: Mapping[str, Any]) -> bool:
+        """Take a raw object in. False if what is held is as new, or the object is gone already."""
+        metadata, kind = raw["metadata"], raw["kind"]
+        key, version = _key(metadata), int(metadata["resourceVersion"])
+        held = self._views[kind].get(key)
+        if metadata["uid"] in self._graves:
+            return False
+        if held and held.version >= version:
+            return False
+        if held:
+            self._forget(kind, key, held)
+        view = _view(raw)
+        owner = view.owner_uid if isinstance(view, Child) else None
+        if isinstance(view, Snapshot):
+            owner = view.child.owner_uid
+        if isinstance(view, Model):
+            self._models_by_uid[view.uid] = key
+        self._views[kind][key] = _Held(metadata["uid"], version, view, owner)
+        if owner:
+            self._children[owner].add((kind, key))
+        return True
+
+    def remove(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """The object is gone. One of the same name that was made since stays."""
+        self._graves[uid] = None
+        while len(self._graves) > _GRAVES_KEPT:
+            self._graves.pop(next(iter(self._graves)))
+        held = self._views[kind].get((namespace, name))
+        if held and held.uid == uid:
+            self._forget(kind, (namespace, name), held)
+
+    def model(self, key: Key) -> Model | None:
+        """The ModelDeployment of a key."""
+        held = self._views[MODEL_DEPLOYMENT.kind].get(key)
+        return held.view if held and isinstance(held.view, Model) else None
+
+    def models(self) -> Iterator[Key]:
+        """Keys of all ModelDeployments."""
+        return iter(list(self._views[MODEL_DEPLOYMENT.kind]))
+
+    def owner(self, uid: str | None) -> Key | None:
+        """Key of the ModelDeployment with that uid."""
+        return self._models_by_uid.get(uid) if uid else None
+
+    def runtimes(self, namespace: str) -> tuple[Runtime, ...]:
+        """Runtimes that a model of the namespace may use."""
+        local = [held for key, held in self._views[MODEL_RUNTIME.kind].items() if key[0] == namespace]
+        found = [*local, *self._views[CLUSTER_MODEL_RUNTIME.kind].values()]
+        return tuple(held.view for held in found if isinstance(held.view, Runtime))
+
+    def children(self, uid: str) -> tuple[Child, ...]:
+        """The children of a model, of every kind but snapshots."""
+        return tuple(view for view in self._owned(uid) if isinstance(view, Child))
+
+    def snapshots(self, uid: str) -> tuple[Snapshot, ...]:
+        """The ControllerRevisions of a model."""
+        return tuple(view for view in self._owned(uid) if isinstance(view, Snapshot))
+
+    def named(self, kind: str, namespace: str, name: str) -> Child | None:
+        """A labelled object by its name, whoever owns it."""
+        held = self._views[kind].get((namespace, name))
+        if held is None:
+            return None
+        return held.view.child if isinstance(held.view, Snapshot) else _child(held.view)
+
+    def foreign(self, model: Model, kind: str, name: str) -> bool:
+        """Whether a labelled object has a name that the model needs, and is not its own."""
+        child = self.named(kind, model.namespace, name)
+        return child is not None and not is_ours(child, model)
+
+    def versions(self, kind: str) -> dict[Key, tuple[str, int]]:
+        """uid and resourceVersion of all that is held of a kind."""
+        return {key: (held.uid, held.version) for key, held in self._views[kind].items()}
+
+    def count(self) -> int:
+        """How many objects are held."""
+        return sum(len(views) for views in self._views.values())
+
+    def _owned(self, uid: str) -> Iterable[Model | Runtime | Child | Snapshot]:
+        for kind, key in sorted(self._children.get(uid, ())):
+            if held := self._views[kind].get(key):
+                yield held.view
+
+    def _forget(self, kind: str, key: Key, held: _Held) -> None:
+        del self._views[kind][key]
+        if held.owner and (family := self._children.get(held.owner)) is not None:
+            family.discard((kind, key))
+            if not family:
+                del self._children[held.owner]
+        if kind == MODEL_DEPLOYMENT.kind:
+            self._models_by_uid.pop(held.uid, None)
+
+
+def _key(metadata: Mapping[str, Any]) -> Key:
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+def _child(view: Model | Runtime | Child | Snapshot) -> Child | None:
+    return view if isinstance(view, Child) else None
+
+
+def _view(raw: Mapping[str, Any]) -> Model | Runtime | Child | Snapshot:
+    kind = raw["kind"]
+    if kind == MODEL_DEPLOYMENT.kind:
+        return trim.model(raw)
+    if kind in (MODEL_RUNTIME.kind, CLUSTER_MODEL_RUNTIME.kind):
+        return trim.runtime(raw)
+    if kind == CONTROLLER_REVISION.kind:
+        return Snapshot(trim.child(raw), int(raw.get("revision", 0)), msgspec.json.encode(raw.get("data")))
+    if kind not in BY_KIND:
+        raise ValueError(f"kind {kind} is not watched")
+    return trim.child(raw)
+
+
+def is_ours(child: Child, model: Model) -> bool:
+    """Whether the model controls the object: by uid, never by name or label."""
+    return child.owner_uid == model.uid
+
+
+def selector() -> str:
+    """The label selector for what is watched of kinds that are not ours."""
+    return f"{names.MANAGED_BY_LABEL}={names.MANAGER}"

@@ -1,0 +1,238 @@
+"""The door: raw objects of the API in, the few values that are needed of them out.
+
+Whatever somebody wrote into an object, this does not raise but for a bug of ours: a spec that cannot be
+decoded becomes a `problem` of the Model, a status that cannot is read as far as it goes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from modelward.api import names
+from modelward.api.conditions import Blocked, Reason
+from modelward.api.decode import decode_spec, decode_status
+from modelward.api.model import Model
+from modelward.api.model_deployment import ModelDeploymentSpec
+from modelward.api.times import parse
+from modelward.errors import InvalidSpec
+from modelward.rollout.observed import Child, Deployment, Pod, Service
+from modelward.rollout.revisions import revision_fields
+from modelward.runtimes.choose import Runtime
+
+Raw = Mapping[str, Any]
+
+_COMMAND_PREFIX: Final = f"{names.GROUP}/"
+_STATUS_MANAGERS: Final = frozenset({"status", "scale"})
+_EPOCH: Final = datetime.fromtimestamp(0, tz=UTC)
+
+
+def model(raw: Raw) -> Model:
+    """A ModelDeployment."""
+    metadata = raw["metadata"]
+    spec, problem = _spec(raw.get("spec") or {})
+    annotations = metadata.get("annotations") or {}
+    return Model(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 0),
+        deleting="deletionTimestamp" in metadata,
+        commands={
+            key.removeprefix(_COMMAND_PREFIX): str(value)
+            for key, value in annotations.items()
+            if key.startswith(_COMMAND_PREFIX)
+        },
+        changed_by=_last_editor(metadata.get("managedFields") or ()),
+        spec=spec,
+        fields=revision_fields(raw.get("spec") or {}),
+        status=decode_status(raw.get("status")).status,
+        problem=problem,
+    )
+
+
+def runtime(raw: Raw) -> Runtime:
+    """A ModelRuntime or ClusterModelRuntime."""
+    return Runtime(kind=raw["kind"], name=raw["metadata"]["name"], spec=raw.get("spec") or {})
+
+
+def child(raw: Raw) -> Child:
+    """An object that we made, of any kind; Deployments and Services with what is read of them."""
+    spec, status = raw.get("spec") or {}, raw.get("status") or {}
+    common = _common(raw)
+    match raw["kind"]:
+        case "Deployment":
+            return Deployment(
+                **common,
+                replicas=spec.get("replicas", 1),
+                current=status.get("replicas", 0),
+                ready=status.get("readyReplicas", 0),
+                owns_replicas=bool(replicas_owners(raw)),
+                failure=_failure(status),
+                created=_time(raw["metadata"].get("creationTimestamp")) or _EPOCH,
+            )
+        case "Service":
+            return Service(**common, selects=(spec.get("selector") or {}).get(names.REVISION_LABEL))
+        case _:
+            return Child(**common)
+
+
+def pod(raw: Raw) -> Pod:
+    """A pod of one of our Deployments."""
+    status = raw.get("status") or {}
+    conditions = {each.get("type"): each for each in status.get("conditions") or ()}
+    scheduled = conditions.get("PodScheduled", {})
+    return Pod(
+        name=raw["metadata"]["name"],
+        revision=(raw["metadata"].get("labels") or {}).get(names.REVISION_LABEL, ""),
+        scheduled=_time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        problem=_pod_problem(raw.get("spec") or {}, status, scheduled),
+    )
+
+
+def owner_uid(metadata: Raw) -> str | None:
+    """uid of the controller that an object belongs to."""
+    owners = metadata.get("ownerReferences") or ()
+    return next((each["uid"] for each in owners if each.get("controller")), None)
+
+
+def is_labelled(raw: Raw) -> bool:
+    """Whether the watches show the object: it carries our label."""
+    return (raw["metadata"].get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.MANAGER
+
+
+def replicas_owners(raw: Raw) -> list[int]:
+    """Places in managedFields at which our field manager owns a Deployment's `spec.replicas`."""
+    return [
+        index
+        for index, entry in enumerate(raw["metadata"].get("managedFields") or ())
+        if entry.get("manager") == names.MANAGER
+        and "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+
+
+def _spec(raw: Raw) -> tuple[ModelDeploymentSpec, Blocked | None]:
+    try:
+        return decode_spec(raw), None
+    except InvalidSpec as error:
+        return ModelDeploymentSpec(), Blocked(reason=Reason.INVALID_SPEC, message=str(error))
+
+
+def _common(raw: Raw) -> dict[str, Any]:
+    metadata = raw["metadata"]
+    annotations = metadata.get("annotations") or {}
+    number = annotations.get(names.DECISION_ANNOTATION, "")
+    return {
+        "kind": raw["kind"],
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "resource_version": metadata["resourceVersion"],
+        "owner_uid": owner_uid(metadata),
+        "revision": (metadata.get("labels") or {}).get(names.REVISION_LABEL),
+        "intent": annotations.get(names.INTENT_ANNOTATION, ""),
+        "decision": int(number) if number.isdigit() else 0,
+        "digest": _digest(raw),
+        "edited_by": _foreign_editor(metadata.get("managedFields") or ()),
+    }
+
+
+def _digest(raw: Raw) -> int:
+    """Hash of what is ours to say in a live object: it moves when somebody changes that.
+
+    Services and autoscalers have no generation, and a Deployment's rises with its replicas, too; so the
+    content itself is compared.
+    """
+    metadata = raw["metadata"]
+    spec = {key: value for key, value in (raw.get("spec") or {}).items() if key != "replicas"}
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if _is_ours(key)}
+    ours = [spec, labels, metadata.get("ownerReferences")]
+    text = json.dumps(ours, sort_keys=True, separators=(",", ":")).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+def _is_ours(label: str) -> bool:
+    return label.startswith((f"{names.GROUP}/", "app.kubernetes.io/"))
+
+
+def _foreign_editor(entries: Iterable[Raw]) -> str:
+    """A field manager other than ours that owns some of spec, status and scale writers apart."""
+    for entry in entries:
+        foreign = entry.get("manager") != names.MANAGER and entry.get("subresource") not in _STATUS_MANAGERS
+        fields = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if foreign and set(fields) - {"f:replicas"}:
+            return str(entry.get("manager", "somebody"))
+    return ""
+
+
+def _last_editor(entries: Iterable[Raw]) -> str:
+    """Field manager that changed spec last."""
+    editors = [
+        (str(entry.get("time", "")), str(entry.get("manager", "")))
+        for entry in entries
+        if "f:spec" in (entry.get("fieldsV1") or {})
+    ]
+    return max(editors, default=("", ""))[1]
+
+
+def _failure(status: Raw) -> str:
+    """Why a Deployment's pods cannot even be created."""
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return str(condition.get("message", ""))
+    return ""
+
+
+def _pod_problem(spec: Raw, status: Raw, scheduled: Raw) -> str:
+    """Why a pod is not ready, in words that stay the same while it stays the same."""
+    if scheduled.get("status") == "False":
+        return f"not scheduled: {scheduled.get('message', '')}"
+    if status.get("reason") == "Evicted":
+        return f"evicted: {status.get('message', '')}"
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for container in containers:
+        if problem := "; ".join(_container_problems(container)):
+            return f"{container.get('name')}: {problem}"
+    return _probe_problem(spec, containers)
+
+
+def _container_problems(container: Raw) -> Iterator[str]:
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    reason = waiting.get("reason", "")
+    if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
+        # The two pull reasons alternate every few seconds; what is wrong stays the same.
+        yield f"image {container.get('image')} cannot be pulled"
+        return
+    if reason and reason not in {"ContainerCreating", "PodInitializing"}:
+        yield (
+            reason if reason == "CrashLoopBackOff" else f"{reason}: {waiting.get('message', '')}".rstrip(": ")
+        )
+    ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get(
+        "terminated"
+    )
+    if ended and not container.get("ready"):
+        why = ended.get("reason") or "Error"
+        yield f"ended with exit code {ended.get('exitCode')} ({why})"
+
+
+def _probe_problem(spec: Raw, containers: list[Raw]) -> str:
+    """A running container that is not ready: its probe says so, or the model is still being loaded."""
+    probes = {
+        each.get("name"): each.get("startupProbe") or each.get("readinessProbe")
+        for each in spec.get("containers") or ()
+    }
+    for container in containers:
+        running = (container.get("state") or {}).get("running")
+        probe = (probes.get(container.get("name")) or {}).get("httpGet")
+        if running and not container.get("ready") and probe:
+            return (
+                f"running, but GET :{probe.get('port')}{probe.get('path')} (readiness) does not succeed yet"
+            )
+    return ""
+
+
+def _time(text: str | None) -> datetime | None:
+    return parse(text) if text else None
