@@ -6,16 +6,12 @@ All programs come from one module and one `go build`, so what they share is comp
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
-import subprocess
-import threading
-import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from devcluster.errors import DevclusterError, PrerequisiteError
+from devcluster.gocommand import go_output
 from devcluster.locks import locked
 from devcluster.paths import GOBUILD, cache_directory
 from devcluster.progress import Say
@@ -38,9 +34,6 @@ STAGES_FILE = "kwok-stages.yaml"
 
 # Measured: 2.9 GB of Go's build cache, 1.3 GB of modules, 0.6 GB of programs.
 NEEDED_BYTES = 6 * 10**9
-REPORT_SECONDS = 10
-# Modules may be fetched, toolchains not; workspaces and flags of the user's own must not change the build.
-GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
 
 
 def ensure_binaries(say: Say) -> Path:
@@ -101,10 +94,10 @@ def _build_into(directory: Path, say: Say) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     say(f"building Kubernetes {kubernetes_version()} from source, once: 5 to 10 minutes on two cores")
-    listed = _go(go, ["list", "-mod=readonly", "-deps", *PACKAGES], "resolving modules", 0, say)
+    listed = go_output(go, ["list", "-mod=readonly", "-deps", *PACKAGES], "resolving modules", 0, say)
     total = len(listed.split())
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", linker_flags(kubernetes_version())]
-    _go(go, ["build", "-v", *flags, "-o", f"{partial}/", *PACKAGES], "compiling", total, say)
+    go_output(go, ["build", "-v", *flags, "-o", f"{partial}/", *PACKAGES], "compiling", total, say)
     (partial / "server").rename(partial / "etcd")  # named after its package's folder
     (partial / STAGES_FILE).write_text(_kwok_stages(go, say))
     partial.rename(directory)
@@ -113,7 +106,9 @@ def _build_into(directory: Path, say: Say) -> None:
 
 def _kwok_stages(go: Path, say: Say) -> str:
     """How fake pods and nodes become Ready: kwok's own files, as they lie in the module cache."""
-    module = Path(_go(go, ["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", KWOK_MODULE], "", 0, say).strip())
+    module = Path(
+        go_output(go, ["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", KWOK_MODULE], "", 0, say).strip()
+    )
     files = [file for pattern in KWOK_STAGES for file in sorted((module / "kustomize/stage").glob(pattern))]
     if not files:
         raise DevclusterError(f"{module} has no stages", "Did its layout change with the pinned version?")
@@ -128,67 +123,3 @@ def _require_space(directory: Path) -> None:
             f"only {free / 1e9:.1f} GB are free in {directory}, the build needs {NEEDED_BYTES / 1e9:.0f}",
             "Make room, or set MODELWARD_CACHE to a larger disk (and GOCACHE, GOMODCACHE for Go's own part)",
         )
-
-
-def _go(go: Path, arguments: list[str], doing: str, total: int, say: Say) -> str:
-    """Standard output of a go command, whose lines on standard error are shown as progress."""
-    with subprocess.Popen(
-        [str(go), *arguments],
-        cwd=GOBUILD,
-        env={**os.environ, **GO_ENVIRONMENT},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        if process.stdout is None or process.stderr is None:
-            raise DevclusterError("go has no output to read")
-        follower = _Follower(process.stderr, doing, total, say)
-        try:
-            output = process.stdout.read()
-            process.wait()
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            follower.join()
-    if process.returncode:
-        raise _explained(follower.last_lines)
-    return output
-
-
-class _Follower(threading.Thread):
-    """Reads go's messages (one line per compiled package or fetched module) and reports every ten seconds."""
-
-    def __init__(self, lines: Iterable[str], doing: str, total: int, say: Say) -> None:
-        super().__init__(daemon=True)
-        self._lines, self._doing, self._total, self._say = lines, doing, total, say
-        self.last_lines: list[str] = []
-        self.start()
-
-    def run(self) -> None:
-        """Count until go closes its end."""
-        reported = time.monotonic()
-        for count, line in enumerate(self._lines, start=1):
-            self.last_lines = [*self.last_lines[-9:], line.strip()]
-            if time.monotonic() - reported >= REPORT_SECONDS:
-                reported = time.monotonic()
-                # What Go's build cache holds is not compiled again: the total is an upper bound.
-                share = f"{count} of at most {self._total} packages" if self._total else f"{count} fetched"
-                self._say(f"{self._doing}: {share}, now {line.strip()}")
-
-
-def _explained(lines: list[str]) -> DevclusterError:
-    text = " | ".join(lines[-3:]) or "go said nothing"
-    if "no space left" in text:
-        return PrerequisiteError(
-            f"the disk is full: {text}", "Make room, or move GOCACHE and MODELWARD_CACHE"
-        )
-    if re.search(r"dial tcp|no such host|proxyconnect|i/o timeout|connection refused", text):
-        return PrerequisiteError(
-            f"no way to the Go modules: {text}", "Check the network, or set GOPROXY to a mirror"
-        )
-    if "signal: killed" in text:
-        return PrerequisiteError(
-            f"the compiler was killed: {text}", "It needs about 4 GB of memory; set GOMAXPROCS=1"
-        )
-    return DevclusterError(f"the build failed: {text}")

@@ -5,6 +5,7 @@ Works on version 1, where each controller has a tree of its own, on version 2, w
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 
@@ -17,9 +18,9 @@ CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
 
-def group(name: str) -> str:
-    """The cluster's group, as a path below each tree's root."""
-    return f"mw-{name}"
+def group(directory: Path) -> str:
+    """The cluster's group, as a path below each tree's root; another user's cluster of the same name has another."""
+    return f"mw-{directory.name}-{hashlib.sha256(bytes(directory)).hexdigest()[:8]}"
 
 
 def trees(mounts: str) -> tuple[list[Path], Path | None]:
@@ -30,35 +31,35 @@ def trees(mounts: str) -> tuple[list[Path], Path | None]:
     return old, new[0] if new else None
 
 
-def create(name: str) -> None:
+def create(directory: Path) -> None:
     """Make the cluster's group in every tree that has controllers."""
     old, new = trees(MOUNTS.read_text())
     if new is not None and not old:
         _delegate(new)
-        commands.run(commands.privileged(["mkdir", "-p", str(new / group(name))]))
-        _delegate(new / group(name))
+        commands.run(commands.privileged(["mkdir", "-p", str(new / group(directory))]))
+        _delegate(new / group(directory))
         return
-    paths = [root / group(name) for root in old]
+    paths = [root / group(directory) for root in old]
     commands.run(commands.privileged(["mkdir", "-p", *map(str, paths)]))
     for path in paths:
         _fill_cpuset(path)
 
 
-def groups(name: str) -> list[Path]:
+def groups(directory: Path) -> list[Path]:
     """The cluster's group in each tree; runc may make it even where no controller is."""
     old, new = trees(MOUNTS.read_text())
-    return [root / group(name) for root in [*old, *([new] if new else [])]]
+    return [root / group(directory) for root in [*old, *([new] if new else [])]]
 
 
-def kill_pods(name: str) -> None:
+def kill_pods(directory: Path) -> None:
     """Kill all containers of the cluster; their shims notice."""
-    _empty(groups(name))
+    _empty(groups(directory))
 
 
-def remove(name: str) -> None:
+def remove(directory: Path) -> None:
     """Kill whatever runs in the group and remove it from every tree, also after a crash."""
-    _empty(groups(name))
-    found = {path for top in groups(name) for path in _directories(top)}
+    _empty(groups(directory))
+    found = {path for top in groups(directory) for path in _directories(top)}
     deepest_first = sorted(found, key=lambda path: -len(path.parts))
     if deepest_first:
         commands.run(commands.privileged(["rmdir", *map(str, deepest_first)]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from typing import ParamSpec, TypeVar
+from pathlib import Path
 
 import click
 
@@ -14,10 +14,8 @@ from devcluster import lifecycle, processes, report
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
 from devcluster.errors import DevclusterError, NotRunningError
+from devcluster.node_images import import_image
 from devcluster.progress import stopwatch
-
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 name_option = click.option(
     "--name", default="dev", show_default=True, help="Which cluster: 1 to 12 of a-z, 0-9 and inner dashes."
@@ -63,8 +61,14 @@ def down(name: str | None, every: bool, wipe: bool) -> None:  # noqa: FBT001
     """Stop a cluster (default: dev) with all its processes, links and mounts. Harmless when nothing runs."""
     if name and every:
         raise click.UsageError("--name and --all exclude each other")
-    for each in plans.names() if every else [name or "dev"]:
-        lifecycle.down(each, wipe=wipe, say=stopwatch())
+    failures = []
+    for each in lifecycle.existing() if every else [name or "dev"]:
+        try:
+            lifecycle.down(each, wipe=wipe, say=stopwatch())
+        except DevclusterError as error:  # the others are to go all the same
+            failures.append(str(error))
+    if failures:
+        raise DevclusterError("; ".join(failures))
 
 
 @cli.command()
@@ -76,6 +80,20 @@ def status(name: str, output: str) -> None:
     click.echo(json.dumps(found.as_json(), indent=2) if output == "json" else found.as_text())
     if not found.ready:
         raise NotRunningError(f"{name} does not run completely", f"Start it: up --name {name}")
+
+
+ARCHIVE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@cli.command("load-image")
+@name_option
+@click.argument("archives", nargs=-1, required=True, type=ARCHIVE, metavar="ARCHIVE...")
+def load_image(name: str, archives: tuple[Path, ...]) -> None:
+    """Import OCI archives into the real node. Quick when they are there already."""
+    directory = _known(name).directory
+    for archive in archives:
+        already = import_image(directory, archive)
+        click.echo(f"{archive} {'was there already' if already else 'is imported'}", err=True)
 
 
 @cli.command()

@@ -31,9 +31,11 @@ class Cluster:
     service_cidr: str
     binaries: Path  # directory with kubectl and all other programs
 
-    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+    def kubectl(self, *arguments: str, stdin: str = "", timeout_seconds: float = 120) -> str:
         """What kubectl prints, run as administrator. Raises DevclusterError when it fails."""
-        return kubectl.run(self.directory, self.binaries, *arguments, stdin=stdin)
+        return kubectl.run(
+            self.directory, self.binaries, *arguments, stdin=stdin, timeout_seconds=timeout_seconds
+        )
 
     def kubeconfig_for(self, namespace: str, service_account: str, *, hours: int = 24) -> Path:
         """A kubeconfig that authenticates as an existing ServiceAccount by a token of limited life (TokenRequest)."""

@@ -10,9 +10,11 @@ from typing import Any
 from devcluster import commands
 
 
-def run(directory: Path, binaries: Path, *arguments: str, stdin: str = "") -> str:
+def run(
+    directory: Path, binaries: Path, *arguments: str, stdin: str = "", timeout_seconds: float = 120
+) -> str:
     """What kubectl prints. Raises DevclusterError when it fails."""
-    return commands.run(_argv(directory, binaries, arguments), stdin=stdin)
+    return commands.run(_argv(directory, binaries, arguments), stdin=stdin, timeout_seconds=timeout_seconds)
 
 
 def succeeds(directory: Path, binaries: Path, *arguments: str) -> bool:

@@ -11,7 +11,7 @@ INTERFACES = Path("/sys/class/net")
 
 def leftovers(directory: Path, name: str) -> list[str]:
     """Processes, links, namespaces, mounts and cgroups of the cluster, each in a few words."""
-    places = [INTERFACES / network.interface(name), network.namespace(name), *cgroups.groups(name)]
+    places = [INTERFACES / network.interface(name), network.namespace(name), *cgroups.groups(directory)]
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     return [
         *(f"process {process.pid} ({process.component})" for process in processes.marked(directory)),

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from devcluster import commands, control_plane, kubeconfig, kwok, node, processes
+from devcluster import commands, control_plane, kubeconfig, kwok, node, processes, reservation
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
 from devcluster.certificates import ensure_certificates
@@ -28,7 +28,7 @@ def up(name: str, *, real_node: bool | None, fake_nodes: int, audit: bool, say: 
     cluster_directory(name)  # refuses a bad name before minutes of building
     binaries = ensure_binaries(say)
     with _exclusive(name, say):
-        plan = plans.reserve(name, audit=audit, say=say)
+        plan = reservation.reserve(name, audit=audit, say=say)
         plan = _with_wishes(plan, real_node=real_node, fake_nodes=fake_nodes, audit=audit, say=say)
         ensure_certificates(plan)
         kubeconfig.write_kubeconfigs(
@@ -62,6 +62,11 @@ def down(name: str, *, wipe: bool, say: Say) -> None:
     say(f"{name} is {'gone' if wipe else 'stopped'}")
 
 
+def existing() -> list[str]:
+    """Names of all clusters of this user: those with a directory, and those of which only processes are left."""
+    return sorted({*plans.names(), *processes.marked_below(clusters_directory())})
+
+
 @contextlib.contextmanager
 def _exclusive(name: str, say: Say, *, remove: bool = False) -> Iterator[None]:
     """One `up` or `down` of a cluster at a time."""
@@ -71,9 +76,9 @@ def _exclusive(name: str, say: Say, *, remove: bool = False) -> Iterator[None]:
 
 def _with_wishes(plan: Plan, *, real_node: bool | None, fake_nodes: int, audit: bool, say: Say) -> Plan:
     runs = bool(processes.marked(plan.directory))
-    if not runs and not all(map(plans.is_free, dataclasses.astuple(plan.ports))):
+    if not runs and not all(map(reservation.is_free, dataclasses.astuple(plan.ports))):
         say("another program took a port of this cluster: moving to other ports")
-        plan = plans.with_new_ports(plan, say)
+        plan = reservation.with_new_ports(plan, say)
     if runs and plan.audit != audit:
         say("whether there is an audit log changes with the next start: take the cluster down first")
     wished = dataclasses.replace(

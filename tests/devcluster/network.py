@@ -14,7 +14,8 @@ from pathlib import Path
 
 from devcluster import commands
 from devcluster.errors import DevclusterError
-from devcluster.plan import Plan, host_networks
+from devcluster.plan import Plan
+from devcluster.reservation import host_networks
 
 NAMESPACES = Path("/run/netns")
 FORWARD = "net/ipv4/ip_forward"
@@ -78,9 +79,13 @@ def remove(directory: Path, name: str) -> None:
     """Delete link and namespace if they are this cluster's."""
     link = interface(name)
     found = _link(link)
-    if found is not None and found.get("ifalias", str(directory)) == str(directory):
+    # A crash between two steps of `create` can leave a link without the alias, or a namespace without a link.
+    ours = directory.is_dir() if found is None else _owner(found, default=str(directory)) == str(directory)
+    if not ours:
+        return
+    if found is not None:
         commands.run(commands.privileged(["ip", "link", "delete", link]))
-    if namespace(name).exists() and (found is None or _link(link) is None):
+    if namespace(name).exists():
         commands.run(commands.privileged(["ip", "netns", "delete", link]))
     _remove_empty_mount()
 
@@ -88,13 +93,18 @@ def remove(directory: Path, name: str) -> None:
 def _refuse_foreign(plan: Plan) -> None:
     """Another user may have a cluster of the same name, or one in the same address block."""
     link = _link(interface(plan.name))
-    if link is not None and link.get("ifalias", str(plan.directory)) != str(plan.directory):
+    if link is not None and _owner(link, default=str(plan.directory)) != str(plan.directory):
         raise DevclusterError(f"{interface(plan.name)} belongs to {link['ifalias']}", "Take another --name")
     if link is None and any(
         plan.addresses.block.overlaps(other) for other in host_networks() if other.prefixlen
     ):
         remedy = f"Make it anew: down --name {plan.name} --wipe, then up"
         raise DevclusterError(f"the addresses {plan.addresses.block} are in use by now", remedy)
+
+
+def _owner(link: dict[str, str], *, default: str) -> str:
+    """The directory of the cluster that a link belongs to."""
+    return link.get("ifalias", default)
 
 
 def _link(name: str) -> dict[str, str] | None:

@@ -78,7 +78,7 @@ def start(plan: Plan, binaries: Path, say: Say) -> None:
     directory = plan.directory
     if not _runs(directory, "anchor") or not _runs(directory, "containerd"):
         stop(directory, plan.name, say)  # the others would hold on to namespaces that nobody else is in
-    cgroups.create(plan.name)
+    cgroups.create(directory)
     network.create(plan)
     _write_configuration(plan)
     anchor = _start_anchor(plan, binaries)
@@ -98,11 +98,11 @@ def start(plan: Plan, binaries: Path, say: Say) -> None:
 def stop(directory: Path, name: str, say: Say) -> None:
     """End the node and everything on it, whatever state it is in."""
     there = processes.stop(directory, "kubelet")  # first, or it would start its pods again
-    cgroups.kill_pods(name)
+    cgroups.kill_pods(directory)
     for component in ("kube-proxy", "containerd", "api-forward", "anchor"):
         there = processes.stop(directory, component) or there
     network.remove(directory, name)
-    cgroups.remove(name)
+    cgroups.remove(directory)
     if there:
         say("node stopped")
 
@@ -124,7 +124,7 @@ def _write_configuration(plan: Plan) -> None:
     files = {
         "containerd.toml": node_config.containerd(REFERENCES["pause"]),
         "cni/10-modelward.conflist": node_config.cni(plan),
-        "kubelet.json": node_config.kubelet(plan, cgroups.group(plan.name)),
+        "kubelet.json": node_config.kubelet(plan, cgroups.group(plan.directory)),
         "kube-proxy.json": node_config.kube_proxy(plan),
     }
     for name in DIRECTORIES:

@@ -16,7 +16,7 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?")
 def cache_directory() -> Path:
     """Root of everything that can be made again: programs, containerd, a Go toolchain."""
     chosen = os.environ.get("MODELWARD_CACHE")
-    return Path(chosen) if chosen else _xdg("XDG_CACHE_HOME", ".cache") / "modelward"
+    return Path(chosen).absolute() if chosen else _xdg("XDG_CACHE_HOME", ".cache") / "modelward"
 
 
 def clusters_directory() -> Path:

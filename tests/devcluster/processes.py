@@ -54,6 +54,12 @@ def marked(directory: Path) -> list[Process]:
     return sorted(found, key=lambda process: process.pid)
 
 
+def marked_below(parent: Path) -> set[str]:
+    """Names of the directories in `parent` whose clusters have living processes."""
+    found = {Path(os.fsdecode(value.rpartition(b":")[0])) for _, value in _marks()}
+    return {directory.name for directory in found if directory.parent == parent}
+
+
 def main_process(directory: Path, name: str, program: str) -> Process | None:
     """The component's own process, as opposed to children that inherited its mark."""
     for process in marked(directory):
@@ -78,14 +84,16 @@ def start(directory: Path, component: Component) -> None:
         *component.argv,
     ]
     with path.open("ab") as log:
-        subprocess.run(
+        started = subprocess.run(
             commands.privileged(argv) if component.as_root else argv,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd="/",
-            check=True,
+            check=False,
         )
+    if started.returncode:
+        raise DevclusterError(f"{component.name} cannot be started: {last_line(directory, component.name)}")
 
 
 def wait_until_ready(
@@ -93,14 +101,12 @@ def wait_until_ready(
 ) -> None:
     """Return when `ready()`. Raises DevclusterError as soon as the process is gone, or after the timeout."""
     deadline = time.monotonic() + timeout_seconds
-    grace = time.monotonic() + 1  # between setsid's fork and the program's own name
     while not ready():
-        now = time.monotonic()
-        if now > grace and not main_process(directory, component.name, component.program):
+        if not _with_component(directory, component.name):
             raise DevclusterError(
                 f"{component.name} ended: {last_line(directory, component.name)}", _see(directory, component)
             )
-        if now > deadline:
+        if time.monotonic() > deadline:
             raise DevclusterError(
                 f"{component.name} is not ready after {timeout_seconds:.0f} s", _see(directory, component)
             )

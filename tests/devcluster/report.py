@@ -47,10 +47,11 @@ class Status:
 
 def status(plan: Plan) -> Status:
     """Look at the processes of a cluster."""
-    running = {
-        (process.component, process.program): process.pid for process in processes.marked(plan.directory)
-    }
-    return Status(plan, {name: running.get((name, program)) for name, program in _expected(plan).items()})
+    found = {}
+    for name, program in _expected(plan).items():
+        process = processes.main_process(plan.directory, name, program)
+        found[name] = process.pid if process else None
+    return Status(plan, found)
 
 
 def _expected(plan: Plan) -> dict[str, str]:

@@ -18,6 +18,7 @@ from devcluster import Cluster, cgroups, commands, ensure_up, node, processes
 from devcluster.images import build_image
 from devcluster.leftovers import leftovers
 from devcluster.node_images import import_image
+from devcluster.paths import cluster_directory
 from devcluster.progress import silence
 
 pytestmark = [
@@ -183,7 +184,7 @@ def _host(name: str) -> dict[str, list[str]]:
         "routes": _output("ip", "route"),
         "namespaces": _output("ip", "netns", "list"),
         "mounts": Path("/proc/mounts").read_text(),
-        "cgroups": "\n".join(str(path) for path in cgroups.groups(name) if path.exists()),
+        "cgroups": "\n".join(str(path) for path in cgroups.groups(cluster_directory(name)) if path.exists()),
     }
     seen = {what: [line for line in text.splitlines() if ours in line] for what, text in listed.items()}
     forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text()

@@ -23,10 +23,12 @@ from devcluster import (
     paths,
     toolchain,
 )
+from devcluster.addresses import Addresses
 from devcluster.errors import DevclusterError
 from devcluster.locks import locked
-from devcluster.plan import Addresses, Plan, Ports, free_index, free_ports, load, names, reserve
+from devcluster.plan import Plan, Ports, load, names
 from devcluster.progress import silence
+from devcluster.reservation import free_index, free_ports, reserve
 
 
 @pytest.fixture
@@ -190,8 +192,8 @@ def test_kubeconfigs(plan: Plan) -> None:
 
 def test_node_configuration(plan: Plan) -> None:
     """The kubelet stays below the cluster's own cgroup, pods get the cluster's own addresses."""
-    kubelet = json.loads(node_config.kubelet(plan, cgroups.group("a")))
-    assert kubelet["cgroupRoot"] == "/mw-a"
+    kubelet = json.loads(node_config.kubelet(plan, cgroups.group(plan.directory)))
+    assert kubelet["cgroupRoot"].startswith("/mw-a-")
     cni = json.loads(node_config.cni(plan))
     assert cni["plugins"][0]["ipam"]["ranges"] == [[{"subnet": "10.141.0.0/24"}]]
     assert "sandbox_image = 'pause:1'" in node_config.containerd("pause:1")

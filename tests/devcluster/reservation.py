@@ -1,0 +1,104 @@
+"""Reserving what several clusters on one machine would otherwise fight for: an address block and ports."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+from collections.abc import Collection, Iterable
+
+from devcluster import commands
+from devcluster.addresses import BLOCKS, Addresses, Network
+from devcluster.errors import DevclusterError
+from devcluster.locks import locked
+from devcluster.paths import clusters_directory
+from devcluster.plan import Plan, Ports, load, names
+from devcluster.progress import Say
+
+
+def reserve(name: str, *, audit: bool, say: Say) -> Plan:
+    """The plan of `name`, made now with a free index and free ports if the cluster is new."""
+    with locked(clusters_directory() / ".lock", say=say, remove=True):
+        existing = load(name)
+        if existing:
+            return existing
+        others = _others(name)
+        plan = Plan(
+            name=name,
+            index=free_index({plan.index for plan in others}, host_networks()),
+            ports=free_ports({port for plan in others for port in dataclasses.astuple(plan.ports)}),
+            node=False,
+            audit=audit,
+            fake_nodes=0,
+        )
+        plan.save()
+        return plan
+
+
+def with_new_ports(plan: Plan, say: Say) -> Plan:
+    """The same cluster on other ports, for when a stranger took one while the cluster was down."""
+    with locked(clusters_directory() / ".lock", say=say, remove=True):
+        taken = {port for other in _others(plan.name) for port in dataclasses.astuple(other.ports)}
+        moved = dataclasses.replace(plan, ports=free_ports(taken))
+        moved.save()
+        return moved
+
+
+def free_index(taken: Collection[int], networks: Iterable[Network]) -> int:
+    """The lowest index that no cluster holds and whose block overlaps none of the host's `networks`."""
+    occupied = [network for network in networks if network.prefixlen > 0]
+    for index in range(BLOCKS):
+        if index not in taken and not any(Addresses(index).block.overlaps(network) for network in occupied):
+            return index
+    raise DevclusterError(
+        "no free address block is left in 10.128.0.0/9", "Take a cluster down, or a route away"
+    )
+
+
+def free_ports(taken: Collection[int]) -> Ports:
+    """Ports that the kernel says are free and no stopped cluster counts on."""
+    wanted = [field.name for field in dataclasses.fields(Ports)]
+    sockets: list[socket.socket] = []
+    found: list[int] = []
+    try:  # All are held until the last is found, or the kernel might name one twice.
+        while len(found) < len(wanted):
+            sockets.append(socket.socket())
+            sockets[-1].bind(("127.0.0.1", 0))
+            port = int(sockets[-1].getsockname()[1])
+            if port not in taken:
+                found.append(port)
+    finally:
+        for each in sockets:
+            each.close()
+    return Ports(**dict(zip(wanted, found, strict=True)))
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _others(name: str) -> list[Plan]:
+    plans = []
+    for other in names():
+        try:
+            plan = load(other) if other != name else None
+        except DevclusterError:  # Someone's broken state must not keep others from working.
+            continue
+        if plan:
+            plans.append(plan)
+    return plans
+
+
+def host_networks() -> list[Network]:
+    """Destinations of the host's routes: other users' clusters, company networks, container bridges."""
+    if commands.which("ip") is None:
+        return []
+    routes = json.loads(commands.run(["ip", "-j", "-4", "route", "show"]) or "[]")
+    return [Network(route["dst"]) for route in routes if route.get("dst", "default") != "default"]
