@@ -57,7 +57,7 @@ _FITTING = (
 Tolerance = Annotated[int, Meta(ge=0, le=1000)]
 LimitPercent = Annotated[
     str,
-    Meta(min_length=1, max_length=8),
+    Meta(min_length=1, max_length=16),
     worded(
         r"^(100|[0-9]{1,2}(\.[0-9]{1,4})?)$",
         'must be a decimal from "0" to "100" with at most four places, such as "0.5"',
@@ -65,7 +65,7 @@ LimitPercent = Annotated[
 ]
 ConfidencePercent = Annotated[
     str,
-    Meta(min_length=1, max_length=6),
+    Meta(min_length=1, max_length=16),
     worded(r"^[5-9][0-9](\.[0-9]{1,3})?$", 'must be a decimal from "50" to "99.999", such as "99"'),
 ]
 

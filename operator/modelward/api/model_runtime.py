@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from modelward.api.fields import ApiStruct, Day, Identifier, Image, Rule, list_map, schema_extra
+from modelward.api.fields import ApiStruct, Day, Identifier, Image, Rule, list_map, schema_extra, worded
 from modelward.api.pod import Arguments, Env, HTTPProbe, MetricsEndpoint, Ports, ResourceRequirements
 from modelward.api.signals import Signals
 
@@ -129,10 +129,13 @@ class ModelRuntimeSpec(ApiStruct, frozen=True, kw_only=True):
     ] = Protocol.OPEN_INFERENCE_V2
     model_path: Annotated[
         str,
+        worded(
+            "^(/[-_.A-Za-z0-9]*[-_A-Za-z0-9])+$",
+            "must be an absolute path of letters, digits, '-', '_' and '.', without .. and without / at its end",
+        ),
         Meta(
-            min_length=2,
+            min_length=1,
             max_length=256,
-            pattern="^(/[-_.A-Za-z0-9]*[-_A-Za-z0-9])+$",
             description="Folder in which the server finds the model. Default /mnt/models.",
         ),
     ] = "/mnt/models"

@@ -1,0 +1,335 @@
+"""The CRDs on a real API server: what a user is told, sees and may do."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+
+from cluster.apiserver import GROUP_PATH, ApiServer
+from cluster.crd_bounds import BoundCase, bound_cases
+from cluster.crd_rules import MODEL, RULE_CASES, RuleCase
+from modelward.api.crds import crd_manifests
+from unit.api.schema_walk import all_nodes
+
+ROOT = Path(__file__).parents[2]
+BOUND_CASES = bound_cases()
+
+
+class Cluster(Protocol):
+    """What these tests need of the fixture `cluster`."""
+
+    kubeconfig: Path
+    binaries: Path
+
+
+Kubectl = Callable[..., str]
+
+
+class KubectlError(Exception):
+    """What kubectl wrote to standard error."""
+
+
+@pytest.fixture(scope="module")
+def kubectl(cluster: Cluster, namespace: str) -> Kubectl:
+    """Return a function that runs kubectl in the namespace of this module and returns what it prints."""
+
+    def run(*arguments: str, stdin: Any = None) -> str:
+        command = [
+            str(cluster.binaries / "kubectl"),
+            f"--kubeconfig={cluster.kubeconfig}",
+            f"--namespace={namespace}",
+        ]
+        text = json.dumps(stdin) if stdin is not None else ""
+        done = subprocess.run([*command, *arguments], input=text, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise KubectlError(done.stderr)
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def crds(kubectl: Kubectl) -> None:
+    """Apply crds/ as the documentation says, client-side."""
+    kubectl("apply", "-f", str(ROOT / "crds"))
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+
+
+@pytest.fixture(scope="module")
+def server(cluster: Cluster) -> Iterator[ApiServer]:
+    """A connection of our own, for many small requests."""
+    with ApiServer(cluster.kubeconfig) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def model(kubectl: Kubectl) -> Iterator[str]:
+    """The name of a ModelDeployment that exists."""
+    kubectl("apply", "-f", "-", stdin=deployment("fraud"))
+    yield "fraud"
+    kubectl("delete", "modeldeployment", "fraud", "--ignore-not-found")
+
+
+def manifest(kind: str, name: str, **parts: Any) -> dict[str, Any]:
+    """Return an object of our group."""
+    return {"apiVersion": "modelward.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, **parts}
+
+
+def deployment(name: str, **spec: Any) -> dict[str, Any]:
+    """Return a small ModelDeployment."""
+    return manifest("ModelDeployment", name, spec={"model": MODEL, **spec})
+
+
+def set_status(kubectl: Kubectl, name: str, **status: Any) -> None:
+    """Write status as the operator does: through its subresource."""
+    patch = json.dumps({"status": status})
+    kubectl("patch", "modeldeployment", name, "--subresource=status", "--type=merge", "-p", patch)
+
+
+# --- rules ----------------------------------------------------------------------------------------------------
+
+
+def tried(server: ApiServer, namespace: str, kind: str, spec: dict[str, Any]) -> str:
+    """Return what the API server says against creating an object; "" if it would take it."""
+    path = f"{GROUP_PATH}/namespaces/{namespace}/{kind.lower()}s"
+    return server.complaint("POST", path, manifest(kind, "case", spec=spec))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.sentence) for case in RULE_CASES])
+def test_rule(server: ApiServer, namespace: str, case: RuleCase) -> None:
+    """The API server takes the good object, and says which field of the bad one must be how."""
+    assert tried(server, namespace, case.kind, case.accepted) == ""
+    complaint = tried(server, namespace, case.kind, case.refused)
+    field = f"spec.{case.field}" if case.field else "spec"
+    lines = [
+        part for part in complaint.removeprefix(HEAD[case.kind]).split(f"{field}: ") if case.message in part
+    ]
+    assert lines, complaint
+
+
+HEAD = {kind: f'{kind}.modelward.dev "case" is invalid: ' for kind in ("ModelDeployment", "ModelRuntime")}
+
+
+def test_every_rule_has_a_case() -> None:
+    """A new rule comes with one accepted and one refused object."""
+    rules = {
+        rule["message"] for node in all_nodes() for rule in node.schema.get("x-kubernetes-validations", ())
+    }
+    untried = {rule for rule in rules if not any(case.message in rule for case in RULE_CASES)}
+    assert untried == set()
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.sentence) for case in BOUND_CASES if ".spec" in case.path]
+)
+def test_bound_of_spec(server: ApiServer, namespace: str, case: BoundCase) -> None:
+    """A value at the bound is not refused for it; one beyond is, with the field and the bound."""
+    kind = case.path.partition(".")[0]
+    assert case.message in tried(server, namespace, kind, case.beyond["spec"])
+    if case.within is not None:
+        assert case.message not in tried(server, namespace, kind, case.within["spec"])
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.sentence) for case in BOUND_CASES if ".status" in case.path]
+)
+def test_bound_of_status(server: ApiServer, namespace: str, model: str, case: BoundCase) -> None:
+    """The operator's own writes are held to the bounds, too; at the bound they are taken as a whole."""
+    path = f"{GROUP_PATH}/namespaces/{namespace}/modeldeployments/{model}/status"
+    assert case.message in server.complaint("PATCH", path, case.beyond)
+    if case.within is not None:
+        assert server.complaint("PATCH", path, case.within) == ""
+
+
+# --- what users see -------------------------------------------------------------------------------------------
+
+
+def test_apply_lists_all_mistakes_at_once(kubectl: Kubectl) -> None:
+    """A user mends the object in one go."""
+    bad = deployment(
+        "bad",
+        model={"format": "onnx", "uri": "ftp://models/fraud"},
+        rollout={"steps": [{"weightPercent": 25}, {"weightPercent": 5}]},
+        runtime={"env": [{"name": "MODEL_URI", "value": "x"}]},
+    )
+    with pytest.raises(KubectlError) as caught:
+        kubectl("apply", "-f", "-", stdin=bad)
+    lines = str(caught.value).strip().splitlines()
+    assert lines[0].strip() == 'The ModelDeployment "bad" is invalid:'
+    assert sorted(lines[1:]) == [
+        (
+            '* spec.model.uri: Invalid value: "ftp://models/fraud": must begin with one of s3://, gs://, az://,'
+            " https://, hf://, pvc://, oci://, mlflow://"
+        ),
+        (
+            "* spec.rollout.steps: Invalid value: must rise from step to step in weightPercent (the step to 100"
+            " follows by itself)"
+        ),
+        (
+            "* spec.runtime.env[0].name: Forbidden: must not be one of the variables that the operator sets:"
+            " MODEL_NAME, MODEL_PATH, MODEL_REVISION, MODEL_URI, MODEL_VERSION"
+        ),
+    ]
+
+
+def test_a_misspelt_field_is_refused(kubectl: Kubectl) -> None:
+    """kubectl asks for strict validation; the schema is closed."""
+    with pytest.raises(KubectlError, match=r'unknown field "spec\.model\.url"'):
+        kubectl("apply", "-f", "-", stdin=deployment("bad", model={"format": "onnx", "url": "s3://a/b"}))
+
+
+@pytest.mark.parametrize(
+    "server_side", [pytest.param(False, id="client-side"), pytest.param(True, id="server-side")]
+)
+def test_null_counts_as_absent(kubectl: Kubectl, server_side: bool) -> None:  # noqa: FBT001 - a parametrized case
+    """Templates render what is not set as null."""
+    nothing = {
+        "model": MODEL | {"name": None, "secretRef": None},
+        "runtime": None,
+        "resources": {"requests": None},
+        "podLabels": None,
+        "replicas": None,
+        "autoscaling": {"minReplicas": None, "maxReplicas": 2},
+        "rollout": {"stepMinSeconds": None, "steps": None},
+    }
+    kubectl(
+        "apply",
+        "--dry-run=server",
+        f"--server-side={json.dumps(server_side)}",
+        "-f",
+        "-",
+        stdin=deployment("n", **nothing),
+    )
+
+
+def test_a_null_for_nothing_is_still_nothing(server: ApiServer, namespace: str) -> None:
+    """A rule that needs a field does not take null for it."""
+    complaint = tried(server, namespace, "ModelDeployment", {"model": {"format": None}})
+    assert "must say what serves the model" in complaint
+
+
+def test_replicas_have_a_default(kubectl: Kubectl, model: str) -> None:
+    """It is the only one in the stored object; the others are in code."""
+    spec = json.loads(kubectl("get", "modeldeployment", model, "-o", "json"))["spec"]
+    assert spec == {"model": MODEL, "replicas": 1}
+
+
+def test_scale(kubectl: Kubectl, model: str) -> None:
+    """`kubectl scale` and autoscalers of others work on spec.replicas, status.replicas and status.selector."""
+    set_status(kubectl, model, replicas=2, selector="modelward.dev/model=fraud")
+    kubectl("scale", f"modeldeployment/{model}", "--replicas=3")
+    path = json.loads(kubectl("get", "modeldeployment", model, "--subresource=scale", "-o", "json"))
+    assert path["kind"] == "Scale"
+    assert path["spec"] == {"replicas": 3}
+    assert path["status"] == {"replicas": 2, "selector": "modelward.dev/model=fraud"}
+    kubectl("scale", f"modeldeployment/{model}", "--replicas=1")
+
+
+def test_status_does_not_change_the_generation(kubectl: Kubectl, model: str) -> None:
+    """Only a change of spec does, and status is not written with spec."""
+    before = json.loads(kubectl("get", "modeldeployment", model, "-o", "json"))
+    set_status(kubectl, model, decision=7)
+    kubectl("patch", "modeldeployment", model, "--type=merge", "-p", json.dumps({"status": {"decision": 9}}))
+    after = json.loads(kubectl("get", "modeldeployment", model, "-o", "json"))
+    assert after["status"]["decision"] == 7
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+    assert after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]
+
+
+def test_selectable_fields(kubectl: Kubectl, model: str) -> None:
+    """Lists can be narrowed at the server, by format and by stable revision."""
+    set_status(kubectl, model, stableRevision="bcdfghjklm")
+    kubectl("apply", "-f", "-", stdin=deployment("other", model=MODEL | {"format": "sklearn"}))
+    for selector in ("spec.model.format=onnx", "status.stableRevision=bcdfghjklm"):
+        found = kubectl("get", "mwd", f"--field-selector={selector}", "-o", "name")
+        assert found.split() == [f"modeldeployment.modelward.dev/{model}"]
+    kubectl("delete", "mwd", "other")
+
+
+NOW = "2026-11-22T10:00:00Z"
+CONDITIONS = [
+    {
+        "type": kind,
+        "status": status,
+        "reason": "CanaryStep",
+        "message": "Step 5%: no sign of harm.",
+        "lastTransitionTime": NOW,
+    }
+    for kind, status in (("Available", "True"), ("Ready", "Unknown"))
+]
+
+
+def test_columns(kubectl: Kubectl, model: str) -> None:
+    """`kubectl get` tells in one line what serves and what goes on."""
+    set_status(
+        kubectl,
+        model,
+        conditions=CONDITIONS,
+        stableRevision="bcdfghjklm",
+        canaryRevision="npqrstvwxz",
+        replicas=3,
+        readyReplicas=2,
+        url="http://fraud.shop.svc",
+        rollout={"step": 0, "weightPercent": 5, "actualWeightPercent": 33},
+    )
+    head, row = kubectl("get", "mwd", model).splitlines()
+    assert head.split() == ["NAME", "AVAILABLE", "STATUS", "STABLE", "CANARY", "WEIGHT", "AGE"]
+    assert row.split()[:-1] == [model, "True", "CanaryStep", "bcdfghjklm", "npqrstvwxz", "33"]
+    head, row = kubectl("get", "mwd", model, "-o", "wide").splitlines()
+    assert head.split()[7:] == ["READY", "REPLICAS", "STEP", "URL", "MESSAGE"]
+    assert row.split(maxsplit=11)[7:] == ["2", "3", "0", "http://fraud.shop.svc", "Step 5%: no sign of harm."]
+
+
+def test_conditions_can_be_waited_for(kubectl: Kubectl, model: str) -> None:
+    """Pipelines use `kubectl wait`."""
+    set_status(kubectl, model, conditions=CONDITIONS)
+    assert "condition met" in kubectl("wait", f"mwd/{model}", "--for=condition=Available", "--timeout=10s")
+
+
+def test_names_of_the_kinds(kubectl: Kubectl, model: str) -> None:
+    """The short name and the category find the objects."""
+    assert kubectl("get", "mwd", "-o", "name") == kubectl("get", "modelward", "-o", "name")
+    listed = kubectl("api-resources", "--api-group=modelward.dev", "-o", "name").split()
+    assert listed == [
+        "clustermodelruntimes.modelward.dev",
+        "modeldeployments.modelward.dev",
+        "modelruntimes.modelward.dev",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        pytest.param(
+            "modeldeployment.spec.rollout.steps", "Default 5, 25 and 50", id="a list says its default"
+        ),
+        pytest.param("modeldeployment.spec.rollout.strategy", "BlueGreen", id="a closed set is listed"),
+        pytest.param("modeldeployment.status.conditions", "Ready, Available", id="status is explained"),
+        pytest.param("clustermodelruntime.spec.container", "-required-", id="what is required is marked"),
+    ],
+)
+def test_explain(kubectl: Kubectl, field: str, words: str) -> None:
+    """`kubectl explain` is the manual at hand."""
+    assert words in " ".join(kubectl("explain", field).split())
+
+
+def test_crds_are_accepted_whole(kubectl: Kubectl) -> None:
+    """The API server finds no schema that is not structural and no rule that is too dear."""
+    for crd in crd_manifests():
+        stored = yaml.safe_load(kubectl("get", "crd", crd["metadata"]["name"], "-o", "yaml"))
+        conditions = {c["type"]: c["status"] for c in stored["status"]["conditions"]}
+        assert conditions["Established"] == conditions["NamesAccepted"] == "True"
+        assert conditions.get("NonStructuralSchema", "False") == "False"
+
+
+def test_a_long_name_is_taken(server: ApiServer, namespace: str) -> None:
+    """Children of long names are cut and hashed, so that the name of a model needs no limit of its own."""
+    path = f"{GROUP_PATH}/namespaces/{namespace}/modeldeployments"
+    assert server.complaint("POST", path, deployment("m" * 253)) == ""
