@@ -22,6 +22,9 @@ MARK = "MODELWARD_DEVCLUSTER"
 # A proxy of the user's would sit between components that talk over loopback and private addresses.
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
+# So many times in a row a process must be missing before it counts as gone.
+LOOKS = 5
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Process:
@@ -102,14 +105,12 @@ def wait_until_ready(
     """Return when `ready()`. Raises DevclusterError as soon as the process is gone, or after the timeout."""
     deadline = time.monotonic() + timeout_seconds
     while not ready():
-        if not _with_component(directory, component.name):
-            raise DevclusterError(
-                f"{component.name} ended: {last_line(directory, component.name)}", _see(directory, component)
-            )
+        if _gone(directory, component.name, seconds=0):
+            last = last_line(directory, component.name)
+            raise DevclusterError(f"{component.name} ended: {last}", _remedy(directory, component.name, last))
         if time.monotonic() > deadline:
-            raise DevclusterError(
-                f"{component.name} is not ready after {timeout_seconds:.0f} s", _see(directory, component)
-            )
+            see = _remedy(directory, component.name, "")
+            raise DevclusterError(f"{component.name} is not ready after {timeout_seconds:.0f} s", see)
         time.sleep(0.05)
 
 
@@ -147,8 +148,10 @@ def last_line(directory: Path, name: str) -> str:
     return lines[-1][:400] if lines else "it said nothing"
 
 
-def _see(directory: Path, component: Component) -> str:
-    return f"See {log_path(directory, component.name)}"
+def _remedy(directory: Path, name: str, last: str) -> str:
+    if "inotify" in last:  # a limit per user, of 128 on most systems: enough for about five nodes
+        return "Take another cluster's node down, or: sysctl -w fs.inotify.max_user_instances=1024"
+    return f"See {log_path(directory, name)}"
 
 
 def _with_component(directory: Path, name: str) -> list[int]:
@@ -156,11 +159,17 @@ def _with_component(directory: Path, name: str) -> list[int]:
 
 
 def _gone(directory: Path, name: str, seconds: float) -> bool:
+    """Whether the component is away within `seconds`.
+
+    One look is not enough: while a process replaces itself by another program (exec), its environment reads empty.
+    """
     deadline = time.monotonic() + seconds
-    while _with_component(directory, name):
-        if time.monotonic() > deadline:
+    missed = 0
+    while missed < LOOKS:
+        missed = 0 if _with_component(directory, name) else missed + 1
+        if missed == 0 and time.monotonic() >= deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(0.02)
     return True
 
 
