@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -20,6 +20,7 @@ class Metrics:
 
     def __init__(self, store: Store) -> None:
         """Metrics about models are read from `store` when they are asked for, so nothing is left behind."""
+        disable_created_metrics()  # they double the page and tell what the start of the process tells
         self.registry = CollectorRegistry()
         build = Gauge("modelward_build_info", "Version of the operator.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)

@@ -64,6 +64,8 @@ class Resync:
                     await self._sweep(resource)
                 except ModelwardError as error:
                     logger.warning("sweep of %s failed, tried again next time: %s", resource.plural, error)
+                except Exception:
+                    logger.exception("sweep of %s: unexpected error, please report it", resource.plural)
 
     def age_seconds(self, kind: str) -> float:
         """Time since what is held of a kind was last known to be complete."""

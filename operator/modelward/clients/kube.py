@@ -77,7 +77,7 @@ class Kube:
         while True:
             path = f"{resource.path(namespace)}?{urlencode(query)}"
             page = await self._request("GET", path, verb="list", accept=accept)
-            for item in page.get("items", []):
+            for item in page.get("items") or ():
                 yield item
             token = page.get("metadata", {}).get("continue")
             if not token:

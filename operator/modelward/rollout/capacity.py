@@ -15,10 +15,10 @@ def next_scaling(observed: Observed) -> ScalingStatus | None:
         return ScalingStatus(ignored_replicas=spec.replicas)
     if not before or before.ignored_replicas != spec.replicas:
         return None
-    if before.held_replicas is not None:
-        return before
     stable = observed.deployment(observed.model.status.stable_revision)
-    return ScalingStatus(ignored_replicas=spec.replicas, held_replicas=stable.replicas) if stable else None
+    if before.held_replicas is not None or stable is None:
+        return before  # what cannot be seen just now is not forgotten
+    return ScalingStatus(ignored_replicas=spec.replicas, held_replicas=stable.replicas)
 
 
 def replicas_of_user(observed: Observed, status: ModelDeploymentStatus) -> int | None:

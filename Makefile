@@ -1,0 +1,79 @@
+# Modelward. `make help` lists the targets; CONTRIBUTING.md says more.
+SHELL := /bin/sh
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONPATH := operator:tests
+UV_VERSION := 0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check fmt lint types imports unit golden test cluster e2e demo demo-down generate verify lock image bench-quick clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.done ## Make .venv with everything that is needed, pinned by hashes
+
+$(VENV)/.done: requirements-dev.lock pyproject.toml
+	@sh tests/setup.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+check: lint types imports verify unit golden ## The quick loop: lint, format, types, imports, generated files, unit, golden
+
+fmt: setup ## Format the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+unit: setup ## Unit tests
+	$(BIN)/pytest tests/unit -q
+
+golden: setup ## Golden stories: whole rollouts told as text
+	$(BIN)/pytest tests/golden -q
+
+test: check cluster e2e ## Everything: what CI runs
+
+cluster: setup ## Tests of the operator against a real API server
+	$(BIN)/pytest tests/cluster -q
+
+e2e: setup ## Tests on a real node with real model servers
+	$(BIN)/pytest tests/e2e -q
+
+demo: setup ## Show it: a real Kubernetes, a model, requests, a new version
+	@$(BIN)/python -m demo up
+
+demo-down: setup ## Remove all that `make demo` made
+	@$(BIN)/python -m demo down
+
+image: setup ## Build the operator's image without a Docker engine
+	$(BIN)/python -m devcluster.images operator
+
+generate: setup ## Write the files that are made from code: CRDs, API reference, state diagram
+	$(BIN)/python -m generate
+
+verify: setup ## Fail if a generated file is stale
+	$(BIN)/python -m generate --check
+
+lock: setup ## Pin all dependencies anew, with hashes
+	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	echo hatchling==1.33.0 | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url - -o requirements-build.lock
+
+bench-quick: setup ## 1,000 models at once on fake nodes: times, memory, requests, beside the targets
+	@$(BIN)/python -m bench.quick
+
+clean: ## Remove the virtual environment and caches inside the repository
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

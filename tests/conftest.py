@@ -1,0 +1,90 @@
+"""Fixtures of the tests that need a real Kubernetes: one cluster for the session, a namespace for each module.
+
+The cluster is the development cluster `test` (see devcluster). If it runs already it is used and left running,
+so that a second run of a test starts at once: `python -m devcluster up --name test --kwok 2`.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devcluster import Cluster, ensure_up, report
+from devcluster import plan as plans
+from support.kubectl import Kubectl
+from support.operator import OperatorProcess
+
+ROOT = Path(__file__).parent.parent
+OPERATOR_NAMESPACE = "modelward-system"
+FAKE_NODES = 2
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real Kubernetes with our CRDs and RBAC in it; with a real node where the machine allows one."""
+    name = os.environ.get("MODELWARD_TEST_CLUSTER", "test")
+    plan = plans.load(name)
+    was_running = plan is not None and report.status(plan).ready
+    cluster = ensure_up(name, kwok=FAKE_NODES)
+    try:
+        install(Kubectl(cluster))
+        yield cluster
+    finally:
+        if not was_running:
+            cluster.down(wipe=True)
+
+
+@pytest.fixture(scope="session")
+def admin(cluster: Cluster) -> Kubectl:
+    """Kubectl with the administrator's rights, without a namespace of its own."""
+    return Kubectl(cluster)
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for one test module, which enforces Pod Security `restricted`; deleted afterwards."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rpartition(".")[2].lower()).strip("-")
+    admin = Kubectl(cluster)
+    admin("create", "namespace", name)
+    admin("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        yield name
+    finally:
+        admin("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def kubectl(cluster: Cluster, namespace: str) -> Kubectl:
+    """Kubectl with the administrator's rights in the module's namespace."""
+    return Kubectl(cluster, namespace)
+
+
+@pytest.fixture(scope="session")
+def credentials(cluster: Cluster) -> Path:
+    """A kubeconfig with exactly the rights that are shipped."""
+    return cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
+
+
+@pytest.fixture(scope="module")
+def operator(credentials: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """The operator as a process, with exactly the rights that are shipped; for the whole cluster."""
+    process = OperatorProcess(credentials, tmp_path_factory.mktemp("operator"))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def install(admin: Kubectl) -> None:
+    """The CRDs, and what the operator's process needs of manifests/base: its account and its rights."""
+    admin("apply", "-f", str(ROOT / "crds"))
+    for crd in sorted((ROOT / "crds").glob("*.yaml")):
+        kind = crd.stem.replace("modelward.dev_", "") + ".modelward.dev"
+        admin("wait", "--for=condition=Established", f"crd/{kind}", "--timeout=30s")
+    base = ROOT / "manifests" / "base"
+    admin("apply", "-f", str(base / "namespace.yaml"))
+    for part in ("service-account", "role", "role-binding", "user-roles"):
+        admin("apply", "-n", OPERATOR_NAMESPACE, "-f", str(base / f"{part}.yaml"))

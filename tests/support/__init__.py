@@ -1,0 +1,1 @@
+"""What several tests need: kubectl, the operator as a process, waiting."""

@@ -1,0 +1,101 @@
+"""The operator as a process: started as a user starts it, ended by its own process id."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from support.waiting import until
+
+_PORT = re.compile(r"listens on port (\d+)")
+
+
+class OperatorProcess:
+    """`modelward run` on a free port. Several runs append to one log."""
+
+    def __init__(self, kubeconfig: Path, directory: Path, *flags: str) -> None:
+        """`flags` are added to every start."""
+        self.log = directory / "operator.log"
+        self._kubeconfig = kubeconfig
+        self._flags = flags
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0
+
+    def start(self, *flags: str, environment: dict[str, str] | None = None, ready: bool = True) -> None:
+        """Start it, and wait until it says it is ready."""
+        self._began = self.log.stat().st_size if self.log.exists() else 0
+        argv = [sys.executable, "-m", "modelward", "run", f"--kubeconfig={self._kubeconfig}"]
+        argv += ["--host=127.0.0.1", "--port=0", "--log-format=text", *self._flags, *flags]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                argv,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        if ready:
+            until(self.is_ready, f"the operator is ready; its log: {self.log}")
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says so. Raises AssertionError when the process has ended."""
+        if self._process is None or self._process.poll() is not None:
+            raise AssertionError(f"the operator ended:\n{self.text()[-3000:]}")
+        try:
+            return bool(self.port) and httpx.get(self.url("readyz")).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def port(self) -> int | None:
+        """The port that it took, once it has told."""
+        found = _PORT.search(self.text())
+        return int(found.group(1)) if found else None
+
+    def url(self, path: str) -> str:
+        """Address of one of its endpoints."""
+        return f"http://127.0.0.1:{self.port}/{path}"
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of the samples of a metric that carry the labels."""
+        from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
+
+        families = text_string_to_metric_families(httpx.get(self.url("metrics")).text)
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(each.value for each in samples if labels.items() <= each.labels.items())
+
+    def text(self) -> str:
+        """What it has logged since its last start."""
+        with self.log.open("rb") as log:
+            log.seek(self._began)
+            return log.read().decode(errors="replace")
+
+    def stop(self) -> int:
+        """End it as the kubelet does, by SIGTERM; returns its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        if process.poll() is None:
+            process.send_signal(number)
+        try:
+            return process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
