@@ -1,10 +1,8 @@
 """The CRDs on a real API server: what a user is told, sees and may do."""
 
 import json
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -12,51 +10,12 @@ import yaml
 from cluster.apiserver import GROUP_PATH, ApiServer
 from cluster.crd_bounds import BoundCase, bound_cases
 from cluster.crd_rules import MODEL, RULE_CASES, RuleCase
+from devcluster import Cluster
 from modelward.api.crds import crd_manifests
+from support.kubectl import Kubectl, KubectlError
 from unit.api.schema_walk import all_nodes
 
-ROOT = Path(__file__).parents[2]
 BOUND_CASES = bound_cases()
-
-
-class Cluster(Protocol):
-    """What these tests need of the fixture `cluster`."""
-
-    kubeconfig: Path
-    binaries: Path
-
-
-Kubectl = Callable[..., str]
-
-
-class KubectlError(Exception):
-    """What kubectl wrote to standard error."""
-
-
-@pytest.fixture(scope="module")
-def kubectl(cluster: Cluster, namespace: str) -> Kubectl:
-    """Return a function that runs kubectl in the namespace of this module and returns what it prints."""
-
-    def run(*arguments: str, stdin: Any = None) -> str:
-        command = [
-            str(cluster.binaries / "kubectl"),
-            f"--kubeconfig={cluster.kubeconfig}",
-            f"--namespace={namespace}",
-        ]
-        text = json.dumps(stdin) if stdin is not None else ""
-        done = subprocess.run([*command, *arguments], input=text, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise KubectlError(done.stderr)
-        return done.stdout
-
-    return run
-
-
-@pytest.fixture(scope="module", autouse=True)
-def crds(kubectl: Kubectl) -> None:
-    """Apply crds/ as the documentation says, client-side."""
-    kubectl("apply", "-f", str(ROOT / "crds"))
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +28,7 @@ def server(cluster: Cluster) -> Iterator[ApiServer]:
 @pytest.fixture(scope="module")
 def model(kubectl: Kubectl) -> Iterator[str]:
     """The name of a ModelDeployment that exists."""
-    kubectl("apply", "-f", "-", stdin=deployment("fraud"))
+    kubectl.apply(deployment("fraud"))
     yield "fraud"
     kubectl("delete", "modeldeployment", "fraud", "--ignore-not-found")
 
@@ -160,10 +119,10 @@ def test_apply_lists_all_mistakes_at_once(kubectl: Kubectl) -> None:
         runtime={"env": [{"name": "MODEL_URI", "value": "x"}]},
     )
     with pytest.raises(KubectlError) as caught:
-        kubectl("apply", "-f", "-", stdin=bad)
-    lines = str(caught.value).strip().splitlines()
-    assert lines[0].strip() == 'The ModelDeployment "bad" is invalid:'
-    assert sorted(lines[1:]) == [
+        kubectl("apply", "-f", "-", stdin=json.dumps(bad))
+    _, head, lines = str(caught.value).partition('The ModelDeployment "bad" is invalid: ')
+    assert head
+    assert sorted(lines.strip().splitlines()) == [
         (
             '* spec.model.uri: Invalid value: "ftp://models/fraud": must begin with one of s3://, gs://, az://,'
             " https://, hf://, pvc://, oci://, mlflow://"
@@ -182,7 +141,7 @@ def test_apply_lists_all_mistakes_at_once(kubectl: Kubectl) -> None:
 def test_a_misspelt_field_is_refused(kubectl: Kubectl) -> None:
     """kubectl asks for strict validation; the schema is closed."""
     with pytest.raises(KubectlError, match=r'unknown field "spec\.model\.url"'):
-        kubectl("apply", "-f", "-", stdin=deployment("bad", model={"format": "onnx", "url": "s3://a/b"}))
+        kubectl.apply(deployment("bad", model={"format": "onnx", "url": "s3://a/b"}))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +164,7 @@ def test_null_counts_as_absent(kubectl: Kubectl, server_side: bool) -> None:  # 
         f"--server-side={json.dumps(server_side)}",
         "-f",
         "-",
-        stdin=deployment("n", **nothing),
+        stdin=json.dumps(deployment("n", **nothing)),
     )
 
 
@@ -246,7 +205,7 @@ def test_status_does_not_change_the_generation(kubectl: Kubectl, model: str) -> 
 def test_selectable_fields(kubectl: Kubectl, model: str) -> None:
     """Lists can be narrowed at the server, by format and by stable revision."""
     set_status(kubectl, model, stableRevision="bcdfghjklm")
-    kubectl("apply", "-f", "-", stdin=deployment("other", model=MODEL | {"format": "sklearn"}))
+    kubectl.apply(deployment("other", model=MODEL | {"format": "sklearn"}))
     for selector in ("spec.model.format=onnx", "status.stableRevision=bcdfghjklm"):
         found = kubectl("get", "mwd", f"--field-selector={selector}", "-o", "name")
         assert found.split() == [f"modeldeployment.modelward.dev/{model}"]
