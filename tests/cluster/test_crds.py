@@ -288,6 +288,35 @@ def test_crds_are_accepted_whole(kubectl: Kubectl) -> None:
         assert conditions.get("NonStructuralSchema", "False") == "False"
 
 
+def test_a_large_object_is_taken(server: ApiServer, namespace: str) -> None:
+    """With every list that rules walk through at its limit, the rules stay within the API server's budget."""
+    name = "example.com/" + "k" * 59
+    large = deployment(
+        "m" * 253,
+        model=MODEL | {"uri": "s3://" + "u" * 2043, "version": "v" * 128},
+        runtime={
+            "env": [{"name": f"N{number:0127}", "value": "v" * 1024} for number in range(128)],
+            "args": ["a" * 1024] * 128,
+            "signals": {"errors": {"hits": "h" * 1024, "total": "t" * 1024}},
+        },
+        resources={
+            "requests": {f"{name}{number:02}": "1" for number in range(16)},
+            "limits": {f"{name}{number:02}": "1000m" for number in range(16)},
+        },
+        scheduling={"tolerations": [{"key": f"{name}{number}"} for number in range(32)]},
+        podLabels={f"{name}{number:02}": "v" * 63 for number in range(32)},
+        podAnnotations={f"{name}{number:02}": "v" * 4096 for number in range(32)},
+        rollout={"steps": [{"weightPercent": weight} for weight in range(1, 21)]},
+        analysis={
+            "metrics": [
+                {"name": f"m{number}", "kind": "Ratio", "hits": "h" * 1024, "total": "t" * 1024}
+                for number in range(16)
+            ]
+        },
+    )
+    assert server.complaint("POST", f"{GROUP_PATH}/namespaces/{namespace}/modeldeployments", large) == ""
+
+
 def test_a_long_name_is_taken(server: ApiServer, namespace: str) -> None:
     """Children of long names are cut and hashed, so that the name of a model needs no limit of its own."""
     path = f"{GROUP_PATH}/namespaces/{namespace}/modeldeployments"

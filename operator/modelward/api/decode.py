@@ -45,11 +45,13 @@ def decode_status(status: Mapping[str, Any] | None) -> DecodedStatus:
     """Return what can be read of a status; of none at all, an empty one. Never raises."""
     if status is None:
         return DecodedStatus(ModelDeploymentStatus(), ())
-    plain = without_nulls(status)
     try:
+        plain = without_nulls(status)
         return DecodedStatus(msgspec.convert(plain, ModelDeploymentStatus), ())
     except msgspec.ValidationError:
         return _salvage(plain)
+    except RecursionError:
+        return DecodedStatus(ModelDeploymentStatus(), ("status",))
 
 
 def encode(struct: ApiStruct) -> dict[str, Any]:
@@ -68,9 +70,12 @@ def without_nulls(value: Any) -> Any:
 
 def _decode(raw: Mapping[str, Any], struct: type[Struct]) -> Struct:
     try:
-        return msgspec.convert(without_nulls(raw), struct)
+        plain = without_nulls(raw)
+        return msgspec.convert(plain, struct)
     except msgspec.ValidationError as error:
-        raise _explained(error, struct) from error
+        raise _explained(error, plain, struct) from error
+    except RecursionError as error:
+        raise InvalidSpec("spec", "must not be nested a thousand levels deep") from error
 
 
 # --- what is wrong, in the user's words ---------------------------------------------------------------------
@@ -93,13 +98,34 @@ _WORDS: Final = {
 }
 
 
-def _explained(error: msgspec.ValidationError, struct: type[ApiStruct]) -> InvalidSpec:
+def _explained(error: msgspec.ValidationError, raw: Any, struct: type[ApiStruct]) -> InvalidSpec:
     """Return the error with the path and the remedy, of which msgspec gives path and expectation."""
     located = cast("re.Match[str]", _LOCATED.match(str(error)))
     problem, path = located["problem"], located["path"] or ""
+    if path.endswith("[...]"):
+        path = path.removesuffix("[...]")
+        return InvalidSpec(
+            f"spec{path}{_culprit(raw, path, struct)}", _remedy(problem, f"{path}[...]", struct)
+        )
     if missing := _MISSING.match(problem):
         return InvalidSpec(f"spec{path}.{missing['field']}", "must be given: it is required")
     return InvalidSpec(f"spec{path}", _remedy(problem, path, struct))
+
+
+def _culprit(raw: Any, path: str, struct: type[ApiStruct]) -> str:
+    """Return `.key` of the entry that is wrong in the map at `path` of `raw`; msgspec does not tell.
+
+    Tries one entry at a time; `raw` is the decoder's own copy, which nobody else reads.
+    """
+    entries = raw
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        entries = entries[name] if name else entries[int(index)]
+    for key, value in list(entries.items()):
+        entries.clear()
+        entries[key] = value
+        if not _fits(raw, struct):
+            return f".{key}"
+    return ""
 
 
 def _remedy(problem: str, path: str, struct: type[ApiStruct]) -> str:

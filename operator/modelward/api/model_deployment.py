@@ -132,7 +132,7 @@ ModelUri = Annotated[
         ),
         Rule(
             expression="!self.contains('/../') && !self.endsWith('/..')",
-            message="must not contain the path segment ..",
+            message="must not have .. as a segment of the path",
         ),
     ),
 ]
@@ -147,7 +147,8 @@ ServedName = Annotated[
 ]
 Sha256 = Annotated[str, Meta(max_length=64), worded("^[0-9A-Fa-f]{64}$", "must be 64 hexadecimal digits")]
 PodAnnotations = Annotated[
-    dict[QualifiedName, Annotated[str, Meta(max_length=8192)]],
+    dict[QualifiedName, Annotated[str, Meta(max_length=4096)]],
+    # Kubernetes takes 256 KiB of annotations for an object, keys included.
     map_of(32),
     checked(
         Rule(
@@ -164,7 +165,7 @@ PodLabels = Annotated[
         Rule(
             expression="self.all(k, "
             + " && ".join(f"!k.startsWith('{prefix}')" for prefix in RESERVED_LABEL_PREFIXES)
-            + " && k != 'pod-template-hash')",
+            + f" && !(k in {list(RESERVED_LABELS)}))",
             message="must not have keys that the operator or Kubernetes sets: modelward.dev/...,"
             " app.kubernetes.io/..., pod-template-hash",
             reason=RuleReason.FORBIDDEN,
@@ -291,6 +292,16 @@ _SHARED_HAS_TWO = (
     " || (has(self.autoscaling)"
     " ? has(self.autoscaling.minReplicas) && self.autoscaling.minReplicas >= 2 : self.replicas >= 2)"
 )
+# Only what is given is compared: a default must not refuse what the user wrote elsewhere.
+_LOOKS_WITHIN_A_STEP = (
+    "!has(self.analysis) || !has(self.analysis.intervalSeconds) || self.analysis.intervalSeconds"
+    " <= (has(self.rollout) && has(self.rollout.stepMinSeconds) ? self.rollout.stepMinSeconds : 120)"
+)
+_STARTS_BEFORE_DEADLINE = (
+    "!has(self.runtime) || !has(self.runtime.startupSeconds) || self.runtime.startupSeconds"
+    " <= (has(self.rollout) && has(self.rollout.progressDeadlineSeconds)"
+    " ? self.rollout.progressDeadlineSeconds : 1800)"
+)
 
 
 class ModelDeploymentSpec(ApiStruct, frozen=True, kw_only=True):
@@ -306,6 +317,16 @@ class ModelDeploymentSpec(ApiStruct, frozen=True, kw_only=True):
             expression=_SHARED_HAS_TWO,
             message="must be Surge unless there are at least 2 replicas (autoscaling.minReplicas or replicas)",
             field="rollout.capacity",
+        ),
+        Rule(
+            expression=_LOOKS_WITHIN_A_STEP,
+            message="must not be longer than rollout.stepMinSeconds (120 if left out): each step needs a look",
+            field="analysis.intervalSeconds",
+        ),
+        Rule(
+            expression=_STARTS_BEFORE_DEADLINE,
+            message="must be at least runtime.startupSeconds; 1800 if left out itself",
+            field="rollout.progressDeadlineSeconds",
         ),
     )
 

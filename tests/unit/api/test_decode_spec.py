@@ -189,8 +189,8 @@ ERRORS = [
         id="the name of a port that there is not",
     ),
     pytest.param(
-        {"resources": {"limits": {"cpu": "1 core"}}},
-        "spec.resources.limits[...]",
+        {"resources": {"limits": {"memory": "1Gi", "cpu": "1 core", "gpu": 1}}},
+        "spec.resources.limits.cpu",
         "must be a quantity such as 2, 500m or 4Gi",
         id="a quantity that is none",
     ),
@@ -254,6 +254,15 @@ def complaint(spec: dict[str, Any]) -> InvalidSpec | None:
     except InvalidSpec as error:
         return error
     return None
+
+
+def test_a_bottomless_spec_is_an_invalid_spec() -> None:
+    """The API server prunes such a thing; a file given to the command line is not pruned."""
+    bottomless: dict[str, Any] = {}
+    for _ in range(100_000):
+        bottomless = {"a": bottomless}
+    with pytest.raises(InvalidSpec, match="must not be nested a thousand levels deep"):
+        decode_spec(bottomless)
 
 
 @given(JSON)
