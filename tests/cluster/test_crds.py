@@ -1,19 +1,23 @@
 """The CRDs on a real API server: what a user is told, sees and may do."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
 
 from cluster.apiserver import GROUP_PATH, ApiServer
 from cluster.crd_bounds import BoundCase, bound_cases
 from cluster.crd_rules import MODEL, RULE_CASES, RuleCase
 from devcluster import Cluster
 from modelward.api.crds import crd_manifests
+from modelward.api.model_deployment import ModelDeploymentSpec
 from support.kubectl import Kubectl, KubectlError
 from unit.api.schema_walk import all_nodes
+from unit.api.strategies import objects
 
 BOUND_CASES = bound_cases()
 
@@ -321,3 +325,16 @@ def test_a_long_name_is_taken(server: ApiServer, namespace: str) -> None:
     """Children of long names are cut and hashed, so that the name of a model needs no limit of its own."""
     path = f"{GROUP_PATH}/namespaces/{namespace}/modeldeployments"
     assert server.complaint("POST", path, deployment("m" * 253)) == ""
+
+
+SCHEMA_COMPLAINT = re.compile("in body|Too long|Too many|Unsupported value|Required value(?!: must)")
+
+
+@given(objects(ModelDeploymentSpec))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+def test_what_the_operator_decodes_the_schema_takes(
+    server: ApiServer, namespace: str, spec: dict[str, Any]
+) -> None:
+    """Both are made from the same types; rules and duplicates aside, the API server finds nothing more."""
+    complaint = tried(server, namespace, "ModelDeployment", spec)
+    assert not SCHEMA_COMPLAINT.search(complaint), complaint
