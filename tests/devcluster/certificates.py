@@ -28,6 +28,8 @@ class Authority:
         builder = _builder(self._subject, self._subject, self._key.public_key())
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.add_extension(_usage(authority=True), critical=True)
+        identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        builder = builder.add_extension(identifier, critical=False)
         _write(directory, name, builder.sign(self._key, hashes.SHA256()), self._key)
 
     def issue(
@@ -40,6 +42,9 @@ class Authority:
         builder = builder.add_extension(_usage(authority=False), critical=True)
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
         builder = builder.add_extension(both, critical=False)
+        # Python 3.13 verifies strictly (RFC 5280, 4.2.1.1): a certificate names the key that signed it.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(issuer, critical=False)
         if hosts:
             names = x509.SubjectAlternativeName([_alternative_name(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
