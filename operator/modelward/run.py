@@ -72,6 +72,8 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
     )
     reconciler = Reconciler(kube, store, queue, metrics, now=lambda: datetime.now(UTC))
     stop = _stop_on_signals()
+    # From the start: waiting for an API server, or for the CRDs, is no reason for the kubelet to restart us.
+    heart = asyncio.create_task(pulse.beat())
     try:
         port = await endpoints.start(settings.host, settings.port)
         logger.info("modelward %s listens on port %d", __version__, port)
@@ -86,10 +88,11 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
             standalone=True,
             stop_flag=stop,
         )
-        parts = [watching, resync.run(), pulse.beat(), *(reconciler.work() for _ in range(settings.workers))]
+        parts = [watching, resync.run(), *(reconciler.work() for _ in range(settings.workers))]
         await _until_stopped(stop, parts)
     finally:
         pulse.stopping = True
+        heart.cancel()
         await endpoints.stop()
         await kube.close()
         logger.info("stopped")
