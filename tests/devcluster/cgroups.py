@@ -6,6 +6,7 @@ Works on version 1, where each controller has a tree of its own, on version 2, w
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def _members(top: Path) -> set[int]:
 
 
 def _directories(top: Path) -> list[Path]:
-    return [top, *(path for path in top.rglob("*") if path.is_dir())] if top.is_dir() else []
+    return [Path(parent) for parent, _, _ in os.walk(top)]  # groups vanish meanwhile: os.walk passes over them
 
 
 def _fill_cpuset(path: Path) -> None:
