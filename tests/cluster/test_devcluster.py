@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,8 @@ from devcluster.report import status
 
 pytestmark = pytest.mark.slow
 
-TESTS = Path(__file__).parents[1]
+# The tool as a process of its own finds the same modules as this test.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +158,7 @@ def test_down_after_the_tool_was_killed() -> None:
     name = _name("c")
     directory = cluster_directory(name)
     command = [sys.executable, "-m", "devcluster", "up", "--name", name, "--no-node"]
-    with subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": str(TESTS)}, stderr=subprocess.DEVNULL
-    ) as tool:
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as tool:
         _eventually(lambda: processes.main_process(directory, "etcd", "etcd") is not None)
         tool.kill()
     for _ in range(2):
@@ -185,8 +183,7 @@ def _name(suffix: str) -> str:
 
 def _tool(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "devcluster", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
 
 def _eventually(condition: Callable[[], bool]) -> None:

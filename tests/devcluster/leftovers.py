@@ -6,12 +6,14 @@ from pathlib import Path
 
 from devcluster import cgroups, network, processes
 
-INTERFACES = Path("/sys/class/net")
-
 
 def leftovers(directory: Path, name: str) -> list[str]:
     """Processes, links, namespaces, mounts and cgroups of the cluster, each in a few words."""
-    places = [INTERFACES / network.interface(name), network.namespace(name), *cgroups.groups(directory)]
+    places = [
+        network.INTERFACES / network.interface(name),
+        network.namespace(name),
+        *cgroups.groups(directory),
+    ]
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     return [
         *(f"process {process.pid} ({process.component})" for process in processes.marked(directory)),

@@ -45,7 +45,7 @@ def up(name: str, *, real_node: bool | None, fake_nodes: int, audit: bool, say: 
 def down(name: str, *, wipe: bool, say: Say) -> None:
     """Stop everything of the cluster, newest layer first, whatever state it is in. Harmless when nothing runs."""
     directory = cluster_directory(name)
-    with _exclusive(name, say, remove=wipe):
+    with _exclusive(name, say, remove=wipe or not directory.exists()):
         processes.stop(directory, "kwok")
         node.stop(directory, name, say)
         for component in reversed(control_plane.component_programs()):

@@ -8,7 +8,6 @@ The host gets one link and two routes, which vanish with the link; its rules and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from devcluster.plan import Plan
 from devcluster.reservation import host_networks
 
 NAMESPACES = Path("/run/netns")
-FORWARD = "net/ipv4/ip_forward"
+INTERFACES = Path("/sys/class/net")
 SYSCTLS = {
-    FORWARD: "1",
+    "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/route_localnet": "1",  # kube-proxy serves NodePorts on the node's loopback
     "net/bridge/bridge-nf-call-iptables": "1",  # ClusterIPs between pods of one bridge
 }
@@ -45,7 +44,7 @@ def create(plan: Plan) -> None:
     _refuse_foreign(plan)
     if not namespace(plan.name).exists():
         commands.run(commands.privileged(["ip", "netns", "add", link]))
-    if _link(link) is None:
+    if not (INTERFACES / link).exists():
         commands.run(
             commands.privileged(
                 ["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", link]
@@ -78,12 +77,12 @@ def create(plan: Plan) -> None:
 def remove(directory: Path, name: str) -> None:
     """Delete link and namespace if they are this cluster's."""
     link = interface(name)
-    found = _link(link)
-    # A crash between two steps of `create` can leave a link without the alias, or a namespace without a link.
-    ours = directory.is_dir() if found is None else _owner(found, default=str(directory)) == str(directory)
+    there = (INTERFACES / link).exists()
+    # A crash in the midst of `create` can leave a link without its owner's name, or a namespace without a link.
+    ours = _owner(link) in ("", str(directory)) if there else directory.is_dir()
     if not ours:
         return
-    if found is not None:
+    if there:
         commands.run(commands.privileged(["ip", "link", "delete", link]))
     if namespace(name).exists():
         commands.run(commands.privileged(["ip", "netns", "delete", link]))
@@ -92,25 +91,22 @@ def remove(directory: Path, name: str) -> None:
 
 def _refuse_foreign(plan: Plan) -> None:
     """Another user may have a cluster of the same name, or one in the same address block."""
-    link = _link(interface(plan.name))
-    if link is not None and _owner(link, default=str(plan.directory)) != str(plan.directory):
-        raise DevclusterError(f"{interface(plan.name)} belongs to {link['ifalias']}", "Take another --name")
-    if link is None and any(
-        plan.addresses.block.overlaps(other) for other in host_networks() if other.prefixlen
-    ):
+    link = interface(plan.name)
+    if (INTERFACES / link).exists():
+        if _owner(link) not in ("", str(plan.directory)):
+            raise DevclusterError(f"{link} belongs to {_owner(link)}", "Take another --name")
+        return
+    if any(plan.addresses.block.overlaps(other) for other in host_networks() if other.prefixlen):
         remedy = f"Make it anew: down --name {plan.name} --wipe, then up"
         raise DevclusterError(f"the addresses {plan.addresses.block} are in use by now", remedy)
 
 
-def _owner(link: dict[str, str], *, default: str) -> str:
-    """The directory of the cluster that a link belongs to."""
-    return link.get("ifalias", default)
-
-
-def _link(name: str) -> dict[str, str] | None:
-    found = commands.attempt(["ip", "-j", "link", "show", "dev", name])
-    links: list[dict[str, str]] = json.loads(found.stdout or "[]") if found.returncode == 0 else []
-    return links[0] if links else None
+def _owner(link: str) -> str:
+    """The directory of the cluster that a link belongs to, which is its alias; empty when it has none."""
+    try:
+        return (INTERFACES / link / "ifalias").read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _batch(options: Sequence[str], *lines: str) -> None:

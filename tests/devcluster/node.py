@@ -39,7 +39,6 @@ mount --bind "$4" /mnt/node/cni-bin
 mount --bind /mnt/node/var-lib /var/lib
 mount --bind /mnt/node/var-log /var/log
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir /run/ready
 exec sleep infinity
 """
 KUBE_PROXY_HEALTH_PORT = 10256  # its default
@@ -203,13 +202,8 @@ def _wait_for_node(plan: Plan, binaries: Path) -> None:
     """Ready, and really there: after a restart the API still tells what it knew before."""
     kubelet = Component(name="kubelet", program=PROGRAMS["kubelet"], argv=[])
     proxy = Component(name="kube-proxy", program=PROGRAMS["kube-proxy"], argv=[])
-    condition = [
-        "get",
-        "node",
-        plan.node_name,
-        "-o",
-        "jsonpath={.status.conditions[?(@.type=='Ready')].status}",
-    ]
+    path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+    condition = ["get", "node", plan.node_name, "-o", path]
     health = ["get", "--raw", f"/api/v1/nodes/{plan.node_name}/proxy/healthz"]
 
     def ready() -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -110,7 +109,7 @@ def test_down_after_a_crash_leaves_nothing(victims: list[str]) -> None:
     assert _host(crashed.name) != before
     for process in processes.marked(crashed.directory):
         if process.component in victims and process.program != "containerd-shim-runc-v2":
-            os.kill(process.pid, signal.SIGKILL)
+            processes.kill([process.pid])
     for _ in range(2):
         crashed.down()
         assert leftovers(crashed.directory, crashed.name) == []
@@ -124,7 +123,7 @@ def test_up_mends_a_crashed_node(cluster: Cluster) -> None:
     for name in ("containerd", "anchor"):
         process = processes.main_process(cluster.directory, name, node.PROGRAMS[name])
         assert process is not None
-        os.kill(process.pid, signal.SIGKILL)
+        processes.kill([process.pid])
     ensure_up(cluster.name, say=silence)
     cluster.kubectl("delete", "pod", "server", "--wait=true", "--timeout=60s")
     _run_server(cluster)
