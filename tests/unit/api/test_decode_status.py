@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 
 from modelward.api.decode import decode_status, encode
 from modelward.api.status import (
+    HISTORY_LENGTH,
     MESSAGE_LENGTH,
     CommandsStatus,
     Condition,
@@ -124,6 +125,16 @@ def test_the_readable_rest_of_a_damaged_object_is_kept() -> None:
         "status.conditions[2].observedGeneration",
         "status.rollout.step",
     )
+
+
+def test_of_a_list_that_is_too_long_the_newest_are_kept() -> None:
+    """Forgetting all rejected revisions would try them again."""
+    rejected = [{"revision": f"bcd{number}"} for number in range(HISTORY_LENGTH + 2)]
+    decoded = decode_status({"rejectedRevisions": rejected})
+    assert [entry.revision for entry in decoded.status.rejected_revisions] == [
+        entry["revision"] for entry in rejected[:HISTORY_LENGTH]
+    ]
+    assert decoded.dropped == ("status.rejectedRevisions[10:]",)
 
 
 def test_null_counts_as_absent() -> None:
