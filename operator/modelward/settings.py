@@ -16,7 +16,9 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     """How the operator logs."""
 
     level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    """Records below this level are left out."""
     format: Annotated[str, Meta(pattern="^(json|text)$")] = "json"
+    """One JSON object a line, or text for people."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

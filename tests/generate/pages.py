@@ -1,0 +1,126 @@
+"""The generated pages of docs/reference, each as one string."""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+
+from generate.docstrings import of_attributes
+from modelward.api.conditions import ConditionType, Reason
+from modelward.metrics import Metrics
+from modelward.rollout.phases import TRANSITIONS, Phase, Trigger
+from modelward.settings import Settings
+from modelward.store import Store
+
+_MARK: Final = "<!-- Generated from operator/modelward/{source} by `make generate`. Do not edit. -->"
+
+
+def phases() -> str:
+    """The phases of a rollout: the diagram, and a sentence for each phase and trigger."""
+    arrows = [f"    {before} --> {after}: {trigger}" for (before, trigger), after in TRANSITIONS.items()]
+    diagram = ["```mermaid", "stateDiagram-v2", f"    [*] --> {Phase.DEPLOYING}", *arrows, "```"]
+    return _page(
+        "Phases of a rollout",
+        "rollout/phases.py",
+        "Where a rollout is, and what may follow what. The phase is an internal word, stored in"
+        " `status.rollout.state`; a model without a rollout is Serving and has no `status.rollout`.",
+        "\n".join(diagram),
+        _words("Phase", Phase),
+        _words("Trigger", Trigger),
+    )
+
+
+def conditions() -> str:
+    """Types and reasons of the conditions in status."""
+    return _page(
+        "Conditions",
+        "api/conditions.py",
+        "The conditions in the status of a ModelDeployment, and their reasons. The reason of `Ready` is the"
+        " column STATUS of `kubectl get`.",
+        _words("Condition", ConditionType),
+        _words("Reason", Reason),
+    )
+
+
+def metrics() -> str:
+    """The operator's own metrics."""
+    rows = _metric_rows(Metrics(Store()).registry)
+    return _page(
+        "Metrics",
+        "metrics.py",
+        "What the operator tells about itself on `/metrics`, in the Prometheus text format or OpenMetrics.",
+        _table(("Metric", "Type", "Labels", "Meaning"), rows),
+    )
+
+
+def settings() -> str:
+    """Settings of the operator."""
+    return _page(
+        "Settings",
+        "settings.py",
+        "Settings of the operator: a YAML file, `modelward run --settings FILE`. Flags win over the file;"
+        " `modelward run --help` lists them. An unknown or wrong setting ends the process at start.",
+        _table(("Setting", "Type", "Default", "Meaning"), _setting_rows(Settings, "")),
+    )
+
+
+def _page(title: str, source: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", _MARK.format(source=source), *parts]) + "\n"
+
+
+def _words(head: str, words: type[StrEnum]) -> str:
+    sentences = of_attributes(words)
+    missing = [word.name for word in words if word.name not in sentences]
+    if missing:
+        raise LookupError(f"{words.__name__}: no docstring under {', '.join(missing)}")
+    return _table((head, "Meaning"), [(f"`{word}`", sentences[word.name]) for word in words])
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _metric_row(metric: Metric, labels: tuple[str, ...]) -> tuple[str, ...]:
+    # Counters drop the suffix in their name and carry it in their samples.
+    name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+    return f"`{name}`", metric.type, ", ".join(f"`{label}`" for label in labels), metric.documentation
+
+
+def _metric_rows(registry: CollectorRegistry) -> Iterator[tuple[str, ...]]:
+    """One row each. A labelled metric has no samples yet, so the names come from where they are declared."""
+    declared = {
+        getattr(each, "_name", ""): tuple(getattr(each, "_labelnames", ()))
+        for each in registry._collector_to_names
+    }
+    for metric in registry.collect():
+        labels = declared.get(metric.name) or tuple(getattr(metric, "_labelnames", ()))
+        yield _metric_row(metric, labels)
+
+
+def _setting_rows(struct: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, ...]]:
+    sentences = of_attributes(struct)
+    for field in msgspec.structs.fields(struct):
+        name = prefix + field.encode_name
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from _setting_rows(field.type, f"{name}.")
+            continue
+        yield f"`{name}`", _type(field.type), f"`{_shown(field.default)}`", sentences.get(field.name, "")
+
+
+def _type(annotation: Any) -> str:
+    schema = msgspec.json.schema(annotation)
+    words = {"array": "list", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    bounds = [f"at least {schema['minimum']}"] if "minimum" in schema else []
+    bounds += [f"at most {schema['maximum']}"] if "maximum" in schema else []
+    if choice := schema.get("pattern", ""):
+        bounds.append(f"`{choice}`")
+    kind = words.get(schema["type"], schema["type"])
+    return ", ".join([kind, *bounds])
+
+
+def _shown(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

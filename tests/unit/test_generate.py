@@ -1,0 +1,61 @@
+"""`python -m generate`: what it makes, and how it tells that a file is stale."""
+
+from pathlib import Path
+
+from generate import pages
+from generate.__main__ import generated, main, stale, write
+from generate.docstrings import of_attributes
+from modelward.rollout.phases import TRANSITIONS, Phase
+
+
+def test_written_files_are_fresh(tmp_path: Path) -> None:
+    """What `make generate` writes is what `make verify` wants."""
+    write(generated(), tmp_path)
+    assert stale(generated(), tmp_path) == []
+
+
+def test_a_stale_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+    """Who changed a type must learn which file to write anew, and how."""
+    write(generated(), tmp_path)
+    (tmp_path / "docs/reference/phases.md").write_text("old", encoding="utf-8")
+    (tmp_path / "docs/reference/metrics.md").unlink()
+    assert stale(generated(), tmp_path) == [
+        "docs/reference/metrics.md is missing: run `make generate` and commit what it writes",
+        "docs/reference/phases.md is stale: run `make generate` and commit what it writes",
+    ]
+
+
+def test_a_file_that_nothing_makes_any_more_is_named(tmp_path: Path) -> None:
+    """A CRD that was renamed must not stay behind under its old name."""
+    write(generated(), tmp_path)
+    (tmp_path / "crds/old.yaml").write_text("", encoding="utf-8")
+    assert stale(generated(), tmp_path) == ["crds/old.yaml is made from nothing any more: delete it"]
+
+
+def test_bad_usage_ends_with_two() -> None:
+    """A misspelt flag must not write anything."""
+    assert main(["--chekc"]) == 2
+
+
+def test_the_diagram_has_every_transition() -> None:
+    """The state diagram is drawn from the table, arrow by arrow."""
+    page = pages.phases()
+    for (before, trigger), after in TRANSITIONS.items():
+        assert f"{before} --> {after}: {trigger}" in page
+
+
+def test_sentences_come_from_the_source() -> None:
+    """Python keeps no docstring of an attribute; the source has it."""
+    assert of_attributes(Phase)["SERVING"] == "One revision, the stable one; no rollout."
+
+
+def test_metrics_show_their_labels() -> None:
+    """Labels are what people need to write a query."""
+    assert "| `modelward_api_requests_total` | counter | `verb`, `code` |" in pages.metrics()
+
+
+def test_every_setting_is_described() -> None:
+    """A setting without a sentence is of no use to who reads the page."""
+    rows = [line for line in pages.settings().splitlines() if line.startswith("| `")]
+    assert len(rows) >= 8
+    assert all(row.rsplit("|", 2)[1].strip() for row in rows)
