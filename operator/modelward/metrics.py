@@ -20,7 +20,7 @@ class Metrics:
 
     def __init__(self, store: Store) -> None:
         """Metrics about models are read from `store` when they are asked for, so nothing is left behind."""
-        disable_created_metrics()  # they double the page and tell what the start of the process tells
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the page and tell what the start of the process tells
         self.registry = CollectorRegistry()
         build = Gauge("modelward_build_info", "Version of the operator.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
