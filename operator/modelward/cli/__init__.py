@@ -1,6 +1,7 @@
 """The command line: `modelward` or `python -m modelward`."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ def run_command(
         "clusterRuntimes": options["cluster_runtimes"],
         "log": {"level": options["log_level"], "format": options["log_format"]},
     }
+    if kubeconfig:
+        os.environ["KUBECONFIG"] = str(kubeconfig)  # where Kopf's own log-in looks, too
     try:
         settings = load(file, flags)
         configure(settings.log)
