@@ -88,7 +88,8 @@ def _members(top: Path) -> set[int]:
 
 
 def _directories(top: Path) -> list[Path]:
-    return [Path(parent) for parent, _, _ in os.walk(top)]  # groups vanish meanwhile: os.walk passes over them
+    # Groups vanish meanwhile; os.walk passes over them.
+    return [Path(parent) for parent, _, _ in os.walk(top)]
 
 
 def _fill_cpuset(path: Path) -> None:
