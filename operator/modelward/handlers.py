@@ -3,13 +3,13 @@
 Nothing else of Kopf is used: no persistence, no finalizers, no events of its own, no scanning for new kinds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import kopf
 
-from modelward.clients.connection import runs_in_cluster
+from modelward.clients.connection import runs_in_cluster, url_in_cluster
 from modelward.clients.resources import CLUSTER_MODEL_RUNTIME, MODEL_DEPLOYMENT, MODEL_RUNTIME, Resource
 from modelward.store import Key, Store, selector
 from modelward.trim import owner_uid
@@ -90,7 +90,9 @@ def registry(
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         """Log in as the service account of the pod, or by kubeconfig."""
         if runs_in_cluster(kubeconfig):
-            return kopf.login_with_service_account(**kwargs)
+            found = kopf.login_with_service_account(**kwargs)
+            # Kopf would look up kubernetes.default.svc: no watch would live while the cluster's DNS does not.
+            return replace(found, server=url_in_cluster()) if found else None
         return kopf.login_with_kubeconfig(**kwargs)
 
     async def take(event: Any, **_: Any) -> None:

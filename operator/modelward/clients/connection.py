@@ -16,6 +16,12 @@ def runs_in_cluster(kubeconfig: Path | None) -> bool:
     return kubeconfig is None and "KUBECONFIG" not in os.environ and _IN_CLUSTER in os.environ
 
 
+def url_in_cluster() -> str:
+    """Address of the API server as every pod has it in its environment: no need for the cluster's DNS."""
+    host, port = os.environ[_IN_CLUSTER], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
 async def connect(kubeconfig: Path | None = None) -> Any:
     """An API client (`kubernetes.aio`) with TLS and credentials set. Raises InvalidSettings if there are none."""
     configuration = client.Configuration()
