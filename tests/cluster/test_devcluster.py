@@ -28,9 +28,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A control plane with two fake nodes."""
-    made = ensure_up(_name("a"), node=False, kwok=2, say=silence)
-    yield made
-    made.down()
+    try:
+        yield ensure_up(_name("a"), node=False, kwok=2, say=silence)
+    finally:
+        lifecycle.down(_name("a"), wipe=True, say=silence)
 
 
 def test_two_clusters_at_once(cluster: Cluster) -> None:

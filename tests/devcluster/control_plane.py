@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from devcluster import kubectl, processes
+from devcluster import kubectl, limits, processes
 from devcluster.errors import DevclusterError
 from devcluster.plan import Plan
 from devcluster.processes import Component
@@ -25,6 +25,8 @@ AUDIT_LOG_MEGABYTES = 200
 
 def start(plan: Plan, binaries: Path, say: Say) -> None:
     """Bring up what does not run. Raises DevclusterError with the log to read when a part does not start."""
+    if not processes.main_process(plan.directory, "kube-scheduler", "kube-scheduler"):  # the last to start
+        limits.require_inotify(limits.CONTROL_PLANE_INSTANCES)
     ca = ssl.create_default_context(cafile=plan.directory / "pki" / "ca.crt")
     _start_one(plan, _etcd(plan, binaries), f"http://127.0.0.1:{plan.ports.etcd}/health", ca)
     say("etcd is healthy")

@@ -16,6 +16,7 @@ from devcluster import (
     commands,
     control_plane,
     kubectl,
+    limits,
     network,
     node_config,
     processes,
@@ -76,6 +77,7 @@ def start(plan: Plan, binaries: Path, say: Say) -> None:
     pause = _pause_image(say)
     directory = plan.directory
     if not _runs(directory, "anchor") or not _runs(directory, "containerd"):
+        limits.require_inotify(limits.NODE_INSTANCES)
         stop(directory, plan.name, say)  # the others would hold on to namespaces that nobody else is in
     cgroups.create(directory)
     network.create(plan)

@@ -51,8 +51,9 @@ def inside(anchor: int) -> list[str]:
 
 
 def containerd_answers(directory: Path) -> bool:
-    """Whether containerd takes requests."""
-    return commands.attempt(_ctr(directory, "version")).returncode == 0
+    """Whether containerd takes requests, also those of the kubelet (its plugin cri)."""
+    plugins = commands.attempt(_ctr(directory, "plugins", "list")).stdout
+    return any(line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in plugins.splitlines())
 
 
 def _present(directory: Path) -> dict[str, str]:

@@ -104,12 +104,11 @@ def wait_until_ready(
 ) -> None:
     """Return when `ready()`. Raises DevclusterError as soon as the process is gone, or after the timeout."""
     deadline = time.monotonic() + timeout_seconds
+    see = f"See {log_path(directory, component.name)}"
     while not ready():
         if _gone(directory, component.name, seconds=0):
-            last = last_line(directory, component.name)
-            raise DevclusterError(f"{component.name} ended: {last}", _remedy(directory, component.name, last))
+            raise DevclusterError(f"{component.name} ended: {last_line(directory, component.name)}", see)
         if time.monotonic() > deadline:
-            see = _remedy(directory, component.name, "")
             raise DevclusterError(f"{component.name} is not ready after {timeout_seconds:.0f} s", see)
         time.sleep(0.05)
 
@@ -146,12 +145,6 @@ def last_line(directory: Path, name: str) -> str:
     except FileNotFoundError:
         lines = []
     return lines[-1][:400] if lines else "it said nothing"
-
-
-def _remedy(directory: Path, name: str, last: str) -> str:
-    if "inotify" in last:  # a limit per user, of 128 on most systems: enough for about five nodes
-        return "Take another cluster's node down, or: sysctl -w fs.inotify.max_user_instances=1024"
-    return f"See {log_path(directory, name)}"
 
 
 def _with_component(directory: Path, name: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from devcluster import Cluster, cgroups, commands, ensure_up, node, processes
+from devcluster import Cluster, cgroups, commands, ensure_up, lifecycle, node, processes
 from devcluster.images import build_image
 from devcluster.leftovers import leftovers
 from devcluster.node_images import import_image
@@ -29,9 +30,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A cluster with a real node and a fake one."""
-    made = ensure_up(_name("a"), node=True, kwok=1, say=silence)
-    yield made
-    made.down()
+    with _running("a", kwok=1) as made:
+        yield made
 
 
 def test_pod_is_reached_from_the_host(cluster: Cluster) -> None:
@@ -55,14 +55,11 @@ def test_pod_reaches_the_api_with_its_token(cluster: Cluster) -> None:
 def test_two_nodes_at_once(cluster: Cluster) -> None:
     """A second cluster's node has its own network, and both are reached from the host at the same time."""
     _run_server(cluster)
-    other = ensure_up(_name("b"), node=True, say=silence)
-    try:
+    with _running("b") as other:
         _run_server(other)
         for each in (cluster, other):
             address = each.kubectl("get", "service", "server", "-o", "jsonpath={.spec.clusterIP}")
             assert _get(f"http://{address}/health")["health"] == "true"
-    finally:
-        other.down()
     assert leftovers(other.directory, other.name) == []
     address = cluster.kubectl("get", "service", "server", "-o", "jsonpath={.spec.clusterIP}")
     assert _get(f"http://{address}/health")["health"] == "true"
@@ -104,16 +101,16 @@ def test_restarted_node_runs_its_pods_again(cluster: Cluster) -> None:
 def test_down_after_a_crash_leaves_nothing(victims: list[str]) -> None:
     """With parts killed and a pod running, `down` leaves the host as it was, and doing it twice is fine."""
     before = _host(_name("c"))
-    crashed = ensure_up(_name("c"), node=True, say=silence)
-    _run_server(crashed)
-    assert _host(crashed.name) != before
-    for process in processes.marked(crashed.directory):
-        if process.component in victims and process.program != "containerd-shim-runc-v2":
-            processes.kill([process.pid])
-    for _ in range(2):
-        crashed.down()
-        assert leftovers(crashed.directory, crashed.name) == []
-        assert not crashed.directory.exists()
+    with _running("c") as crashed:
+        _run_server(crashed)
+        assert _host(crashed.name) != before
+        for process in processes.marked(crashed.directory):
+            if process.component in victims and process.program != "containerd-shim-runc-v2":
+                processes.kill([process.pid])
+        for _ in range(2):
+            crashed.down()
+            assert leftovers(crashed.directory, crashed.name) == []
+            assert not crashed.directory.exists()
     assert _host(crashed.name) == before
 
 
@@ -127,6 +124,15 @@ def test_up_mends_a_crashed_node(cluster: Cluster) -> None:
     ensure_up(cluster.name, say=silence)
     cluster.kubectl("delete", "pod", "server", "--wait=true", "--timeout=60s")
     _run_server(cluster)
+
+
+@contextlib.contextmanager
+def _running(suffix: str, kwok: int = 0) -> Iterator[Cluster]:
+    """A cluster with a real node, which goes at the end even if it never came up."""
+    try:
+        yield ensure_up(_name(suffix), node=True, kwok=kwok, say=silence)
+    finally:
+        lifecycle.down(_name(suffix), wipe=True, say=silence)
 
 
 def _name(suffix: str) -> str:
