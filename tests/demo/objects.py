@@ -1,0 +1,146 @@
+"""The objects that the demonstration makes: those of the repository's manifests, with a mark.
+
+The mark travels with the creation of an object, so that `down` finds what a killed run has made. An object that
+is there without the mark belongs to somebody: it is used as it is, never changed and never deleted.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+
+import yaml
+
+from demo.images import Images
+from demo.kubectl import Kubectl, Manifest
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "manifests" / "samples"
+BASE = ROOT / "manifests" / "base"
+CRDS = ROOT / "crds"
+
+NAMESPACE = "modelward-demo"
+OPERATOR_NAMESPACE = "modelward-system"
+MODEL = "breast-cancer"
+MARK = "modelward.dev/made-by"
+MARK_VALUE = "demo"
+DIGEST_ANNOTATION = "modelward.dev/demo-image"
+
+
+class Action(StrEnum):
+    """What happens to an object."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    KEEP = "keep"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """An object, and what is to happen to it."""
+
+    manifest: Manifest
+    action: Action
+
+    def __str__(self) -> str:
+        """A line for people."""
+        there = "  (is there already, and not the demonstration's)" if self.action is Action.KEEP else ""
+        return f"{self.action:7} {title(self.manifest)}{there}"
+
+
+def crds() -> list[Manifest]:
+    """The CRDs."""
+    return [_marked(each) for path in sorted(CRDS.glob("*.yaml")) for each in _documents(path.read_text())]
+
+
+def operator(kubectl: Kubectl, images: Images) -> list[Manifest]:
+    """What `kubectl apply -k manifests/base` applies, with the image that this cluster can get."""
+    return [_marked(_with_image(each, images)) for each in _documents(kubectl("kustomize", str(BASE)))]
+
+
+def namespace() -> Manifest:
+    """The namespace of the model, which holds its pods to Pod Security `restricted`."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return _marked(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+    )
+
+
+def runtime(images: Images, *, namespaced: bool) -> Manifest:
+    """The sample runtime; in a cluster that is not ours as a ModelRuntime, which others do not see."""
+    (sample,) = _documents((SAMPLES / "runtime.yaml").read_text())
+    sample["spec"]["container"]["image"] = images.server
+    if namespaced:
+        sample["kind"] = "ModelRuntime"
+        sample["metadata"]["namespace"] = NAMESPACE
+    return _marked(sample)
+
+
+def model(version: str) -> Manifest:
+    """The sample model in a version."""
+    (sample,) = _documents((SAMPLES / "model.yaml").read_text())
+    sample["metadata"]["namespace"] = NAMESPACE
+    sample["spec"]["model"]["version"] = version
+    return _marked(sample)
+
+
+def planned(kubectl: Kubectl, manifests: Iterable[Manifest]) -> list[Planned]:
+    """What is to happen to each object in this cluster."""
+    return [Planned(manifest=each, action=_action(live(kubectl, each))) for each in manifests]
+
+
+def live(kubectl: Kubectl, manifest: Manifest) -> Manifest | None:
+    """The object as it is in the cluster, if it is there."""
+    return kubectl.get(
+        kind(manifest), manifest["metadata"]["name"], manifest["metadata"].get("namespace", "")
+    )
+
+
+def is_marked(manifest: Manifest) -> bool:
+    """Whether the demonstration made the object."""
+    return bool(manifest["metadata"].get("labels", {}).get(MARK) == MARK_VALUE)
+
+
+def kind(manifest: Manifest) -> str:
+    """Kind and group, as kubectl takes them."""
+    group, slash, _version = str(manifest["apiVersion"]).partition("/")
+    return f"{manifest['kind'].lower()}.{group}" if slash else str(manifest["kind"]).lower()
+
+
+def title(manifest: Manifest) -> str:
+    """Kind, namespace and name."""
+    metadata = manifest["metadata"]
+    where = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
+    return f"{manifest['kind']} {where}{metadata['name']}"
+
+
+def _action(found: Manifest | None) -> Action:
+    if found is None:
+        return Action.CREATE
+    return Action.UPDATE if is_marked(found) else Action.KEEP
+
+
+def _documents(text: str) -> list[Manifest]:
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def _marked(manifest: Manifest) -> Manifest:
+    marked = copy.deepcopy(manifest)
+    marked["metadata"].setdefault("labels", {})[MARK] = MARK_VALUE
+    return marked
+
+
+def _with_image(manifest: Manifest, images: Images) -> Manifest:
+    if manifest["kind"] != "Deployment":
+        return manifest
+    changed = copy.deepcopy(manifest)
+    template = changed["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    container["image"] = images.operator
+    if images.operator_digest:  # a new build under the same name is to be started
+        annotations = template["metadata"].setdefault("annotations", {})
+        annotations[DIGEST_ANNOTATION] = images.operator_digest
+    return changed

@@ -1,0 +1,258 @@
+"""What is shown, in order: install, serve, ask, change under load, look."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+import httpx
+
+from demo import consent, objects, traffic
+from demo.address import service_address
+from demo.console import Console
+from demo.errors import DemoError, NotPossibleError, RefusedError
+from demo.images import Images, chosen, provide
+from demo.kubectl import Manifest
+from demo.objects import MODEL, NAMESPACE, Action
+from demo.places import Place, reach
+from demo.traffic import Answer, Sample, Traffic
+from demo.waiting import condition, is_ready, wait_model, wait_operator
+
+FIRST, SECOND = "1", "2"
+SCORES_SHOWN = 8
+TOLERANCE = 1e-4
+"""The model card rounds to six decimals, the model computes in single precision."""
+BEAT_SECONDS = 1.0
+
+
+def tell(console: Console) -> None:
+    """The whole demonstration. Raises DemoError."""
+    console.title("1. Kubernetes")
+    place = reach(console)
+    _refuse_foreign_namespace(place)
+    if not place.own:
+        _ask(place, console)
+    console.title("2. Images")
+    images = provide(place, console)
+    console.title("3. The operator")
+    _install(place, images, console)
+    console.title("4. A model")
+    version = _serve(place, images, console)
+    with service_address(place, console) as url:
+        console.title("5. Requests")
+        _show_answer(url, version, console)
+        other = SECOND if version == FIRST else FIRST
+        console.title(f"6. Version {other} goes out while requests flow")
+        failed = _change(place, url, other, console)
+    console.title("7. What Kubernetes says")
+    _look(place, console)
+    _next(place, console)
+    if failed:
+        raise DemoError(f"{failed} requests failed during the change; none should")
+
+
+def _refuse_foreign_namespace(place: Place) -> None:
+    found = objects.live(place.kubectl, objects.namespace())
+    if found and not objects.is_marked(found):
+        raise RefusedError(f"there is a namespace {NAMESPACE} that the demonstration has not made")
+    if found and found["metadata"].get("deletionTimestamp"):
+        raise NotPossibleError(f"the namespace {NAMESPACE} is just being deleted; try again in a minute")
+
+
+def _ask(place: Place, console: Console) -> None:
+    """Say what will be made, and have it accepted, before anything is made."""
+    images = Images(operator="", server="") if place.cluster else chosen(console)
+    manifests = [
+        *objects.crds(),
+        *objects.operator(place.kubectl, images),
+        objects.namespace(),
+        objects.runtime(images, namespaced=True),
+        objects.model(FIRST),
+    ]
+    consent.ask(place, objects.planned(place.kubectl, manifests), console)
+
+
+# --- install and serve --------------------------------------------------------------------------------------
+
+
+def _install(place: Place, images: Images, console: Console) -> None:
+    kubectl = place.kubectl
+    crds = objects.crds()
+    _apply(place, crds)
+    names = [f"crd/{each['metadata']['name']}" for each in crds]
+    kubectl("wait", "--for=condition=Established", *names, "--timeout=60s")
+    console.say(f"{len(crds)} CRDs are established (crds/)")
+    _apply(place, objects.operator(kubectl, images))
+    wait_operator(kubectl)
+    console.say("the operator runs in the cluster (manifests/base)")
+    pods = kubectl(
+        "get", "pods", f"--namespace={objects.OPERATOR_NAMESPACE}", "--field-selector=status.phase=Running"
+    )
+    console.show(pods.splitlines())
+
+
+def _serve(place: Place, images: Images, console: Console) -> str:
+    """The version that serves once the sample model is Ready."""
+    kubectl = place.kubectl
+    _apply(place, [objects.namespace()])
+    _apply(place, [objects.runtime(images, namespaced=not place.own)])
+    before = kubectl.get("modeldeployment", MODEL, NAMESPACE)
+    version = _version(before) if before else FIRST
+    started = time.monotonic()
+    _apply(place, [objects.model(version)])
+    console.say(
+        f"ModelDeployment {NAMESPACE}/{MODEL} is {'there already' if before else 'applied'}, version {version}"
+    )
+    if not before:
+        console.show((objects.SAMPLES / "model.yaml").read_text().splitlines())
+    model = wait_model(kubectl, console)
+    waited = "" if before else f", {time.monotonic() - started:.1f} s after it was applied"
+    console.say(f"Ready: {condition(model, 'Ready')['message']}".rstrip(".") + waited)
+    return version
+
+
+def _version(model: Manifest) -> str:
+    version = model["spec"]["model"].get("version", FIRST)
+    return str(version) if version in (FIRST, SECOND) else FIRST
+
+
+def _apply(place: Place, manifests: list[Manifest]) -> None:
+    """Apply what is not somebody else's."""
+    plan = objects.planned(place.kubectl, manifests)
+    place.kubectl.apply(*(each.manifest for each in plan if each.action is not Action.KEEP))
+
+
+# --- ask ----------------------------------------------------------------------------------------------------
+
+
+def _show_answer(url: str, version: str, console: Console) -> None:
+    """One request, its answer beside what the model card promises."""
+    try:
+        with traffic.client() as caller:
+            traffic.ask(caller, url, MODEL)  # the first one also opens the connection
+            answer = traffic.ask(caller, url, MODEL)
+    except httpx.HTTPError as error:
+        raise DemoError(f"the model is Ready but does not answer: {error!r}") from error
+    console.say(f"POST /v2/models/{MODEL}/infer, {len(answer.scores)} rows of 30 numbers")
+    console.show(_comparison(answer, version))
+
+
+def _comparison(answer: Answer, version: str) -> list[str]:
+    expected = traffic.expected_scores(version)
+    worst = max(abs(one - other) for one, other in zip(answer.scores, expected, strict=True))
+    if answer.version != version or worst > TOLERANCE:
+        raise DemoError(
+            f"version {answer.version} answered, off by {worst:.6f} from what the card of version {version} says"
+        )
+    rest = len(expected) - SCORES_SHOWN
+    return [
+        f"{'answer':14}{_scores(answer.scores)}   and {rest} more",
+        f"{'model card':14}{_scores(expected)}   largest difference of all: {worst:.0e}",
+        f"{'model_version':14}{answer.version}, from pod {answer.pod}, in {answer.seconds * 1000:.1f} ms",
+    ]
+
+
+def _scores(scores: tuple[float, ...]) -> str:
+    return "  ".join(f"{score:.3f}" for score in scores[:SCORES_SHOWN])
+
+
+# --- change -------------------------------------------------------------------------------------------------
+
+
+def _change(place: Place, url: str, version: str, console: Console) -> int:
+    """Change the version under load; returns how many requests failed."""
+    with Traffic(url, MODEL) as load:
+        console.show(["answers in a second, on", f"{'new connections':18}{'a kept one':18}{'failed':9}Ready"])
+        _beat(place, load, console)  # a second of the version before
+        place.kubectl(
+            *("patch", "modeldeployment", MODEL, f"--namespace={NAMESPACE}", "--type=merge"),
+            *("--patch", f'{{"spec": {{"model": {{"version": "{version}"}}}}}}'),
+        )
+        changed = time.monotonic()
+        console.say(f"spec.model.version is {version} now")
+        _follow(place, load, version, console)
+    samples = load.samples()
+    latencies = [sample.seconds * 1000 for sample in samples if not sample.failure]
+    first = next((sample.time for sample in samples if sample.version == version), changed)
+    last = max((sample.time for sample in samples if sample.version not in ("", version)), default=changed)
+    failures = load.failures()
+    console.say(f"{len(samples)} requests, {len(failures)} failed")
+    half, most = traffic.percentile(latencies, 0.5), traffic.percentile(latencies, 0.99)
+    console.show(
+        [
+            f"version {version} answered first {first - changed:.1f} s after the change;",
+            f"the version before answered last {last - changed:.1f} s after it, on the kept connection",
+            f"latency: median {half:.1f} ms, 99 % below {most:.1f} ms",
+            *failures[:3],
+        ]
+    )
+    return len(failures)
+
+
+def _follow(place: Place, load: Traffic, version: str, console: Console) -> None:
+    """Show each second which version answers, until the change is through and the version before is gone."""
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        model = _beat(place, load, console)
+        answering = load.versions(since=time.monotonic() - BEAT_SECONDS)
+        if is_ready(model) and not model["status"].get("rollout") and set(answering) == {version}:
+            return
+    raise DemoError(
+        f"version {version} has not taken over. Look: kubectl describe mwd -n {NAMESPACE} {MODEL}"
+    )
+
+
+def _beat(place: Place, load: Traffic, console: Console) -> dict[str, Any]:
+    """Wait a second, tell who answered in it; returns the model as it is then."""
+    since = time.monotonic()
+    time.sleep(BEAT_SECONDS)
+    samples = load.samples(since)
+    model = place.kubectl.get("modeldeployment", MODEL, NAMESPACE)
+    if model is None:
+        raise DemoError(f"somebody deleted ModelDeployment {NAMESPACE}/{MODEL}")
+    answers = "".join(f"{_answers(samples, kept=kept):18}" for kept in (False, True))
+    ready = condition(model, "Ready")
+    console.say(f"{answers}{len(load.failures()):<9}{ready.get('message', '')}")
+    return model
+
+
+def _answers(samples: list[Sample], *, kept: bool) -> str:
+    """Which versions answered on such connections, and how often."""
+    versions = Counter(each.version for each in samples if each.kept == kept and not each.failure)
+    return ", ".join(f"v{version}: {count}" for version, count in sorted(versions.items()))
+
+
+# --- look ---------------------------------------------------------------------------------------------------
+
+
+def _look(place: Place, console: Console) -> None:
+    where = f"--namespace={NAMESPACE}"
+    console.say(f"kubectl get modeldeployments -n {NAMESPACE}")
+    console.show(place.kubectl("get", "modeldeployments", where).splitlines())
+    console.plain()
+    console.say(f"kubectl describe modeldeployment {MODEL} -n {NAMESPACE}, its end")
+    text = place.kubectl("describe", "modeldeployment", MODEL, where)
+    console.show(text[text.find("\nEvents:") + 1 :].splitlines()[:12])
+
+
+def _next(place: Place, console: Console) -> None:
+    console.title("What to try next")
+    if place.own:
+        console.plain(f"export KUBECONFIG={place.kubectl.kubeconfig}")
+        console.plain(f"export PATH={place.kubectl.program.parent}:$PATH      # kubectl")
+        console.plain()
+    for command, why in _SUGGESTIONS:
+        console.plain(f"{command:88}  # {why}")
+    console.plain()
+    console.plain("make demo-down" + " " * 76 + "# leaves nothing behind")
+
+
+_SUGGESTIONS = (
+    (f"kubectl get mwd -n {NAMESPACE} --watch", "watch; leave it running beside the rest"),
+    (f"kubectl scale mwd/{MODEL} -n {NAMESPACE} --replicas=3", "more pods, no new revision"),
+    (f"kubectl apply -n {NAMESPACE} -f manifests/samples/autoscaling.yaml", "with an autoscaler"),
+    (f"kubectl apply -n {NAMESPACE} -f manifests/samples/bad-image.yaml", "what a mistake looks like"),
+    (f"kubectl describe mwd -n {NAMESPACE}", "what the operator did, and why"),
+    ("kubectl logs -n modelward-system deployment/modelward", "its log"),
+)
