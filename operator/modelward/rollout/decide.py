@@ -5,7 +5,7 @@ It reads the world anew each time and never a condition that was written earlier
 `Observed`. Steps run to a fixed point: what follows at once is decided at once, and recorded in one write.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
@@ -25,6 +25,7 @@ from modelward.api.status import (
 )
 from modelward.api.times import format_micro, format_seconds, parse
 from modelward.rollout import capacity, commands, readiness
+from modelward.rollout.not_yet import how_it_goes_out
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase, Trigger, following
 from modelward.rollout.revisions import revision_hash
@@ -89,7 +90,7 @@ def decide(observed: Observed) -> Decision:
     progress = _commanded(observed, progress)
     progress = _scaled(observed, progress)
     if observed.conflicts:
-        return _finished(observed, replace(progress, blocked=_conflict(observed)))
+        return _finished(observed, replace(_drained(observed, progress), blocked=_conflict(observed)))
     progress = _converged(observed, progress)
     return _finished(observed, progress)
 
@@ -146,11 +147,11 @@ def _scaled(observed: Observed, progress: _Progress) -> _Progress:
 
 def _converged(observed: Observed, progress: _Progress) -> _Progress:
     """Take step after step until none applies. The phases' table has no cycle without a change of spec."""
-    steps: tuple[Callable[[Observed, _Progress], _Progress], ...] = (_follow_spec, _follow_pods)
-    for step in steps * 2:
-        progress = step(observed, progress)
+    for _ in range(2):
+        progress = _follow_spec(observed, progress)
         if progress.blocked:
-            break
+            return _drained(observed, progress)
+        progress = _follow_pods(observed, progress)
     return progress
 
 
@@ -194,7 +195,8 @@ def _started(observed: Observed, progress: _Progress, wanted: str) -> _Progress:
         rollout=RolloutStatus(state=state, start_time=now),
     ).telling(
         "RevisionCreated",
-        f"Revision {wanted}{version} is started beside {status.stable_revision}, which goes on serving.",
+        f"Revision {wanted}{version} is started beside {status.stable_revision}, which goes on serving."
+        + how_it_goes_out(observed.model.spec),
     )
 
 
@@ -217,11 +219,16 @@ def _follow_pods(observed: Observed, progress: _Progress) -> _Progress:
             return _deployed(observed, progress)
         case Phase.WARMING:
             return _warmed(observed, progress)
-        case Phase.DRAINING if drain_seconds_left(observed, progress.status) <= 0:
-            following(progress.phase, Trigger.DRAINED)
-            return progress.having(previous_revision="", rollout=None)
         case _:
-            return progress
+            return _drained(observed, progress)
+
+
+def _drained(observed: Observed, progress: _Progress) -> _Progress:
+    """The previous revision's time runs whatever keeps the rest: a refused spec does not hold its pods."""
+    if progress.phase is not Phase.DRAINING or drain_seconds_left(observed, progress.status) > 0:
+        return progress
+    following(progress.phase, Trigger.DRAINED)
+    return progress.having(previous_revision="", rollout=None)
 
 
 def _deployed(observed: Observed, progress: _Progress) -> _Progress:
