@@ -11,6 +11,7 @@ import msgspec
 
 from modelward.api.model import Model
 from modelward.api.status import CommandsStatus, ModelDeploymentStatus
+from modelward.rollout.revisions import revision_hash
 
 HANDLED: Final = ("abort", "retry", "restart", "refresh")
 """The commands that this version carries out, in the order in which they win over each other."""
@@ -21,8 +22,8 @@ class Order:
     """What the new commands come to."""
 
     acknowledged: CommandsStatus
-    new_nonces: int = 0
-    """By how much the nonce rises: 1 when anything is to be started anew."""
+    starts_anew: bool = False
+    """What spec asks for is to be started once more, under a new nonce."""
     retried: str = ""
     """The rejected content that may be tried again."""
     aborted: str = ""
@@ -39,10 +40,18 @@ def pending(model: Model, status: ModelDeploymentStatus) -> Order:
     if not status.stable_revision:
         return Order(acknowledged=acknowledged)
     retried = _rejected_content(status, new.get("retry", "").partition("/")[0])
-    starts = bool(retried) or "restart" in new or "refresh" in new
-    return Order(
-        acknowledged=acknowledged, new_nonces=int(starts), retried=retried, aborted=new.get("abort", "")
-    )
+    content = revision_hash(model.fields)
+    if any(entry.content == content != retried for entry in status.rejected_revisions):
+        starts = False  # what spec asks for was rejected, and stays so
+    else:
+        starts = retried == content or "restart" in new or "refresh" in new
+    return Order(acknowledged=acknowledged, starts_anew=starts, retried=retried, aborted=new.get("abort", ""))
+
+
+def present(model: Model) -> CommandsStatus:
+    """All commands that are there, as acknowledged."""
+    values = {name: model.commands[name] for name in HANDLED if name in model.commands}
+    return msgspec.structs.replace(model.status.commands, **values)
 
 
 def _rejected_content(status: ModelDeploymentStatus, revision: str) -> str:

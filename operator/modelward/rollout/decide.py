@@ -122,7 +122,9 @@ def _commanded(observed: Observed, progress: _Progress) -> _Progress:
     status = msgspec.structs.replace(
         progress.status,
         commands=order.acknowledged,
-        revision_nonce=progress.status.revision_nonce + order.new_nonces,
+        revision_nonce=_new_nonce(observed, progress.status)
+        if order.starts_anew
+        else progress.status.revision_nonce,
         rejected_revisions=tuple(
             entry
             for entry in progress.status.rejected_revisions
@@ -135,6 +137,15 @@ def _commanded(observed: Observed, progress: _Progress) -> _Progress:
         message = f"Revision {awaited} was aborted by annotation."
         return _taken_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
     return progress
+
+
+def _new_nonce(observed: Observed, status: ModelDeploymentStatus) -> int:
+    """The next nonce whose revision has not been out: its snapshot would bring back what it pinned then."""
+    tried = {entry.revision for entry in status.history}
+    nonce = status.revision_nonce + 1
+    while revision_hash(observed.model.fields, nonce) in tried:
+        nonce += 1
+    return nonce
 
 
 def _scaled(observed: Observed, progress: _Progress) -> _Progress:
@@ -158,20 +169,33 @@ def _converged(observed: Observed, progress: _Progress) -> _Progress:
 def _follow_spec(observed: Observed, progress: _Progress) -> _Progress:
     """Compare the revision that spec asks for with the stable and the awaited one."""
     status = progress.status
-    wanted = revision_hash(observed.model.fields, status.revision_nonce)
+    wanted = _wanted(observed, progress)
     if wanted == status.canary_revision:
         return progress
     if wanted == status.stable_revision:
-        return _reverted(observed, progress) if status.canary_revision else progress
+        if not status.canary_revision:
+            return progress
+        return _reverted(observed, progress, f"spec asks for {wanted} again")
     if rejected := rejection(observed, status):
-        return (
-            _reverted(observed, progress) if status.canary_revision else _still_rejected(progress, rejected)
-        )
+        if not status.canary_revision:
+            return _still_rejected(progress, rejected)
+        return _reverted(observed, progress, f"spec asks for {rejected.revision}, which was rejected")
     taken = take_snapshot(observed, progress.revisions, status, wanted)
     if isinstance(taken, Blocked):
         return replace(progress, blocked=taken)
     known = replace(progress, revisions={**progress.revisions, wanted: taken})
     return _started(observed, known, wanted)
+
+
+def _wanted(observed: Observed, progress: _Progress) -> str:
+    """The revision that spec asks for. A nonce that was raised for other content does not count."""
+    status = progress.status
+    stable = progress.revisions.get(status.stable_revision)
+    awaited = progress.revisions.get(status.canary_revision)
+    content = revision_hash(observed.model.fields)
+    if stable and awaited and stable.content == content != awaited.content:
+        return stable.name
+    return revision_hash(observed.model.fields, status.revision_nonce)
 
 
 def _started(observed: Observed, progress: _Progress, wanted: str) -> _Progress:
@@ -200,14 +224,21 @@ def _started(observed: Observed, progress: _Progress, wanted: str) -> _Progress:
     )
 
 
-def _reverted(observed: Observed, progress: _Progress) -> _Progress:
-    status = progress.status
-    message = (
-        f"Revision {status.canary_revision} was superseded: spec asks for {status.stable_revision} again."
-    )
+def _reverted(observed: Observed, progress: _Progress, why: str) -> _Progress:
+    message = f"Revision {progress.status.canary_revision} was superseded: {why}."
     progress = _recorded(observed, progress, RolloutResult.SUPERSEDED, message).telling("Superseded", message)
     following(progress.phase, Trigger.REVERTED)
-    return progress.having(canary_revision="", rollout=None)
+    return _without_canary(progress)
+
+
+def _without_canary(progress: _Progress) -> _Progress:
+    """Only stable is left, and so its nonce is what the next revision is named by.
+
+    Or a nonce that a failed restart or retry has raised would turn a mere return to stable into a rollout.
+    """
+    stable = progress.revisions.get(progress.status.stable_revision)
+    nonce = stable.nonce if stable else progress.status.revision_nonce
+    return progress.having(canary_revision="", rollout=None, revision_nonce=nonce)
 
 
 def _follow_pods(observed: Observed, progress: _Progress) -> _Progress:
@@ -284,9 +315,9 @@ def _taken_back(
     )
     result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
     progress = _recorded(observed, progress, result, message)
-    progress = progress.having(canary_revision="", rollout=None).telling(result.value, message, warning=True)
+    progress = _without_canary(progress).telling(result.value, message, warning=True)
     if stable and stable.content == awaited.content:
-        return progress.having(revision_nonce=stable.nonce)
+        return progress
     rejected = RejectedRevision(
         revision=awaited.name,
         content=awaited.content,
