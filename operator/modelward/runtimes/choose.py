@@ -54,8 +54,12 @@ def choose(spec: ModelDeploymentSpec, runtimes: Iterable[Runtime]) -> Choice | B
 
 
 def own_image(image: str) -> Choice:
-    """What is assumed of a server that is given as an image alone: Open Inference Protocol v2 on port 8080."""
-    return Choice(spec=ModelRuntimeSpec(container=RuntimeContainer(image=image)), pinned={"image": image})
+    """What is assumed of a server that is given as an image alone: Open Inference Protocol v2 on port 8080.
+
+    No model path: the image carries its model, and knows where.
+    """
+    spec = ModelRuntimeSpec(container=RuntimeContainer(image=image), model_path="")
+    return Choice(spec=spec, pinned={"image": image})
 
 
 def pinned(record: Mapping[str, Any]) -> Choice:

@@ -136,7 +136,7 @@ def _environment(subject: Subject, runtime: ModelRuntimeSpec, overrides: Runtime
     model = subject.spec.model
     ours = {
         "MODEL_NAME": served_name(subject),
-        "MODEL_PATH": runtime.model_path,
+        **({"MODEL_PATH": runtime.model_path} if runtime.model_path else {}),
         "MODEL_VERSION": (model.version if model else None) or "",
         "MODEL_URI": (model.uri if model else None) or "",
         "MODEL_REVISION": subject.revision,
