@@ -6,6 +6,7 @@ so that a second run of a test starts at once: `python -m devcluster up --name t
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def admin(cluster: Cluster) -> Kubectl:
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for one test module, which enforces Pod Security `restricted`; deleted afterwards."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rpartition(".")[2].lower()).strip("-")
+    subject = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rpartition(".")[2].lower()).strip("-")
+    name = f"{subject}-{secrets.token_hex(2)}"  # one that a killed run left behind is no obstacle
     admin = Kubectl(cluster)
     admin("create", "namespace", name)
     admin("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")

@@ -49,5 +49,9 @@ class Conflict(ApiError):
     """The object is not the one the decision was made from (409): look again, decide again."""
 
 
+class NamespaceTerminating(ApiError):
+    """Nothing can be created any more, because the namespace is being deleted (403): not worth a warning."""
+
+
 class Unreachable(ModelwardError):
     """No answer from the API server (connection refused, reset, timed out): tried again with back-off."""

@@ -3,6 +3,7 @@
 Nothing else of Kopf is used: no persistence, no finalizers, no events of its own, no scanning for new kinds.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,9 @@ class Intake:
         """An object was deleted."""
         metadata = raw["metadata"]
         owner = self.store.owner(owner_uid(metadata)) or self._owner_of(raw)
-        self.store.remove(raw["kind"], metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+        version = float(metadata.get("resourceVersion", math.inf))
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
+        self.store.remove(raw["kind"], namespace, name, metadata["uid"], version=version)
         if owner:
             self.queue.add(owner)
         elif raw["kind"] in (MODEL_RUNTIME.kind, CLUSTER_MODEL_RUNTIME.kind):

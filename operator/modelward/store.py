@@ -5,6 +5,7 @@ wins, so a late event never undoes what an answer has told. resourceVersions of 
 (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions, KEP-5504).
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -63,15 +64,16 @@ class Store:
     _views: dict[str, dict[Key, _Held]] = field(default_factory=lambda: defaultdict(dict))
     _children: dict[str, set[tuple[str, Key]]] = field(default_factory=lambda: defaultdict(set))
     _models_by_uid: dict[str, Key] = field(default_factory=dict)
-    _graves: dict[str, None] = field(default_factory=dict)
-    """uids of objects that are gone: a late event must not bring them back."""
+    _graves: dict[str, float] = field(default_factory=dict)
+    """By uid of objects that are gone, up to which resourceVersion: a late event must not bring them back. An
+    object that only lost our label is gone for the watch, too, and comes back with a later version."""
 
     def put(self, raw: Mapping[str, Any]) -> bool:
         """Take a raw object in. False if what is held is as new, or the object is gone already."""
         metadata, kind = raw["metadata"], raw["kind"]
         key, version = _key(metadata), int(metadata["resourceVersion"])
         held = self._views[kind].get(key)
-        if metadata["uid"] in self._graves:
+        if version <= self._graves.get(metadata["uid"], 0):
             return False
         if held and held.version >= version:
             return False
@@ -88,9 +90,9 @@ class Store:
             self._children[owner].add((kind, key))
         return True
 
-    def remove(self, kind: str, namespace: str, name: str, uid: str) -> None:
-        """The object is gone. One of the same name that was made since stays."""
-        self._graves[uid] = None
+    def remove(self, kind: str, namespace: str, name: str, uid: str, *, version: float = math.inf) -> None:
+        """The object is gone, as of `version`. One of the same name that was made since stays."""
+        self._graves[uid] = version
         while len(self._graves) > _GRAVES_KEPT:
             self._graves.pop(next(iter(self._graves)))
         held = self._views[kind].get((namespace, name))

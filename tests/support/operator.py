@@ -1,6 +1,5 @@
 """The operator as a process: started as a user starts it, ended by its own process id."""
 
-import os
 import re
 import signal
 import subprocess
@@ -25,21 +24,14 @@ class OperatorProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0
 
-    def start(self, *flags: str, environment: dict[str, str] | None = None, ready: bool = True) -> None:
-        """Start it, and wait until it says it is ready."""
+    def start(self, *flags: str, program: tuple[str, ...] = ("-m", "modelward")) -> None:
+        """Start it, and wait until it says it is ready. `program` may be another operator: a changed one."""
         self._began = self.log.stat().st_size if self.log.exists() else 0
-        argv = [sys.executable, "-m", "modelward", "run", f"--kubeconfig={self._kubeconfig}"]
+        argv = [sys.executable, *program, "run", f"--kubeconfig={self._kubeconfig}"]
         argv += ["--host=127.0.0.1", "--port=0", "--log-format=text", *self._flags, *flags]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                argv,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **(environment or {})},
-                start_new_session=True,
-            )
-        if ready:
-            until(self.is_ready, f"the operator is ready; its log: {self.log}")
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+        until(self.is_ready, f"the operator is ready; its log: {self.log}")
 
     def is_ready(self) -> bool:
         """Whether /readyz says so. Raises AssertionError when the process has ended."""

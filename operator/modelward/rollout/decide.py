@@ -22,6 +22,7 @@ from modelward.api.status import (
     RejectedRevision,
     RolloutResult,
     RolloutStatus,
+    clip,
 )
 from modelward.api.times import format_micro, format_seconds, parse
 from modelward.rollout import capacity, commands, readiness
@@ -109,6 +110,7 @@ def _recovered(observed: Observed, progress: _Progress) -> _Progress:
         stable_revision=stable,
         revision_nonce=snapshot.nonce if snapshot else 0,
         decision=max(child.decision for child in observed.children),
+        commands=commands.present(observed.model),  # a lost memory is no reason to carry out an old one again
     )
 
 
@@ -170,21 +172,21 @@ def _follow_spec(observed: Observed, progress: _Progress) -> _Progress:
     """Compare the revision that spec asks for with the stable and the awaited one."""
     status = progress.status
     wanted = _wanted(observed, progress)
-    if wanted == status.canary_revision:
-        return progress
-    if wanted == status.stable_revision:
-        if not status.canary_revision:
-            return progress
+    if wanted == status.stable_revision and status.canary_revision:
         return _reverted(observed, progress, f"spec asks for {wanted} again")
-    if rejected := rejection(observed, status):
+    known = wanted in (status.stable_revision, status.canary_revision)
+    if known and wanted in progress.revisions:
+        return progress
+    if not known and (rejected := rejection(observed, status)):
         if not status.canary_revision:
             return _still_rejected(progress, rejected)
         return _reverted(observed, progress, f"spec asks for {rejected.revision}, which was rejected")
     taken = take_snapshot(observed, progress.revisions, status, wanted)
     if isinstance(taken, Blocked):
         return replace(progress, blocked=taken)
-    known = replace(progress, revisions={**progress.revisions, wanted: taken})
-    return _started(observed, known, wanted)
+    progress = replace(progress, revisions={**progress.revisions, wanted: taken})
+    # Somebody deleted both snapshot and Deployment of a known revision: both are made anew.
+    return progress if known else _started(observed, progress, wanted)
 
 
 def _wanted(observed: Observed, progress: _Progress) -> str:
@@ -310,22 +312,23 @@ def _taken_back(
     status = progress.status
     following(progress.phase, trigger)
     awaited, stable = (
-        progress.revisions[status.canary_revision],
+        progress.revisions.get(status.canary_revision),
         progress.revisions.get(status.stable_revision),
     )
+    content = awaited.content if awaited else revision_hash(observed.model.fields)
     result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
     progress = _recorded(observed, progress, result, message)
     progress = _without_canary(progress).telling(result.value, message, warning=True)
-    if stable and stable.content == awaited.content:
+    if stable and stable.content == content:
         return progress
     rejected = RejectedRevision(
-        revision=awaited.name,
-        content=awaited.content,
+        revision=status.canary_revision,
+        content=content,
         reason=reason,
-        message=message,
+        message=clip(message),
         time=format_seconds(observed.now),
     )
-    others = tuple(each for each in status.rejected_revisions if each.revision != awaited.name)
+    others = tuple(each for each in status.rejected_revisions if each.revision != rejected.revision)
     return progress.having(rejected_revisions=(rejected, *others)[:HISTORY_LENGTH])
 
 
@@ -363,7 +366,7 @@ def _recorded(observed: Observed, progress: _Progress, result: RolloutResult, me
         result=result,
         start_time=status.rollout.start_time if status.rollout else None,
         end_time=format_micro(observed.now),
-        message=message,
+        message=clip(message),
     )
     return progress.having(history=(entry, *status.history)[:HISTORY_LENGTH])
 

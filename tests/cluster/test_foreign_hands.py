@@ -1,0 +1,189 @@
+"""What others do to our objects is put right; what belongs to others is left alone. Pods are kwok's."""
+
+from typing import Any
+
+import pytest
+
+from support.kubectl import Kubectl
+from support.models import (
+    KIND,
+    children,
+    condition,
+    fake_model,
+    selected_revision,
+    wait_quiet,
+    wait_ready,
+    wait_reason,
+)
+from support.operator import OperatorProcess
+from support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+
+def foreign_service(name: str) -> dict[str, Any]:
+    """A Service that somebody else made."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "labels": {"team": "other"}},
+        "spec": {"selector": {"app": "other"}, "ports": [{"port": 80}]},
+    }
+
+
+def content(obj: dict[str, Any] | None) -> dict[str, Any]:
+    """An object without what the cluster itself keeps of it."""
+    assert obj is not None
+    return {"spec": obj["spec"], "labels": obj["metadata"]["labels"], "uid": obj["metadata"]["uid"]}
+
+
+def test_foreign_service_is_left_alone_and_reported(kubectl: Kubectl) -> None:
+    """A Service with our name stays as it is; the condition names it; when it goes, the model is served."""
+    kubectl.apply(foreign_service("taken"))
+    before = content(kubectl.get("service", "taken"))
+    kubectl.apply(fake_model("taken"))
+    ready = wait_reason(kubectl, "taken", "NameConflict")
+    assert "Service" in ready["message"]
+    assert "left alone" in ready["message"]
+    assert condition(kubectl, "taken", "Stalled")["status"] == "True"
+    assert content(kubectl.get("service", "taken")) == before
+    kubectl("delete", "service", "taken")
+    wait_ready(kubectl, "taken")
+    assert condition(kubectl, "taken", "Stalled") == {}
+
+
+def test_foreign_deployment_is_left_alone_and_reported(kubectl: Kubectl) -> None:
+    """A Deployment with the name of our next revision stays as it is, and the old revision goes on serving."""
+    kubectl.apply(fake_model("dep"))
+    first = wait_ready(kubectl, "dep")["stableRevision"]
+    kubectl.apply(fake_model("dep", version="2"))
+    second = wait_ready(kubectl, "dep")["stableRevision"]
+    kubectl.apply(fake_model("dep"))
+    wait_ready(kubectl, "dep")
+    wait_quiet(kubectl, "dep")
+    name = f"dep-{second}"
+    kubectl("create", "deployment", name, "--image=registry.invalid/other:1", "--replicas=0")
+    before = content(kubectl.get("deployment", name))
+    kubectl.apply(fake_model("dep", version="2"))
+    assert name in wait_reason(kubectl, "dep", "NameConflict")["message"]
+    assert condition(kubectl, "dep", "Available")["status"] == "True"
+    assert selected_revision(kubectl, "dep") == first
+    assert content(kubectl.get("deployment", name)) == before
+    kubectl("delete", "deployment", name)
+    assert wait_ready(kubectl, "dep")["stableRevision"] == second
+
+
+def test_labelled_foreign_object_is_no_exception(kubectl: Kubectl) -> None:
+    """An object that wears our labels without belonging to the model is foreign all the same."""
+    service = foreign_service("masked")
+    service["metadata"]["labels"] = {
+        "app.kubernetes.io/managed-by": "modelward",
+        "modelward.dev/model": "masked",
+    }
+    kubectl.apply(service)
+    before = content(kubectl.get("service", "masked"))
+    kubectl.apply(fake_model("masked"))
+    wait_reason(kubectl, "masked", "NameConflict")
+    assert content(kubectl.get("service", "masked")) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        pytest.param(
+            "deployment",
+            {"spec": {"template": {"spec": {"nodeSelector": {"evil": "yes"}}}}},
+            id="something is added to the pod template",
+        ),
+        pytest.param(
+            "deployment",
+            [
+                {
+                    "op": "add",
+                    "path": "/spec/template/spec/containers/0/env/-",
+                    "value": {"name": "EVIL", "value": "yes"},
+                }
+            ],
+            id="a variable is added to the pod template",
+        ),
+        pytest.param("service", {"spec": {"selector": {"app": "evil"}}}, id="the selector is narrowed"),
+        pytest.param(
+            "service",
+            [{"op": "add", "path": "/spec/ports/-", "value": {"name": "evil", "port": 99}}],
+            id="a port is added",
+        ),
+        pytest.param(
+            "deployment",
+            {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}},
+            id="the label by which it is watched is removed",
+        ),
+        pytest.param(
+            "service",
+            {"metadata": {"annotations": {"modelward.dev/intent": "0"}}},
+            id="our annotation is changed",
+        ),
+        pytest.param("pdb", {"spec": {"maxUnavailable": "100%"}}, id="the disruption budget is widened"),
+    ],
+)
+def test_edits_are_put_right(kubectl: Kubectl, kind: str, change: Any) -> None:
+    """What somebody changes in an object of ours is changed back."""
+    kubectl.apply(fake_model("edited", replicas=2))
+    wait_ready(kubectl, "edited")
+    wait_quiet(kubectl, "edited")
+    (child,) = children(kubectl, kind, "edited")
+    name = child["metadata"]["name"]
+    before = content(kubectl.get(kind, name))
+    kubectl.patch(kind, name, change)
+    until(lambda: content(kubectl.get(kind, name)) == before, f"{kind} is what it was")
+    wait_ready(kubectl, "edited")
+
+
+@pytest.mark.parametrize("kind", ["deployment", "service", "pdb", "controllerrevision"])
+def test_deleted_children_come_back(kubectl: Kubectl, kind: str) -> None:
+    """A deleted child is made again, as it was."""
+    kubectl.apply(fake_model("deleted", replicas=2))
+    revision = wait_ready(kubectl, "deleted")["stableRevision"]
+    wait_quiet(kubectl, "deleted")
+    (child,) = children(kubectl, kind, "deleted")
+    kubectl("delete", kind, child["metadata"]["name"])
+    again = until(lambda: children(kubectl, kind, "deleted"), f"{kind} is back")
+    assert again[0]["metadata"]["uid"] != child["metadata"]["uid"]
+    assert again[0].get("spec", {}).get("template") == child.get("spec", {}).get("template")
+    assert wait_ready(kubectl, "deleted")["stableRevision"] == revision
+
+
+def test_edits_while_the_operator_is_down_are_put_right(kubectl: Kubectl, operator: OperatorProcess) -> None:
+    """An edit that no watch saw is found after a restart by the field manager it leaves behind."""
+    kubectl.apply(fake_model("asleep"))
+    wait_ready(kubectl, "asleep")
+    wait_quiet(kubectl, "asleep")
+    before = content(kubectl.get("service", "asleep"))
+    operator.kill()
+    kubectl.patch("service", "asleep", {"spec": {"selector": {"app": "evil"}}})
+    operator.start()
+    until(lambda: content(kubectl.get("service", "asleep")) == before, "the selector is what it was")
+
+
+def test_foreign_labels_and_annotations_stay(kubectl: Kubectl) -> None:
+    """What others put beside ours (a tracking label, a note) is theirs to keep."""
+    kubectl.apply(fake_model("beside"))
+    wait_ready(kubectl, "beside")
+    kubectl("label", "service", "beside", "team=payments")
+    kubectl("annotate", "service", "beside", "note=hands-off")
+    kubectl.apply(fake_model("beside", version="2"))
+    wait_ready(kubectl, "beside")
+    wait_quiet(kubectl, "beside")
+    service = kubectl.get("service", "beside")
+    assert service is not None
+    assert service["metadata"]["labels"]["team"] == "payments"
+    assert service["metadata"]["annotations"]["note"] == "hands-off"
+
+
+def test_one_broken_model_does_not_delay_others(kubectl: Kubectl) -> None:
+    """A model that can never be served leaves the others alone."""
+    kubectl.apply(foreign_service("poison"))
+    kubectl.apply(fake_model("poison"))
+    wait_reason(kubectl, "poison", "NameConflict")
+    kubectl.apply(fake_model("healthy"))
+    wait_ready(kubectl, "healthy")
+    assert kubectl.get(KIND, "poison") is not None
