@@ -118,6 +118,9 @@ def _kept(
     live = {name for name in (*running_revisions(status), status.previous_revision) if name}
     for name in live:
         yield (deployment.KIND, names.child_name(model.name, name))
+    if status.stable_revision not in revisions:  # somebody deleted its snapshot: what serves goes on serving
+        for kind in (service.KIND, disruption_budget.KIND):
+            yield (kind, names.service_name(model.name))
     past = sorted(revisions.values(), key=lambda each: -each.number)
     recent = [each.name for each in past if each.name not in live][
         : model.spec.rollout.revision_history_limit
