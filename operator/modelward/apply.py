@@ -141,19 +141,25 @@ class Applier:
 
     async def _hand_over(self, intent: Intent, child: Deployment, applied: Applied) -> None:
         """Replicas: through /scale when they are the user's; out of our hands when they are an autoscaler's."""
-        if intent.scale is None and child.owns_replicas:
+        if intent.scale is None and child.replicas == 0:
+            # An autoscaler leaves alone what is scaled to zero, so it needs a first push.
+            await self._scale(child, intent.manifest["spec"]["replicas"], applied)
+        elif intent.scale is None and child.owns_replicas:
             await self._release(child, applied)
         elif intent.scale is not None and intent.scale != child.replicas:
-            await self.kube.patch(
-                DEPLOYMENT,
-                child.namespace,
-                child.name,
-                subresource="scale",
-                guard=child,
-                operations=[{"op": "add", "path": "/spec/replicas", "value": intent.scale}],
-            )
-            applied.writes += 1
-            logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, intent.scale)
+            await self._scale(child, intent.scale, applied)
+
+    async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
+        await self.kube.patch(
+            DEPLOYMENT,
+            child.namespace,
+            child.name,
+            subresource="scale",
+            guard=child,
+            operations=[{"op": "add", "path": "/spec/replicas", "value": replicas}],
+        )
+        applied.writes += 1
+        logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, replicas)
 
     async def _release(self, child: Deployment, applied: Applied) -> None:
         """Give up `spec.replicas` without changing it: applying without it would set it to 1."""
