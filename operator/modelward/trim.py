@@ -6,6 +6,7 @@ decoded becomes a `problem` of the Model, a status that cannot is read as far as
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,6 +16,7 @@ from modelward.api.conditions import Blocked, Reason
 from modelward.api.decode import decode_spec, decode_status
 from modelward.api.model import Model
 from modelward.api.model_deployment import ModelDeploymentSpec
+from modelward.api.status import COMMAND_LENGTH
 from modelward.api.times import parse
 from modelward.errors import InvalidSpec
 from modelward.rollout.observed import Child, Deployment, Pod, Service
@@ -25,6 +27,8 @@ Raw = Mapping[str, Any]
 
 _COMMAND_PREFIX: Final = f"{names.GROUP}/"
 _STATUS_MANAGERS: Final = frozenset({"status", "scale"})
+_NUMBER: Final = re.compile("[0-9]{1,15}")
+"""A decision's number; what somebody else may have written instead counts as none."""
 _EPOCH: Final = datetime.fromtimestamp(0, tz=UTC)
 
 
@@ -41,7 +45,7 @@ def model(raw: Raw) -> Model:
         generation=metadata.get("generation", 0),
         deleting="deletionTimestamp" in metadata,
         commands={
-            key.removeprefix(_COMMAND_PREFIX): str(value)
+            key.removeprefix(_COMMAND_PREFIX): str(value)[:COMMAND_LENGTH]
             for key, value in annotations.items()
             if key.startswith(_COMMAND_PREFIX)
         },
@@ -134,7 +138,7 @@ def _common(raw: Raw) -> dict[str, Any]:
         "owner_uid": owner_uid(metadata),
         "revision": (metadata.get("labels") or {}).get(names.REVISION_LABEL),
         "intent": annotations.get(names.INTENT_ANNOTATION, ""),
-        "decision": int(number) if number.isdigit() else 0,
+        "decision": int(number) if _NUMBER.fullmatch(number) else 0,
         "digest": _digest(raw),
         "edited_by": _foreign_editor(metadata.get("managedFields") or ()),
     }

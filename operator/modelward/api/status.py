@@ -16,6 +16,8 @@ MESSAGE_LENGTH = 1024
 """Characters of a message that the API server takes; a longer one would have the whole status refused."""
 
 ANALYSIS_STATE_LENGTH = 16_384
+COMMAND_LENGTH = 256
+"""Characters of a command's value that are kept and compared."""
 HISTORY_LENGTH = 10
 """Entries of `history` and of `rejectedRevisions`."""
 
@@ -28,7 +30,7 @@ Message = Annotated[str, Meta(max_length=MESSAGE_LENGTH)]
 Reason = Annotated[str, Meta(max_length=128, pattern="^([A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?)?$")]
 Count = Annotated[int, Meta(ge=0, le=EXACT_INT_MAX)]
 Figure = Annotated[str, Meta(max_length=32)]
-CommandValue = Annotated[str, Meta(max_length=256)]
+CommandValue = Annotated[str, Meta(max_length=COMMAND_LENGTH)]
 
 
 def clip(text: str, length: int = MESSAGE_LENGTH) -> str:
