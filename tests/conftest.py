@@ -22,6 +22,11 @@ OPERATOR_NAMESPACE = "modelward-system"
 FAKE_NODES = 2
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `last` look back on what all others did."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A real Kubernetes with our CRDs and RBAC in it; with a real node where the machine allows one."""

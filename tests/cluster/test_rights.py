@@ -1,0 +1,89 @@
+"""The operator's rights against what it did: the audit log of the whole run. Runs last."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devcluster import Cluster
+
+pytestmark = pytest.mark.last
+
+ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
+OPERATOR = "system:serviceaccount:modelward-system:modelward"
+WHOLE_SUITE = {"test_lifecycle", "test_restart", "test_foreign_hands", "test_operator_in_cluster"}
+
+NEVER_SENT = {
+    # Admission asks for it when an owner reference blocks deletion; it is never a request of its own.
+    ("modelward.dev", "modeldeployments/finalizers", "update"),
+}
+SENT_FOR_LOST_EVENTS = {
+    ("modelward.dev", resource, "get")
+    for resource in ("modeldeployments", "modelruntimes", "clustermodelruntimes")
+} | {("autoscaling", "horizontalpodautoscalers", "get"), ("policy", "poddisruptionbudgets", "get")}
+"""The sweep reads an object whose event was lost; a run in which none was lost does not need them."""
+
+Use = tuple[str, str, str]
+"""(API group, resource with subresource, verb)"""
+
+
+def requests(cluster: Cluster) -> Iterator[dict[str, Any]]:
+    """What the operator asked of the API server, in this and earlier runs on the cluster."""
+    with cluster.audit_log.open(encoding="utf-8") as lines:
+        for line in lines:
+            event = json.loads(line)
+            if event.get("user", {}).get("username") == OPERATOR:
+                yield event
+
+
+def use(event: dict[str, Any]) -> Use | None:
+    """What rule a request needs; None for paths that every account may read, such as /version."""
+    ref = event.get("objectRef")
+    if not ref or "resource" not in ref:
+        return None
+    resource = "/".join(part for part in (ref["resource"], ref.get("subresource")) if part)
+    return ref.get("apiGroup", ""), resource, event["verb"]
+
+
+def granted() -> set[Use]:
+    """All that the shipped role allows."""
+    rules = yaml.safe_load(ROLE.read_text(encoding="utf-8"))["rules"]
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_nothing_was_forbidden(cluster: Cluster) -> None:
+    """No request of the operator was refused for lack of a right."""
+    forbidden = [
+        (event["verb"], event["requestURI"], status.get("message"))
+        for event in requests(cluster)
+        if (status := event.get("responseStatus", {})).get("code") == 403
+        # Nothing can be created in a namespace that is being deleted: no matter of rights.
+        and "because it is being terminated" not in status.get("message", "")
+    ]
+    assert forbidden == []
+
+
+def test_nothing_was_granted_in_vain(cluster: Cluster, request: pytest.FixtureRequest) -> None:
+    """Every verb of the shipped role was used, those apart whose use is rare or no request."""
+    collected = {item.path.stem for item in request.session.items}
+    if not collected >= WHOLE_SUITE:
+        pytest.skip("only the whole suite uses every right")
+    used = {found for event in requests(cluster) if (found := use(event))}
+    assert granted() - used - NEVER_SENT <= SENT_FOR_LOST_EVENTS
+
+
+def test_no_secret_and_no_wildcard() -> None:
+    """The role names what it needs: no Secret, no wildcard, no escalation, no deletion of collections."""
+    for group, resource, verb in granted():
+        assert "*" not in (group, resource, verb)
+        assert not resource.startswith(("secrets", "roles", "clusterroles", "serviceaccounts", "nodes"))
+        assert verb not in {"deletecollection", "escalate", "bind", "impersonate"}
