@@ -32,6 +32,9 @@ from modelward.workqueue import WorkQueue
 
 CONTESTED_POLL_SECONDS: Final = 5.0
 """An object that stands in our way is outside the watches; it is looked at again at this pace."""
+COUNTS_AFTER_SECONDS: Final = 5.0
+"""How old a count of pods in status may get. Pods of a new revision come up in many small steps; each would be
+a write of its own."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,8 @@ class Reconciler:
     now: Callable[[], datetime]
     _applier: Applier = field(init=False)
     _contested: dict[Key, Contested] = field(default_factory=dict)
+    _uncounted_since: dict[Key, float] = field(default_factory=dict)
+    """Since when a status is kept back that only counts pods anew."""
 
     def __post_init__(self) -> None:
         self._applier = Applier(self.kube, self.store)
@@ -75,6 +80,7 @@ class Reconciler:
         model = self.store.model(key)
         if model is None or model.deleting:
             self._contested.pop(key, None)
+            self._uncounted_since.pop(key, None)
             return None  # the garbage collector takes the children
         observed = await gather(
             self.kube, self.store, model, now=self.now(), contested=self._contested.get(key, frozenset())
@@ -84,14 +90,32 @@ class Reconciler:
         if kept.contested:
             return self._stands_back(key, kept)
         complete = status.complete(observed, decision)
-        await self._record(model, complete)
+        counts_in = self._counts_in(key, observed, complete)
+        if counts_in is None:
+            await self._record(model, complete)
         if model.problem:
-            return None  # spec says nothing that could be acted upon: all stays as it is
+            return counts_in  # spec says nothing that could be acted upon: all stays as it is
         applied = await self._applier.apply(
             observed, _projection(observed, decision), decision.status.decision
         )
         await self._report(observed, decision)
-        return self._next_look(key, observed, decision, applied)
+        again = self._next_look(key, observed, decision, applied)
+        return min((wait for wait in (again, counts_in) if wait is not None), default=None)
+
+    def _counts_in(self, key: Key, observed: Observed, complete: ModelDeploymentStatus) -> float | None:
+        """Seconds until a status that only counts pods anew is written; None for one that is written now.
+
+        Once pods have been looked at, what keeps them from being ready is told at once.
+        """
+        if observed.pods or not status.only_counts_differ(observed.model.status, complete):
+            self._uncounted_since.pop(key, None)
+            return None
+        now = self.queue.clock()
+        left = self._uncounted_since.setdefault(key, now) + COUNTS_AFTER_SECONDS - now
+        if left > 0:
+            return left
+        del self._uncounted_since[key]
+        return None
 
     async def _record(self, model: Model, complete: ModelDeploymentStatus) -> None:
         """Make the decision durable. The answer is the newest view of the object."""
