@@ -76,10 +76,8 @@ class Resync:
         listed: dict[Key, tuple[str, int]] = {}
         for namespace in self._scopes(resource):
             labels = "" if resource.ours else selector()
-            async for item in self.kube.list(resource, namespace, labels=labels, metadata_only=True):
-                metadata = item["metadata"]
-                key = metadata.get("namespace", ""), metadata["name"]
-                listed[key] = metadata["uid"], int(metadata["resourceVersion"])
+            for each in await self.kube.list_metadata(resource, namespace, labels=labels):
+                listed[each.namespace, each.name] = each.uid, int(each.resource_version)
         for key, (uid, version) in listed.items():
             held = self.store.versions(resource.kind).get(key) if key not in before else before[key]
             if held is None or held[0] != uid or held[1] < version:
