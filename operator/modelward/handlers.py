@@ -4,6 +4,7 @@ Nothing else of Kopf is used: no persistence, no finalizers, no events of its ow
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,17 @@ from typing import Any
 import kopf
 
 from modelward.clients.connection import runs_in_cluster, url_in_cluster
+from modelward.clients.kube import LIST_CHUNK
 from modelward.clients.resources import CLUSTER_MODEL_RUNTIME, MODEL_DEPLOYMENT, MODEL_RUNTIME, Resource
 from modelward.store import Key, Store, selector
 from modelward.trim import owner_uid
 from modelward.workqueue import WorkQueue
 
-LIST_CHUNK = 500
 WATCH_INACTIVITY_SECONDS = 70.0
 """The API server sends a bookmark every minute; a stream that is silent for longer is dead."""
+IDLE_SECONDS = 0.2
+"""Kopf keeps a task with the latest raw event of every object for this long (its default: 5 s). After a start that
+would be all objects, at up to 60 KiB each."""
 
 Raw = dict[str, Any]
 
@@ -83,6 +87,23 @@ class Intake:
         return self.store.owner(child.owner_uid) if child else None
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Kopf copies each object to find out what changed in it, though nobody asks: much of all its work."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
+        """Nothing of the object."""
+        del body, extra_fields
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing was stored."""
+        del body
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is stored."""
+
+
 def registry(
     intake: Intake, resources: tuple[Resource, ...], kubeconfig: Path | None
 ) -> kopf.OperatorRegistry:
@@ -116,6 +137,8 @@ def operator_settings(resources: tuple[Resource, ...]) -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.watching.inactivity_timeout = WATCH_INACTIVITY_SECONDS
     settings.watching.chunk_size = LIST_CHUNK
+    settings.queueing.idle_timeout = IDLE_SECONDS
+    settings.persistence.diffbase_storage = _NoDiffs()
     for resource in resources:
         if not resource.ours:
             settings.watching.label_selectors[resource.group, resource.version, resource.plural] = selector()

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from kubernetes.aio import client, config
 
@@ -39,4 +41,14 @@ async def connect(kubeconfig: Path | None = None) -> Any:
     # Retries are ours: a request that may have been carried out is never repeated without a new look.
     configuration.retries = None
     configuration.connection_pool_maxsize = 64
+    # The environment names the proxy, but is not asked anew: aiohttp would also read ~/.netrc, in a thread, for
+    # every single request.
+    configuration.proxy = configuration.proxy or _proxy(configuration.host)
+    configuration.client_session_kwargs = {"trust_env": False}
     return client.ApiClient(configuration=configuration)
+
+
+def _proxy(server: str) -> str | None:
+    """The proxy that the environment (HTTPS_PROXY, NO_PROXY) names for a server."""
+    address = urlsplit(server)
+    return None if proxy_bypass(address.netloc) else getproxies().get(address.scheme)
