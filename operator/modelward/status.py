@@ -55,12 +55,12 @@ def complete(observed: Observed, decision: Decision) -> ModelDeploymentStatus:
     return msgspec.structs.replace(status, conditions=_conditions(observed, decision))
 
 
-def wake_after(observed: Observed, status: ModelDeploymentStatus) -> float | None:
 def only_counts_differ(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
     """Whether pods were counted anew and nothing else: no decision, no other status or reason of a condition."""
     return before != after and _without_counts(before) == _without_counts(after)
 
 
+def wake_after(observed: Observed, status: ModelDeploymentStatus) -> float | None:
     """Seconds until a condition changes by the clock alone: the minute before "unavailable"."""
     since = _unavailable_since(observed)
     if since is None or not status.stable_revision:
@@ -69,12 +69,12 @@ def only_counts_differ(before: ModelDeploymentStatus, after: ModelDeploymentStat
     return left.total_seconds() if left > timedelta(0) else None
 
 
-def _live(status: ModelDeploymentStatus) -> list[str]:
 def _without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     conditions = tuple(msgspec.structs.replace(each, message="") for each in status.conditions)
     return msgspec.structs.replace(status, replicas=0, ready_replicas=0, conditions=conditions)
 
 
+def _live(status: ModelDeploymentStatus) -> list[str]:
     return [
         name for name in (status.stable_revision, status.canary_revision, status.previous_revision) if name
     ]

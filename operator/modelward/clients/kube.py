@@ -26,13 +26,13 @@ _MUTATING: Final = frozenset({"POST", "PATCH", "DELETE"})
 _JSON_PATCH: Final = "application/json-patch+json"
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-
 Count = Callable[[str, str], None]
 """Is told of every request: the verb and the status code, "error" when there was no answer."""
 
 
 class Identified(Protocol):
     """What a guard needs of an object."""
+
     @property
     def uid(self) -> str:
         """Its uid: not another object of the same name."""
@@ -42,13 +42,6 @@ class Identified(Protocol):
         """Its resourceVersion: not a later state of it."""
 
 
-class Kube:
-    """One connection pool to one API server."""
-
-    def __init__(
-        self, api: Any, *, count: Count | None = None, may_write: Callable[[], None] | None = None
-    ) -> None:
-        """`may_write` is asked just before each mutating request is sent, and raises to forbid it."""
 class Metadata(msgspec.Struct, frozen=True, rename="camel"):
     """What identifies an object and its state."""
 
@@ -66,6 +59,13 @@ class _MetadataPage(msgspec.Struct, frozen=True):
     items: list[_MetadataItem]
 
 
+class Kube:
+    """One connection pool to one API server."""
+
+    def __init__(
+        self, api: Any, *, count: Count | None = None, may_write: Callable[[], None] | None = None
+    ) -> None:
+        """`may_write` is asked just before each mutating request is sent, and raises to forbid it."""
         self._api = api
         self._count = count
         self._may_write = may_write
@@ -97,14 +97,6 @@ class _MetadataPage(msgspec.Struct, frozen=True):
                 return
             query["continue"] = token
 
-    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Create an object; the answer is what is stored. Raises AlreadyExists."""
-        path = resource.path(manifest["metadata"].get("namespace"))
-        made: Manifest = await self._request("POST", path, verb="create", body=manifest)
-        return made
-
-    async def patch(
-        self,
     async def list_metadata(
         self, resource: Resource, namespace: str | None = None, *, labels: str = ""
     ) -> Sequence[Metadata]:
@@ -114,6 +106,14 @@ class _MetadataPage(msgspec.Struct, frozen=True):
         page = await self._request("GET", path, verb="list", accept=_METADATA_ONLY, shape=_MetadataPage)
         return [item.metadata for item in page.items]
 
+    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Create an object; the answer is what is stored. Raises AlreadyExists."""
+        path = resource.path(manifest["metadata"].get("namespace"))
+        made: Manifest = await self._request("POST", path, verb="create", body=manifest)
+        return made
+
+    async def patch(
+        self,
         resource: Resource,
         namespace: str | None,
         name: str,
