@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -25,7 +26,8 @@ class _Line(msgspec.Struct, rename="camel"):
     stage: str
     verb: str
     user: _User
-    request_received_timestamp: str
+    request_received_timestamp: datetime
+    stage_timestamp: datetime
     object_ref: _Object | None = None
 
 
@@ -36,7 +38,8 @@ class Request:
     verb: str
     resource: str
     """With its subresource, as in `modeldeployments/status`."""
-    time: str
+    seconds: float
+    """What the API server needed for it."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,10 @@ class Requests:
         """Number of writes of each kind, by verb and resource; Events apart (`events`)."""
         writes = (request for request in self.all if request.verb in WRITES and request.resource != "events")
         return Counter(f"{request.verb} {request.resource}" for request in writes)
+
+    def seconds(self, verb: str, resource: str) -> list[float]:
+        """How long the API server needed for each request of a kind."""
+        return [each.seconds for each in self.all if (each.verb, each.resource) == (verb, resource)]
 
     def events(self) -> int:
         """Number of Kubernetes Events sent."""
@@ -99,4 +106,5 @@ class AuditLog:
             return None
         about = line.object_ref or _Object()
         resource = "/".join(part for part in (about.resource, about.subresource) if part)
-        return Request(line.verb, resource, line.request_received_timestamp)
+        took = line.stage_timestamp - line.request_received_timestamp
+        return Request(line.verb, resource, took.total_seconds())

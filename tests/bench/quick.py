@@ -148,6 +148,13 @@ class Run:
         writes, events = sum(self.writes.values()) / self.objects, requests.events() / self.objects
         parts = ", ".join(f"{count / self.objects:.2f} {what}" for what, count in sorted(self.writes.items()))
         self._add("events_each", "Events per model", events)
+        took = requests.seconds("create", "services")
+        self._add(
+            "service_create_seconds",
+            "API server's time to create a Service, median",
+            statistics.median(took),
+            "s",
+        )
         self._add("writes_each", "writes per model, Events included", writes + events, target=7, note=parts)
 
     async def _rest(self) -> None:
@@ -214,7 +221,7 @@ class Run:
         self.setting.say("deleting all models")
         self.audit.since_last_time()
         began = time.monotonic()
-        await self.api.delete(MODEL_PATH)
+        await asyncio.gather(*(self.api.delete(f"{MODEL_PATH}/{name}") for name in self.names))
         async with asyncio.timeout(PATIENCE_SECONDS):
             for where in LEFT:
                 while await self.api.any_left(where):  # noqa: ASYNC110 - the API server is asked

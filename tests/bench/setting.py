@@ -12,8 +12,11 @@ from devcluster import Cluster, ensure_up, find
 from support.kubectl import Kubectl
 from support.operator import OperatorProcess
 
-NAMESPACE = "bench"
+NAMESPACE = f"bench-{int(time.time())}"
+"""Of this run alone: for a while the API server looks up a namespace whose name was just deleted at every create."""
 OPERATOR_USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:modelward"
+
+_LABEL = "purpose=bench"
 
 Say = Callable[[str], None]
 
@@ -37,15 +40,15 @@ def stopwatch() -> Say:
 
 @contextmanager
 def prepared(name: str, *, fake_nodes: int = 0, node: bool = False, keep: bool = False) -> Iterator[Setting]:
-    """A cluster with an empty namespace `bench`. All that was started is stopped, but with `keep` the cluster."""
+    """A cluster with an empty namespace. All that was started is stopped, but with `keep` the cluster."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up like Ctrl-C
     say = stopwatch()
     with _cluster(name, fake_nodes=fake_nodes, node=node, keep=keep, say=say) as cluster:
         admin = Kubectl(cluster)
         install(admin)
-        admin("delete", "namespace", NAMESPACE, "--ignore-not-found")
+        admin("delete", "namespace", "--selector", _LABEL)  # of a run that kept the cluster
         admin("create", "namespace", NAMESPACE)
-        admin("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        admin("label", "namespace", NAMESPACE, _LABEL, "pod-security.kubernetes.io/enforce=restricted")
         credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
         operator = OperatorProcess(credentials, cluster.directory / "logs")
         try:
