@@ -1,0 +1,195 @@
+"""Changes that go wrong, with real model servers on a real node: the old version serves on, and status says why."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from demo.traffic import Traffic
+from devcluster import Cluster
+from devcluster.images import REFERENCES, build_image
+from support.kubectl import Kubectl
+from support.models import (
+    KIND,
+    children,
+    condition,
+    selected_revision,
+    status,
+    wait_quiet,
+    wait_ready,
+    wait_reason,
+)
+from support.operator import OperatorProcess
+from support.waiting import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("operator")]
+
+ENOUGH_REQUESTS = 50
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(cluster: Cluster) -> None:
+    """The model server's image is on the real node."""
+    if not cluster.has_node:
+        pytest.skip("no real node on this machine: pods cannot run")
+    cluster.load_image(build_image("model-server"))
+
+
+def served_model(
+    name: str, *, version: str = "1", env: dict[str, str] | None = None, **spec: Any
+) -> dict[str, Any]:
+    """A ModelDeployment of the test server. Versions 1 and 2 exist; another one ends the server at its start."""
+    runtime = {
+        "image": REFERENCES["model-server"],
+        "env": [{"name": "FAULT_" + key.upper(), "value": value} for key, value in (env or {}).items()],
+    }
+    return {
+        "apiVersion": "modelward.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name},
+        "spec": {
+            "model": {"name": "breast-cancer", "version": version},
+            "runtime": {"name": "onnx-server", **runtime} if runtime["env"] else {"name": "onnx-server"},
+            "rollout": {"strategy": "Direct", "progressDeadlineSeconds": 12},
+            **spec,
+        },
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runtime(kubectl: Kubectl, server: None) -> None:
+    """A runtime of the namespace for the test server."""
+    kubectl.apply(
+        {
+            "apiVersion": "modelward.dev/v1alpha1",
+            "kind": "ModelRuntime",
+            "metadata": {"name": "onnx-server"},
+            "spec": {
+                "formats": [{"name": "onnx"}],
+                "modelPath": "/models/breast-cancer",
+                "container": {
+                    "image": REFERENCES["model-server"],
+                    "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
+                    "readiness": {"path": "/v2/models/$(MODEL_NAME)/ready"},
+                    "liveness": {"path": "/v2/health/live"},
+                    "startupSeconds": 10,
+                    "drainSeconds": 10,
+                },
+            },
+        }
+    )
+
+
+def url(kubectl: Kubectl, name: str) -> str:
+    """Address of the Service, as the host reaches it."""
+    service = kubectl.get("service", name)
+    assert service is not None
+    return f"http://{service['spec']['clusterIP']}"
+
+
+@pytest.fixture
+def serving(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A model whose version 1 serves; its name. Deleted afterwards."""
+    name = "m-" + str(abs(hash(request.node.name)))[:8]
+    kubectl.apply(served_model(name))
+    wait_ready(kubectl, name)
+    wait_quiet(kubectl, name)
+    yield name
+    kubectl("delete", KIND, name, "--wait=false")
+
+
+BAD = {
+    "ends at its start": ({"version": "no-such-version"}, "ended with exit code 1"),
+    "image cannot be pulled": (
+        {"runtime": {"name": "onnx-server", "image": "registry.invalid/none:1"}},
+        "cannot be pulled",
+    ),
+    "never gets ready": ({"version": "2", "env": {"corrupt_model": "unready"}}, "does not succeed yet"),
+}
+
+
+@pytest.mark.parametrize(("change", "complaint"), BAD.values(), ids=BAD)
+def test_bad_version_is_rejected(
+    kubectl: Kubectl, serving: str, change: dict[str, Any], complaint: str
+) -> None:
+    """A version that does not get ready is taken back at the deadline; not one request has failed meanwhile."""
+    before = status(kubectl, serving)["stableRevision"]
+    pods = {each["metadata"]["uid"] for each in children(kubectl, "pods", serving)}
+    with Traffic(url(kubectl, serving), "breast-cancer") as load:
+        kubectl.apply(served_model(serving, **change))
+        until(
+            lambda: complaint in condition(kubectl, serving).get("message", ""), f"status says: {complaint}"
+        )
+        ready = wait_reason(kubectl, serving, "DeadlineExceeded")
+        found = wait_quiet(kubectl, serving)
+        until(lambda: len(load.samples()) >= ENOUGH_REQUESTS, "requests were answered")
+    assert load.failures() == []
+    assert set(load.versions()) == {"1"}
+    assert found["stableRevision"] == before == selected_revision(kubectl, serving)
+    assert {each["metadata"]["uid"] for each in children(kubectl, "pods", serving)} >= pods
+    assert complaint in ready["message"]
+    assert "modelward.dev/retry" in ready["message"], "the message tells the remedy"
+    assert found["history"][0]["result"] == "RolledBack"
+    assert condition(kubectl, serving, "Available")["status"] == "True"
+    assert condition(kubectl, serving, "RolloutSucceeded")["status"] == "False"
+
+
+def test_rejected_revision_comes_back_only_by_a_retry(kubectl: Kubectl, serving: str) -> None:
+    """Applied again, the rejected revision stays rejected; a retry that names it starts it anew; a good one heals."""
+    kubectl.apply(served_model(serving, version="no-such-version"))
+    wait_reason(kubectl, serving, "DeadlineExceeded")
+    rejected = status(kubectl, serving)["rejectedRevisions"][0]["revision"]
+    kubectl.apply(served_model(serving))
+    wait_ready(kubectl, serving)
+    kubectl.apply(served_model(serving, version="no-such-version"))
+    wait_reason(kubectl, serving, "DeadlineExceeded")
+    assert not status(kubectl, serving).get("canaryRevision")
+    kubectl("annotate", KIND, serving, f"modelward.dev/retry={rejected}/1")
+    until(lambda: status(kubectl, serving).get("canaryRevision"), "it is tried again")
+    kubectl.apply(served_model(serving, version="2"))
+    assert wait_ready(kubectl, serving)["history"][0]["modelVersion"] == "2"
+
+
+def test_abort(kubectl: Kubectl, serving: str) -> None:
+    """`modelward.dev/abort` takes back the revision that is on its way."""
+    before = status(kubectl, serving)["stableRevision"]
+    kubectl.apply(served_model(serving, version="2", env={"load_seconds": "9"}))
+    awaited = until(lambda: status(kubectl, serving).get("canaryRevision"), "a revision is on its way")
+    kubectl("annotate", KIND, serving, f"modelward.dev/abort={awaited}")
+    wait_reason(kubectl, serving, "Aborted")
+    found = wait_quiet(kubectl, serving)
+    assert found["stableRevision"] == before
+    assert found["history"][0]["result"] == "Aborted"
+
+
+def test_slow_model_is_awaited(kubectl: Kubectl, serving: str) -> None:
+    """A model that takes its time to load gets no request before it is loaded, and then all of them."""
+    with Traffic(url(kubectl, serving), "breast-cancer") as load:
+        kubectl.apply(served_model(serving, version="2", env={"load_seconds": "5"}))
+        wait_ready(kubectl, serving)
+        wait_quiet(kubectl, serving)
+        until(lambda: load.samples()[-1].version == "2", "version 2 answers")
+    assert load.failures() == []
+
+
+def test_first_revision_that_is_late_heals_by_itself(kubectl: Kubectl, operator: OperatorProcess) -> None:
+    """There is nothing to roll back to, so the operator says so and waits; a good spec takes over."""
+    kubectl.apply(served_model("late", version="no-such-version"))
+    ready = wait_reason(kubectl, "late", "DeadlineExceeded")
+    assert "ended with exit code 1" in ready["message"]
+    kubectl.apply(served_model("late", version="2"))
+    wait_ready(kubectl, "late")
+    wait_quiet(kubectl, "late")
+    assert operator.metric("modelward_reconcile_errors_total", reason="Unexpected") == 0
+
+
+def test_describe_reads_well(kubectl: Kubectl, serving: str) -> None:
+    """`kubectl describe` tells what happened in words."""
+    kubectl.apply(served_model(serving, version="2"))
+    wait_ready(kubectl, serving)
+
+    def told() -> bool:
+        text = kubectl("describe", KIND, serving)
+        return "is started beside" in text and "is ready and serves in place of" in text
+
+    until(told, "both events are there")
