@@ -57,7 +57,7 @@ def _run(part: Callable[[Console], None], after_interruption: str) -> None:
 
 def _end(console: Console, error: Exception, code: int) -> None:
     sys.stdout.flush()
-    print(f"\n{console.seconds:8.1f} s  error: {error}.".replace("..", "."), file=sys.stderr)
+    print(f"\n{console.seconds:8.1f} s  error: {str(error).rstrip('.')}.", file=sys.stderr)
     sys.exit(code)
 
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from demo.console import Console
 from demo.errors import RefusedError
+from demo.images import Images
 from demo.objects import NAMESPACE, Action, Planned
 from demo.places import Place
 
 VARIABLE = "DEMO_YES"
 
 
-def ask(place: Place, plan: Sequence[Planned], console: Console) -> None:
+def ask(place: Place, plan: Sequence[Planned], images: Images, console: Console) -> None:
     """Show the plan and have it accepted. Raises RefusedError; nothing was done then."""
     console.plain()
     console.plain(f"This is a cluster of yours: {place.name}. The demonstration will")
@@ -28,6 +29,8 @@ def ask(place: Place, plan: Sequence[Planned], console: Console) -> None:
         f"{NAMESPACE} once. What is kept is used as it is. `make demo-down` deletes what was created,"
     )
     console.plain("with all that is in these namespaces, and nothing else.")
+    for image in images.local:
+        console.plain(f"{image} is in no registry: it must be on the cluster's nodes already.")
     console.plain()
     if all(each.action is not Action.CREATE for each in plan):
         return

@@ -13,8 +13,8 @@ from devcluster.node_images import image_digests
 
 OPERATOR_VARIABLE = "DEMO_OPERATOR_IMAGE"
 SERVER_VARIABLE = "DEMO_SERVER_IMAGE"
-LOCAL = "modelward.local/"
-"""Names that no registry has: such an image must be on the nodes already."""
+_LOCAL = "modelward.local/"
+"""Begins the names that no registry has."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,17 +26,22 @@ class Images:
     operator_digest: str = ""
     """Tells a new build under the same name from the one before; empty when a registry decides."""
 
+    @property
+    def local(self) -> list[str]:
+        """Those that no registry has: they must be on the nodes already."""
+        return [image for image in (self.operator, self.server) if image.startswith(_LOCAL)]
+
 
 def provide(place: Place, console: Console) -> Images:
     """Images for a cluster: built and loaded into the node of a development cluster, else those of the user."""
     if place.cluster is None:
-        return chosen(console)
+        return chosen()
     digest = _load(place, "operator", console)
     _load(place, "model-server", console)
     return Images(operator=REFERENCES["operator"], server=REFERENCES["model-server"], operator_digest=digest)
 
 
-def chosen(console: Console) -> Images:
+def chosen() -> Images:
     """What the user says that the cluster can pull. Raises RefusedError when that is not said."""
     names = {variable: os.environ.get(variable, "") for variable in (OPERATOR_VARIABLE, SERVER_VARIABLE)}
     missing = [variable for variable, image in names.items() if not image]
@@ -48,9 +53,6 @@ def chosen(console: Console) -> Images:
             f" (`kind load image-archive ...`) and name them {REFERENCES['operator']} and"
             f" {REFERENCES['model-server']}"
         )
-    for image in names.values():
-        if image.startswith(LOCAL):
-            console.say(f"{image} is in no registry: it must be on the cluster's nodes already")
     return Images(operator=names[OPERATOR_VARIABLE], server=names[SERVER_VARIABLE])
 
 

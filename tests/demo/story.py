@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from typing import Any
 
 import httpx
 
 from demo import consent, objects, traffic
 from demo.address import service_address
+from demo.change import change
 from demo.console import Console
 from demo.errors import DemoError, NotPossibleError, RefusedError
 from demo.images import Images, chosen, provide
 from demo.kubectl import Manifest
 from demo.objects import MODEL, NAMESPACE, Action
 from demo.places import Place, reach
-from demo.traffic import Answer, Sample, Traffic
-from demo.waiting import condition, is_ready, wait_model, wait_operator
+from demo.traffic import Answer
+from demo.waiting import condition, wait_model, wait_operator
 
 FIRST, SECOND = "1", "2"
 SCORES_SHOWN = 8
+EVENTS_SHOWN = 6
 TOLERANCE = 1e-4
 """The model card rounds to six decimals, the model computes in single precision."""
-BEAT_SECONDS = 1.0
 
 
 def tell(console: Console) -> None:
@@ -44,7 +43,7 @@ def tell(console: Console) -> None:
         _show_answer(url, version, console)
         other = SECOND if version == FIRST else FIRST
         console.title(f"6. Version {other} goes out while requests flow")
-        failed = _change(place, url, other, console)
+        failed = change(place, url, other, console)
     console.title("7. What Kubernetes says")
     _look(place, console)
     _next(place, console)
@@ -62,7 +61,7 @@ def _refuse_foreign_namespace(place: Place) -> None:
 
 def _ask(place: Place, console: Console) -> None:
     """Say what will be made, and have it accepted, before anything is made."""
-    images = Images(operator="", server="") if place.cluster else chosen(console)
+    images = Images(operator="", server="") if place.cluster else chosen()
     manifests = [
         *objects.crds(),
         *objects.operator(place.kubectl, images),
@@ -70,7 +69,7 @@ def _ask(place: Place, console: Console) -> None:
         objects.runtime(images, namespaced=True),
         objects.model(FIRST),
     ]
-    consent.ask(place, objects.planned(place.kubectl, manifests), console)
+    consent.ask(place, objects.planned(place.kubectl, manifests), images, console)
 
 
 # --- install and serve --------------------------------------------------------------------------------------
@@ -157,72 +156,6 @@ def _scores(scores: tuple[float, ...]) -> str:
     return "  ".join(f"{score:.3f}" for score in scores[:SCORES_SHOWN])
 
 
-# --- change -------------------------------------------------------------------------------------------------
-
-
-def _change(place: Place, url: str, version: str, console: Console) -> int:
-    """Change the version under load; returns how many requests failed."""
-    with Traffic(url, MODEL) as load:
-        console.show(["answers in a second, on", f"{'new connections':18}{'a kept one':18}{'failed':9}Ready"])
-        _beat(place, load, console)  # a second of the version before
-        place.kubectl(
-            *("patch", "modeldeployment", MODEL, f"--namespace={NAMESPACE}", "--type=merge"),
-            *("--patch", f'{{"spec": {{"model": {{"version": "{version}"}}}}}}'),
-        )
-        changed = time.monotonic()
-        console.say(f"spec.model.version is {version} now")
-        _follow(place, load, version, console)
-    samples = load.samples()
-    latencies = [sample.seconds * 1000 for sample in samples if not sample.failure]
-    first = next((sample.time for sample in samples if sample.version == version), changed)
-    last = max((sample.time for sample in samples if sample.version not in ("", version)), default=changed)
-    failures = load.failures()
-    console.say(f"{len(samples)} requests, {len(failures)} failed")
-    half, most = traffic.percentile(latencies, 0.5), traffic.percentile(latencies, 0.99)
-    console.show(
-        [
-            f"version {version} answered first {first - changed:.1f} s after the change;",
-            f"the version before answered last {last - changed:.1f} s after it, on the kept connection",
-            f"latency: median {half:.1f} ms, 99 % below {most:.1f} ms",
-            *failures[:3],
-        ]
-    )
-    return len(failures)
-
-
-def _follow(place: Place, load: Traffic, version: str, console: Console) -> None:
-    """Show each second which version answers, until the change is through and the version before is gone."""
-    end = time.monotonic() + 180
-    while time.monotonic() < end:
-        model = _beat(place, load, console)
-        answering = load.versions(since=time.monotonic() - BEAT_SECONDS)
-        if is_ready(model) and not model["status"].get("rollout") and set(answering) == {version}:
-            return
-    raise DemoError(
-        f"version {version} has not taken over. Look: kubectl describe mwd -n {NAMESPACE} {MODEL}"
-    )
-
-
-def _beat(place: Place, load: Traffic, console: Console) -> dict[str, Any]:
-    """Wait a second, tell who answered in it; returns the model as it is then."""
-    since = time.monotonic()
-    time.sleep(BEAT_SECONDS)
-    samples = load.samples(since)
-    model = place.kubectl.get("modeldeployment", MODEL, NAMESPACE)
-    if model is None:
-        raise DemoError(f"somebody deleted ModelDeployment {NAMESPACE}/{MODEL}")
-    answers = "".join(f"{_answers(samples, kept=kept):18}" for kept in (False, True))
-    ready = condition(model, "Ready")
-    console.say(f"{answers}{len(load.failures()):<9}{ready.get('message', '')}")
-    return model
-
-
-def _answers(samples: list[Sample], *, kept: bool) -> str:
-    """Which versions answered on such connections, and how often."""
-    versions = Counter(each.version for each in samples if each.kept == kept and not each.failure)
-    return ", ".join(f"v{version}: {count}" for version, count in sorted(versions.items()))
-
-
 # --- look ---------------------------------------------------------------------------------------------------
 
 
@@ -231,25 +164,37 @@ def _look(place: Place, console: Console) -> None:
     console.say(f"kubectl get modeldeployments -n {NAMESPACE}")
     console.show(place.kubectl("get", "modeldeployments", where).splitlines())
     console.plain()
-    console.say(f"kubectl describe modeldeployment {MODEL} -n {NAMESPACE}, its end")
-    text = place.kubectl("describe", "modeldeployment", MODEL, where)
-    console.show(text[text.find("\nEvents:") + 1 :].splitlines()[:12])
+    console.say(
+        f"its events, oldest first (kubectl describe modeldeployment {MODEL} -n {NAMESPACE} has them, too)"
+    )
+    events = place.kubectl(
+        *(
+            "get",
+            "events",
+            where,
+            f"--field-selector=involvedObject.kind=ModelDeployment,involvedObject.name={MODEL}",
+            "--sort-by=.eventTime",
+        ),
+        *("-o", "custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message"),
+    )
+    heading, *lines = events.splitlines()
+    console.show([heading, *lines[-EVENTS_SHOWN:]])
 
 
 def _next(place: Place, console: Console) -> None:
     console.title("What to try next")
     if place.own:
         console.plain(f"export KUBECONFIG={place.kubectl.kubeconfig}")
-        console.plain(f"export PATH={place.kubectl.program.parent}:$PATH      # kubectl")
+        console.plain(f"export PATH={place.kubectl.program.parent}:$PATH")
         console.plain()
     for command, why in _SUGGESTIONS:
-        console.plain(f"{command:88}  # {why}")
+        console.plain(f"{command:74}  # {why}")
     console.plain()
-    console.plain("make demo-down" + " " * 76 + "# leaves nothing behind")
+    console.plain(f"{'make demo-down':74}  # leaves nothing behind")
 
 
 _SUGGESTIONS = (
-    (f"kubectl get mwd -n {NAMESPACE} --watch", "watch; leave it running beside the rest"),
+    (f"kubectl get mwd -n {NAMESPACE} --watch", "leave it running beside the rest"),
     (f"kubectl scale mwd/{MODEL} -n {NAMESPACE} --replicas=3", "more pods, no new revision"),
     (f"kubectl apply -n {NAMESPACE} -f manifests/samples/autoscaling.yaml", "with an autoscaler"),
     (f"kubectl apply -n {NAMESPACE} -f manifests/samples/bad-image.yaml", "what a mistake looks like"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from demo.console import Console
@@ -58,10 +57,3 @@ def condition(model: dict[str, Any], kind: str) -> dict[str, Any]:
     """One condition of the object; empty when there is none."""
     conditions = model.get("status", {}).get("conditions", [])
     return next((each for each in conditions if each["type"] == kind), {})
-
-
-def until(done: Callable[[], bool]) -> None:
-    """Wait until `done`, at most as long as for everything else; what follows shows if it was in vain."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not done() and time.monotonic() < end:
-        time.sleep(LOOK_SECONDS)
