@@ -51,7 +51,8 @@ def _own(console: Console) -> Place:
             " Ubuntu, or set KUBECONFIG to a cluster that you have. What needs no node: `make cluster` runs"
             " the operator against a real API server with fake nodes"
         )
-    cluster = ensure_up(OWN, node=True, audit=False, say=console.say)
+    with console.taking_over():  # it builds the image of the pods' sandboxes
+        cluster = ensure_up(OWN, node=True, audit=False, say=console.say)
     kubectl = Kubectl(cluster.binaries / "kubectl", str(cluster.kubeconfig))
     return Place(kubectl=kubectl, name=f"cluster {OWN}", cluster=cluster, own=True)
 
