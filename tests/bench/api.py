@@ -63,9 +63,10 @@ class Api:
         """An object, or a list."""
         return await self._send("GET", where)
 
-    async def delete(self, where: str) -> None:
+    async def delete(self, where: str, grace_seconds: int | None = None) -> None:
         """Delete an object, or all of a kind in a namespace; what they own goes in the background."""
-        await self._send("DELETE", where, json={"propagationPolicy": "Background"})
+        options = {"propagationPolicy": "Background", "gracePeriodSeconds": grace_seconds}
+        await self._send("DELETE", where, json=options)
 
     async def any_left(self, where: str) -> bool:
         """Whether a collection has an object."""
@@ -74,8 +75,9 @@ class Api:
 
     async def _send(self, method: str, where: str, **request: Any) -> Manifest:
         async with self._turns, self._session.request(method, where, **request) as response:
-            response.raise_for_status()
             answer: Manifest = await response.json()
+            if not response.ok:
+                raise RuntimeError(f"{method} {where}: {answer.get('message', response.status)}")
             return answer
 
     async def events(self, where: str, version: str) -> AsyncIterator[tuple[float, Manifest]]:

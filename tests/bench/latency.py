@@ -20,12 +20,14 @@ import click
 from bench.api import APPS, CORE, MODELS, Api, Manifest, path, watching
 from bench.figures import Figure, as_json, as_table
 from bench.setting import NAMESPACE, Setting, prepared
-from devcluster.images import REFERENCES, build_image
+from conftest import ROOT
+from devcluster.images import build_image
 
 PATIENCE_SECONDS: Final = 120.0
 ASK_SECONDS: Final = 0.02
 PORT: Final = 8080
 SERVED: Final = "breast-cancer"
+RUNTIME: Final = ROOT / "manifests" / "samples" / "runtime.yaml"
 
 MODEL_PATH: Final = path(MODELS, "modeldeployments", NAMESPACE)
 DEPLOYMENT_PATH: Final = path(APPS, "deployments", NAMESPACE)
@@ -39,13 +41,8 @@ def model(name: str) -> Manifest:
         "kind": "ModelDeployment",
         "metadata": {"name": name},
         "spec": {
-            "model": {"name": SERVED, "version": "1"},
-            "runtime": {
-                "image": REFERENCES["model-server"],
-                "env": [{"name": "MODEL_PATH", "value": f"/models/{SERVED}"}],
-                "drainSeconds": 5,
-            },
-            "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
+            "model": {"format": "onnx", "name": SERVED, "version": "1"},
+            "runtime": {"drainSeconds": 5},
             "rollout": {"strategy": "Direct"},
         },
     }
@@ -132,10 +129,12 @@ class Bench:
     async def _gone(self, where: str) -> None:
         """Delete it, and wait until no pod is left."""
         await self.api.delete(where)
+        while await self.api.any_left(DEPLOYMENT_PATH):  # noqa: ASYNC110 - the API server is asked
+            await asyncio.sleep(0.1)
+        await self.api.delete(POD_PATH, grace_seconds=1)  # nobody is to be served to the end
         async with asyncio.timeout(PATIENCE_SECONDS):
-            for collection in (DEPLOYMENT_PATH, POD_PATH):
-                while await self.api.any_left(collection):  # noqa: ASYNC110 - the API server is asked
-                    await asyncio.sleep(0.1)
+            while await self.api.any_left(POD_PATH):  # noqa: ASYNC110 - the API server is asked
+                await asyncio.sleep(0.1)
 
     async def _ask(self, name: str) -> float:
         """When the model's server itself first says that it is ready."""
@@ -223,6 +222,7 @@ def main(rounds: int, name: str, keep: bool, output: str) -> None:  # noqa: FBT0
     archive = build_image("model-server")
     with prepared(name, node=True, keep=keep) as setting:
         setting.cluster.load_image(archive)
+        setting.admin("apply", "-f", str(RUNTIME))
         setting.operator.start()
         setting.say("the operator runs; one round to warm up")
         figures = figures_of(asyncio.run(_measure(setting, rounds)))
