@@ -10,13 +10,14 @@ from pathlib import Path
 from demo.console import Console
 from demo.errors import NotPossibleError, RefusedError
 from demo.kubectl import Kubectl
-from devcluster import Cluster, ensure_up, find, node, report
+from devcluster import Cluster, DevclusterError, PrerequisiteError, ensure_up, find, node, report
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
 from devcluster.paths import cluster_directory
 
 OWN = "demo"
 """Name of the demonstration's own development cluster."""
+ATTEMPTS = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +52,22 @@ def _own(console: Console) -> Place:
             " Ubuntu, or set KUBECONFIG to a cluster that you have. What needs no node: `make cluster` runs"
             " the operator against a real API server with fake nodes"
         )
-    with console.taking_over():  # it builds the image of the pods' sandboxes
-        cluster = ensure_up(OWN, node=True, audit=False, say=console.say)
+    cluster = _own_cluster(console)
     kubectl = Kubectl(cluster.binaries / "kubectl", str(cluster.kubeconfig))
     return Place(kubectl=kubectl, name=f"cluster {OWN}", cluster=cluster, own=True)
+
+
+def _own_cluster(console: Console) -> Cluster:
+    """The own cluster, running. An interrupted `down` may still be ending parts that were seen running: then again."""
+    with console.taking_over():  # it builds the image of the pods' sandboxes
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return ensure_up(OWN, node=True, audit=False, say=console.say)
+            except PrerequisiteError:
+                raise
+            except DevclusterError as error:
+                console.say(f"{error}; once more")
+        return ensure_up(OWN, node=True, audit=False, say=console.say)
 
 
 def _chosen(console: Console) -> Place:
