@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelward import trim
@@ -23,6 +24,8 @@ from modelward.rollout.observed import Child, Deployment, Observed
 from modelward.store import Store, is_ours
 
 _UNPROCESSABLE: Final = 422
+REPAIRS_PER_PERIOD: Final = 6
+REPAIR_PERIOD: Final = timedelta(minutes=1)
 
 logger = logging.getLogger(__name__)
 
@@ -34,16 +37,18 @@ class Applied:
     writes: int = 0
     contested: set[tuple[str, str]] = field(default_factory=set)
     """(kind, name) of objects that have a name we need and belong to somebody else: left alone."""
+    wait: float | None = None
+    """Seconds until an object may be put right that somebody changes again and again."""
 
 
 @dataclass(slots=True)
 class Applier:
-    """Writes the objects of models. Remembers only how each object looked after our last look at it."""
+    """Writes the objects of models."""
 
     kube: Kube
     store: Store
-    _digests: dict[str, int] = field(default_factory=dict)
-    """By uid."""
+    _mended: dict[str, list[datetime]] = field(default_factory=dict)
+    """By uid: when an object was put right of late."""
 
     async def keep_snapshots(self, model: Model, manifests: Iterable[Manifest]) -> Applied:
         """Store new snapshots. One of the same name is the same revision: its content is in its name."""
@@ -64,17 +69,12 @@ class Applier:
             if child is None:
                 await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
             elif child.decision <= decision:
-                await self._update(intent, child, applied)
+                await self._update(intent, child, observed.now, applied)
         wanted = {(intent.kind, intent.name) for intent in projection.intents} | projection.kept
         for child in live.values():
             if (child.kind, child.name) not in wanted and child.decision <= decision:
                 await self._delete(child, applied)
         return applied
-
-    def forget(self, children: Iterable[Child]) -> None:
-        """The model is gone, its children follow by the garbage collector."""
-        for child in children:
-            self._digests.pop(child.uid, None)
 
     async def _create(self, model: Model, resource: Resource, manifest: Manifest, applied: Applied) -> None:
         name = manifest["metadata"]["name"]
@@ -107,18 +107,39 @@ class Applier:
         elif resource is not CONTROLLER_REVISION:
             await self._mend(child, manifest, raw, applied)
 
-    async def _update(self, intent: Intent, child: Child, applied: Applied) -> None:
-        if self._differs(intent, child):
+    async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
+        if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
             child = await self._mend(child, intent.manifest, None, applied)
-        self._digests[child.uid] = child.digest
+        elif self._drifted(child):
+            if wait := self._pause(child, now):
+                applied.wait = min(wait, applied.wait or wait)
+                return
+            child = await self._mend(child, intent.manifest, None, applied)
+        self.store.settle(child)
         if isinstance(child, Deployment):
             await self._hand_over(intent, child, applied)
 
-    def _differs(self, intent: Intent, child: Child) -> bool:
-        if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
-            return True
-        known = self._digests.get(child.uid)
-        return bool(child.edited_by) if known is None else known != child.digest
+    def _drifted(self, child: Child) -> bool:
+        """Somebody has changed what is ours to say."""
+        settled = self.store.settled(child.uid)
+        return bool(child.edited_by) if settled is None else settled != child.digest
+
+    def _pause(self, child: Child, now: datetime) -> float:
+        """Seconds to wait before an object is put right once more: nobody wins a fight, the API server loses it."""
+        minute = [time for time in self._mended.pop(child.uid, ()) if now - time < REPAIR_PERIOD]
+        if len(minute) < REPAIRS_PER_PERIOD:
+            self._mended[child.uid] = [*minute, now]
+            return 0.0
+        self._mended[child.uid] = minute
+        logger.warning(
+            "%s %s/%s is changed again and again by %s; it is put right at most %d times a minute",
+            child.kind,
+            child.namespace,
+            child.name,
+            child.edited_by or "somebody",
+            REPAIRS_PER_PERIOD,
+        )
+        return (minute[0] + REPAIR_PERIOD - now).total_seconds()
 
     async def _mend(self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied) -> Child:
         """Write all that is ours of an object. What others added inside it goes; what they own beside stays."""
@@ -181,14 +202,14 @@ class Applier:
         with contextlib.suppress(NotFound):
             await self.kube.delete(BY_KIND[child.kind], child.namespace, child.name, guard=child)
         applied.writes += 1
-        self._digests.pop(child.uid, None)
+        self._mended.pop(child.uid, None)
         self.store.remove(child.kind, child.namespace, child.name, child.uid)
         logger.info("deleted %s %s/%s", child.kind, child.namespace, child.name)
 
     def _seen(self, raw: Manifest) -> None:
         self.store.put(raw)
         child = trim.child(raw)
-        self._digests[child.uid] = child.digest
+        self.store.settle(child)
 
 
 def _operations(manifest: Manifest, raw: Mapping[str, Any] | None) -> list[dict[str, Any]]:

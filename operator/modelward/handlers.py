@@ -24,6 +24,10 @@ IDLE_SECONDS = 0.2
 """Kopf keeps a task with the latest raw event of every object for this long (its default: 5 s). After a start that
 would be all objects, at up to 60 KiB each."""
 
+RECONNECT_SECONDS = (0.5, 1, 2, 3, 5)
+"""Kopf's pauses between attempts while the API server is away (its default: up to 21 s). It begins anew after them,
+so that a server that is back is seen within five seconds."""
+
 Raw = dict[str, Any]
 
 
@@ -137,6 +141,7 @@ def operator_settings(resources: tuple[Resource, ...]) -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.watching.inactivity_timeout = WATCH_INACTIVITY_SECONDS
     settings.watching.chunk_size = LIST_CHUNK
+    settings.networking.error_backoffs = RECONNECT_SECONDS
     settings.queueing.idle_timeout = IDLE_SECONDS
     settings.persistence.diffbase_storage = _NoDiffs()
     for resource in resources:

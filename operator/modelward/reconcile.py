@@ -15,10 +15,11 @@ from modelward import report, status
 from modelward.api.decode import encode
 from modelward.api.model import Model
 from modelward.api.status import ModelDeploymentStatus
+from modelward.api.status_size import within_limit
 from modelward.apply import Applied, Applier
 from modelward.clients.kube import Kube
 from modelward.clients.resources import MODEL_DEPLOYMENT
-from modelward.errors import ApiError, Conflict, NotFound, Unreachable
+from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
 from modelward.gather import Contested, gather
 from modelward.metrics import Metrics
 from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
@@ -89,16 +90,18 @@ class Reconciler:
         kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
         if kept.contested:
             return self._stands_back(key, kept)
-        complete = status.complete(observed, decision)
+        complete = within_limit(status.complete(observed, decision))
         counts_in = self._counts_in(key, observed, complete)
         if counts_in is None:
             await self._record(model, complete)
         if model.problem:
             return counts_in  # spec says nothing that could be acted upon: all stays as it is
-        applied = await self._applier.apply(
-            observed, _projection(observed, decision), decision.status.decision
-        )
-        await self._report(observed, decision)
+        try:
+            applied = await self._applier.apply(
+                observed, _projection(observed, decision), decision.status.decision
+            )
+        finally:  # the decision is recorded, and will not be told by the next look
+            await self._report(observed, decision)
         again = self._next_look(key, observed, decision, applied)
         return min((wait for wait in (again, counts_in) if wait is not None), default=None)
 
@@ -143,7 +146,7 @@ class Reconciler:
             return self._stands_back(key, applied, observed)
         if applied.writes:
             return 0.0  # our own writes are no events to us: look whether all is quiet
-        waits = [decision.wake_after, status.wake_after(observed, decision.status)]
+        waits = [decision.wake_after, status.wake_after(observed, decision.status), applied.wait]
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _stands_back(self, key: Key, applied: Applied, observed: Observed | None = None) -> float:
@@ -162,7 +165,7 @@ class Reconciler:
         name = "/".join(key)
         after = 0.0
         match error:
-            case Conflict() | NotFound():
+            case Conflict() | NotFound() | NamespaceTerminating():
                 reason = type(error).__name__
                 logger.debug("%s: %s; looking again", name, error)
             case ApiError():

@@ -18,6 +18,7 @@ from modelward.projection.service import url
 from modelward.rollout import readiness
 from modelward.rollout.capacity import replicas_of_user
 from modelward.rollout.decide import Decision
+from modelward.rollout.not_yet import without_effect
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
 
@@ -142,7 +143,7 @@ def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:
             f"Revision {status.stable_revision}: {count}. {held} replicas are kept from the autoscaler that"
             " was switched off; change spec.replicas to set another number."
         )
-    return f"Revision {status.stable_revision}: {count}."
+    return f"Revision {status.stable_revision}: {count}.{without_effect(observed.model.spec)}"
 
 
 def _count(observed: Observed, revision: str) -> str:

@@ -64,6 +64,8 @@ class Store:
     _views: dict[str, dict[Key, _Held]] = field(default_factory=lambda: defaultdict(dict))
     _children: dict[str, set[tuple[str, Key]]] = field(default_factory=lambda: defaultdict(set))
     _models_by_uid: dict[str, Key] = field(default_factory=dict)
+    _settled: dict[str, int] = field(default_factory=dict)
+    """By uid: the digest of an object when it was last known to be as we meant it."""
     _graves: dict[str, float] = field(default_factory=dict)
     """By uid of objects that are gone, up to which resourceVersion: a late event must not bring them back. An
     object that only lost our label is gone for the watch, too, and comes back with a later version."""
@@ -95,9 +97,18 @@ class Store:
         self._graves[uid] = version
         while len(self._graves) > _GRAVES_KEPT:
             self._graves.pop(next(iter(self._graves)))
+        self._settled.pop(uid, None)
         held = self._views[kind].get((namespace, name))
         if held and held.uid == uid:
             self._forget(kind, (namespace, name), held)
+
+    def settle(self, child: Child) -> None:
+        """The object is as we meant it: another digest than this one is somebody else's doing."""
+        self._settled[child.uid] = child.digest
+
+    def settled(self, uid: str) -> int | None:
+        """The digest at the last `settle`; None for an object that this process has not looked at yet."""
+        return self._settled.get(uid)
 
     def model(self, key: Key) -> Model | None:
         """The ModelDeployment of a key."""

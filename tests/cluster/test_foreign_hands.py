@@ -164,6 +164,24 @@ def test_edits_while_the_operator_is_down_are_put_right(kubectl: Kubectl, operat
     until(lambda: content(kubectl.get("service", "asleep")) == before, "the selector is what it was")
 
 
+def test_a_fight_is_not_fought_for_ever(kubectl: Kubectl, operator: OperatorProcess) -> None:
+    """An object that somebody changes again and again is put right a few times a minute, and the log says so."""
+    kubectl.apply(fake_model("fight"))
+    wait_ready(kubectl, "fight")
+    wait_quiet(kubectl, "fight")
+    before = content(kubectl.get("service", "fight"))
+    warned = "is changed again and again by kubectl"
+    for number in range(20):
+        kubectl.patch("service", "fight", {"spec": {"selector": {"app": f"evil-{number}"}}})
+        until(
+            lambda: warned in operator.text() or content(kubectl.get("service", "fight")) == before,
+            "the Service is put right, or the fight is given up",
+        )
+        if warned in operator.text():
+            return
+    pytest.fail("twenty repairs in a row")
+
+
 def test_foreign_labels_and_annotations_stay(kubectl: Kubectl) -> None:
     """What others put beside ours (a tracking label, a note) is theirs to keep."""
     kubectl.apply(fake_model("beside"))

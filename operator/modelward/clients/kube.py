@@ -15,7 +15,14 @@ import msgspec
 
 from modelward.api.names import MANAGER
 from modelward.clients.resources import Resource
-from modelward.errors import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
+from modelward.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    NamespaceTerminating,
+    NotFound,
+    Unreachable,
+)
 
 Manifest = dict[str, Any]
 
@@ -56,7 +63,8 @@ class _MetadataItem(msgspec.Struct, frozen=True):
 
 
 class _MetadataPage(msgspec.Struct, frozen=True):
-    items: list[_MetadataItem]
+    items: list[_MetadataItem] | None = None
+    """The API server writes null where there are none."""
 
 
 class Kube:
@@ -104,7 +112,7 @@ class Kube:
         query = {"resourceVersion": "0"} | ({"labelSelector": labels} if labels else {})
         path = f"{resource.path(namespace)}?{urlencode(query)}"
         page = await self._request("GET", path, verb="list", accept=_METADATA_ONLY, shape=_MetadataPage)
-        return [item.metadata for item in page.items]
+        return [item.metadata for item in page.items or ()]
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
         """Create an object; the answer is what is stored. Raises AlreadyExists."""
@@ -196,5 +204,8 @@ def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[An
         raise NotFound(status, reason, message)
     if status == 409:
         raise (AlreadyExists if reason == "AlreadyExists" else Conflict)(status, reason, message)
+    causes = (answer.get("details") or {}).get("causes") or ()
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+        raise NamespaceTerminating(status, reason, message)
     after = headers.get("Retry-After", "")
     raise ApiError(status, reason, message, retry_after=float(after) if after.isdigit() else None)
