@@ -104,6 +104,15 @@ def _decide_node(say: Say, *, wish: bool | None) -> bool:
 
 
 def _wipe(directory: Path) -> None:
+    """Remove the files, out of the way first: `up` must never take a half-removed cluster for a whole one."""
+    doomed = directory.with_name(f".{directory.name}.wiped")
+    _remove(doomed)  # of an earlier `down` that was interrupted
+    with contextlib.suppress(FileNotFoundError):
+        directory.rename(doomed)
+    _remove(doomed)
+
+
+def _remove(directory: Path) -> None:
     """The node's part of the directory belongs to root."""
     try:
         shutil.rmtree(directory)
