@@ -19,11 +19,17 @@ def wait_operator(kubectl: Kubectl) -> None:
     where = f"--namespace={OPERATOR_NAMESPACE}"
     timeout = f"--timeout={PATIENCE_SECONDS - 30}s"
     if kubectl.attempt("rollout", "status", "deployment/modelward", where, timeout).returncode:
-        log = kubectl.attempt("logs", "deployment/modelward", where, "--tail=3").stdout.strip()
-        raise DemoError(
-            "the operator does not get ready. Look: kubectl get pods,events -n modelward-system"
-            + (f". Its log ends with:\n{log}" if log else "")
-        )
+        raise DemoError("the operator does not get ready:\n" + "\n".join(_evidence(kubectl, where)))
+
+
+def _evidence(kubectl: Kubectl, where: str) -> list[str]:
+    """What Kubernetes says about the operator: its pods, the latest events, the end of its log."""
+    asked = (
+        ("get", "pods", where),
+        ("get", "events", where, "--sort-by=.metadata.creationTimestamp"),
+        ("logs", "deployment/modelward", where, "--tail=3"),
+    )
+    return [line for each in asked for line in kubectl.attempt(*each).stdout.splitlines()[-4:]]
 
 
 def wait_model(kubectl: Kubectl, console: Console) -> dict[str, Any]:
