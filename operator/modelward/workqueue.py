@@ -50,7 +50,7 @@ class WorkQueue(Generic[K]):
         """Have a key tried again: twice as late as last time, at most 30 s, at least what the server asked."""
         count = self._failures[key] = self._failures.get(key, 0) + 1
         delay = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(count - 1, 10))
-        delay = max(at_least, delay * (1 + _JITTER * (random.random() - 0.5)))  # noqa: S311 - no secret
+        delay = max(at_least, delay * (1 - _JITTER * random.random()))  # noqa: S311 - no secret
         self.add(key, delay=delay, urgent=urgent)
         return delay
 
