@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.model import Model
-from modelward.api.status import ModelDeploymentStatus, clip
+from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import format_micro, parse
 from modelward.clients.kube import Kube
 from modelward.clients.resources import EVENT
@@ -16,8 +16,9 @@ from modelward.metrics import Metrics
 from modelward.rollout.decide import Announcement
 
 _NAME_LIMIT: Final = 200
-_NOTE_LIMIT: Final = 1000
-"""events.k8s.io allows a note of 1 kB."""
+_NOTE_LIMIT: Final = 1024
+"""Bytes of a note that events.k8s.io takes (NoteLengthLimit in its validation); a longer one loses the Event."""
+_ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def event(model: Model, decision: int, announcement: Announcement, now: datetime
         "action": announcement.reason,
         "reason": announcement.reason,
         "type": "Warning" if announcement.warning else "Normal",
-        "note": clip(announcement.message, _NOTE_LIMIT),
+        "note": _note(announcement.message),
         "regarding": {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
@@ -68,6 +69,14 @@ def event(model: Model, decision: int, announcement: Announcement, now: datetime
             "resourceVersion": model.resource_version,
         },
     }
+
+
+def _note(message: str) -> str:
+    """The message in at most 1024 bytes, whole characters only; an ellipsis shows the cut."""
+    encoded = message.encode()
+    if len(encoded) <= _NOTE_LIMIT:
+        return message
+    return encoded[: _NOTE_LIMIT - len(_ELLIPSIS.encode())].decode(errors="ignore") + _ELLIPSIS
 
 
 def count_rollout(metrics: Metrics, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:
