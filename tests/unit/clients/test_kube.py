@@ -1,0 +1,276 @@
+"""The client against a real server on the loopback that answers whatever a broken world answers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio import client
+
+from modelward.clients.kube import Kube
+from modelward.clients.resources import DEPLOYMENT, MODEL_DEPLOYMENT, POD
+from modelward.errors import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(slots=True)
+class Guard:
+    """The object that a write was decided for."""
+
+    uid: str = "u"
+    resource_version: str = "7"
+
+
+@dataclass
+class Server:
+    """Answers every request with `answer`, and remembers what was asked."""
+
+    answer: Answer | None = None
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Take a request in."""
+        body = await request.json() if request.can_read_body else None
+        self.asked.append((request.method, request.path_qs, body))
+        assert self.answer
+        return await self.answer(request)
+
+
+@dataclass
+class World:
+    """A server and a client that talks to it."""
+
+    server: Server
+    kube: Kube
+    counted: list[tuple[str, str]]
+    forbidden: list[Exception] = field(default_factory=list)
+
+    def answers(self, status: int = 200, body: Any = None, **headers: str) -> None:
+        """From now on."""
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+
+        async def answer(_: web.Request) -> web.StreamResponse:
+            if isinstance(body, str):
+                return web.Response(status=status, text=body, headers=named, content_type="text/html")
+            return web.json_response(body if body is not None else {}, status=status, headers=named)
+
+        self.server.answer = answer
+
+    def refuses(self, status: int, reason: str, **headers: str) -> None:
+        """With a Status of Kubernetes."""
+        self.answers(status, {"kind": "Status", "reason": reason, "message": "so it is"}, **headers)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """A server and a client; both closed afterwards."""
+    server = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    configuration = client.Configuration()
+    configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    configuration.retries = None
+    counted: list[tuple[str, str]] = []
+    forbidden: list[Exception] = []
+
+    def may_write() -> None:
+        for error in forbidden:
+            raise error
+
+    kube = Kube(
+        client.ApiClient(configuration=configuration),
+        count=lambda verb, code: counted.append((verb, code)),
+        may_write=may_write,
+    )
+    try:
+        yield World(server, kube, counted, forbidden)
+    finally:
+        await kube.close()
+        await runner.cleanup()
+
+
+async def test_get_returns_the_object(world: World) -> None:
+    """Plain JSON, at the path of the resource."""
+    world.answers(body={"kind": "Deployment"})
+    assert await world.kube.get(DEPLOYMENT, "shop", "fraud") == {"kind": "Deployment"}
+    assert world.server.asked[0][1] == "/apis/apps/v1/namespaces/shop/deployments/fraud"
+    assert world.counted == [("get", "200")]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "error"),
+    [
+        pytest.param(404, "NotFound", NotFound, id="404 is not found"),
+        pytest.param(409, "AlreadyExists", AlreadyExists, id="409 of a create that met another"),
+        pytest.param(409, "Conflict", Conflict, id="409 of a stale write"),
+        pytest.param(401, "Unauthorized", ApiError, id="401"),
+        pytest.param(403, "Forbidden", ApiError, id="403"),
+        pytest.param(422, "Invalid", ApiError, id="422"),
+        pytest.param(500, "InternalError", ApiError, id="500"),
+        pytest.param(503, "ServiceUnavailable", ApiError, id="503"),
+    ],
+)
+async def test_refusals_become_errors_of_ours(
+    world: World, status: int, reason: str, error: type[ApiError]
+) -> None:
+    """Each says what happens next; nothing of the client library comes through."""
+    world.refuses(status, reason)
+    with pytest.raises(error) as raised:
+        await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop", "name": "x"}})
+    assert type(raised.value) is error
+    assert (raised.value.status, raised.value.reason) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        pytest.param({"Retry_After": "7"}, 7.0, id="in seconds"),
+        pytest.param({"Retry_After": "Sun, 22 Nov 2026 12:00:00 GMT"}, None, id="a date is not read"),
+        pytest.param({}, None, id="not given"),
+    ],
+)
+async def test_too_many_requests_says_how_long_to_wait(
+    world: World, header: dict[str, str], seconds: float | None
+) -> None:
+    """429 with Retry-After."""
+    world.refuses(429, "TooManyRequests", **header)
+    with pytest.raises(ApiError) as raised:
+        await world.kube.get(DEPLOYMENT, "shop", "fraud")
+    assert raised.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(200, "<html>Please log in</html>", id="a page of HTML with 200"),
+        pytest.param(404, "<html>Not here</html>", id="a proxy's 404 is no word about the object"),
+        pytest.param(502, "", id="an empty answer"),
+        pytest.param(200, [1, 2], id="JSON that is no object"),
+    ],
+)
+async def test_what_is_no_answer_of_kubernetes_is_told_apart(world: World, status: int, body: Any) -> None:
+    """A login page must not read as an empty list, nor a proxy's 404 as a deleted object."""
+    world.answers(status, body)
+    with pytest.raises(ApiError, match="is this an API server") as raised:
+        await world.kube.get(DEPLOYMENT, "shop", "fraud")
+    assert type(raised.value) is ApiError
+
+
+async def test_a_connection_that_is_reset_is_unreachable(world: World) -> None:
+    """Whether the request was carried out is not known: look again."""
+
+    async def reset(request: web.Request) -> web.StreamResponse:
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+
+    world.server.answer = reset
+    with pytest.raises(Unreachable, match="get /apis/apps/v1"):
+        await world.kube.get(DEPLOYMENT, "shop", "fraud")
+    assert world.counted == [("get", "error")]
+
+
+async def test_an_answer_that_is_cut_short_is_unreachable(world: World) -> None:
+    """Half an object is none."""
+
+    async def cut(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"kind"')
+        assert request.transport
+        request.transport.abort()
+        return response
+
+    world.server.answer = cut
+    with pytest.raises(Unreachable):
+        await world.kube.get(DEPLOYMENT, "shop", "fraud")
+
+
+async def test_nobody_listening_is_unreachable(world: World) -> None:
+    """As while the API server restarts."""
+    world.kube._api.configuration.host = "http://127.0.0.1:1"
+    with pytest.raises(Unreachable):
+        await world.kube.get(DEPLOYMENT, "shop", "fraud")
+
+
+async def test_a_request_is_never_repeated_by_the_library(world: World) -> None:
+    """What may have been carried out is looked at again first."""
+    world.refuses(503, "ServiceUnavailable")
+    with pytest.raises(ApiError):
+        await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop"}})
+    assert len(world.server.asked) == 1
+
+
+async def test_a_list_is_read_in_chunks(world: World) -> None:
+    """The continue token leads to the next one."""
+    pages = [
+        {"metadata": {"continue": "more"}, "items": [{"n": 1}]},
+        {"metadata": {}, "items": [{"n": 2}]},
+    ]
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.json_response(pages[len(world.server.asked) - 1])
+
+    world.server.answer = answer
+    assert [item async for item in world.kube.list(POD, None, labels="a=b")] == [{"n": 1}, {"n": 2}]
+    first, second = (path for _, path, _ in world.server.asked)
+    assert "labelSelector=a%3Db" in first
+    assert "continue=more" in second
+
+
+async def test_every_patch_is_guarded_and_names_its_manager(world: World) -> None:
+    """The API server refuses it when the object has moved on."""
+    world.answers(body={"ok": True})
+    operation = {"op": "add", "path": "/status", "value": {}}
+    await world.kube.patch(
+        MODEL_DEPLOYMENT, "shop", "fraud", subresource="status", guard=Guard(), operations=[operation]
+    )
+    ((method, path, body),) = world.server.asked
+    assert method == "PATCH"
+    assert path.endswith("/modeldeployments/fraud/status?fieldManager=modelward")
+    assert body == [
+        {"op": "add", "path": "/metadata/uid", "value": "u"},
+        {"op": "add", "path": "/metadata/resourceVersion", "value": "7"},
+        operation,
+    ]
+
+
+async def test_every_delete_has_preconditions(world: World) -> None:
+    """Another object of the same name stays."""
+    world.answers(body={"kind": "Status"})
+    await world.kube.delete(DEPLOYMENT, "shop", "fraud", guard=Guard())
+    assert world.server.asked[0][2]["preconditions"] == {"uid": "u", "resourceVersion": "7"}
+
+
+async def test_the_write_gate_is_asked_before_anything_is_sent(world: World) -> None:
+    """Who is not allowed to write sends nothing; reading stays allowed."""
+    world.answers(body={})
+    world.forbidden.append(PermissionError("not the leader"))
+    with pytest.raises(PermissionError):
+        await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop"}})
+    assert world.server.asked == []
+    await world.kube.get(DEPLOYMENT, "shop", "fraud")
+
+
+async def test_cancelling_a_request_is_not_an_error_of_the_server(world: World) -> None:
+    """A stop must go through, not turn into a retry."""
+    begun = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        begun.set()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    world.server.answer = hang
+    request = asyncio.ensure_future(world.kube.get(DEPLOYMENT, "shop", "fraud"))
+    await begun.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request

@@ -1,0 +1,167 @@
+"""The store: the newest view wins, whatever order views come in."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import NAMESPACE, manifest, runtime_manifest
+from modelward.api.names import MANAGED_BY_LABEL, MANAGER, REVISION_LABEL
+from modelward.rollout.observed import Service
+from modelward.store import Store
+
+Raw = dict[str, Any]
+
+
+def model(version: int = 1, uid: str = "m", name: str = "fraud") -> Raw:
+    """A view of a ModelDeployment."""
+    raw = manifest("1", name=name)
+    raw["metadata"] |= {"uid": uid, "resourceVersion": str(version)}
+    return raw
+
+
+def child(
+    version: int = 1, uid: str = "s", owner: str = "m", kind: str = "Service", revision: str = "x"
+) -> Raw:
+    """A view of a child."""
+    return {
+        "kind": kind,
+        "metadata": {
+            "namespace": NAMESPACE,
+            "name": "fraud",
+            "uid": uid,
+            "resourceVersion": str(version),
+            "labels": {MANAGED_BY_LABEL: MANAGER, REVISION_LABEL: revision},
+            "ownerReferences": [{"uid": owner, "controller": True}],
+        },
+        "spec": {"selector": {REVISION_LABEL: revision}},
+    }
+
+
+def removed(store: Store, raw: Raw) -> None:
+    """Tell the store that an object is gone."""
+    metadata = raw["metadata"]
+    store.remove(raw["kind"], metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+
+
+def selected(store: Store) -> list[str | None]:
+    """What the Services of the model select."""
+    return [each.selects for each in store.children("m") if isinstance(each, Service)]
+
+
+@pytest.mark.parametrize(
+    ("versions", "taken"),
+    [
+        pytest.param([1, 2], True, id="a newer view"),
+        pytest.param([2, 1], False, id="an older view"),
+        pytest.param([2, 2], False, id="the same view once more"),
+        pytest.param([9, 10], True, id="versions are numbers"),
+    ],
+)
+def test_the_newest_view_wins(versions: list[int], taken: bool) -> None:  # noqa: FBT001 - a parametrized case
+    """A late event never undoes what an answer has told."""
+    store = Store()
+    store.put(child(versions[0], revision="first"))
+    assert store.put(child(versions[1], revision="second")) is taken
+    assert selected(store) == ["second" if taken else "first"]
+
+
+def test_what_is_gone_does_not_come_back_by_a_late_event() -> None:
+    """Its uid is remembered for a while."""
+    store = Store()
+    store.put(child(1))
+    removed(store, child(1))
+    assert store.put(child(5)) is False
+    assert selected(store) == []
+
+
+def test_an_object_that_was_made_again_stays_when_the_first_is_told_gone() -> None:
+    """The deletion names a uid."""
+    store = Store()
+    store.put(child(1, uid="old", revision="old"))
+    store.put(child(9, uid="new", revision="new"))
+    removed(store, child(1, uid="old"))
+    assert selected(store) == ["new"]
+
+
+def test_children_are_found_by_the_uid_of_their_owner() -> None:
+    """Not by name or label, and before their owner is known, too."""
+    store = Store()
+    store.put(child(1, owner="stranger"))
+    assert store.children("m") == ()
+    store.put(child(2, owner="m"))
+    assert store.children("stranger") == ()
+    assert store.owner("m") is None
+    store.put(model())
+    assert store.owner("m") == (NAMESPACE, "fraud")
+    assert store.owner(None) is None
+
+
+def test_an_object_of_another_owner_is_foreign() -> None:
+    """It stands in the way of a name."""
+    store = Store()
+    store.put(model())
+    held = store.model((NAMESPACE, "fraud"))
+    assert held is not None
+    assert store.foreign(held, "Service", "fraud") is False
+    store.put(child(1, owner="stranger"))
+    assert store.foreign(held, "Service", "fraud") is True
+
+
+def test_runtimes_are_those_of_the_namespace_and_of_the_cluster() -> None:
+    """Another namespace's are not for us."""
+    store = Store()
+    for number, (kind, namespace) in enumerate(
+        [("ModelRuntime", NAMESPACE), ("ModelRuntime", "elsewhere"), ("ClusterModelRuntime", "")]
+    ):
+        raw = runtime_manifest(f"r{number}", kind)
+        raw["metadata"] |= {"uid": str(number), "resourceVersion": "1"}
+        if namespace:
+            raw["metadata"]["namespace"] = namespace
+        store.put(raw)
+    assert [each.name for each in store.runtimes(NAMESPACE)] == ["r0", "r2"]
+
+
+def test_a_snapshot_that_is_not_ours_reads_as_none() -> None:
+    """Somebody else's data under our label."""
+    store = Store()
+    store.put(child(kind="ControllerRevision") | {"revision": 1, "data": {"some": "thing"}})
+    (snapshot,) = store.snapshots("m")
+    assert snapshot.read() is None
+    assert store.children("m") == ()
+
+
+def test_a_kind_that_nobody_watches_is_a_bug() -> None:
+    """It must not be dropped silently."""
+    with pytest.raises(ValueError, match="Gadget"):
+        Store().put(child(kind="Gadget"))
+
+
+def history(lives: int, changes: int) -> list[tuple[str, Raw]]:
+    """Every event of an object that lives several times under one name, and of its owner; the last life stays."""
+    events: list[tuple[str, Raw]] = [("put", model(1)), ("put", model(2))]
+    version = 2
+    for life in range(lives):
+        for _ in range(changes):
+            version += 1
+            events.append(("put", child(version, uid=f"s{life}", revision=f"r{version}")))
+        if life < lives - 1:
+            events.append(("remove", child(version, uid=f"s{life}")))
+    return events
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 10_000))
+def test_any_order_of_events_ends_in_the_same_store(lives: int, changes: int, seed: int) -> None:
+    """Late, doubled and reordered: the end is the same."""
+    straight, shuffled = Store(), Store()
+    events = history(lives, changes)
+    mixed = [*events, *events[::2]]
+    random.Random(seed).shuffle(mixed)  # noqa: S311 - a seeded shuffle
+    for store, order in ((straight, events), (shuffled, mixed)):
+        for verb, raw in order:
+            store.put(raw) if verb == "put" else removed(store, raw)
+    assert shuffled.children("m") == straight.children("m")
+    assert shuffled.model((NAMESPACE, "fraud")) == straight.model((NAMESPACE, "fraud"))
+    assert shuffled.count() == straight.count() == 2
