@@ -32,7 +32,7 @@ def queue(clock: Clock) -> WorkQueue[str]:
 
 async def taken(queue: WorkQueue[str]) -> list[str]:
     """Keys that are given out now, in their order, without waiting."""
-    found = []
+    found: list[str] = []
     while True:
         getting = asyncio.ensure_future(queue.get())
         for _ in range(3):

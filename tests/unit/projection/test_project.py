@@ -102,7 +102,7 @@ def test_the_service_and_the_budget_select_stable_only() -> None:
 
 def test_a_service_has_a_grpc_port_only_where_the_pods_have_one() -> None:
     """Target ports go by name."""
-    words = {"runtime": {"image": "own:1", "ports": {"grpc": 9001}}}
+    words: dict[str, Any] = {"runtime": {"image": "own:1", "ports": {"grpc": 9001}}}
     name = revision_name("1", **words)
     model, revisions = make_model("1", **words), {name: make_revision("1", **words)}
     (service,) = [
