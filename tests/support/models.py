@@ -58,9 +58,8 @@ def wait_reason(kubectl: Kubectl, name: str, reason: str) -> dict[str, Any]:
 
     def found() -> dict[str, Any]:
         model = kubectl.get(KIND, name) or {}
-        ready = next(
-            (each for each in model.get("status", {}).get("conditions", []) if each["type"] == "Ready"), {}
-        )
+        conditions: list[dict[str, Any]] = model.get("status", {}).get("conditions", [])
+        ready = next((each for each in conditions if each["type"] == "Ready"), {})
         seen = ready.get("observedGeneration") == model.get("metadata", {}).get("generation")
         return ready if seen and ready.get("reason") == reason else {}
 
@@ -69,14 +68,13 @@ def wait_reason(kubectl: Kubectl, name: str, reason: str) -> dict[str, Any]:
 
 def wait_quiet(kubectl: Kubectl, name: str) -> dict[str, Any]:
     """Wait until no rollout is under way and the previous revision's objects are gone; returns the status."""
-    return until(
-        lambda: (
-            (found := status(kubectl, name)).get("rollout") is None
-            and len(children(kubectl, "deploy", name)) == 1
-            and found
-        ),
-        f"{name} has one revision and no rollout",
-    )
+
+    def found() -> dict[str, Any]:
+        seen = status(kubectl, name)
+        quiet = seen.get("rollout") is None and len(children(kubectl, "deploy", name)) == 1
+        return seen if quiet else {}
+
+    return until(found, f"{name} has one revision and no rollout")
 
 
 def children(kubectl: Kubectl, kind: str, model: str) -> list[dict[str, Any]]:
