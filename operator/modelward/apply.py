@@ -161,7 +161,7 @@ class Applier:
         return trim.child(answer)
 
     async def _hand_over(self, intent: Intent, child: Deployment, applied: Applied) -> None:
-        """Replicas: through /scale when they are the user's; out of our hands when they are an autoscaler's."""
+        """Replicas: a patch of their own when they are the user's; out of our hands when they are an autoscaler's."""
         if intent.scale is None and child.replicas == 0:
             # An autoscaler leaves alone what is scaled to zero, so it needs a first push.
             await self._scale(child, intent.manifest["spec"]["replicas"], applied)
@@ -171,15 +171,13 @@ class Applier:
             await self._scale(child, intent.scale, applied)
 
     async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
-        await self.kube.patch(
-            DEPLOYMENT,
-            child.namespace,
-            child.name,
-            subresource="scale",
-            guard=child,
-            operations=[{"op": "add", "path": "/spec/replicas", "value": replicas}],
+        """Set the count. The answer is the Deployment itself, so a watch that lags does not have it set again."""
+        size = {"op": "add", "path": "/spec/replicas", "value": replicas}
+        answer = await self.kube.patch(
+            DEPLOYMENT, child.namespace, child.name, guard=child, operations=[size]
         )
         applied.writes += 1
+        self._seen(answer)
         logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, replicas)
 
     async def _release(self, child: Deployment, applied: Applied) -> None:

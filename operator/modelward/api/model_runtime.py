@@ -93,7 +93,7 @@ class RuntimeContainer(ApiStruct, frozen=True, kw_only=True):
     readiness: Annotated[
         HTTPProbe | None,
         Meta(
-            description="When a pod may get requests: the model is loaded. Default: the http port accepts connections."
+            description="When a pod may get requests: the model is loaded. Default: 200 from /v2/models/$(MODEL_NAME)/ready on the http port."
         ),
     ] = None
     liveness: Annotated[

@@ -32,7 +32,7 @@ def metadata(model: Model, name: str, labels: dict[str, str]) -> Manifest:
 def stamped(manifest: Manifest, decision: int) -> Manifest:
     """The manifest with the hash of what it says and the number of the decision that it follows from.
 
-    The replicas of a Deployment are not part of the hash: they change hands, and go through /scale.
+    The replicas of a Deployment are not part of the hash: they change hands, and are a patch of their own.
     """
     annotations = {
         **manifest["metadata"].get("annotations", {}),

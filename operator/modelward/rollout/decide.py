@@ -183,6 +183,9 @@ def _follow_spec(observed: Observed, progress: _Progress) -> _Progress:
         return _reverted(observed, progress, f"spec asks for {rejected.revision}, which was rejected")
     taken = take_snapshot(observed, progress.revisions, status, wanted)
     if isinstance(taken, Blocked):
+        # Whatever is on its way is not what spec asks for any more.
+        if status.canary_revision and not known:
+            progress = _reverted(observed, progress, "spec asks for something that cannot be started")
         return replace(progress, blocked=taken)
     progress = replace(progress, revisions={**progress.revisions, wanted: taken})
     # Somebody deleted both snapshot and Deployment of a known revision: both are made anew.

@@ -100,6 +100,16 @@ def rejected(version: str) -> RejectedRevision:
 # --- changes of spec ----------------------------------------------------------------------------------------
 
 
+def test_what_is_on_its_way_ends_when_spec_asks_for_something_that_cannot_be_started() -> None:
+    """A spec that no runtime serves is refused, and the revision that it no longer asks for is not promoted."""
+    decision = decide(warming("3", runtime={"name": "missing"}))
+    assert decision.blocked is not None
+    assert decision.blocked.reason is Reason.NO_RUNTIME
+    assert decision.status.canary_revision == ""
+    assert told(decision) == ["Superseded"]
+    assert decision.status.stable_revision == A
+
+
 def test_the_first_revision_is_stable_from_the_start() -> None:
     """There is nothing to protect, so nothing is awaited beside it."""
     decision = decide(make_observed(make_model("1")))
