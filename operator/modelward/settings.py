@@ -54,7 +54,15 @@ def load(file: Path | None, flags: dict[str, Any]) -> Settings:
         return msgspec.convert(given, Settings)
     except msgspec.ValidationError as error:
         source = f"{file} and flags" if file else "flags"
-        raise InvalidSettings(f"{source}: {error}".replace("`", "'")) from error
+        raise InvalidSettings(f"{source}: {_explained(str(error))}") from error
+
+
+def _explained(error: str) -> str:
+    """What msgspec says, with the setting's name in front and, for an unknown one, the names there are."""
+    problem, _, path = error.replace("`", "'").partition(" - at '$.")
+    if "unknown field" in problem:
+        problem += f"; there are {', '.join(Settings.__struct_encode_fields__)}"
+    return f"{path.rstrip(chr(39))}: {problem}" if path else problem
 
 
 def _read(file: Path) -> dict[str, Any]:

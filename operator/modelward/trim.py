@@ -6,6 +6,7 @@ decoded becomes a `problem` of the Model, a status that cannot is read as far as
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from modelward.api.conditions import Blocked, Reason
 from modelward.api.decode import decode_spec, decode_status
 from modelward.api.model import Model
 from modelward.api.model_deployment import ModelDeploymentSpec
-from modelward.api.status import COMMAND_LENGTH
+from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.errors import InvalidSpec
 from modelward.rollout.observed import Child, Deployment, Pod, Service
@@ -24,6 +25,8 @@ from modelward.rollout.revisions import revision_fields
 from modelward.runtimes.choose import Runtime
 
 Raw = Mapping[str, Any]
+
+logger = logging.getLogger(__name__)
 
 _COMMAND_PREFIX: Final = f"{names.GROUP}/"
 _STATUS_MANAGERS: Final = frozenset({"status", "scale"})
@@ -52,7 +55,7 @@ def model(raw: Raw) -> Model:
         changed_by=_last_editor(metadata.get("managedFields") or ()),
         spec=spec,
         fields=revision_fields(raw.get("spec") or {}),
-        status=decode_status(raw.get("status")).status,
+        status=_status(raw),
         problem=problem,
     )
 
@@ -123,6 +126,14 @@ def _spec(raw: Raw) -> tuple[ModelDeploymentSpec, Blocked | None]:
         return decode_spec(raw), None
     except InvalidSpec as error:
         return ModelDeploymentSpec(), Blocked(reason=Reason.INVALID_SPEC, message=str(error))
+
+
+def _status(raw: Raw) -> ModelDeploymentStatus:
+    status, dropped = decode_status(raw.get("status"))
+    if dropped:
+        name = f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
+        logger.warning("%s: could not read %s; going on without it", name, ", ".join(dropped))
+    return status
 
 
 def _common(raw: Raw) -> dict[str, Any]:
