@@ -26,7 +26,8 @@ from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
 from modelward.projection.metadata import Manifest
 from modelward.projection.project import Projection, project, running_revisions, snapshots
 from modelward.rollout.capacity import first_replicas, replicas_of_user
-from modelward.rollout.decide import Decision, decide
+from modelward.rollout.decide import decide
+from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed
 from modelward.store import Key, Store
 from modelward.workqueue import WorkQueue

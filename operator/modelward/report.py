@@ -13,7 +13,7 @@ from modelward.clients.kube import Kube
 from modelward.clients.resources import EVENT
 from modelward.errors import AlreadyExists, ModelwardError
 from modelward.metrics import Metrics
-from modelward.rollout.decide import Announcement
+from modelward.rollout.decision import Announcement
 
 _NAME_LIMIT: Final = 200
 _NOTE_LIMIT: Final = 1024

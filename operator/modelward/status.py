@@ -17,7 +17,7 @@ from modelward.api.times import format_seconds, parse
 from modelward.projection.service import url
 from modelward.rollout import readiness
 from modelward.rollout.capacity import replicas_of_user
-from modelward.rollout.decide import Decision
+from modelward.rollout.decision import Decision
 from modelward.rollout.not_yet import without_effect
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase

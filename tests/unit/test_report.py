@@ -9,7 +9,7 @@ from builders import NOW, UID, make_model, make_status
 from modelward.api.status import HistoryEntry, RejectedRevision, RolloutResult
 from modelward.metrics import Metrics
 from modelward.report import count_rollout, event
-from modelward.rollout.decide import Announcement
+from modelward.rollout.decision import Announcement
 from modelward.store import Store
 
 TOLD = Announcement(reason="Promoted", message="It is ready.")

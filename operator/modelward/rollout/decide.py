@@ -5,30 +5,26 @@ It reads the world anew each time and never a condition that was written earlier
 `Observed`. Steps run to a fixed point: what follows at once is decided at once, and recorded in one write.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from modelward.api.conditions import Blocked, Reason
-from modelward.api.revision import Revision
 from modelward.api.rollout_policy import OnDeadline
 from modelward.api.status import (
-    HISTORY_LENGTH,
-    HistoryEntry,
     ModelDeploymentStatus,
-    RejectedRevision,
     RolloutResult,
     RolloutStatus,
-    clip,
 )
-from modelward.api.times import format_micro, format_seconds, parse
+from modelward.api.times import format_micro, parse
 from modelward.rollout import capacity, commands, readiness
+from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.not_yet import how_it_goes_out
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase, Trigger, following
+from modelward.rollout.rejection import rejection, still_rejected, taken_back, without_canary
 from modelward.rollout.revisions import revision_hash
 from modelward.rollout.snapshot import take_snapshot
 
@@ -37,54 +33,9 @@ DRAIN_SECONDS: Final = 5
 about a second, and clients that were just about to connect still find it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Announcement:
-    """One Event to publish: what happened, for `kubectl describe`."""
-
-    reason: str
-    message: str
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What is to be: the next status (conditions apart), what to tell, and when to look again."""
-
-    status: ModelDeploymentStatus
-    revisions: Mapping[str, Revision]
-    """The known snapshots and the one that this decision makes."""
-    announcements: tuple[Announcement, ...] = ()
-    blocked: Blocked | None = None
-    wake_after: float | None = None
-    """Seconds until something has to be decided again even if nothing happens."""
-    runtime_outdated: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Progress:
-    """A decision in the making, handed from step to step."""
-
-    status: ModelDeploymentStatus
-    revisions: Mapping[str, Revision] = field(default_factory=dict)
-    announcements: tuple[Announcement, ...] = ()
-    blocked: Blocked | None = None
-
-    @property
-    def phase(self) -> Phase:
-        return Phase(self.status.rollout.state) if self.status.rollout else Phase.SERVING
-
-    def having(self, **changes: object) -> "_Progress":
-        """The same with some fields of status changed."""
-        return replace(self, status=msgspec.structs.replace(self.status, **changes))
-
-    def telling(self, reason: str, message: str, *, warning: bool = False) -> "_Progress":
-        told = Announcement(reason=reason, message=message, warning=warning)
-        return replace(self, announcements=(*self.announcements, told))
-
-
 def decide(observed: Observed) -> Decision:
     """The next status of a model and all that follows from it. Never raises for anything a user wrote."""
-    progress = _Progress(status=observed.model.status, revisions=observed.revisions)
+    progress = Progress(status=observed.model.status, revisions=observed.revisions)
     if observed.model.problem:
         return _finished(observed, replace(progress, blocked=observed.model.problem))
     progress = _recovered(observed, progress)
@@ -99,7 +50,7 @@ def decide(observed: Observed) -> Decision:
 # --- what was lost, what people ask for ---------------------------------------------------------------------
 
 
-def _recovered(observed: Observed, progress: _Progress) -> _Progress:
+def _recovered(observed: Observed, progress: Progress) -> Progress:
     """Status was lost (a restored backup, an object recreated by a tool): what serves is stable."""
     if progress.status.stable_revision or not observed.deployments:
         return progress
@@ -118,7 +69,7 @@ def _oldest(observed: Observed) -> str:
     return min(observed.deployments, key=lambda name: (observed.deployments[name].created, name))
 
 
-def _commanded(observed: Observed, progress: _Progress) -> _Progress:
+def _commanded(observed: Observed, progress: Progress) -> Progress:
     """Commands that came since the last decision; each value is handled once."""
     order = commands.pending(observed.model, progress.status)
     status = msgspec.structs.replace(
@@ -137,7 +88,7 @@ def _commanded(observed: Observed, progress: _Progress) -> _Progress:
     awaited = status.canary_revision
     if order.aborted and order.aborted == awaited and progress.phase is Phase.WARMING:
         message = f"Revision {awaited} was aborted by annotation."
-        return _taken_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
+        return taken_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
     return progress
 
 
@@ -150,7 +101,7 @@ def _new_nonce(observed: Observed, status: ModelDeploymentStatus) -> int:
     return nonce
 
 
-def _scaled(observed: Observed, progress: _Progress) -> _Progress:
+def _scaled(observed: Observed, progress: Progress) -> Progress:
     """Who says how many replicas: the user, an autoscaler, or the count that the autoscaler left behind."""
     return progress.having(scaling=capacity.next_scaling(observed))
 
@@ -158,7 +109,7 @@ def _scaled(observed: Observed, progress: _Progress) -> _Progress:
 # --- the rollout --------------------------------------------------------------------------------------------
 
 
-def _converged(observed: Observed, progress: _Progress) -> _Progress:
+def _converged(observed: Observed, progress: Progress) -> Progress:
     """Take step after step until none applies. The phases' table has no cycle without a change of spec."""
     for _ in range(2):
         progress = _follow_spec(observed, progress)
@@ -168,7 +119,7 @@ def _converged(observed: Observed, progress: _Progress) -> _Progress:
     return progress
 
 
-def _follow_spec(observed: Observed, progress: _Progress) -> _Progress:
+def _follow_spec(observed: Observed, progress: Progress) -> Progress:
     """Compare the revision that spec asks for with the stable and the awaited one."""
     status = progress.status
     wanted = _wanted(observed, progress)
@@ -179,7 +130,7 @@ def _follow_spec(observed: Observed, progress: _Progress) -> _Progress:
         return progress
     if not known and (rejected := rejection(observed, status)):
         if not status.canary_revision:
-            return _still_rejected(progress, rejected)
+            return still_rejected(progress, rejected)
         return _reverted(observed, progress, f"spec asks for {rejected.revision}, which was rejected")
     taken = take_snapshot(observed, progress.revisions, status, wanted)
     if isinstance(taken, Blocked):
@@ -192,7 +143,7 @@ def _follow_spec(observed: Observed, progress: _Progress) -> _Progress:
     return progress if known else _started(observed, progress, wanted)
 
 
-def _wanted(observed: Observed, progress: _Progress) -> str:
+def _wanted(observed: Observed, progress: Progress) -> str:
     """The revision that spec asks for. A nonce that was raised for other content does not count."""
     status = progress.status
     stable = progress.revisions.get(status.stable_revision)
@@ -203,7 +154,7 @@ def _wanted(observed: Observed, progress: _Progress) -> str:
     return revision_hash(observed.model.fields, status.revision_nonce)
 
 
-def _started(observed: Observed, progress: _Progress, wanted: str) -> _Progress:
+def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
     """A new revision sets out: as the first one, or beside the stable one."""
     status, now = progress.status, format_micro(observed.now)
     version = _version(progress, wanted)
@@ -214,7 +165,7 @@ def _started(observed: Observed, progress: _Progress, wanted: str) -> _Progress:
         )
     if status.canary_revision:
         message = f"Revision {status.canary_revision} was superseded by {wanted} before it was ready."
-        progress = _recorded(observed, progress, RolloutResult.SUPERSEDED, message).telling(
+        progress = progress.recording(observed.now, RolloutResult.SUPERSEDED, message).telling(
             "Superseded", message
         )
     state = following(progress.phase, Trigger.CHANGED)
@@ -229,24 +180,16 @@ def _started(observed: Observed, progress: _Progress, wanted: str) -> _Progress:
     )
 
 
-def _reverted(observed: Observed, progress: _Progress, why: str) -> _Progress:
+def _reverted(observed: Observed, progress: Progress, why: str) -> Progress:
     message = f"Revision {progress.status.canary_revision} was superseded: {why}."
-    progress = _recorded(observed, progress, RolloutResult.SUPERSEDED, message).telling("Superseded", message)
+    progress = progress.recording(observed.now, RolloutResult.SUPERSEDED, message).telling(
+        "Superseded", message
+    )
     following(progress.phase, Trigger.REVERTED)
-    return _without_canary(progress)
+    return without_canary(progress)
 
 
-def _without_canary(progress: _Progress) -> _Progress:
-    """Only stable is left, and so its nonce is what the next revision is named by.
-
-    Or a nonce that a failed restart or retry has raised would turn a mere return to stable into a rollout.
-    """
-    stable = progress.revisions.get(progress.status.stable_revision)
-    nonce = stable.nonce if stable else progress.status.revision_nonce
-    return progress.having(canary_revision="", rollout=None, revision_nonce=nonce)
-
-
-def _follow_pods(observed: Observed, progress: _Progress) -> _Progress:
+def _follow_pods(observed: Observed, progress: Progress) -> Progress:
     """Look at the pods of the awaited revision, or at the clock of a previous one."""
     match progress.phase:
         case Phase.DEPLOYING if readiness.is_ready(
@@ -259,7 +202,7 @@ def _follow_pods(observed: Observed, progress: _Progress) -> _Progress:
             return _drained(observed, progress)
 
 
-def _drained(observed: Observed, progress: _Progress) -> _Progress:
+def _drained(observed: Observed, progress: Progress) -> Progress:
     """The previous revision's time runs whatever keeps the rest: a refused spec does not hold its pods."""
     if progress.phase is not Phase.DRAINING or drain_seconds_left(observed, progress.status) > 0:
         return progress
@@ -267,17 +210,17 @@ def _drained(observed: Observed, progress: _Progress) -> _Progress:
     return progress.having(previous_revision="", rollout=None)
 
 
-def _deployed(observed: Observed, progress: _Progress) -> _Progress:
+def _deployed(observed: Observed, progress: Progress) -> Progress:
     message = f"Revision {progress.status.stable_revision} is ready and serves."
     following(progress.phase, Trigger.READY)
     return (
-        _recorded(observed, progress, RolloutResult.PROMOTED, message)
+        progress.recording(observed.now, RolloutResult.PROMOTED, message)
         .having(rollout=None)
         .telling("Promoted", message)
     )
 
 
-def _warmed(observed: Observed, progress: _Progress) -> _Progress:
+def _warmed(observed: Observed, progress: Progress) -> Progress:
     status = progress.status
     awaited = status.canary_revision
     if readiness.is_ready(observed, status, awaited):
@@ -285,16 +228,16 @@ def _warmed(observed: Observed, progress: _Progress) -> _Progress:
     overdue = readiness.overdue(observed, awaited)
     if overdue and observed.model.spec.rollout.on_deadline is OnDeadline.ROLL_BACK:
         message = f"Revision {awaited} was rejected: {overdue}. {status.stable_revision} goes on serving."
-        return _taken_back(observed, progress, Trigger.DEADLINE, Reason.DEADLINE_EXCEEDED, message)
+        return taken_back(observed, progress, Trigger.DEADLINE, Reason.DEADLINE_EXCEEDED, message)
     return progress
 
 
-def _switched(observed: Observed, progress: _Progress) -> _Progress:
+def _switched(observed: Observed, progress: Progress) -> Progress:
     """The roles switch: the awaited revision's running pods are the stable ones from now on."""
     status = progress.status
     now = format_micro(observed.now)
     message = f"Revision {status.canary_revision} is ready and serves in place of {status.stable_revision}."
-    progress = _recorded(observed, progress, RolloutResult.PROMOTED, message).telling("Promoted", message)
+    progress = progress.recording(observed.now, RolloutResult.PROMOTED, message).telling("Promoted", message)
     start = status.rollout.start_time if status.rollout else now
     state = following(progress.phase, Trigger.READY)
     return progress.having(
@@ -305,50 +248,12 @@ def _switched(observed: Observed, progress: _Progress) -> _Progress:
     )
 
 
-def _taken_back(
-    observed: Observed, progress: _Progress, trigger: Trigger, reason: Reason, message: str
-) -> _Progress:
-    """The awaited revision is rejected: remembered by content, so that it is not tried again by itself.
-
-    A restart that failed has the content of the stable revision, which cannot be rejected: it is forgotten.
-    """
-    status = progress.status
-    following(progress.phase, trigger)
-    awaited, stable = (
-        progress.revisions.get(status.canary_revision),
-        progress.revisions.get(status.stable_revision),
-    )
-    content = awaited.content if awaited else revision_hash(observed.model.fields)
-    result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
-    progress = _recorded(observed, progress, result, message)
-    progress = _without_canary(progress).telling(result.value, message, warning=True)
-    if stable and stable.content == content:
-        return progress
-    rejected = RejectedRevision(
-        revision=status.canary_revision,
-        content=content,
-        reason=reason,
-        message=clip(message),
-        time=format_seconds(observed.now),
-    )
-    others = tuple(each for each in status.rejected_revisions if each.revision != rejected.revision)
-    return progress.having(rejected_revisions=(rejected, *others)[:HISTORY_LENGTH])
-
-
-def _still_rejected(progress: _Progress, entry: RejectedRevision) -> _Progress:
-    known = entry.reason in Reason.__members__.values()
-    reason = Reason(entry.reason) if known else Reason.ROLLED_BACK
-    remedy = f"Change spec, or try it again: modelward.dev/retry: {entry.revision}/<anything new>"
-    return replace(progress, blocked=Blocked(reason=reason, message=f"{entry.message} {remedy}"))
-
-
 # --- bookkeeping --------------------------------------------------------------------------------------------
 
 
-def rejection(observed: Observed, status: ModelDeploymentStatus) -> RejectedRevision | None:
-    """The record that says that what spec asks for was rejected, whatever its nonce."""
-    content = revision_hash(observed.model.fields)
-    return next((entry for entry in status.rejected_revisions if entry.content == content), None)
+def _version(progress: Progress, revision: str) -> str:
+    version = progress.model_version(revision)
+    return f" (version {version})" if version else ""
 
 
 def drain_seconds_left(observed: Observed, status: ModelDeploymentStatus) -> float:
@@ -357,31 +262,6 @@ def drain_seconds_left(observed: Observed, status: ModelDeploymentStatus) -> flo
         return 0.0
     gone = observed.now - parse(status.rollout.step_start_time)
     return max(0.0, min(DRAIN_SECONDS, (timedelta(seconds=DRAIN_SECONDS) - gone).total_seconds()))
-
-
-def _recorded(observed: Observed, progress: _Progress, result: RolloutResult, message: str) -> _Progress:
-    """History, newest first: how the rollout that is going on ended."""
-    status = progress.status
-    revision = status.canary_revision or status.stable_revision
-    entry = HistoryEntry(
-        revision=revision,
-        model_version=_model_version(progress, revision),
-        result=result,
-        start_time=status.rollout.start_time if status.rollout else None,
-        end_time=format_micro(observed.now),
-        message=clip(message),
-    )
-    return progress.having(history=(entry, *status.history)[:HISTORY_LENGTH])
-
-
-def _model_version(progress: _Progress, revision: str) -> str:
-    snapshot = progress.revisions.get(revision)
-    return snapshot.model_version if snapshot else ""
-
-
-def _version(progress: _Progress, revision: str) -> str:
-    version = _model_version(progress, revision)
-    return f" (version {version})" if version else ""
 
 
 def _conflict(observed: Observed) -> Blocked:
@@ -394,7 +274,7 @@ def _conflict(observed: Observed) -> Blocked:
     return Blocked(reason=Reason.NAME_CONFLICT, message=message)
 
 
-def _finished(observed: Observed, progress: _Progress) -> Decision:
+def _finished(observed: Observed, progress: Progress) -> Decision:
     status = msgspec.structs.replace(progress.status, observed_generation=observed.model.generation)
     if status != observed.model.status:
         stamped = max((child.decision for child in observed.children), default=0)
@@ -417,7 +297,7 @@ def _wake_after(observed: Observed, status: ModelDeploymentStatus) -> float | No
     return readiness.wake_after(observed, status)
 
 
-def _runtime_outdated(observed: Observed, progress: _Progress) -> bool:
+def _runtime_outdated(observed: Observed, progress: Progress) -> bool:
     """The runtime that the stable revision pinned reads differently now."""
     stable = progress.revisions.get(progress.status.stable_revision)
     if not stable or not stable.runtime.get("name"):

@@ -32,7 +32,8 @@ from modelward.api.status import (
     ScalingStatus,
 )
 from modelward.api.times import format_micro
-from modelward.rollout.decide import Decision, decide
+from modelward.rollout.decide import decide
+from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod
 from modelward.rollout.phases import Phase
 

@@ -1,0 +1,85 @@
+"""A decision: what it consists of, and how it is put together step by step. Values only; what is decided is in decide."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import msgspec
+
+from modelward.api.conditions import Blocked
+from modelward.api.revision import Revision
+from modelward.api.status import (
+    HISTORY_LENGTH,
+    HistoryEntry,
+    ModelDeploymentStatus,
+    RolloutResult,
+    clip,
+)
+from modelward.api.times import format_micro
+from modelward.rollout.phases import Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """One Event to publish: what happened, for `kubectl describe`."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to be: the next status (conditions apart), what to tell, and when to look again."""
+
+    status: ModelDeploymentStatus
+    revisions: Mapping[str, Revision]
+    """The known snapshots and the one that this decision makes."""
+    announcements: tuple[Announcement, ...] = ()
+    blocked: Blocked | None = None
+    wake_after: float | None = None
+    """Seconds until something has to be decided again even if nothing happens."""
+    runtime_outdated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A decision in the making, handed from step to step."""
+
+    status: ModelDeploymentStatus
+    revisions: Mapping[str, Revision] = field(default_factory=dict)
+    announcements: tuple[Announcement, ...] = ()
+    blocked: Blocked | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Where the rollout is."""
+        return Phase(self.status.rollout.state) if self.status.rollout else Phase.SERVING
+
+    def having(self, **changes: object) -> "Progress":
+        """The same with some fields of status changed."""
+        return replace(self, status=msgspec.structs.replace(self.status, **changes))
+
+    def telling(self, reason: str, message: str, *, warning: bool = False) -> "Progress":
+        """The same with one more Event to publish."""
+        told = Announcement(reason=reason, message=message, warning=warning)
+        return replace(self, announcements=(*self.announcements, told))
+
+    def recording(self, now: datetime, result: RolloutResult, message: str) -> "Progress":
+        """The same with an entry in history, newest first: how the rollout that is going on ended."""
+        status = self.status
+        revision = status.canary_revision or status.stable_revision
+        entry = HistoryEntry(
+            revision=revision,
+            model_version=self.model_version(revision),
+            result=result,
+            start_time=status.rollout.start_time if status.rollout else None,
+            end_time=format_micro(now),
+            message=clip(message),
+        )
+        return self.having(history=(entry, *status.history)[:HISTORY_LENGTH])
+
+    def model_version(self, revision: str) -> str:
+        """What the user calls the version of a revision, or an empty string."""
+        snapshot = self.revisions.get(revision)
+        return snapshot.model_version if snapshot else ""
