@@ -7,7 +7,7 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden test cluster e2e demo demo-down generate verify lock image bench-quick bench-latency clean
+.PHONY: help setup check fmt lint types imports unit golden test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,13 +40,16 @@ unit: setup ## Unit tests
 golden: setup ## Golden stories: whole rollouts told as text
 	$(BIN)/pytest tests/golden -q
 
-test: check ## Everything: what CI runs
+test: check kubernetes ## Everything: what CI runs
 	$(BIN)/pytest tests/cluster tests/e2e -q
 
-cluster: setup ## Tests of the operator against a real API server
+kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
+	@$(BIN)/python -m devcluster build
+
+cluster: kubernetes ## Tests of the operator against a real API server
 	$(BIN)/pytest tests/cluster -q
 
-e2e: setup ## Tests on a real node with real model servers
+e2e: kubernetes ## Tests on a real node with real model servers
 	$(BIN)/pytest tests/e2e -q
 
 demo: setup ## Show it: a real Kubernetes, a model, requests, a new version
