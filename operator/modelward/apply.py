@@ -7,7 +7,7 @@ field managers that it names). On a world that is as it should be this sends not
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +17,7 @@ from modelward.api import names
 from modelward.api.model import Model
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, CONTROLLER_REVISION, DEPLOYMENT, Resource
-from modelward.errors import AlreadyExists, ApiError, NotFound
+from modelward.errors import AlreadyExists, ApiError, NotFound, Refused
 from modelward.projection.metadata import Manifest
 from modelward.projection.project import Intent, Projection
 from modelward.rollout.observed import Child, Deployment, Observed
@@ -37,6 +37,8 @@ class Applied:
     writes: int = 0
     contested: set[tuple[str, str]] = field(default_factory=set)
     """(kind, name) of objects that have a name we need and belong to somebody else: left alone."""
+    refused: list[str] = field(default_factory=list)
+    """What the API server did not take, and why."""
     wait: float | None = None
     """Seconds until an object may be put right that somebody changes again and again."""
 
@@ -69,7 +71,10 @@ class Applier:
             if child is None:
                 await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
             elif child.decision <= decision:
-                await self._update(intent, child, observed.now, applied)
+                with _noting(applied, intent.kind, intent.name):
+                    await self._update(intent, child, observed.now, applied)
+        if applied.refused:
+            return applied  # nothing is deleted before what takes its place is there
         wanted = {(intent.kind, intent.name) for intent in projection.intents} | projection.kept
         for child in live.values():
             if (child.kind, child.name) not in wanted and child.decision <= decision:
@@ -81,14 +86,15 @@ class Applier:
         if self.store.foreign(model, resource.kind, name):
             applied.contested.add((resource.kind, name))
             return
-        try:
-            raw = await self.kube.create(resource, manifest)
-        except AlreadyExists:
-            await self._met(model, resource, manifest, applied)
-            return
-        applied.writes += 1
-        logger.info("created %s %s/%s", resource.kind, model.namespace, name)
-        self._seen(raw)
+        with _noting(applied, resource.kind, name):
+            try:
+                raw = await self.kube.create(resource, manifest)
+            except AlreadyExists:
+                await self._met(model, resource, manifest, applied)
+                return
+            applied.writes += 1
+            logger.info("created %s %s/%s", resource.kind, model.namespace, name)
+            self._seen(raw)
 
     async def _met(self, model: Model, resource: Resource, manifest: Manifest, applied: Applied) -> None:
         """Something of that name is there that the watches do not show: not yet, or without our label."""
@@ -208,6 +214,16 @@ class Applier:
         self.store.put(raw)
         child = trim.child(raw)
         self.store.settle(child)
+
+
+@contextlib.contextmanager
+def _noting(applied: Applied, kind: str, name: str) -> Iterator[None]:
+    """Note a refusal and go on: one object that is not taken does not keep the others from being written."""
+    try:
+        yield
+    except Refused as error:
+        logger.warning("%s %s is refused: %s", kind, name, error)
+        applied.refused.append(f"{kind} {name}: {error.message}")
 
 
 def _operations(manifest: Manifest, raw: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -49,6 +49,10 @@ class Conflict(ApiError):
     """The object is not the one the decision was made from (409): look again, decide again."""
 
 
+class Refused(ApiError):
+    """Quota, admission, or a missing right refuse the request (403, 422): shown as a condition, and tried again."""
+
+
 class NamespaceTerminating(ApiError):
     """Nothing can be created any more, because the namespace is being deleted (403): not worth a warning."""
 

@@ -1,7 +1,7 @@
 """Gather: the world of one ModelDeployment, read once. Mostly from what the watches hold; pods are asked for."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelward import trim
@@ -16,12 +16,19 @@ from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
 from modelward.store import Snapshot, Store, is_ours
 
-Contested = frozenset[tuple[str, str]]
-"""(kind, name) of objects that stood in our way last time: outside the watches, so they are asked for."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacles:
+    """What stood in our way last time. No watch tells of it, so it is looked at again."""
+
+    contested: frozenset[tuple[str, str]] = frozenset()
+    """(kind, name) of objects with a name that we need: whether they are there still is asked."""
+    refusals: tuple[str, ...] = ()
+    """What the API server refused to take, and why: whether it still does shows the next attempt."""
 
 
 async def gather(
-    kube: Kube, store: Store, model: Model, *, now: datetime, contested: Contested = frozenset()
+    kube: Kube, store: Store, model: Model, *, now: datetime, obstacles: Obstacles | None = None
 ) -> Observed:
     """The world of `model`. Raises ApiError or Unreachable when something cannot be read: no decision then."""
     children = tuple(child for child in store.children(model.uid) if is_ours(child, model))
@@ -38,7 +45,8 @@ async def gather(
         deployments=deployments,
         service=service,
         children=(*children, *(snapshot.child for snapshot in snapshots)),
-        conflicts=await _conflicts(kube, model, contested),
+        conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
+        refusals=obstacles.refusals if obstacles else (),
     )
     return replace(observed, pods=await _pods(kube, observed))
 
@@ -82,7 +90,9 @@ async def _pods(kube: Kube, observed: Observed) -> tuple[Pod, ...]:
     return tuple([trim.pod(raw) async for raw in pods if "deletionTimestamp" not in raw["metadata"]])
 
 
-async def _conflicts(kube: Kube, model: Model, contested: Contested) -> tuple[NameConflict, ...]:
+async def _conflicts(
+    kube: Kube, model: Model, contested: frozenset[tuple[str, str]]
+) -> tuple[NameConflict, ...]:
     found = []
     for kind, name in sorted(contested):
         try:

@@ -20,20 +20,20 @@ from modelward.apply import Applied, Applier
 from modelward.clients.kube import Kube
 from modelward.clients.resources import MODEL_DEPLOYMENT
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
-from modelward.gather import Contested, gather
+from modelward.gather import Obstacles, gather
 from modelward.metrics import Metrics
 from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
 from modelward.projection.metadata import Manifest
 from modelward.projection.project import Projection, project, running_revisions, snapshots
 from modelward.rollout.capacity import first_replicas, replicas_of_user
-from modelward.rollout.decide import decide
+from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed
 from modelward.store import Key, Store
 from modelward.workqueue import WorkQueue
 
-CONTESTED_POLL_SECONDS: Final = 5.0
-"""An object that stands in our way is outside the watches; it is looked at again at this pace."""
+OBSTACLE_POLL_SECONDS: Final = 5.0
+"""What stands in our way (somebody else's object, a quota) is outside the watches; it is tried again at this pace."""
 COUNTS_AFTER_SECONDS: Final = 5.0
 """How old a count of pods in status may get. Pods of a new revision come up in many small steps; each would be
 a write of its own."""
@@ -51,7 +51,7 @@ class Reconciler:
     metrics: Metrics
     now: Callable[[], datetime]
     _applier: Applier = field(init=False)
-    _contested: dict[Key, Contested] = field(default_factory=dict)
+    _obstacles: dict[Key, Obstacles] = field(default_factory=dict)
     _uncounted_since: dict[Key, float] = field(default_factory=dict)
     """Since when a status is kept back that only counts pods anew."""
 
@@ -81,15 +81,18 @@ class Reconciler:
         """Look at one model and act once. Returns seconds until the next look, None to wait for an event."""
         model = self.store.model(key)
         if model is None or model.deleting:
-            self._contested.pop(key, None)
+            self._obstacles.pop(key, None)
             self._uncounted_since.pop(key, None)
             return None  # the garbage collector takes the children
         observed = await gather(
-            self.kube, self.store, model, now=self.now(), contested=self._contested.get(key, frozenset())
+            self.kube, self.store, model, now=self.now(), obstacles=self._obstacles.get(key)
         )
         decision = decide(observed)
         kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
-        if kept.contested:
+        if kept.refused:
+            decision = held(observed, status.refusal(kept.refused))
+            await self._record(model, status.complete(observed, decision))
+        if kept.contested or kept.refused:
             return self._stands_back(key, kept)
         complete = within_limit(status.complete(observed, decision))
         counts_in = self._counts_in(key, observed, complete)
@@ -143,7 +146,7 @@ class Reconciler:
         )
 
     def _next_look(self, key: Key, observed: Observed, decision: Decision, applied: Applied) -> float | None:
-        if applied.contested or key in self._contested:
+        if applied.contested or applied.refused or key in self._obstacles:
             return self._stands_back(key, applied, observed)
         if applied.writes:
             return 0.0  # our own writes are no events to us: look whether all is quiet
@@ -152,14 +155,17 @@ class Reconciler:
 
     def _stands_back(self, key: Key, applied: Applied, observed: Observed | None = None) -> float:
         """Remember what stands in our way until it is gone; say so at once when it is new."""
-        before = self._contested.get(key, frozenset())
+        before = self._obstacles.get(key, Obstacles())
         still = {(each.kind, each.name) for each in observed.conflicts} if observed else set()
-        now = frozenset(still | applied.contested)
-        if now:
-            self._contested[key] = now
+        contested = frozenset(still | applied.contested)
+        now = Obstacles(contested=contested, refusals=tuple(applied.refused))
+        if now != Obstacles():
+            self._obstacles[key] = now
         else:
-            self._contested.pop(key, None)
-        return 0.0 if now != before else CONTESTED_POLL_SECONDS
+            self._obstacles.pop(key, None)
+        # Words that change with every attempt (a webhook's clock, say) are no reason to try at once.
+        known = now.contested == before.contested and bool(now.refusals) == bool(before.refusals)
+        return OBSTACLE_POLL_SECONDS if known else 0.0
 
     def _failed(self, key: Key, error: Exception) -> None:
         """One place turns every error into a later attempt."""

@@ -4,6 +4,7 @@ The table of situations is that of the API reference, section "Status". Everythi
 anew; the old conditions only give the time of the last change, so that it moves only when a status does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 import msgspec
 
 from modelward.api import names
-from modelward.api.conditions import ConditionType, Reason, Status
+from modelward.api.conditions import Blocked, ConditionType, Reason, Status
 from modelward.api.status import Condition, ModelDeploymentStatus, RolloutResult, clip
 from modelward.api.times import format_seconds, parse
 from modelward.projection.service import url
@@ -75,6 +76,12 @@ def _without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     return msgspec.structs.replace(status, replicas=0, ready_replicas=0, conditions=conditions)
 
 
+def refusal(refusals: Sequence[str]) -> Blocked:
+    """What the API server says, in its own words; it is tried again by itself."""
+    message = f"The API server refuses an object that is needed. {'; '.join(refusals)}"
+    return Blocked(reason=Reason.REFUSED, message=message)
+
+
 def _live(status: ModelDeploymentStatus) -> list[str]:
     return [
         name for name in (status.stable_revision, status.canary_revision, status.previous_revision) if name
@@ -87,6 +94,8 @@ def _live(status: ModelDeploymentStatus) -> list[str]:
 def _situation(observed: Observed, decision: Decision) -> _Situation:
     if decision.blocked:
         return _stalled(decision.blocked.reason, decision.blocked.message)
+    if observed.refusals:
+        return _stalled(Reason.REFUSED, refusal(observed.refusals).message)
     phase = Phase(decision.status.rollout.state) if decision.status.rollout else Phase.SERVING
     if phase in (Phase.DEPLOYING, Phase.WARMING):
         return _starting(observed, decision, phase)

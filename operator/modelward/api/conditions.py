@@ -58,6 +58,8 @@ class Reason(StrEnum):
     """Spec cannot be carried out; the message names the field."""
     NAME_CONFLICT = "NameConflict"
     """An object with a name that we need belongs to somebody else."""
+    REFUSED = "Refused"
+    """The API server refuses an object that is needed: quota, an admission policy, a missing right."""
     NO_RUNTIME = "NoRuntime"
     """No runtime fits the model."""
     PROMOTED = "Promoted"

@@ -21,6 +21,7 @@ from modelward.errors import (
     Conflict,
     NamespaceTerminating,
     NotFound,
+    Refused,
     Unreachable,
 )
 
@@ -207,5 +208,7 @@ def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[An
     causes = (answer.get("details") or {}).get("causes") or ()
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         raise NamespaceTerminating(status, reason, message)
+    if status in (403, 422):
+        raise Refused(status, reason, message)
     after = headers.get("Retry-After", "")
     raise ApiError(status, reason, message, retry_after=float(after) if after.isdigit() else None)

@@ -35,15 +35,21 @@ about a second, and clients that were just about to connect still find it."""
 
 def decide(observed: Observed) -> Decision:
     """The next status of a model and all that follows from it. Never raises for anything a user wrote."""
-    progress = Progress(status=observed.model.status, revisions=observed.revisions)
     if observed.model.problem:
-        return _finished(observed, replace(progress, blocked=observed.model.problem))
+        return held(observed, observed.model.problem)
+    progress = Progress(status=observed.model.status, revisions=observed.revisions)
     progress = _recovered(observed, progress)
     progress = _commanded(observed, progress)
     progress = _scaled(observed, progress)
     if observed.conflicts:
         return _finished(observed, replace(_drained(observed, progress), blocked=_conflict(observed)))
     progress = _converged(observed, progress)
+    return _finished(observed, progress)
+
+
+def held(observed: Observed, blocked: Blocked) -> Decision:
+    """No decision but to wait: everything stays as it is, and the reason is shown."""
+    progress = Progress(status=observed.model.status, revisions=observed.revisions, blocked=blocked)
     return _finished(observed, progress)
 
 

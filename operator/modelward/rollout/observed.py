@@ -101,6 +101,8 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     """Pods of revisions that are not ready; empty when there is no such revision."""
     conflicts: tuple[NameConflict, ...] = ()
+    refusals: tuple[str, ...] = ()
+    """What the API server refused to take at the last attempt, and why."""
 
     def deployment(self, revision: str | None) -> Deployment | None:
         """The Deployment of a revision, if there is one."""

@@ -11,7 +11,7 @@ from kubernetes.aio import client
 
 from modelward.clients.kube import Kube
 from modelward.clients.resources import DEPLOYMENT, MODEL_DEPLOYMENT, POD
-from modelward.errors import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
+from modelward.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unreachable
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -111,8 +111,8 @@ async def test_get_returns_the_object(world: World) -> None:
         pytest.param(409, "AlreadyExists", AlreadyExists, id="409 of a create that met another"),
         pytest.param(409, "Conflict", Conflict, id="409 of a stale write"),
         pytest.param(401, "Unauthorized", ApiError, id="401"),
-        pytest.param(403, "Forbidden", ApiError, id="403"),
-        pytest.param(422, "Invalid", ApiError, id="422"),
+        pytest.param(403, "Forbidden", Refused, id="403"),
+        pytest.param(422, "Invalid", Refused, id="422"),
         pytest.param(500, "InternalError", ApiError, id="500"),
         pytest.param(503, "ServiceUnavailable", ApiError, id="503"),
     ],
