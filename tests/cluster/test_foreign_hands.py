@@ -197,6 +197,19 @@ def test_foreign_labels_and_annotations_stay(kubectl: Kubectl) -> None:
     assert service["metadata"]["annotations"]["note"] == "hands-off"
 
 
+def test_what_claims_to_be_a_child_and_is_none_goes(kubectl: Kubectl) -> None:
+    """An object that belongs to the model by owner reference, and that it should not have, is deleted."""
+    kubectl.apply(fake_model("surplus"))
+    wait_ready(kubectl, "surplus")
+    (service,) = children(kubectl, "service", "surplus")
+    extra = foreign_service("surplus-more")
+    extra["metadata"]["labels"] = service["metadata"]["labels"]
+    extra["metadata"]["ownerReferences"] = service["metadata"]["ownerReferences"]
+    kubectl.apply(extra)
+    until(lambda: kubectl.get("service", "surplus-more") is None, "the surplus Service is gone")
+    assert kubectl.get("service", "surplus") is not None
+
+
 def test_one_broken_model_does_not_delay_others(kubectl: Kubectl) -> None:
     """A model that can never be served leaves the others alone."""
     kubectl.apply(foreign_service("poison"))

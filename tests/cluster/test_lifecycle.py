@@ -156,7 +156,35 @@ def test_autoscaling_on_and_off_keeps_the_count(kubectl: Kubectl) -> None:
     )
     kubectl("scale", KIND, "auto", "--replicas=2")
     until(lambda: status(kubectl, "auto").get("replicas") == 2, "the user's word counts again")
+    assert children(kubectl, "pdb", "auto")
+    kubectl("scale", KIND, "auto", "--replicas=1")
+    until(lambda: not children(kubectl, "pdb", "auto"), "one pod needs no disruption budget")
     assert status(kubectl, "auto")["stableRevision"] == revision
+
+
+def test_bounds_of_the_autoscaler_change_at_once(kubectl: Kubectl) -> None:
+    """Another maximum is a change of the autoscaler, and no revision."""
+    kubectl.apply(fake_model("bounds", autoscaling={"maxReplicas": 3}))
+    revision = wait_ready(kubectl, "bounds")["stableRevision"]
+    until(lambda: children(kubectl, "hpa", "bounds"), "there is an autoscaler")
+    kubectl.patch(KIND, "bounds", {"spec": {"autoscaling": {"maxReplicas": 7}}})
+    until(
+        lambda: children(kubectl, "hpa", "bounds")[0]["spec"]["maxReplicas"] == 7,
+        "the autoscaler has the new maximum",
+    )
+    assert wait_ready(kubectl, "bounds")["stableRevision"] == revision
+
+
+def test_old_snapshots_go(kubectl: Kubectl) -> None:
+    """Beside the live revision only `revisionHistoryLimit` snapshots are kept, the newest."""
+    for version in ("1", "2", "3"):
+        rollout = {"strategy": "Direct", "revisionHistoryLimit": 1}
+        kubectl.apply(fake_model("history", version=version, rollout=rollout))
+        wait_ready(kubectl, "history")
+    wait_quiet(kubectl, "history")
+    until(lambda: len(children(kubectl, "controllerrevision", "history")) == 2, "two snapshots are left")
+    numbers = sorted(each["revision"] for each in children(kubectl, "controllerrevision", "history"))
+    assert numbers == [2, 3]
 
 
 def test_autoscaled_from_the_start(kubectl: Kubectl) -> None:
