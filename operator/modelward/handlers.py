@@ -4,10 +4,11 @@ Nothing else of Kopf is used: no persistence, no finalizers, no events of its ow
 """
 
 import math
+import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import kopf
 
@@ -108,6 +109,25 @@ class _NoDiffs(kopf.DiffBaseStorage):
         """Nothing is stored."""
 
 
+class _Connection(kopf.ConnectionInfo):
+    """A connection that verifies certificates as Go's clients do, and not more.
+
+    From 3.13 on Python also wants key identifiers in them by default (VERIFY_X509_STRICT), which the CAs of many
+    clusters do not have.
+    """
+
+    @classmethod
+    def of(cls, found: kopf.ConnectionInfo | None, **changes: Any) -> Self | None:
+        """The same credentials; None if there are none."""
+        return cls(**{**vars(found), **changes}) if found else None
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        """The context that Kopf would use, less the one flag."""
+        context = super().as_ssl_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
+
+
 def registry(
     intake: Intake, resources: tuple[Resource, ...], kubeconfig: Path | None
 ) -> kopf.OperatorRegistry:
@@ -117,11 +137,10 @@ def registry(
     @kopf.on.login(registry=handlers)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         """Log in as the service account of the pod, or by kubeconfig."""
-        if runs_in_cluster(kubeconfig):
-            found = kopf.login_with_service_account(**kwargs)
-            # Kopf would look up kubernetes.default.svc: no watch would live while the cluster's DNS does not.
-            return replace(found, server=url_in_cluster()) if found else None
-        return kopf.login_with_kubeconfig(**kwargs)
+        if not runs_in_cluster(kubeconfig):
+            return _Connection.of(kopf.login_with_kubeconfig(**kwargs))
+        # Kopf would look up kubernetes.default.svc: no watch would live while the cluster's DNS does not.
+        return _Connection.of(kopf.login_with_service_account(**kwargs), server=url_in_cluster())
 
     async def take(event: Any, **_: Any) -> None:
         intake.event(event)

@@ -38,6 +38,8 @@ async def connect(kubeconfig: Path | None = None) -> Any:
             f"no way to reach a cluster: {error}. Set KUBECONFIG or pass --kubeconfig; in a pod the service"
             " account's token must be mounted."
         ) from error
+    # See handlers._Connection: certificates are verified, as Go's clients do it.
+    configuration.disable_strict_ssl_verification = True
     # Retries are ours: a request that may have been carried out is never repeated without a new look.
     configuration.retries = None
     configuration.connection_pool_maxsize = 64
