@@ -15,11 +15,12 @@ from modelward.api import names
 from modelward.api.conditions import Blocked, ConditionType, Reason, Status
 from modelward.api.status import Condition, ModelDeploymentStatus, RolloutResult, clip
 from modelward.api.times import format_seconds, parse
+from modelward.projection.service import KIND as SERVICE
 from modelward.projection.service import url
 from modelward.rollout import readiness
 from modelward.rollout.capacity import replicas_of_user
 from modelward.rollout.decision import Decision
-from modelward.rollout.not_yet import without_effect
+from modelward.rollout.not_yet import how_it_goes_out, without_effect
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
 
@@ -113,7 +114,7 @@ def _starting(observed: Observed, decision: Decision, phase: Phase) -> _Situatio
     keeps = readiness.what_keeps(observed, awaited)
     return _Situation(
         reason=Reason.DEPLOYING,
-        message=f"Revision {awaited}: {count}; {keeps}.{beside}",
+        message=f"Revision {awaited}: {count}; {keeps}.{beside}{'' if first else how_it_goes_out(observed.model.spec)}",
         ready=_F if first else _U,
         progressing=_T,
     )
@@ -158,8 +159,9 @@ def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:
 def _count(observed: Observed, revision: str) -> str:
     deployment = observed.deployment(revision)
     if deployment is None:
-        return "no pods yet"
-    return f"{deployment.ready} of {deployment.replicas} pods ready"
+        return "its pods are being created"
+    # While pods are being ended there may be more than asked for.
+    return f"{min(deployment.ready, deployment.replicas)} of {deployment.replicas} pods ready"
 
 
 # --- conditions ---------------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ def _previous(status: ModelDeploymentStatus, kind: ConditionType) -> Condition |
 def _is_available(observed: Observed, status: ModelDeploymentStatus) -> bool:
     """Requests are answered: the revision that the Service selects has a ready pod, or is to have none."""
     stable = observed.deployment(status.stable_revision)
-    if stable is None:
+    if stable is None or any(conflict.kind == SERVICE for conflict in observed.conflicts):
         return False
     return stable.ready > 0 or (stable.replicas == 0 and replicas_of_user(observed, status) == 0)
 

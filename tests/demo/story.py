@@ -98,6 +98,10 @@ def _serve(place: Place, images: Images, console: Console) -> str:
     _apply(place, [objects.runtime(images, namespaced=not place.own)])
     before = kubectl.get("modeldeployment", MODEL, NAMESPACE)
     version = _version(before) if before else FIRST
+    if before:  # whatever was tried with it since: the sample's own size again
+        as_in_the_sample = '{"spec": {"replicas": 2, "autoscaling": null}}'
+        where = ("modeldeployment", MODEL, f"--namespace={NAMESPACE}", "--type=merge")
+        kubectl("patch", *where, f"--patch={as_in_the_sample}")
     started = time.monotonic()
     _apply(place, [objects.model(version)])
     console.say(

@@ -106,7 +106,7 @@ TABLE = [
         id="aborted",
     ),
     pytest.param(serving(replicas=-1), (F, T, F, None, T), "InvalidSpec", id="bad spec"),
-    pytest.param(serving(conflicts=[CONFLICT]), (F, T, F, None, T), "NameConflict", id="name conflict"),
+    pytest.param(serving(conflicts=[CONFLICT]), (F, F, F, None, T), "NameConflict", id="name conflict"),
     pytest.param(serving(runtime={"name": "none"}), (F, T, F, None, T), "NoRuntime", id="no runtime"),
     pytest.param(warming(deadline=True), (F, T, F, None, T), "DeadlineExceeded", id="deadline, and paused"),
     pytest.param(unhealthy(50), (F, F, T, T, None), "ReplicasNotReady", id="stable unhealthy for 50 s"),

@@ -14,7 +14,7 @@ class ConditionType(StrEnum):
     READY = "Ready"
     """The revision that spec asks for serves, in the size asked for."""
     AVAILABLE = "Available"
-    """Some revision serves: at least one pod that gets traffic is ready."""
+    """Some revision serves: at least one pod that gets traffic is ready (or none is wanted: `replicas: 0`)."""
     PROGRESSING = "Progressing"
     """A change is on its way."""
     RECONCILING = "Reconciling"

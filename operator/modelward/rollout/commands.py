@@ -4,6 +4,7 @@ Each value is handled once, whenever it is seen; a command that does not apply i
 nothing. `restart`, `refresh` and `retry` raise the nonce, so what they start is a revision like any other.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,8 @@ class Order:
     """The rejected content that may be tried again."""
     aborted: str = ""
     """The awaited revision that is to be taken back."""
+    ignored: tuple[str, ...] = ()
+    """Why commands that do not apply do nothing, in words."""
 
 
 def pending(model: Model, status: ModelDeploymentStatus) -> Order:
@@ -45,7 +48,23 @@ def pending(model: Model, status: ModelDeploymentStatus) -> Order:
         starts = False  # what spec asks for was rejected, and stays so
     else:
         starts = retried == content or "restart" in new or "refresh" in new
-    return Order(acknowledged=acknowledged, starts_anew=starts, retried=retried, aborted=new.get("abort", ""))
+    aborted = new.get("abort", "")
+    return Order(
+        acknowledged=acknowledged,
+        starts_anew=starts,
+        retried=retried,
+        aborted=aborted if aborted == status.canary_revision else "",
+        ignored=tuple(_ignored(new, status, retried)),
+    )
+
+
+def _ignored(new: Mapping[str, str], status: ModelDeploymentStatus, retried: str) -> Iterator[str]:
+    if (abort := new.get("abort")) and abort != status.canary_revision:
+        awaited = f"{status.canary_revision} is" if status.canary_revision else "nothing is"
+        yield f"abort: {abort} is not on its way ({awaited})."
+    if "retry" in new and not retried:
+        known = ", ".join(entry.revision for entry in status.rejected_revisions) or "none"
+        yield f"retry: {new['retry']} names no rejected revision (<revision>/<anything new>; rejected: {known})."
 
 
 def present(model: Model) -> CommandsStatus:

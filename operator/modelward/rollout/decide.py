@@ -91,9 +91,12 @@ def _commanded(observed: Observed, progress: Progress) -> Progress:
         ),
     )
     progress = replace(progress, status=status)
-    awaited = status.canary_revision
-    if order.aborted and order.aborted == awaited and progress.phase is Phase.WARMING:
-        message = f"Revision {awaited} was aborted by annotation."
+    for message in order.ignored:
+        progress = progress.telling("CommandIgnored", message, warning=True)
+    if order.aborted and progress.phase is Phase.WARMING:
+        message = (
+            f"Revision {order.aborted} was aborted by annotation. {status.stable_revision} goes on serving."
+        )
         return taken_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
     return progress
 
@@ -136,7 +139,7 @@ def _follow_spec(observed: Observed, progress: Progress) -> Progress:
         return progress
     if not known and (rejected := rejection(observed, status)):
         if not status.canary_revision:
-            return still_rejected(progress, rejected)
+            return still_rejected(observed, progress, rejected)
         return _reverted(observed, progress, f"spec asks for {rejected.revision}, which was rejected")
     taken = take_snapshot(observed, progress.revisions, status, wanted)
     if isinstance(taken, Blocked):
@@ -181,9 +184,14 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
         rollout=RolloutStatus(state=state, start_time=now),
     ).telling(
         "RevisionCreated",
-        f"Revision {wanted}{version} is started beside {status.stable_revision}, which goes on serving."
+        f"Revision {wanted}{version} is started beside {status.stable_revision}, {_meanwhile(observed, status)}."
         + how_it_goes_out(observed.model.spec),
     )
+
+
+def _meanwhile(observed: Observed, status: ModelDeploymentStatus) -> str:
+    stable = observed.deployment(status.stable_revision)
+    return "which goes on serving" if stable and stable.ready else "which has no ready pod"
 
 
 def _reverted(observed: Observed, progress: Progress, why: str) -> Progress:

@@ -63,9 +63,13 @@ def without_canary(progress: Progress) -> Progress:
     return progress.having(canary_revision="", rollout=None, revision_nonce=nonce)
 
 
-def still_rejected(progress: Progress, entry: RejectedRevision) -> Progress:
+def still_rejected(observed: Observed, progress: Progress, entry: RejectedRevision) -> Progress:
     """Nothing starts, and the reason is what it was, with the remedy."""
     known = entry.reason in Reason.__members__.values()
     reason = Reason(entry.reason) if known else Reason.ROLLED_BACK
-    remedy = f"Change spec, or try it again: modelward.dev/retry: {entry.revision}/<anything new>"
+    model = observed.model
+    remedy = (
+        f"Change spec, or try it again: kubectl annotate mwd {model.name} -n {model.namespace} --overwrite"
+        f" modelward.dev/retry={entry.revision}/1 (another number each time)."
+    )
     return replace(progress, blocked=Blocked(reason=reason, message=f"{entry.message} {remedy}"))

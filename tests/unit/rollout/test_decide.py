@@ -260,7 +260,24 @@ def test_what_was_rejected_is_not_tried_again() -> None:
     assert decision.status.canary_revision == ""
     assert decision.blocked is not None
     assert decision.blocked.reason is Reason.DEADLINE_EXCEEDED
-    assert f"modelward.dev/retry: {B}/" in decision.blocked.message
+    assert f"modelward.dev/retry={B}/" in decision.blocked.message
+
+
+@pytest.mark.parametrize(
+    ("commands", "words"),
+    [
+        pytest.param(
+            {"abort": "zzzz"}, f"abort: zzzz is not on its way ({B} is)", id="abort of another revision"
+        ),
+        pytest.param({"retry": "foo"}, "retry: foo names no rejected revision", id="retry of nothing"),
+    ],
+)
+def test_a_command_that_does_not_apply_is_told(commands: dict[str, str], words: str) -> None:
+    """It does nothing, is not tried again, and an Event says why."""
+    decision = decide(warming(commands=commands))
+    assert decision.status.canary_revision == B
+    assert told(decision) == ["CommandIgnored"]
+    assert words in decision.announcements[0].message
 
 
 def test_a_rejected_content_is_rejected_under_any_nonce() -> None:
