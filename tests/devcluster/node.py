@@ -110,7 +110,7 @@ def stop(directory: Path, name: str, say: Say) -> None:
 
 def _pause_image(say: Say) -> Path:
     try:
-        return build_image("pause", go=str(find_go(say)))
+        return build_image("pause", go=lambda: str(find_go(say)))
     except ImageError as error:
         raise PrerequisiteError(
             f"no image for the pods' sandboxes: {error}", "Or do without: up --no-node"

@@ -7,7 +7,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from devcluster.images import debian, host_pip
@@ -18,10 +18,11 @@ from devcluster.images.steps import ImageError, run, step
 ARCHIVES_KEPT = 3  # per image: two checkouts may share the cache
 
 
-def build_image(name: ImageName, *, go: str | None = None) -> Path:
+def build_image(name: ImageName, *, go: Callable[[], str] | None = None) -> Path:
     """An OCI archive of the image, named after its content; milliseconds when it is already there.
 
-    `go` is the Go program for the pause image (else $MODELWARD_GO, else the one on PATH).
+    `go` finds the Go program for the pause image, and is asked only when that must be built (else $MODELWARD_GO,
+    else the one on PATH).
     Raises ImageError with one line on what is missing or failed.
     """
     archive = archive_path(name)
@@ -33,7 +34,7 @@ def build_image(name: ImageName, *, go: str | None = None) -> Path:
         recipe = stage(IMAGES[name], work / "context")
         archive = _archive(name, recipe)  # of the copy: sources may be edited while we build
         if not archive.exists():
-            _build(recipe, archive, work, go or os.environ.get("MODELWARD_GO") or "go")
+            _build(recipe, archive, work, go or _go_on_path)
             _forget_old(folder, name)
     return archive
 
@@ -56,14 +57,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MODELWARD_CACHE") or user_cache / "modelward").absolute() / "images"
 
 
-def _build(recipe: Recipe, archive: Path, work: Path, go: str) -> None:
+def _go_on_path() -> str:
+    return os.environ.get("MODELWARD_GO") or "go"
+
+
+def _build(recipe: Recipe, archive: Path, work: Path, go: Callable[[], str]) -> None:
     buildah = Buildah(cache_folder() / "storage")
     volumes: list[str] = []
     if recipe.needs_python:
         _provide_python(buildah, work)
         volumes = host_pip.build_volumes(work)
     else:
-        _compile_pause(recipe.context, go)
+        _compile_pause(recipe.context, go())
     with step(f"building {recipe.reference}"):
         buildah.build(recipe.context, "Dockerfile", [recipe.reference], volumes)
     with step(f"writing {archive.name}"):
