@@ -35,7 +35,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup ## Unit tests
-	$(BIN)/pytest tests/unit tests/model_server -q
+	$(BIN)/pytest tests/unit tests/model_server tests/devcluster -q
 
 golden: setup ## Golden stories: whole rollouts told as text
 	$(BIN)/pytest tests/golden -q
