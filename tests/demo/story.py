@@ -23,6 +23,8 @@ SCORES_SHOWN = 8
 EVENTS_SHOWN = 6
 TOLERANCE = 1e-4
 """The model card rounds to six decimals, the model computes in single precision."""
+ATTEMPTS_SECONDS = (1.0, 2.0, 3.0, 5.0, 10.0)
+"""How long each attempt at a first answer may take."""
 
 
 def tell(console: Console) -> None:
@@ -131,14 +133,28 @@ def _apply(place: Place, manifests: list[Manifest]) -> None:
 
 def _show_answer(url: str, version: str, console: Console) -> None:
     """One request, its answer beside what the model card promises."""
-    try:
-        with traffic.client() as caller:
-            traffic.ask(caller, url, MODEL)  # the first one also opens the connection
-            answer = traffic.ask(caller, url, MODEL)
-    except httpx.HTTPError as error:
-        raise DemoError(f"the model is Ready but does not answer: {error!r}") from error
+    answer = _answer_once_routed(url)
     console.say(f"POST /v2/models/{MODEL}/infer, {len(answer.scores)} rows of 30 numbers")
     console.show(_comparison(answer, version))
+
+
+def _answer_once_routed(url: str) -> Answer:
+    """An answer on a connection that is open. kube-proxy learns of new pods a moment after they are ready.
+
+    A connection that was tried before that is lost for good, so each attempt opens a new one.
+    """
+    for patience in ATTEMPTS_SECONDS:
+        try:
+            with traffic.client(timeout_seconds=patience) as caller:
+                traffic.ask(caller, url, MODEL)  # the first one also opens the connection
+                return traffic.ask(caller, url, MODEL)
+        except httpx.HTTPError as error:
+            failure = type(error).__name__
+            time.sleep(0.5)
+    raise DemoError(
+        f"the model is Ready, but {url} does not answer ({failure}). Is something else in the way? `kubectl get"
+        f" endpointslices -n {NAMESPACE}` shows where the Service leads; `make demo-down` and `make demo` begin anew."
+    )
 
 
 def _comparison(answer: Answer, version: str) -> list[str]:

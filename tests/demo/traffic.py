@@ -48,11 +48,11 @@ def expected_scores(version: str) -> tuple[float, ...]:
     return tuple(card["versions"][version]["sampleScores"])
 
 
-def client(*, keep_alive: bool = True) -> httpx.Client:
+def client(*, keep_alive: bool = True, timeout_seconds: float = TIMEOUT_SECONDS) -> httpx.Client:
     """A client that ignores proxies; without `keep_alive` every request opens a connection of its own."""
     limits = httpx.Limits() if keep_alive else httpx.Limits(max_keepalive_connections=0)
     return httpx.Client(
-        transport=httpx.HTTPTransport(limits=limits), timeout=TIMEOUT_SECONDS, trust_env=False
+        transport=httpx.HTTPTransport(limits=limits), timeout=timeout_seconds, trust_env=False
     )
 
 
