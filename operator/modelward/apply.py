@@ -121,7 +121,8 @@ class Applier:
                 applied.wait = min(wait, applied.wait or wait)
                 return
             child = await self._mend(child, intent.manifest, None, applied)
-        self.store.settle(child)
+        else:
+            self.store.settle(child)
         if isinstance(child, Deployment):
             await self._hand_over(intent, child, applied)
 
@@ -163,8 +164,7 @@ class Applier:
         applied.writes += 1
         why = f"edited by {child.edited_by}" if child.edited_by else "intent changed"
         logger.info("updated %s %s/%s", child.kind, child.namespace, child.name, extra={"reason": why})
-        self._seen(answer)
-        return trim.child(answer)
+        return self._seen(answer)
 
     async def _hand_over(self, intent: Intent, child: Deployment, applied: Applied) -> None:
         """Replicas: a patch of their own when they are the user's; out of our hands when they are an autoscaler's."""
@@ -210,10 +210,12 @@ class Applier:
         self.store.remove(child.kind, child.namespace, child.name, child.uid)
         logger.info("deleted %s %s/%s", child.kind, child.namespace, child.name)
 
-    def _seen(self, raw: Manifest) -> None:
+    def _seen(self, raw: Manifest) -> Child:
+        """Take in what the API server says is stored now: it is as we meant it."""
         self.store.put(raw)
         child = trim.child(raw)
         self.store.settle(child)
+        return child
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from modelward import trim
 from modelward.api import names
@@ -14,7 +15,7 @@ from modelward.errors import NotFound
 from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
-from modelward.store import Snapshot, Store, is_ours
+from modelward.store import Snapshot, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ async def gather(
     kube: Kube, store: Store, model: Model, *, now: datetime, obstacles: Obstacles | None = None
 ) -> Observed:
     """The world of `model`. Raises ApiError or Unreachable when something cannot be read: no decision then."""
-    children = tuple(child for child in store.children(model.uid) if is_ours(child, model))
+    children = store.children(model.uid)
     deployments = {
         child.revision: child for child in children if isinstance(child, Deployment) and child.revision
     }
@@ -104,10 +105,8 @@ async def _conflicts(
     return tuple(found)
 
 
-def _owner(raw: Mapping[str, object]) -> str:
+def _owner(raw: Mapping[str, Any]) -> str:
     metadata = raw["metadata"]
-    if not isinstance(metadata, Mapping):
-        return "somebody else"
     for owner in metadata.get("ownerReferences") or ():
         if owner.get("controller"):
             return f"{owner.get('kind')} {owner.get('name')} (uid {owner.get('uid')})"

@@ -52,6 +52,8 @@ class Resync:
                 async for raw in self.kube.list(resource, namespace, labels=labels):
                     self.store.put(_typed(resource, raw))
             self._confirm(resource)
+            age = functools.partial(self.age_seconds, resource.kind)
+            self.metrics.watch_age_seconds.labels(resource.kind).set_function(age)
 
     async def run(self) -> None:
         """Sweep for ever, at a pace that follows the number of objects."""
@@ -78,8 +80,9 @@ class Resync:
             labels = "" if resource.ours else selector()
             for each in await self.kube.list_metadata(resource, namespace, labels=labels):
                 listed[each.namespace, each.name] = each.uid, int(each.resource_version)
+        now = self.store.versions(resource.kind)
         for key, (uid, version) in listed.items():
-            held = self.store.versions(resource.kind).get(key) if key not in before else before[key]
+            held = now.get(key)
             if held is None or held[0] != uid or held[1] < version:
                 await self._fetch(resource, key)
         for key in before.keys() - listed.keys():
@@ -110,9 +113,6 @@ class Resync:
 
     def _confirm(self, resource: Resource) -> None:
         self.confirmed[resource.kind] = time.monotonic()
-        self.metrics.watch_age_seconds.labels(resource.kind).set_function(
-            functools.partial(self.age_seconds, resource.kind)
-        )
 
     def _scopes(self, resource: Resource) -> tuple[str | None, ...]:
         return self.settings.namespaces or (None,) if resource.namespaced else (None,)

@@ -82,9 +82,8 @@ class Store:
         if held:
             self._forget(kind, key, held)
         view = _view(raw)
-        owner = view.owner_uid if isinstance(view, Child) else None
-        if isinstance(view, Snapshot):
-            owner = view.child.owner_uid
+        child = _child(view)
+        owner = child.owner_uid if child else None
         if isinstance(view, Model):
             self._models_by_uid[view.uid] = key
         self._views[kind][key] = _Held(metadata["uid"], version, view, owner)
@@ -140,9 +139,7 @@ class Store:
     def named(self, kind: str, namespace: str, name: str) -> Child | None:
         """A labelled object by its name, whoever owns it."""
         held = self._views[kind].get((namespace, name))
-        if held is None:
-            return None
-        return held.view.child if isinstance(held.view, Snapshot) else _child(held.view)
+        return _child(held.view) if held else None
 
     def foreign(self, model: Model, kind: str, name: str) -> bool:
         """Whether a labelled object has a name that the model needs, and is not its own."""
@@ -177,6 +174,9 @@ def _key(metadata: Mapping[str, Any]) -> Key:
 
 
 def _child(view: Model | Runtime | Child | Snapshot) -> Child | None:
+    """What is held of an object that has an owner; a snapshot's is inside it."""
+    if isinstance(view, Snapshot):
+        return view.child
     return view if isinstance(view, Child) else None
 
 

@@ -324,13 +324,7 @@ def test_quiet_at_rest(kubectl: Kubectl, operator: OperatorProcess) -> None:
     wait_ready(kubectl, "rest")
     wait_quiet(kubectl, "rest")
 
-    def writes() -> float:
-        return sum(
-            operator.metric("modelward_api_requests_total", verb=verb)
-            for verb in ("create", "patch", "delete")
-        )
-
-    settled = until(lambda: (seen := writes()) == writes() and seen, "no write under way")
+    settled = until(lambda: (seen := operator.writes()) == operator.writes() and seen, "no write under way")
     kubectl("annotate", KIND, "rest", "unrelated=annotation")  # a look without a reason to act
     until(lambda: operator.metric("modelward_queue_depth") == 0, "the queue is empty")
-    assert writes() == settled
+    assert operator.writes() == settled

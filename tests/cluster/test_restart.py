@@ -27,12 +27,6 @@ CHANGED_BUILDER = (
 """An operator of another version: its pod templates differ."""
 
 
-def writes(operator: OperatorProcess) -> float:
-    """Mutating requests that the operator has sent since it started."""
-    name = "modelward_api_requests_total"
-    return sum(operator.metric(name, verb=verb) for verb in ("create", "patch", "delete"))
-
-
 def settled(operator: OperatorProcess) -> None:
     """Wait until the operator has looked at everything."""
     until(lambda: operator.metric("modelward_queue_depth") == 0, "the queue is empty")
@@ -54,7 +48,7 @@ def test_restart_at_rest_writes_nothing(kubectl: Kubectl, operator: OperatorProc
     operator.kill()
     operator.start()
     settled(operator)
-    assert writes(operator) == 0
+    assert operator.writes() == 0
     assert [kubectl.get(KIND, f"rest-{number}") for number in range(5)] == before
 
 
@@ -81,7 +75,7 @@ def test_upgrade_restarts_no_pod(kubectl: Kubectl, operator: OperatorProcess) ->
     operator.stop()
     operator.start()
     settled(operator)
-    assert writes(operator) == 0, "a downgrade restarts no pod either"
+    assert operator.writes() == 0, "a downgrade restarts no pod either"
 
 
 def first_not_scheduled(kubectl: Kubectl, name: str) -> None:

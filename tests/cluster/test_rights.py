@@ -1,7 +1,5 @@
 """The operator's rights against what it did: the audit log of the whole run. Runs last."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +7,11 @@ import pytest
 import yaml
 
 from devcluster import Cluster
+from support.audit import lacked_a_right, requests
 
 pytestmark = pytest.mark.last
 
 ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
-OPERATOR = "system:serviceaccount:modelward-system:modelward"
 WHOLE_SUITE = {"test_lifecycle", "test_restart", "test_foreign_hands", "test_operator_in_cluster"}
 
 NEVER_SENT = {
@@ -32,15 +30,6 @@ SENT_FOR_LOST_EVENTS = {
 
 Use = tuple[str, str, str]
 """(API group, resource with subresource, verb)"""
-
-
-def requests(cluster: Cluster) -> Iterator[dict[str, Any]]:
-    """What the operator asked of the API server, in this and earlier runs on the cluster."""
-    with cluster.audit_log.open(encoding="utf-8") as lines:
-        for line in lines:
-            event = json.loads(line)
-            if event.get("user", {}).get("username") == OPERATOR:
-                yield event
 
 
 def use(event: dict[str, Any]) -> Use | None:
@@ -66,12 +55,7 @@ def granted() -> set[Use]:
 
 def test_nothing_was_forbidden(cluster: Cluster) -> None:
     """No request of the operator was refused for lack of a right."""
-    forbidden = [
-        (event["verb"], event["requestURI"])
-        for event in requests(cluster)
-        # Not the code 403: a quota, or a namespace that is being deleted, is no matter of rights.
-        if event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
-    ]
+    forbidden = [(event["verb"], event["requestURI"]) for event in requests(cluster) if lacked_a_right(event)]
     assert forbidden == []
 
 

@@ -15,17 +15,16 @@ from demo import traffic
 from demo.traffic import Traffic
 from devcluster import Cluster
 from devcluster.images import build_image
+from support.audit import lacked_a_right, requests
 from support.kubectl import Kubectl
 from support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "manifests" / "samples"
 SYSTEM = "modelward-system"
-ACCOUNT = f"system:serviceaccount:{SYSTEM}:modelward"
 MODEL = "breast-cancer"
 PATIENCE_SECONDS = 180.0
 ENOUGH_REQUESTS = 50
-DECISION = "authorization.k8s.io/decision"
 
 pytestmark = pytest.mark.slow
 
@@ -126,9 +125,9 @@ def test_endings_of_serving_pods_fail_no_request(served: str, kubectl: Kubectl) 
 
 def test_operator_has_all_rights_it_uses(served: str, node: Cluster, system: Kubectl) -> None:
     """The audit log knows requests of the operator's account, and none of them was forbidden."""
-    requests = _requests_of_the_operator(node.audit_log)
-    assert requests
-    refused = [each["requestURI"] for each in requests if each["annotations"][DECISION] == "forbid"]
+    asked = [event for event in requests(node) if event["stage"] == "ResponseComplete"]
+    assert asked
+    refused = [event["requestURI"] for event in asked if lacked_a_right(event)]
     assert refused == []
 
 
@@ -173,15 +172,4 @@ def _ready_pods(kubectl: Kubectl) -> list[dict[str, Any]]:
         for pod in kubectl.all("pods", f"modelward.dev/model={MODEL}")
         if "deletionTimestamp" not in pod["metadata"]
         and any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"])
-    ]
-
-
-def _requests_of_the_operator(audit_log: Path) -> list[dict[str, Any]]:
-    """Finished requests of the operator's ServiceAccount."""
-    with audit_log.open() as lines:
-        events = [json.loads(line) for line in lines if ACCOUNT in line]
-    return [
-        event
-        for event in events
-        if event["user"]["username"] == ACCOUNT and event["stage"] == "ResponseComplete"
     ]

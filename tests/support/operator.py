@@ -66,6 +66,11 @@ class OperatorProcess:
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(each.value for each in samples if labels.items() <= each.labels.items())
 
+    def writes(self) -> float:
+        """Mutating requests that it has sent since it started."""
+        name = "modelward_api_requests_total"
+        return sum(self.metric(name, verb=verb) for verb in ("create", "patch", "delete"))
+
     def text(self) -> str:
         """What it has logged since its last start."""
         with self.log.open("rb") as log:
