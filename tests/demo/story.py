@@ -23,8 +23,6 @@ SCORES_SHOWN = 8
 EVENTS_SHOWN = 6
 TOLERANCE = 1e-4
 """The model card rounds to six decimals, the model computes in single precision."""
-ATTEMPTS_SECONDS = (1.0, 2.0, 3.0, 5.0, 10.0)
-"""How long each attempt at a first answer may take."""
 
 
 def tell(console: Console) -> None:
@@ -139,22 +137,15 @@ def _show_answer(url: str, version: str, console: Console) -> None:
 
 
 def _answer_once_routed(url: str) -> Answer:
-    """An answer on a connection that is open. kube-proxy learns of new pods a moment after they are ready.
-
-    A connection that was tried before that is lost for good, so each attempt opens a new one.
-    """
-    for patience in ATTEMPTS_SECONDS:
-        try:
-            with traffic.client(timeout_seconds=patience) as caller:
-                traffic.ask(caller, url, MODEL)  # the first one also opens the connection
-                return traffic.ask(caller, url, MODEL)
-        except httpx.HTTPError as error:
-            failure = type(error).__name__
-            time.sleep(0.5)
-    raise DemoError(
-        f"the model is Ready, but {url} does not answer ({failure}). Is something else in the way? `kubectl get"
-        f" endpointslices -n {NAMESPACE}` shows where the Service leads; `make demo-down` and `make demo` begin anew."
-    )
+    """The first answer, or what to look at when there is none."""
+    try:
+        return traffic.first_answer(url, MODEL)
+    except httpx.HTTPError as error:
+        raise DemoError(
+            f"the model is Ready, but {url} does not answer ({type(error).__name__}). Is something else in the way?"
+            f" `kubectl get endpointslices -n {NAMESPACE}` shows where the Service leads; `make demo-down` and"
+            " `make demo` begin anew."
+        ) from error
 
 
 def _comparison(answer: Answer, version: str) -> list[str]:

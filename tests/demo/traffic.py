@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -16,6 +17,8 @@ import httpx
 MODELS = Path(__file__).parents[1] / "model_server" / "models"
 REQUEST: dict[str, Any] = json.loads((MODELS / "request.json").read_text())
 TIMEOUT_SECONDS = 10.0
+ATTEMPTS_SECONDS = (1.0, 2.0, 3.0, 5.0, 10.0)
+"""How long each attempt at a first answer may take."""
 PAUSE_SECONDS = 0.02
 """Between two requests of a client: some 40 a second from each, which leaves a small machine its processors."""
 
@@ -69,6 +72,22 @@ def ask(caller: httpx.Client, url: str, model: str) -> Answer:
         pod=response.headers.get("X-Pod-Name", ""),
         seconds=seconds,
     )
+
+
+def first_answer(url: str, model: str) -> Answer:
+    """The answer of a model that has just become Ready. Raises httpx.HTTPError when none comes.
+
+    The first packet may leave before kube-proxy knows the new Service. Linux then keeps that connection on the
+    wrong way for ever, so each attempt is short and begins with a connection of its own.
+    """
+    for patience in ATTEMPTS_SECONDS[:-1]:
+        with contextlib.suppress(httpx.HTTPError), client(timeout_seconds=patience) as caller:
+            ask(caller, url, model)  # also opens the connection, whose time is not the model's
+            return ask(caller, url, model)
+        time.sleep(0.5)
+    with client(timeout_seconds=ATTEMPTS_SECONDS[-1]) as caller:
+        ask(caller, url, model)
+        return ask(caller, url, model)
 
 
 class Traffic:

@@ -55,7 +55,9 @@ def served(system: Kubectl, kubectl: Kubectl) -> Iterator[str]:
     """Address of the sample model's Service, once the model is Ready."""
     kubectl("apply", "-f", str(SAMPLES / "runtime.yaml"), "-f", str(SAMPLES / "model.yaml"))
     kubectl("wait", "--for=condition=Ready", f"modeldeployment/{MODEL}", "--timeout=110s")
-    yield f"http://{kubectl('get', 'service', MODEL, '-o', 'jsonpath={.spec.clusterIP}')}"
+    url = f"http://{kubectl('get', 'service', MODEL, '-o', 'jsonpath={.spec.clusterIP}')}"
+    traffic.first_answer(url, MODEL)
+    yield url
     kubectl("delete", "modeldeployment", MODEL, "--cascade=foreground", "--timeout=110s")
     kubectl("delete", "-f", str(SAMPLES / "runtime.yaml"))
 
@@ -73,8 +75,7 @@ def test_namespace_of_the_operator_is_restricted(system: Kubectl, admin: Kubectl
 
 def test_answers_as_the_model_card_says(served: str) -> None:
     """A real inference request through the ClusterIP has the scores that the model card promises."""
-    with traffic.client() as caller:
-        answer = traffic.ask(caller, served, MODEL)
+    answer = traffic.first_answer(served, MODEL)
     assert answer.version == "1"
     assert answer.scores == pytest.approx(traffic.expected_scores("1"), abs=1e-4)
 

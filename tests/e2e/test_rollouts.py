@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from demo.traffic import Traffic
+from demo.traffic import Traffic, first_answer
 from devcluster import Cluster
 from devcluster.images import REFERENCES, build_image
 from support.kubectl import Kubectl
@@ -94,6 +94,7 @@ def serving(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
     kubectl.apply(served_model(name))
     wait_ready(kubectl, name)
     wait_quiet(kubectl, name)
+    first_answer(url(kubectl, name), "breast-cancer")
     yield name
     kubectl("delete", KIND, name, "--wait=false")
 
