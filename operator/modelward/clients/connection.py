@@ -1,6 +1,7 @@
 """Credentials: the pod's own service account, or a kubeconfig."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from kubernetes.aio import client, config
 
+from modelward.clients.gate import guarded
 from modelward.errors import InvalidSettings
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
@@ -24,8 +26,11 @@ def url_in_cluster() -> str:
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
-async def connect(kubeconfig: Path | None = None) -> Any:
-    """An API client (`kubernetes.aio`) with TLS and credentials set. Raises InvalidSettings if there are none."""
+async def connect(kubeconfig: Path | None = None, *, may_write: Callable[[], None] | None = None) -> Any:
+    """An API client (`kubernetes.aio`) with TLS and credentials set. Raises InvalidSettings if there are none.
+
+    `may_write` is asked just before each request that changes something is written, and raises to forbid it.
+    """
     configuration = client.Configuration()
     try:
         if runs_in_cluster(kubeconfig):
@@ -46,7 +51,8 @@ async def connect(kubeconfig: Path | None = None) -> Any:
     # The environment names the proxy, but is not asked anew: aiohttp would also read ~/.netrc, in a thread, for
     # every single request.
     configuration.proxy = configuration.proxy or _proxy(configuration.host)
-    configuration.client_session_kwargs = {"trust_env": False}
+    gate = {"request_class": guarded(may_write)} if may_write else {}
+    configuration.client_session_kwargs = {"trust_env": False, **gate}
     return client.ApiClient(configuration=configuration)
 
 

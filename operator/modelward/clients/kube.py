@@ -71,13 +71,11 @@ class _MetadataPage(msgspec.Struct, frozen=True):
 class Kube:
     """One connection pool to one API server."""
 
-    def __init__(
-        self, api: Any, *, count: Count | None = None, may_write: Callable[[], None] | None = None
-    ) -> None:
-        """`may_write` is asked just before each mutating request is sent, and raises to forbid it."""
+    def __init__(self, api: Any, *, count: Count | None = None, agent: str = MANAGER) -> None:
+        """`agent` names this process in the audit log of the API server."""
         self._api = api
         self._count = count
-        self._may_write = may_write
+        self._agent = agent
 
     async def close(self) -> None:
         """Close all connections."""
@@ -169,11 +167,9 @@ class Kube:
         if method in _MUTATING:
             separator = "&" if "?" in path else "?"
             path = f"{path}{separator}fieldManager={MANAGER}" if method != "DELETE" else path
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": MANAGER}
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._agent}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host + path
-        if method in _MUTATING and self._may_write:
-            self._may_write()
         try:
             response = await self._api.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=REQUEST_TIMEOUT_SECONDS

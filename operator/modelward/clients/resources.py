@@ -57,6 +57,7 @@ DISRUPTION_BUDGET: Final = Resource(
     kind="PodDisruptionBudget", group="policy", version="v1", plural="poddisruptionbudgets"
 )
 POD: Final = Resource(kind="Pod", group="", version="v1", plural="pods")
+LEASE: Final = Resource(kind="Lease", group="coordination.k8s.io", version="v1", plural="leases")
 EVENT: Final = Resource(kind="Event", group="events.k8s.io", version="v1", plural="events")
 
 CHILDREN: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
