@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
 
 from devcluster import Cluster, DevclusterError, ensure_up, find, lifecycle, processes
@@ -166,6 +167,26 @@ def test_down_after_the_tool_was_killed() -> None:
         lifecycle.down(name, wipe=True, say=silence)
         assert leftovers(directory, name) == []
         assert not directory.exists()
+
+
+def test_gateway_is_a_layer_like_the_others() -> None:
+    """A running cluster gets a gateway later, a killed one is started again, and `down` leaves nothing of it."""
+    name = _name("d")
+    try:
+        assert ensure_up(name, node=False, say=silence).gateway is None
+        cluster = ensure_up(name, with_gateway=True, say=silence)
+        assert cluster.gateway is not None
+        traefik = processes.main_process(cluster.directory, "traefik", "traefik")
+        plan = plans.load(name)
+        assert traefik is not None
+        assert plan is not None
+        os.kill(traefik.pid, signal.SIGKILL)
+        _eventually(lambda: status(plan).pids["traefik"] is None)
+        assert ensure_up(name, say=silence).gateway == cluster.gateway
+        assert httpx.get(cluster.gateway.url).status_code == httpx.codes.NOT_FOUND  # no route yet
+    finally:
+        lifecycle.down(name, wipe=True, say=silence)
+    assert leftovers(cluster.directory, name) == []
 
 
 def test_command_line_answers_with_exit_codes() -> None:

@@ -45,10 +45,13 @@ def build() -> None:
 @click.option(
     "--audit/--no-audit", default=True, show_default=True, help="Log every request in logs/audit.log."
 )
-def up(name: str, node: bool | None, kwok: int, audit: bool) -> None:  # noqa: FBT001
+@click.option(
+    "--gateway", is_flag=True, help="With the Gateway API, and Traefik on the host to carry it out."
+)
+def up(name: str, node: bool | None, kwok: int, audit: bool, gateway: bool) -> None:  # noqa: FBT001
     """Start a cluster, or whatever of it does not run."""
     say = stopwatch()
-    found = clusters.ensure_up(name, node=node, kwok=kwok, audit=audit, say=say)
+    found = clusters.ensure_up(name, node=node, kwok=kwok, audit=audit, with_gateway=gateway, say=say)
     say(f"{name} is up; its programs (kubectl) are in {found.binaries}")
     click.echo(f"export KUBECONFIG={found.kubeconfig}")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from devcluster import control_plane, kubeconfig, kubectl, lifecycle
+from devcluster import control_plane, gateway, kubeconfig, kubectl, lifecycle
 from devcluster import plan as plans
 from devcluster.binaries import binaries_directory
+from devcluster.gateway import Gateway
 from devcluster.node_images import import_image
 from devcluster.paths import write_atomically
 from devcluster.plan import Plan
@@ -30,6 +31,7 @@ class Cluster:
     pod_cidr: str
     service_cidr: str
     binaries: Path  # directory with kubectl and all other programs
+    gateway: Gateway | None = None  # when it was asked for
 
     def kubectl(self, *arguments: str, stdin: str = "", timeout_seconds: float = 120) -> str:
         """What kubectl prints, run as administrator. Raises DevclusterError when it fails."""
@@ -56,13 +58,26 @@ class Cluster:
 
 
 def ensure_up(
-    name: str, *, node: bool | None = None, kwok: int = 0, audit: bool = True, say: Say | None = None
+    name: str,
+    *,
+    node: bool | None = None,
+    kwok: int = 0,
+    audit: bool = True,
+    with_gateway: bool = False,
+    say: Say | None = None,
 ) -> Cluster:
     """The cluster `name`, running, with at least the layers asked for.
 
     `node` None means: a real node if this machine allows one (then `Cluster.has_node` tells).
     """
-    plan, binaries = lifecycle.up(name, real_node=node, fake_nodes=kwok, audit=audit, say=say or stopwatch())
+    plan, binaries = lifecycle.up(
+        name,
+        real_node=node,
+        fake_nodes=kwok,
+        audit=audit,
+        with_gateway=with_gateway,
+        say=say or stopwatch(),
+    )
     return _cluster(plan, binaries)
 
 
@@ -91,4 +106,5 @@ def _cluster(plan: Plan, binaries: Path) -> Cluster:
         pod_cidr=str(plan.addresses.pods),
         service_cidr=str(plan.addresses.services),
         binaries=binaries,
+        gateway=gateway.address(plan.gateway) if plan.gateway else None,
     )

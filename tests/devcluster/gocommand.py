@@ -1,4 +1,4 @@
-"""Running `go` in gobuild/: progress while it works, an explanation when it fails."""
+"""Running `go` in gobuild/ or below: progress while it works, an explanation when it fails."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ REPORT_SECONDS = 10
 GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
 
 
-def go_output(go: Path, arguments: list[str], doing: str, total: int, say: Say) -> str:
+def go_output(
+    go: Path, arguments: list[str], doing: str, total: int, say: Say, *, directory: Path = GOBUILD
+) -> str:
     """Standard output of a go command, whose lines on standard error are shown as progress.
 
     `total` is the number of packages to compile, 0 if that is not what it does. Raises DevclusterError.
     """
     with subprocess.Popen(
         [str(go), *arguments],
-        cwd=GOBUILD,
+        cwd=directory,
         env={**os.environ, **GO_ENVIRONMENT},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

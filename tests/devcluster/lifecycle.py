@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from devcluster import commands, control_plane, kubeconfig, kwok, node, processes, reservation
+from devcluster import commands, control_plane, gateway, kubeconfig, kwok, node, processes, reservation
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
 from devcluster.certificates import ensure_certificates
@@ -20,7 +20,9 @@ from devcluster.plan import Plan
 from devcluster.progress import Say
 
 
-def up(name: str, *, real_node: bool | None, fake_nodes: int, audit: bool, say: Say) -> tuple[Plan, Path]:
+def up(
+    name: str, *, real_node: bool | None, fake_nodes: int, audit: bool, with_gateway: bool = False, say: Say
+) -> tuple[Plan, Path]:
     """Start whatever of the cluster does not run; returns its plan and the directory of the programs.
 
     `real_node` None means: if this machine allows it. A cluster never loses a layer by `up`.
@@ -30,6 +32,7 @@ def up(name: str, *, real_node: bool | None, fake_nodes: int, audit: bool, say: 
     with _exclusive(name, say):
         plan = reservation.reserve(name, audit=audit, say=say)
         plan = _with_wishes(plan, real_node=real_node, fake_nodes=fake_nodes, audit=audit, say=say)
+        plan = reservation.with_gateway(plan, say) if with_gateway else plan
         ensure_certificates(plan)
         kubeconfig.write_kubeconfigs(
             plan.directory, control_plane.api_url(plan), control_plane.node_api_url(plan)
@@ -39,6 +42,8 @@ def up(name: str, *, real_node: bool | None, fake_nodes: int, audit: bool, say: 
             node.start(plan, binaries, say)
         if plan.fake_nodes:
             kwok.start(plan, binaries, say)
+        if plan.gateway:
+            gateway.start(plan, binaries, say)
         return plan, binaries
 
 
@@ -46,6 +51,7 @@ def down(name: str, *, wipe: bool, say: Say) -> None:
     """Stop everything of the cluster, newest layer first, whatever state it is in. Harmless when nothing runs."""
     directory = cluster_directory(name)
     with _exclusive(name, say, remove=wipe or not directory.exists()):
+        gateway.stop(directory)
         processes.stop(directory, "kwok")
         node.stop(directory, name, say)
         for component in reversed(control_plane.component_programs()):
@@ -76,7 +82,7 @@ def _exclusive(name: str, say: Say, *, remove: bool = False) -> Iterator[None]:
 
 def _with_wishes(plan: Plan, *, real_node: bool | None, fake_nodes: int, audit: bool, say: Say) -> Plan:
     runs = bool(processes.marked(plan.directory))
-    if not runs and not all(map(reservation.is_free, dataclasses.astuple(plan.ports))):
+    if not runs and not all(map(reservation.is_free, plan.all_ports)):
         say("another program took a port of this cluster: moving to other ports")
         plan = reservation.with_new_ports(plan, say)
     if runs and plan.audit != audit:

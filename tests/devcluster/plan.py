@@ -25,6 +25,14 @@ class Ports:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayPorts:
+    """Ports of the gateway on 127.0.0.1."""
+
+    web: int
+    metrics: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One cluster: its name, numbers and wanted layers."""
 
@@ -34,11 +42,19 @@ class Plan:
     node: bool
     audit: bool
     fake_nodes: int
+    gateway: GatewayPorts | None = None
 
     @property
     def directory(self) -> Path:
         """Where all its files are."""
         return cluster_directory(self.name)
+
+    @property
+    def all_ports(self) -> tuple[int, ...]:
+        """Every port on 127.0.0.1 that is the cluster's."""
+        return tuple(
+            port for ports in (self.ports, self.gateway) if ports for port in dataclasses.astuple(ports)
+        )
 
     @property
     def addresses(self) -> Addresses:
@@ -60,7 +76,14 @@ def load(name: str) -> Plan | None:
     path = cluster_directory(name) / PLAN_FILE
     try:
         fields = json.loads(path.read_text())
-        return Plan(**{**fields, "ports": Ports(**fields["ports"])})
+        gateway = fields.get("gateway")
+        return Plan(
+            **{
+                **fields,
+                "ports": Ports(**fields["ports"]),
+                "gateway": GatewayPorts(**gateway) if gateway else None,
+            }
+        )
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from devcluster import control_plane, node, processes
+from devcluster import control_plane, gateway, node, processes
 from devcluster.plan import Plan
 
 
@@ -31,6 +31,7 @@ class Status:
             "apiURL": control_plane.api_url(self.plan),
             "node": self.plan.node_name if self.plan.node else None,
             "fakeNodes": self.plan.fake_nodes,
+            "gatewayURL": gateway.address(self.plan.gateway).url if self.plan.gateway else None,
             "serviceCIDR": str(self.plan.addresses.services),
             "podCIDR": str(self.plan.addresses.pods),
             "components": {name: {"pid": pid, "running": pid is not None} for name, pid in self.pids.items()},
@@ -60,4 +61,6 @@ def _expected(plan: Plan) -> dict[str, str]:
         expected |= node.component_programs()
     if plan.fake_nodes:
         expected |= {"kwok": "kwok"}
+    if plan.gateway:
+        expected |= {"traefik": "traefik"}
     return expected

