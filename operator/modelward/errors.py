@@ -59,3 +59,7 @@ class NamespaceTerminating(ApiError):
 
 class Unreachable(ModelwardError):
     """No answer from the API server (connection refused, reset, timed out): tried again with back-off."""
+
+
+class NotLeader(ModelwardError):
+    """A write was not sent, because this process does not lead (any more): the one that leads will decide."""
