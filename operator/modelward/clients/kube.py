@@ -7,7 +7,7 @@ object has moved on. See docs/design/0002 for why this is not server-side apply.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -26,6 +26,7 @@ from modelward.errors import (
 )
 
 Manifest = dict[str, Any]
+T = TypeVar("T")
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 LIST_CHUNK: Final = 200
@@ -68,6 +69,15 @@ class _MetadataPage(msgspec.Struct, frozen=True):
     """The API server writes null where there are none."""
 
 
+class _PageMetadata(msgspec.Struct, frozen=True):
+    token: str = msgspec.field(name="continue", default="")
+
+
+class _Page(msgspec.Struct, Generic[T], frozen=True):
+    items: list[T] | None = None
+    metadata: _PageMetadata = _PageMetadata()
+
+
 class Kube:
     """One connection pool to one API server."""
 
@@ -105,13 +115,33 @@ class Kube:
             query["continue"] = token
 
     async def list_metadata(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        stored: bool = False,
     ) -> Sequence[Metadata]:
-        """What identifies each object, from the watch cache, which gives all at once."""
-        query = {"resourceVersion": "0"} | ({"labelSelector": labels} if labels else {})
+        """What identifies each object, all at once: from the watch cache, or with `stored` as of now."""
+        query = ({} if stored else {"resourceVersion": "0"}) | ({"labelSelector": labels} if labels else {})
         path = f"{resource.path(namespace)}?{urlencode(query)}"
         page = await self._request("GET", path, verb="list", accept=_METADATA_ONLY, shape=_MetadataPage)
         return [item.metadata for item in page.items or ()]
+
+    async def list_as(
+        self, shape: type[T], resource: Resource, namespace: str | None = None, *, labels: str, cached: bool
+    ) -> AsyncIterator[T]:
+        """All objects, of each no more than `shape` has: `cached` at once from the watch cache, else in chunks."""
+        query = {"labelSelector": labels}
+        query |= {"resourceVersion": "0"} if cached else {"limit": str(LIST_CHUNK)}
+        while True:
+            path = f"{resource.path(namespace)}?{urlencode(query)}"
+            page: _Page[T] = await self._request("GET", path, verb="list", shape=_Page[shape])  # type: ignore[valid-type]  # msgspec reads the type at run time
+            for item in page.items or ():
+                yield item
+            if not page.metadata.token:
+                return
+            query["continue"] = page.metadata.token
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
         """Create an object; the answer is what is stored. Raises AlreadyExists."""
