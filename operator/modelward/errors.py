@@ -25,6 +25,10 @@ class InvalidSettings(ModelwardError):
     """The operator's own configuration is wrong: the process ends at start with this message."""
 
 
+class InvalidState(ModelwardError):
+    """The judge's memory cannot be read (another version wrote it, or a hand): judging begins anew."""
+
+
 class ApiError(ModelwardError):
     """The API server refused or could not serve a request: the key is tried again with back-off."""
 

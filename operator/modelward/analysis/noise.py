@@ -1,0 +1,349 @@
+"""phi, the noise of stable's own pods before a rollout: by how much their counts scatter more than chance lets.
+
+Requests that fail in bursts, or pods that differ, break every test that takes requests for independent. Pods of
+one version should share hits in proportion to their requests. Over blocks of time, Pearson's statistic
+
+    X2 = sum over pods of (e_p - m n_p/n)^2 / (m n_p/n (1 - m/n))      (n requests and m hits of all pods)
+
+has mean P - 1 if they do. phi = max(1, max over block lengths of (X2 + 40) / (degrees of freedom + 20)): little
+history gives about 2, much history what was seen. Evidence is divided by phi (quasi-likelihood; McCullagh and
+Nelder, Generalized Linear Models, 1989, section 4.5). With one pod, successive blocks stand in for the pods.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from math import inf
+from typing import Final
+
+import msgspec
+
+from modelward.analysis.counters import BucketCounts, RatioCounts, Values, clean, increment
+from modelward.analysis.policy import MetricPolicy
+from modelward.analysis.readings import Arm, Poll, Reading
+from modelward.api.analysis_policy import MetricKind
+from modelward.errors import InvalidState
+
+BLOCK_SECONDS: Final = (5.0, 15.0, 60.0, 300.0)
+"""Lengths over which pods are compared; those shorter than the time between two polls fall together."""
+PRIOR_X2: Final = 40.0
+PRIOR_FREEDOM: Final = 20.0
+PHI_WITHOUT_HISTORY: Final = PRIOR_X2 / PRIOR_FREEDOM
+HALF_LIFE_SECONDS: Final = 1800.0
+"""What was seen so long ago counts half, when stable is read for ever."""
+ENOUGH_CASES: Final = 1000
+"""Fewer cases than this since the first reading, and the pods' counters since their start are used instead."""
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricReference:
+    """What stable used to do, for one metric."""
+
+    phi: float = PHI_WITHOUT_HISTORY
+    """Of a ratio or guard."""
+    phis: Mapping[float, float] = field(default_factory=dict)
+    """Of a histogram, by bound: of the cases above it (latency) or in the bucket below it (distribution)."""
+    hits: float = 0
+    total: float = 0
+    histogram: BucketCounts = field(default_factory=BucketCounts)
+    from_totals: bool = False
+    """Whether phi comes from successive blocks of a single pod: it is then blind to differences of pods."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What stable used to do before the rollout. Empty: nothing is known."""
+
+    metrics: Mapping[str, MetricReference] = field(default_factory=dict)
+    phi_without_history: float = PHI_WITHOUT_HISTORY
+    """phi of what `metrics` does not have."""
+
+    def phi(self, name: str, bound: float | None = None) -> float:
+        """The noise of a metric, of a histogram at `bound`."""
+        known = self.metrics.get(name)
+        if known is None:
+            return self.phi_without_history
+        return known.phi if bound is None else known.phis.get(bound, self.phi_without_history)
+
+
+NO_HISTORY: Final = Reference()
+INDEPENDENT: Final = Reference(phi_without_history=1.0)
+"""Every request is taken to fail or not by itself: what the proof of the guarantee assumes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """The running sums of one metric for one block length; of each vector, one entry per test."""
+
+    seconds: float
+    x2: tuple[float, ...]
+    freedom: tuple[float, ...]
+    started: float | None = None
+    """Time at which the open block began; None: it begins with the next look."""
+    pods: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Of the open block, by pod: cases, then hits."""
+    previous: tuple[float, ...] = ()
+    """Of the block before, all pods together."""
+
+    def plus(self, pods: Mapping[str, tuple[float, ...]], span: tuple[float, float], keep: float) -> "_Block":
+        """The sums after what `pods` did in `span`; `keep` is the share of the old sums that still counts."""
+        merged = dict(self.pods)
+        for pod, counts in pods.items():
+            merged[pod] = _sum(merged[pod], counts) if pod in merged else counts
+        started = span[0] if self.started is None else self.started
+        aged = replace(
+            self,
+            started=started,
+            pods=merged,
+            x2=tuple(x2 * keep for x2 in self.x2),
+            freedom=tuple(freedom * keep for freedom in self.freedom),
+        )
+        # The look that is nearest to the end of the block closes it.
+        half_a_look = (span[1] - span[0]) / 2
+        return aged.closed(span[1]) if span[1] - started >= self.seconds - half_a_look else aged
+
+    def closed(self, time: float) -> "_Block":
+        """The sums with the open block in them, and a new one begun."""
+        rows = [row for row in self.pods.values() if row[0] > 0]
+        all_pods = tuple(map(sum, zip(*rows, strict=True)))
+        if len(rows) == 1 and self.previous:
+            rows.append(self.previous)
+        gained = [scatter(rows, test) for test in range(1, len(self.x2) + 1)]
+        return replace(
+            self,
+            x2=tuple(old + x2 for old, (x2, _) in zip(self.x2, gained, strict=True)),
+            freedom=tuple(old + freedom for old, (_, freedom) in zip(self.freedom, gained, strict=True)),
+            started=time,
+            pods={},
+            previous=all_pods or self.previous,
+        )
+
+
+def scatter(rows: list[tuple[float, ...]], test: int) -> tuple[float, int]:
+    """X2 and its degrees of freedom over `rows` of cases and hits, for the hits at index `test`."""
+    cases, hits = sum(row[0] for row in rows), sum(row[test] for row in rows)
+    if len(rows) < 2 or not 0 < hits < cases:
+        return 0.0, 0
+    rate = hits / cases
+    return sum((row[test] - rate * row[0]) ** 2 / (rate * row[0] * (1 - rate)) for row in rows), len(rows) - 1
+
+
+def phi(sums: Iterable[tuple[float, float]]) -> float:
+    """phi from X2 and degrees of freedom of each block length."""
+    return max(1.0, *((x2 + PRIOR_X2) / (freedom + PRIOR_FREEDOM) for x2, freedom in sums))
+
+
+def _sum(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(a + b for a, b in zip(one, other, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Metric:
+    """What is summed up for one metric."""
+
+    bounds: tuple[float, ...]
+    blocks: tuple[_Block, ...]
+    total: RatioCounts | BucketCounts
+    most_pods: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """Running sums over stable's pods. A value: `plus` gives the next one."""
+
+    metrics: tuple[MetricPolicy, ...]
+    half_life_seconds: float | None = None
+    """None: all that is added counts the same, as for a finite history."""
+    sums: Mapping[str, _Metric] = field(default_factory=dict)
+    last: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
+    """The last readings of the pods that were there."""
+    time: float | None = None
+
+    def plus(self, poll: Poll) -> "Noise":
+        """The sums after one more look at stable's pods; the canary's are left aside."""
+        if self.time is not None and poll.time <= self.time:
+            return self
+        now = {pod.pod: _sound(pod.metrics) for pod in poll.pods if pod.arm is Arm.STABLE}
+        after = replace(self, last=now, time=poll.time)
+        if self.time is None:
+            return after
+        sums = dict(self.sums)
+        for metric in self.metrics:
+            if counted := self._counted(metric, now):
+                sums[metric.name] = self._summed(metric, counted, (self.time, poll.time))
+        return replace(after, sums=sums)
+
+    def _counted(
+        self, metric: MetricPolicy, now: Mapping[str, Mapping[str, Reading]]
+    ) -> dict[str, RatioCounts | BucketCounts]:
+        """What each pod did, that was there before, too, and on the bounds of the first."""
+        counted: dict[str, RatioCounts | BucketCounts] = {}
+        bounds: tuple[float, ...] | None = None
+        for pod, readings in sorted(now.items()):
+            old = self.last.get(pod, {}).get(metric.name)
+            if metric.name not in readings or old is None:
+                continue
+            counts = increment(old, readings[metric.name])
+            if isinstance(counts, Values):
+                continue
+            shape = counts.bounds if isinstance(counts, BucketCounts) else None
+            bounds = bounds if counted else shape
+            if shape == bounds:
+                counted[pod] = counts
+        return counted
+
+    def _summed(
+        self,
+        metric: MetricPolicy,
+        counted: Mapping[str, RatioCounts | BucketCounts],
+        span: tuple[float, float],
+    ) -> _Metric:
+        rows = {pod: _row(metric, counts) for pod, counts in counted.items()}
+        total = total_of(counted.values())
+        bounds = total.bounds if isinstance(total, BucketCounts) else ()
+        old = self.sums.get(metric.name)
+        interval = span[1] - span[0]
+        keep = 0.5 ** (interval / self.half_life_seconds) if self.half_life_seconds else 1.0
+        if old is None or old.bounds != bounds:
+            blocks = _empty_blocks(len(next(iter(rows.values()))) - 1)
+            old = _Metric(bounds=bounds, blocks=blocks, total=_scaled(total, 0))
+        return _Metric(
+            bounds=bounds,
+            blocks=tuple(block.plus(rows, span, keep) for block in old.blocks),
+            total=total_of([_scaled(old.total, keep), total]),
+            most_pods=max(old.most_pods, len(rows)),
+        )
+
+    def reference(self) -> Reference:
+        """What is known by now, frozen at the start of a rollout."""
+        return Reference(
+            metrics={
+                metric.name: known
+                for metric in self.metrics
+                if (known := self._known(metric.name)) is not None
+            }
+        )
+
+    def _known(self, name: str) -> MetricReference | None:
+        sums = self.sums.get(name)
+        total = sums.total if sums else None
+        if total is None or total.total < ENOUGH_CASES:
+            total = self._since_start(name) or total
+        if total is None:
+            return None
+        phis = _phis(sums) if sums else []
+        histogram = total if isinstance(total, BucketCounts) else BucketCounts()
+        return MetricReference(
+            phi=phis[0] if sums and not sums.bounds else PHI_WITHOUT_HISTORY,
+            phis=dict(zip(sums.bounds, phis, strict=False)) if sums else {},
+            hits=total.hits if isinstance(total, RatioCounts) else 0,
+            total=total.total,
+            histogram=histogram,
+            from_totals=sums is not None and sums.most_pods == 1,
+        )
+
+    def _since_start(self, name: str) -> RatioCounts | BucketCounts | None:
+        """What the pods that are there counted since they started; None: nothing, or they are not alike."""
+        counts = [increment(None, pod[name]) for pod in self.last.values() if name in pod]
+        countable = [count for count in counts if not isinstance(count, Values)]
+        return total_of(countable) if countable and len({type(count) for count in countable}) == 1 else None
+
+
+def total_of(counts: Iterable[RatioCounts | BucketCounts]) -> RatioCounts | BucketCounts:
+    """The sum of counts of one kind. Raises TypeError for several kinds and for none."""
+    return reduce(_both, counts)
+
+
+def _both(one: RatioCounts | BucketCounts, other: RatioCounts | BucketCounts) -> RatioCounts | BucketCounts:
+    if isinstance(one, RatioCounts) and isinstance(other, RatioCounts):
+        return one.plus(other)
+    if isinstance(one, BucketCounts) and isinstance(other, BucketCounts):
+        return one.plus(other)
+    raise TypeError("a ratio and a histogram do not add up")
+
+
+def _sound(metrics: Mapping[str, Reading]) -> dict[str, Reading]:
+    return {name: good for name, raw in metrics.items() if (good := clean(raw)) is not None}
+
+
+def _row(metric: MetricPolicy, counts: RatioCounts | BucketCounts) -> tuple[float, ...]:
+    """Cases, then the hits of each test: slower than each bound, or inside each bucket."""
+    if isinstance(counts, RatioCounts):
+        return counts.total, counts.hits
+    if metric.kind is MetricKind.LATENCY:
+        return counts.total, *(counts.total - below for below in counts.cumulative[:-1])
+    return counts.total, *counts.in_buckets
+
+
+def _empty_blocks(tests: int) -> tuple[_Block, ...]:
+    zero = (0.0,) * tests
+    return tuple(_Block(seconds=seconds, x2=zero, freedom=zero) for seconds in BLOCK_SECONDS)
+
+
+def _phis(sums: _Metric) -> list[float]:
+    by_test = zip(
+        *(zip(block.x2, block.freedom, strict=True) for block in sums.blocks),
+        strict=True,
+    )
+    return [phi(test) for test in by_test]
+
+
+def _scaled(counts: RatioCounts | BucketCounts, factor: float) -> RatioCounts | BucketCounts:
+    if isinstance(counts, RatioCounts):
+        return RatioCounts(hits=counts.hits * factor, total=counts.total * factor)
+    return BucketCounts(bounds=counts.bounds, cumulative=tuple(count * factor for count in counts.cumulative))
+
+
+def encode(noise: Noise) -> str:
+    """The sums as compact JSON, about 1 KB. The open blocks and the last readings are left out."""
+    return msgspec.json.encode(
+        [_VERSION, {name: _packed(sums) for name, sums in noise.sums.items()}]
+    ).decode()
+
+
+def decode(
+    text: str, metrics: tuple[MetricPolicy, ...], half_life_seconds: float | None = HALF_LIFE_SECONDS
+) -> Noise:
+    """The sums that were encoded; they go on with the next look. Raises InvalidState."""
+    try:
+        version, packed = msgspec.json.decode(text, type=tuple[int, dict[str, _Packed]])
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidState(f"the noise of the pods cannot be read: {error}") from error
+    if version != _VERSION:
+        raise InvalidState(f"the noise of the pods has version {version}, not {_VERSION}")
+    sums = {metric.name: _unpacked(packed[metric.name]) for metric in metrics if metric.name in packed}
+    return Noise(metrics=metrics, half_life_seconds=half_life_seconds, sums=sums)
+
+
+_Packed = tuple[list[float], list[float], int, list[tuple[list[float], list[float]]]]
+"""Bounds without infinity, the counts (hits and total, or by bucket), most pods, sums by block length."""
+
+
+def _packed(sums: _Metric) -> _Packed:
+    total = sums.total
+    counts = [total.hits, total.total] if isinstance(total, RatioCounts) else [*total.cumulative]
+    blocks = [([*map(_rounded, block.x2)], [*map(_rounded, block.freedom)]) for block in sums.blocks]
+    return [*sums.bounds[:-1]], [*map(_rounded, counts)], sums.most_pods, blocks
+
+
+def _unpacked(packed: _Packed) -> _Metric:
+    finite, counts, most_pods, blocks = packed
+    bounds = (*finite, inf) if finite or len(counts) == 1 else ()
+    tests = {len(sums) for block in blocks for sums in block}
+    if len(blocks) != len(BLOCK_SECONDS) or len(tests) != 1 or len(counts) != (len(bounds) or 2):
+        raise InvalidState("the noise of the pods has sums that do not fit together")
+    total = (
+        BucketCounts(bounds=bounds, cumulative=tuple(counts))
+        if bounds
+        else RatioCounts(hits=counts[0], total=counts[1])
+    )
+    made = tuple(
+        _Block(seconds=seconds, x2=tuple(x2), freedom=tuple(freedom))
+        for seconds, (x2, freedom) in zip(BLOCK_SECONDS, blocks, strict=True)
+    )
+    return _Metric(bounds=bounds, blocks=made, total=total, most_pods=most_pods)
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.5g}")
