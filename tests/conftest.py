@@ -93,5 +93,5 @@ def install(admin: Kubectl) -> None:
         admin("wait", "--for=condition=Established", f"crd/{kind}", "--timeout=30s")
     base = ROOT / "manifests" / "base"
     admin("apply", "-f", str(base / "namespace.yaml"))
-    for part in ("service-account", "role", "role-binding", "user-roles"):
+    for part in ("service-account", "role", "role-binding", "leader-election", "user-roles"):
         admin("apply", "-n", OPERATOR_NAMESPACE, "-f", str(base / f"{part}.yaml"))

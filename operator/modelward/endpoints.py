@@ -16,9 +16,9 @@ class Endpoints:
     """Serves them until `stop`."""
 
     registry: CollectorRegistry
-    healthy: Check
+    healthy: tuple[Check, ...]
     """What would make the kubelet restart the pod."""
-    ready: Check
+    ready: tuple[Check, ...]
     """What would keep the pod out of its Service."""
     before_scrape: Callable[[], None]
     _runner: web.AppRunner | None = None
@@ -27,8 +27,8 @@ class Endpoints:
         """Listen; returns the port, which differs from `port` if that is 0."""
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/healthz", lambda _: _answer(self.healthy()))
-        app.router.add_get("/readyz", lambda _: _answer(self.ready()))
+        app.router.add_get("/healthz", lambda _: _answer(self.healthy))
+        app.router.add_get("/readyz", lambda _: _answer(self.ready))
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -46,5 +46,8 @@ class Endpoints:
         return web.Response(body=encode(self.registry), headers={"Content-Type": content_type})
 
 
-async def _answer(problem: str) -> web.Response:
-    return web.Response(status=503 if problem else 200, text=f"{problem or 'ok'}\n")
+async def _answer(checks: tuple[Check, ...]) -> web.Response:
+    problems = [problem for check in checks if (problem := check())]
+    return web.Response(
+        status=503 if problems else 200, text="".join(f"{line}\n" for line in problems or ["ok"])
+    )

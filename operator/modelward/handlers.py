@@ -5,8 +5,9 @@ Nothing else of Kopf is used: no persistence, no finalizers, no events of its ow
 
 import math
 import ssl
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,10 +39,13 @@ class Intake:
 
     store: Store
     queue: WorkQueue[Key]
+    events: Counter[str] = field(default_factory=Counter)
+    """By kind: how many the watches have brought. A count that stands still while objects change tells a dead watch."""
 
     def event(self, event: Any) -> None:
         """One event of a watch, or one object of its first list."""
         raw = event["object"]
+        self.events[raw["kind"]] += 1
         if event["type"] == "DELETED":
             self.gone(raw)
         elif self.store.put(raw):
@@ -71,9 +75,10 @@ class Intake:
             self._runtime_changed(metadata.get("namespace"))
 
     def everything(self) -> None:
-        """Look at every model."""
+        """Look at every model, at those with a live rollout first."""
         for key in self.store.models():
-            self.queue.add(key)
+            model = self.store.model(key)
+            self.queue.add(key, urgent=bool(model and model.status.rollout))
 
     def _child_changed(self, metadata: Raw) -> None:
         if owner := self.store.owner(owner_uid(metadata)):

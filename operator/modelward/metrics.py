@@ -38,7 +38,7 @@ class Metrics:
         )
         self.api_requests = Counter(
             "modelward_api_requests_total",
-            "Requests to the API server, those of watches apart.",
+            "Requests to the API server, those of watches and of the Lease apart.",
             ["verb", "code"],
             registry=self.registry,
         )
@@ -47,6 +47,9 @@ class Metrics:
             "Time since what is held of a kind was last confirmed.",
             ["kind"],
             registry=self.registry,
+        )
+        self.leader = Gauge(
+            "modelward_leader", "1 while this process leads, 0 while it stands by.", registry=self.registry
         )
         self.rollouts = Counter(
             "modelward_rollouts_total", "Rollouts that ended.", ["result"], registry=self.registry

@@ -9,7 +9,8 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +23,9 @@ from modelward.store import Key, Store, selector
 
 _OBJECTS_PER_PERIOD: Final = 1_000
 _LONGEST_PERIOD_SECONDS: Final = 300.0
+_DEAD_AFTER_SWEEPS: Final = 3
+"""So many sweeps in a row that had to mend what a watch should have told, which itself told nothing: it is dead."""
+_OLD_AFTER_PERIODS: Final = 3
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +41,14 @@ class Resync:
     changed: Callable[[Manifest], None]
     """Is told of every object that was taken in."""
     gone: Callable[[Manifest], None]
+    events: Mapping[str, int]
+    """By kind: how many events the watches have brought."""
     confirmed: dict[str, float] = field(default_factory=dict)
     """By kind: when what is held was last known to be complete (monotonic seconds)."""
+    _told: Counter[str] = field(default_factory=Counter)
+    """By kind: `events` at the last sweep."""
+    _silent: Counter[str] = field(default_factory=Counter)
+    """By kind: sweeps in a row that found what the silent watch should have told."""
 
     def resources(self) -> tuple[Resource, ...]:
         """The kinds that are watched under these settings."""
@@ -58,58 +68,93 @@ class Resync:
     async def run(self) -> None:
         """Sweep for ever, at a pace that follows the number of objects."""
         while True:
-            share = max(1.0, self.store.count() / _OBJECTS_PER_PERIOD)
-            longest = max(_LONGEST_PERIOD_SECONDS, self.settings.resync_seconds)
-            await asyncio.sleep(min(longest, self.settings.resync_seconds * share))
+            await asyncio.sleep(self._period())
             for resource in self.resources():
                 try:
-                    await self._sweep(resource)
+                    self._watched(resource.kind, lost=await self._sweep(resource))
                 except ModelwardError as error:
                     logger.warning("sweep of %s failed, tried again next time: %s", resource.plural, error)
                 except Exception:
                     logger.exception("sweep of %s: unexpected error, please report it", resource.plural)
 
+    async def freshen(self) -> None:
+        """Make what is held true as of now, by what is stored. Raises ApiError or Unreachable.
+
+        The sweeps' lists come from a cache of the API server, which may lag; who takes over must not.
+        """
+        for resource in self.resources():
+            await self._sweep(resource, stored=True)
+
+    def dead(self) -> str:
+        """What only a restart mends: a watch that brings nothing though objects change. Empty while all is well."""
+        dead = [kind for kind, sweeps in self._silent.items() if sweeps >= _DEAD_AFTER_SWEEPS]
+        return f"the watch of {', '.join(dead)} is dead" if dead else ""
+
+    def old(self) -> str:
+        """Whose view is older than sweeps may take to confirm it. Empty while all is well."""
+        limit = _OLD_AFTER_PERIODS * self._period()
+        old = [kind for kind in self.confirmed if self.age_seconds(kind) > limit]
+        return f"what is known of {', '.join(old)} is older than {limit:.0f} s" if old else ""
+
     def age_seconds(self, kind: str) -> float:
         """Time since what is held of a kind was last known to be complete."""
         return time.monotonic() - self.confirmed.get(kind, 0.0)
 
-    async def _sweep(self, resource: Resource) -> None:
+    def _period(self) -> float:
+        share = max(1.0, self.store.count() / _OBJECTS_PER_PERIOD)
+        longest = max(_LONGEST_PERIOD_SECONDS, self.settings.resync_seconds)
+        return min(longest, self.settings.resync_seconds * share)
+
+    def _watched(self, kind: str, *, lost: int) -> None:
+        """Note what a sweep tells of a watch. An event that is only late comes before the next sweep."""
+        told, self._told[kind] = self._told[kind], self.events.get(kind, 0)
+        silent = lost and told == self._told[kind]
+        self._silent[kind] = self._silent[kind] + 1 if silent else 0
+
+    async def _sweep(self, resource: Resource, *, stored: bool = False) -> int:
+        """How many events were lost; what they should have told is taken in."""
+        lost = 0
         before = self.store.versions(resource.kind)
         listed: dict[Key, tuple[str, int]] = {}
         for namespace in self._scopes(resource):
             labels = "" if resource.ours else selector()
-            for each in await self.kube.list_metadata(resource, namespace, labels=labels):
+            for each in await self.kube.list_metadata(resource, namespace, labels=labels, stored=stored):
                 listed[each.namespace, each.name] = each.uid, int(each.resource_version)
         now = self.store.versions(resource.kind)
         for key, (uid, version) in listed.items():
             held = now.get(key)
             if held is None or held[0] != uid or held[1] < version:
-                await self._fetch(resource, key)
+                lost += await self._fetch(resource, key)
         for key in before.keys() - listed.keys():
-            await self._verify(resource, key, before[key][0])
+            lost += await self._verify(resource, key, before[key][0])
         self._confirm(resource)
+        return lost
 
-    async def _fetch(self, resource: Resource, key: Key) -> None:
-        """An event was lost, or is on its way: read the object itself."""
+    async def _fetch(self, resource: Resource, key: Key) -> bool:
+        """Whether an event was lost, or is on its way: read the object itself."""
         try:
             raw = _typed(resource, await self.kube.get(resource, key[0] or None, key[1]))
         except NotFound:
-            return
-        if self.store.put(raw):
+            return False
+        news = self.store.put(raw)
+        if news:
             logger.info("took in %s %s, whose event was lost", resource.kind, "/".join(key))
             self.changed(raw)
+        return news
 
-    async def _verify(self, resource: Resource, key: Key, uid: str) -> None:
-        """It was not listed: gone, or made after the list. Only the API server's own word counts."""
+    async def _verify(self, resource: Resource, key: Key, uid: str) -> bool:
+        """Whether it is gone: not listed, or made after the list. Only the API server's own word counts."""
         try:
             raw = await self.kube.get(resource, key[0] or None, key[1])
         except NotFound:
             raw = None
-        if raw is None or raw["metadata"]["uid"] != uid:
+        gone = raw is None or raw["metadata"]["uid"] != uid
+        if gone:
             ghost = {"kind": resource.kind, "metadata": {"namespace": key[0], "name": key[1], "uid": uid}}
             self.gone(ghost)
         if raw is not None:
             self.store.put(_typed(resource, raw))
+        return gone
 
     def _confirm(self, resource: Resource) -> None:
         self.confirmed[resource.kind] = time.monotonic()

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,15 +14,20 @@ from typing import Any, Final
 import kopf
 
 from modelward import __version__
-from modelward.clients.connection import connect
+from modelward.api.names import MANAGER
+from modelward.clients.connection import connect, own_namespace
+from modelward.clients.gate import Gate
+from modelward.clients.identity import own_identity
 from modelward.clients.kube import Kube
+from modelward.clients.leader import Leader, Pace
+from modelward.clients.lease import Lease
 from modelward.endpoints import Endpoints
 from modelward.errors import ModelwardError, NotFound
 from modelward.handlers import Intake, operator_settings, registry
 from modelward.metrics import Metrics
 from modelward.reconcile import Reconciler
 from modelward.resync import Resync
-from modelward.settings import Settings
+from modelward.settings import LeaderElectionSettings, Settings
 from modelward.store import Key, Store
 from modelward.workqueue import WorkQueue
 
@@ -30,6 +35,7 @@ STUCK_AFTER_SECONDS: Final = 60.0
 """An event loop that has not turned, or a queue that has due keys and hands out none, for this long is stuck."""
 _HEARTBEAT_SECONDS: Final = 1.0
 _RETRY_START_SECONDS: Final = 5.0
+_RETRY_TAKE_OVER_SECONDS: Final = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -59,19 +65,38 @@ class _Pulse:
 
 async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
     """Run the operator until SIGTERM or SIGINT. Raises whatever ended it otherwise."""
-    store, queue, pulse = Store(), WorkQueue[Key](clock=time.monotonic), _Pulse()
+    store, queue, pulse, gate = Store(), WorkQueue[Key](clock=time.monotonic), _Pulse(), Gate()
     metrics = Metrics(store)
     intake = Intake(store, queue)
-    kube = Kube(await connect(kubeconfig), count=metrics.count_request)
-    resync = Resync(kube, store, settings, metrics, changed=intake.changed, gone=intake.gone)
+    identity = own_identity()
+    agent = f"{MANAGER}/{__version__} ({identity})"
+    kube = Kube(await connect(kubeconfig, may_write=gate.check), count=metrics.count_request, agent=agent)
+    resync = Resync(
+        kube, store, settings, metrics, changed=intake.changed, gone=intake.gone, events=intake.events
+    )
+    lease_kube = Kube(await connect(kubeconfig), agent=agent)
+    leader = _leader(
+        settings.leader_election,
+        lease_kube,
+        gate,
+        identity=identity,
+        namespace=settings.leader_election.namespace or own_namespace(kubeconfig),
+        leads=lambda yes: metrics.leader.set(int(yes)),
+    )
     endpoints = Endpoints(
         registry=metrics.registry,
-        healthy=pulse.problem,
-        ready=pulse.unready,
-        before_scrape=lambda: metrics.queue_depth.set(queue.depth()),
+        healthy=(pulse.problem, leader.stuck, resync.dead),
+        ready=(pulse.unready, leader.trouble, resync.old),
+        before_scrape=lambda: metrics.queue_depth.set(queue.depth() if gate.left() > 0 else 0),
     )
-    reconciler = Reconciler(kube, store, queue, metrics, now=lambda: datetime.now(UTC))
     stop = _stop_on_signals()
+
+    async def work() -> None:
+        """What a leader does, and nobody else."""
+        await _take_over(resync, store, queue, intake)
+        reconciler = Reconciler(kube, store, queue, metrics, now=lambda: datetime.now(UTC))
+        await asyncio.gather(*(reconciler.work() for _ in range(settings.workers)))
+
     # From the start: waiting for an API server, or for the CRDs, is no reason for the kubelet to restart us.
     heart = asyncio.create_task(pulse.beat())
     try:
@@ -79,7 +104,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
         logger.info("modelward %s listens on port %d", __version__, port)
         await _fill(resync, stop)
         pulse.filled = True
-        intake.everything()
+        kopf_runs = asyncio.Event()
         watching = kopf.operator(
             registry=registry(intake, resync.resources(), kubeconfig),
             settings=operator_settings(resync.resources()),
@@ -87,15 +112,58 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
             namespaces=settings.namespaces,
             standalone=True,
             stop_flag=stop,
+            ready_flag=kopf_runs,
         )
-        parts = [watching, resync.run(), *(reconciler.work() for _ in range(settings.workers))]
-        await _until_stopped(stop, parts)
+        leading = leader.run(work) if settings.leader_election.enabled else _alone(work, gate, metrics)
+        await _until_stopped(stop, [_stopped(stop, kopf_runs), leading, watching, resync.run()])
     finally:
         pulse.stopping = True
         heart.cancel()
         await endpoints.stop()
         await kube.close()
+        await lease_kube.close()
         logger.info("stopped")
+
+
+def _leader(
+    settings: LeaderElectionSettings,
+    kube: Kube,
+    gate: Gate,
+    *,
+    identity: str,
+    namespace: str,
+    leads: Callable[[bool], None],
+) -> Leader:
+    lease = Lease(
+        kube=kube, namespace=namespace, name=settings.name, identity=identity, seconds=settings.lease_seconds
+    )
+    pace = Pace(renew_deadline=settings.renew_deadline_seconds, retry=settings.retry_seconds)
+    return Leader(lease=lease, gate=gate, pace=pace, leads=leads)
+
+
+async def _alone(work: Callable[[], Coroutine[Any, Any, None]], gate: Gate, metrics: Metrics) -> None:
+    """Work without a Lease: somebody has promised that there is no other operator."""
+    logger.warning("leader election is off: this must be the only operator of its models")
+    gate.open()
+    metrics.leader.set(1)
+    try:
+        await work()
+    finally:
+        gate.shut()
+
+
+async def _take_over(resync: Resync, store: Store, queue: WorkQueue[Key], intake: Intake) -> None:
+    """Make sure that what is held is true as of now, whatever another leader did last; then look at every model."""
+    while True:
+        try:
+            await resync.freshen()
+            break
+        except ModelwardError as error:
+            logger.warning("cannot take over yet: %s", error)
+            await asyncio.sleep(_RETRY_TAKE_OVER_SECONDS)
+    store.unsettle()
+    queue.clear()
+    intake.everything()
 
 
 async def _fill(resync: Resync, stop: asyncio.Event) -> None:
@@ -113,17 +181,24 @@ async def _fill(resync: Resync, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), _RETRY_START_SECONDS)
 
 
-def _stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set. Kopf puts its own handlers over these once it runs."""
-    stop = asyncio.Event()
+def _stop_on_signals(stop: asyncio.Event | None = None) -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
 
 
+async def _stopped(stop: asyncio.Event, kopf_runs: asyncio.Event) -> None:
+    """End on a signal. Kopf takes the signals for itself, and would stop its watches before anybody else may know."""
+    await kopf_runs.wait()
+    _stop_on_signals(stop)
+    await stop.wait()
+
+
 async def _until_stopped(stop: asyncio.Event, parts: list[Coroutine[Any, Any, None]]) -> None:
-    """Run all parts until one ends: Kopf ends on a signal, every other part only by a bug."""
+    """Run all parts until one ends: the first one on a signal, every other part only by a bug."""
     if stop.is_set():
         for part in parts:
             part.close()

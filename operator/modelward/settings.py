@@ -10,6 +10,8 @@ from msgspec import Meta
 from modelward.errors import InvalidSettings
 
 _NAMESPACE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_NAMESPACE_OR_NONE = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"
+_LEASE = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -19,6 +21,30 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     """Records below this level are left out."""
     format: Annotated[str, Meta(pattern="^(json|text)$")] = "json"
     """One JSON object a line, or text for people."""
+
+
+class LeaderElectionSettings(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """How several operators agree on the one that works."""
+
+    enabled: bool = True
+    """Whether a Lease decides who works. Without it this must be the only operator of its models."""
+    name: Annotated[str, Meta(max_length=253, pattern=_LEASE)] = "modelward"
+    """Name of the Lease. Operators of different namespaces need Leases of different names, or in different places."""
+    namespace: Annotated[str, Meta(max_length=63, pattern=_NAMESPACE_OR_NONE)] = ""
+    """Namespace of the Lease; empty takes the pod's own, outside of a cluster modelward-system."""
+    lease_seconds: Annotated[int, Meta(ge=1, le=3600)] = 15
+    """How long the others wait for a leader that is silent."""
+    renew_deadline_seconds: Annotated[float, Meta(gt=0, le=3600)] = 10.0
+    """A leader that has not renewed for so long stops; less than leaseSeconds."""
+    retry_seconds: Annotated[float, Meta(gt=0, le=3600)] = 2.0
+    """Pause between two renewals; less than half of renewDeadlineSeconds."""
+
+    def __post_init__(self) -> None:
+        """Refuse durations with which two could lead at once, or one not keep the Lease."""
+        if not self.retry_seconds * 2 < self.renew_deadline_seconds < self.lease_seconds:
+            raise ValueError("must be 2 x retrySeconds < renewDeadlineSeconds < leaseSeconds")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -36,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     """Address of the endpoints /metrics, /healthz and /readyz."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """Port of the endpoints; 0 takes a free one and logs it."""
+    leader_election: LeaderElectionSettings = LeaderElectionSettings()
     log: LogSettings = LogSettings()
 
 

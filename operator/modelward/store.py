@@ -109,6 +109,10 @@ class Store:
         """The digest at the last `settle`; None for an object that this process has not looked at yet."""
         return self._settled.get(uid)
 
+    def unsettle(self) -> None:
+        """Another operator may have written since: whether an object is as it was meant is to be looked at anew."""
+        self._settled.clear()
+
     def model(self, key: Key) -> Model | None:
         """The ModelDeployment of a key."""
         held = self._views[MODEL_DEPLOYMENT.kind].get(key)

@@ -54,6 +54,14 @@ class WorkQueue(Generic[K]):
         self.add(key, delay=delay, urgent=urgent)
         return delay
 
+    def clear(self) -> None:
+        """Forget all keys that wait."""
+        self._due.clear()
+        self._heap.clear()
+        self._failures.clear()
+        for ready in self._ready.values():
+            ready.clear()
+
     def succeed(self, key: K) -> None:
         """The next failure of the key is a first one again."""
         self._failures.pop(key, None)

@@ -53,9 +53,10 @@ class Requests:
         return Counter(request.verb for request in self.all)
 
     def writes(self) -> Counter[str]:
-        """Number of writes of each kind, by verb and resource; Events apart (`events`)."""
-        writes = (request for request in self.all if request.verb in WRITES and request.resource != "events")
-        return Counter(f"{request.verb} {request.resource}" for request in writes)
+        """Number of writes of each kind, by verb and resource; Events (`events`) and the Lease apart."""
+        apart = ("events", "leases")
+        writes = (each for each in self.all if each.verb in WRITES and each.resource not in apart)
+        return Counter(f"{each.verb} {each.resource}" for each in writes)
 
     def seconds(self, verb: str, resource: str) -> list[float]:
         """How long the API server needed for each request of a kind."""

@@ -34,6 +34,13 @@ def main() -> None:
 @click.option("--workers", type=int, help="Models worked on at once. Default 16.")
 @click.option("--resync-seconds", type=float, help="Pause between sweeps for lost events. Default 60.")
 @click.option("--cluster-runtimes/--no-cluster-runtimes", default=None, help="Read ClusterModelRuntimes.")
+@click.option(
+    "--leader-election/--no-leader-election",
+    default=None,
+    help="Work only while holding the Lease, so that several may run. Default: on.",
+)
+@click.option("--lease-name", help="Name of the Lease. Default modelward.")
+@click.option("--lease-namespace", help="Default: the pod's own; outside of a cluster modelward-system.")
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), help="Default INFO.")
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="Default json.")
 def run_command(
@@ -57,6 +64,11 @@ def run_command(
         "workers": options["workers"],
         "resyncSeconds": options["resync_seconds"],
         "clusterRuntimes": options["cluster_runtimes"],
+        "leaderElection": {
+            "enabled": options["leader_election"],
+            "name": options["lease_name"],
+            "namespace": options["lease_namespace"],
+        },
         "log": {"level": options["log_level"], "format": options["log_format"]},
     }
     if kubeconfig:

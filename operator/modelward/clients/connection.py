@@ -13,6 +13,8 @@ from modelward.clients.gate import guarded
 from modelward.errors import InvalidSettings
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_USUAL_NAMESPACE = "modelward-system"
 
 
 def runs_in_cluster(kubeconfig: Path | None) -> bool:
@@ -24,6 +26,16 @@ def url_in_cluster() -> str:
     """Address of the API server as every pod has it in its environment: no need for the cluster's DNS."""
     host, port = os.environ[_IN_CLUSTER], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def own_namespace(kubeconfig: Path | None) -> str:
+    """The namespace of our pod; outside of a cluster the one where `manifests/base` puts the operator."""
+    if not runs_in_cluster(kubeconfig):
+        return _USUAL_NAMESPACE
+    try:
+        return _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidSettings(f"which namespace is this? {_OWN_NAMESPACE}: {error.strerror}") from error
 
 
 async def connect(kubeconfig: Path | None = None, *, may_write: Callable[[], None] | None = None) -> Any:

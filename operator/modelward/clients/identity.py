@@ -14,8 +14,9 @@ from typing import Final
 
 _IDENTITY: Final = re.compile(r".*_(?P<machine>[0-9a-f]{12})-(?P<pid>\d+)-(?P<start>\d+)_[0-9a-f]{8}")
 _DEAD_STATES: Final = ("Z", "X")
-_STATE, _START: Final = 0, 19
-"""Fields of /proc/<pid>/stat, counted from the one after the name (proc_pid_stat(5))."""
+# Fields of /proc/<pid>/stat, counted from the one after the name (proc_pid_stat(5)).
+_STATE: Final = 0
+_START: Final = 19
 
 
 def own_identity() -> str:

@@ -46,7 +46,6 @@ class World:
     server: Server
     kube: Kube
     counted: list[tuple[str, str]]
-    forbidden: list[Exception] = field(default_factory=list)
 
     def answers(self, status: int = 200, body: Any = None, **headers: str) -> None:
         """From now on."""
@@ -78,19 +77,12 @@ async def world() -> AsyncIterator[World]:
     configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
     configuration.retries = None
     counted: list[tuple[str, str]] = []
-    forbidden: list[Exception] = []
-
-    def may_write() -> None:
-        for error in forbidden:
-            raise error
-
     kube = Kube(
         client.ApiClient(configuration=configuration),
         count=lambda verb, code: counted.append((verb, code)),
-        may_write=may_write,
     )
     try:
-        yield World(server, kube, counted, forbidden)
+        yield World(server, kube, counted)
     finally:
         await kube.close()
         await runner.cleanup()
@@ -247,16 +239,6 @@ async def test_every_delete_has_preconditions(world: World) -> None:
     world.answers(body={"kind": "Status"})
     await world.kube.delete(DEPLOYMENT, "shop", "fraud", guard=Guard())
     assert world.server.asked[0][2]["preconditions"] == {"uid": "u", "resourceVersion": "7"}
-
-
-async def test_the_write_gate_is_asked_before_anything_is_sent(world: World) -> None:
-    """Who is not allowed to write sends nothing; reading stays allowed."""
-    world.answers(body={})
-    world.forbidden.append(PermissionError("not the leader"))
-    with pytest.raises(PermissionError):
-        await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop"}})
-    assert world.server.asked == []
-    await world.kube.get(DEPLOYMENT, "shop", "fraud")
 
 
 async def test_cancelling_a_request_is_not_an_error_of_the_server(world: World) -> None:
