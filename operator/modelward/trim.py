@@ -8,10 +8,11 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from modelward import trim_pod
 from modelward.api import names
 from modelward.api.conditions import Blocked, Reason
 from modelward.api.decode import decode_spec, decode_status
@@ -20,7 +21,7 @@ from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.errors import InvalidSpec
-from modelward.rollout.observed import Child, Deployment, Pod, Service
+from modelward.rollout.observed import Child, Deployment, Service
 from modelward.rollout.revisions import revision_fields
 from modelward.runtimes.choose import Runtime
 
@@ -33,6 +34,9 @@ _STATUS_MANAGERS: Final = frozenset({"status", "scale"})
 _NUMBER: Final = re.compile("[0-9]{1,15}")
 """A decision's number; what somebody else may have written instead counts as none."""
 _EPOCH: Final = datetime.fromtimestamp(0, tz=UTC)
+
+pod: Final = trim_pod.pod
+"""A pod of one of our Deployments."""
 
 
 def model(raw: Raw) -> Model:
@@ -84,20 +88,6 @@ def child(raw: Raw) -> Child:
             return Service(**common, selects=(spec.get("selector") or {}).get(names.REVISION_LABEL))
         case _:
             return Child(**common)
-
-
-def pod(raw: Raw) -> Pod:
-    """A pod of one of our Deployments."""
-    status = raw.get("status") or {}
-    conditions = {each.get("type"): each for each in status.get("conditions") or ()}
-    scheduled = conditions.get("PodScheduled", {})
-    return Pod(
-        name=raw["metadata"]["name"],
-        revision=(raw["metadata"].get("labels") or {}).get(names.REVISION_LABEL, ""),
-        scheduled=_time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
-        ready=conditions.get("Ready", {}).get("status") == "True",
-        problem=_pod_problem(raw.get("spec") or {}, status, scheduled),
-    )
 
 
 def owner_uid(metadata: Raw) -> str | None:
@@ -198,54 +188,6 @@ def _failure(status: Raw) -> str:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return str(condition.get("message", ""))
-    return ""
-
-
-def _pod_problem(spec: Raw, status: Raw, scheduled: Raw) -> str:
-    """Why a pod is not ready, in words that stay the same while it stays the same."""
-    if scheduled.get("status") == "False":
-        return f"not scheduled: {scheduled.get('message', '')}"
-    if status.get("reason") == "Evicted":
-        return f"evicted: {status.get('message', '')}"
-    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    for container in containers:
-        if problem := "; ".join(_container_problems(container)):
-            return f"{container.get('name')}: {problem}"
-    return _probe_problem(spec, containers)
-
-
-def _container_problems(container: Raw) -> Iterator[str]:
-    waiting = (container.get("state") or {}).get("waiting") or {}
-    reason = waiting.get("reason", "")
-    if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
-        # The two pull reasons alternate every few seconds; what is wrong stays the same.
-        yield f"image {container.get('image')} cannot be pulled"
-        return
-    if reason and reason not in {"ContainerCreating", "PodInitializing"}:
-        yield (
-            reason if reason == "CrashLoopBackOff" else f"{reason}: {waiting.get('message', '')}".rstrip(": ")
-        )
-    ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get(
-        "terminated"
-    )
-    if ended and not container.get("ready"):
-        why = ended.get("reason") or "Error"
-        yield f"ended with exit code {ended.get('exitCode')} ({why})"
-
-
-def _probe_problem(spec: Raw, containers: list[Raw]) -> str:
-    """A running container that is not ready: its probe says so, or the model is still being loaded."""
-    probes = {
-        each.get("name"): each.get("startupProbe") or each.get("readinessProbe")
-        for each in spec.get("containers") or ()
-    }
-    for container in containers:
-        running = (container.get("state") or {}).get("running")
-        probe = (probes.get(container.get("name")) or {}).get("httpGet")
-        if running and not container.get("ready") and probe:
-            return (
-                f"running, but GET :{probe.get('port')}{probe.get('path')} (readiness) does not succeed yet"
-            )
     return ""
 
 

@@ -125,7 +125,13 @@ def make_service(selects: str, *, decision: int = 1) -> Service:
 
 
 def make_pod(
-    revision: str, *, scheduled: float | None = 60.0, ready: bool = False, problem: str = "", name: str = "p"
+    revision: str,
+    *,
+    scheduled: float | None = 60.0,
+    ready: bool = False,
+    problem: str = "",
+    name: str = "p",
+    **facts: Any,
 ) -> Pod:
     """A pod that was scheduled so many seconds ago (None: not yet)."""
     return Pod(
@@ -134,6 +140,7 @@ def make_pod(
         scheduled=None if scheduled is None else before(scheduled),
         ready=ready,
         problem=problem,
+        **facts,
     )
 
 

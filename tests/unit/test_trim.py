@@ -1,6 +1,7 @@
 """The door: what is read of raw objects, and that nothing in them makes it fail."""
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from builders import NAMESPACE, manifest
 from modelward import trim
 from modelward.api.conditions import Reason
 from modelward.api.names import DECISION_ANNOTATION, INTENT_ANNOTATION, REVISION_LABEL
-from modelward.rollout.observed import Deployment, Service
+from modelward.rollout.observed import Deployment, Exit, Pod, Service
 
 Raw = dict[str, Any]
 
@@ -277,3 +278,145 @@ def test_a_running_pod_that_is_not_ready_names_its_probe() -> None:
         "containers": [{"name": "server", "readinessProbe": {"httpGet": {"port": "http", "path": "/ready"}}}]
     }
     assert "GET :http/ready" in pod(container(state={"running": {"startedAt": "now"}}), spec)
+
+
+def full_pod(**status: Any) -> Raw:
+    """A ready pod as the kubelet shows it."""
+    conditions = {"PodScheduled": "True", "ContainersReady": "True", "Ready": "True"}
+    return {
+        "metadata": {
+            "name": "p",
+            "labels": {REVISION_LABEL: "x"},
+            "creationTimestamp": "2026-11-22T12:00:00Z",
+        },
+        "spec": {"nodeName": "node-1"},
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.7",
+            "conditions": [
+                {"type": kind, "status": value, "lastTransitionTime": "2026-11-22T12:00:05Z"}
+                for kind, value in conditions.items()
+            ],
+            "containerStatuses": [
+                {
+                    "name": "server",
+                    "ready": True,
+                    "restartCount": 0,
+                    "state": {"running": {"startedAt": "2026-11-22T12:00:02Z"}},
+                }
+            ],
+            **status,
+        },
+    }
+
+
+def at(second: int) -> datetime:
+    """A second of the minute in which the pod was made."""
+    return datetime(2026, 11, 22, 12, 0, second, tzinfo=UTC)
+
+
+def conditions(ready: str, *, containers: str, changed: int) -> list[Raw]:
+    """The two conditions about readiness; `changed` is when Ready did."""
+    return [
+        {"type": "Ready", "status": ready, "lastTransitionTime": f"2026-11-22T12:00:{changed:02}Z"},
+        {"type": "ContainersReady", "status": containers},
+    ]
+
+
+def test_a_ready_pod() -> None:
+    """Where it is, since when, and that nothing has happened to it."""
+    pod = trim.pod(full_pod())
+    assert pod == Pod(
+        name="p",
+        revision="x",
+        created=at(0),
+        node="node-1",
+        ip="10.0.0.7",
+        scheduled=at(5),
+        started=at(2),
+        ready=True,
+        ready_since=at(5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ready", "containers", "changed", "restarts", "lost"),
+    [
+        pytest.param(
+            "False", "False", 1, 0, False, id="it has never been ready: Ready is older than its start"
+        ),
+        pytest.param("False", "False", 2, 0, False, id="nor within the second of its start"),
+        pytest.param("False", "False", 30, 0, True, id="its probe fails"),
+        pytest.param("False", "False", 1, 1, True, id="it was restarted and is not ready again"),
+        pytest.param("False", "True", 30, 0, False, id="its node is lost, or a readiness gate is closed"),
+        pytest.param("True", "True", 30, 4, False, id="it is ready"),
+    ],
+)
+def test_lost_readiness(ready: str, containers: str, changed: int, restarts: int, lost: bool) -> None:  # noqa: FBT001 - a parametrized case
+    """A pod that still loads has not lost what it never had."""
+    raw = full_pod(conditions=conditions(ready, containers=containers, changed=changed))
+    raw["status"]["containerStatuses"][0]["restartCount"] = restarts
+    assert trim.pod(raw).lost_readiness is lost
+
+
+def test_the_last_end_of_a_container() -> None:
+    """The latest of all containers, the running state before the one before."""
+    crashed = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-22T12:00:40Z"}
+    killed = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-11-22T12:00:50Z"}
+    old = {"exitCode": 2, "reason": "Error", "finishedAt": "2026-11-22T12:00:10Z"}
+    pod = trim.pod(
+        full_pod(
+            containerStatuses=[
+                {"name": "proxy", "restartCount": 1, "lastState": {"terminated": crashed}},
+                {
+                    "name": "server",
+                    "restartCount": 2,
+                    "state": {"terminated": killed},
+                    "lastState": {"terminated": old},
+                },
+            ]
+        )
+    )
+    assert pod.ended == Exit(container="server", code=137, reason="OOMKilled", time=at(50))
+    assert (pod.restarts, pod.started) == (3, None)
+
+
+def test_an_init_container_that_has_done_its_work_has_not_failed() -> None:
+    """One that fails again and again is told apart from the server."""
+    done = {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-11-22T12:00:03Z"}
+    failed = {**done, "exitCode": 3, "reason": "Error"}
+    assert trim.pod(full_pod(initContainerStatuses=[{"state": {"terminated": done}}])).ended is None
+    looping = {
+        "name": "fetch",
+        "restartCount": 4,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": failed},
+    }
+    pod = trim.pod(full_pod(initContainerStatuses=[looping]))
+    assert (pod.crash_looping, pod.restarts, pod.init_restarts) == ("fetch", 0, 4)
+    assert pod.ended == Exit(container="fetch", code=3, reason="Error", time=at(3))
+
+
+@pytest.mark.parametrize(
+    ("condition", "own_fault"),
+    [
+        pytest.param([], True, id="over its own limit"),
+        pytest.param([{"type": "DisruptionTarget", "status": "True"}], False, id="for the node's sake"),
+    ],
+)
+def test_an_evicted_pod(condition: list[Raw], own_fault: bool) -> None:  # noqa: FBT001 - a parametrized case
+    """The kubelet marks those that it evicts for the node's sake."""
+    pod = trim.pod(full_pod(phase="Failed", reason="Evicted", message="disk", conditions=condition))
+    assert (pod.failed, pod.over_storage_limit) == ("Evicted", own_fault)
+
+
+def test_a_pod_that_is_over_without_a_word_has_failed() -> None:
+    """Nobody may take it for a live one."""
+    assert trim.pod(full_pod(phase="Failed")).failed == "Failed"
+
+
+def test_a_pod_that_is_being_deleted() -> None:
+    """It is drained, replaced or scaled away."""
+    raw = full_pod()
+    raw["metadata"]["deletionTimestamp"] = "2026-11-22T12:01:00Z"
+    assert trim.pod(raw).deleting

@@ -62,13 +62,47 @@ class Service(Child):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a container ended."""
+
+    container: str
+    code: int
+    reason: str
+    """The kubelet's word, such as OOMKilled, Error or Completed."""
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """A pod of a revision that is awaited."""
+    """A pod of a revision. Times are those of the kubelet and of the API server, to the second."""
 
     name: str
     revision: str
-    scheduled: datetime | None
-    ready: bool
+    created: datetime | None = None
+    node: str = ""
+    ip: str = ""
+    """Empty while it has none."""
+    scheduled: datetime | None = None
+    started: datetime | None = None
+    """Since when its containers run; None while one of them does not."""
+    ready: bool = False
+    ready_since: datetime | None = None
+    """Since when `ready` is what it is."""
+    lost_readiness: bool = False
+    """It was ready, or has restarted, and its own containers are not ready now."""
+    restarts: int = 0
+    """Of its containers, since the pod exists."""
+    init_restarts: int = 0
+    """Of its init containers."""
+    ended: Exit | None = None
+    """The last end of one of its containers; None if none has ended."""
+    crash_looping: str = ""
+    """The container that the kubelet holds back because it ends again and again."""
+    deleting: bool = False
+    failed: str = ""
+    """Why the pod is over for good, such as Evicted; empty while it lives."""
+    over_storage_limit: bool = False
+    """It was evicted because it used more disk than it may, not because the node had too little."""
     problem: str = ""
     """Why it is not ready, in words; without counters, so that it does not change while nothing changes."""
 

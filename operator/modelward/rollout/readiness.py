@@ -1,6 +1,6 @@
 """Is a revision ready, since when is it awaited, and what keeps it. Pods tell, clocks are in `observed.now`."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from modelward.api.status import ModelDeploymentStatus
@@ -39,18 +39,22 @@ def unready_revisions(observed: Observed) -> tuple[str, ...]:
 def overdue(observed: Observed, revision: str | None) -> str:
     """Why the revision has missed its deadline, or an empty string.
 
-    The clock runs from the moment the last of its pods was scheduled: waiting for a node is not the model's
-    fault, and is told apart in the message of the condition.
+    The clock of each pod runs from the moment it was scheduled, or lost its readiness: waiting for a node is
+    not the model's fault. A pod without a node misses no deadline, and keeps no other pod from missing its own;
+    `what_keeps` tells of it for as long as it waits.
     """
-    deployment = observed.deployment(revision)
-    pods = pods_of(observed, revision)
-    if deployment is None or not pods or len(pods) < deployment.replicas:
-        return ""
-    scheduled = [pod.scheduled for pod in pods if pod.scheduled]
     seconds = observed.model.spec.rollout.progress_deadline_seconds
-    if len(scheduled) < len(pods) or observed.now - max(scheduled) < timedelta(seconds=seconds):
+    limit = observed.now - timedelta(seconds=seconds)
+    if not any(_waits_since(pod, limit) for pod in pods_of(observed, revision)):
         return ""
     return f"not ready {seconds} s after its pods were scheduled ({what_keeps(observed, revision)})"
+
+
+def _waits_since(pod: Pod, limit: datetime) -> bool:
+    """Whether the pod has had a node, and has not been ready, since `limit` at the latest."""
+    if pod.ready or pod.failed or pod.scheduled is None:
+        return False
+    return max(pod.scheduled, pod.ready_since or pod.scheduled) <= limit
 
 
 def what_keeps(observed: Observed, revision: str | None) -> str:

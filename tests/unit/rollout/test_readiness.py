@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from builders import make_deployment, make_model, make_observed, make_pod, make_status, revision_name
+from builders import before, make_deployment, make_model, make_observed, make_pod, make_status, revision_name
 from modelward.rollout import readiness
 from modelward.rollout.observed import Deployment, Observed
 
@@ -125,3 +125,23 @@ def test_nothing_is_read_again_while_all_is_well() -> None:
     """A quiet model asks for no look."""
     observed = seen(make_deployment(A))
     assert readiness.wake_after(observed, observed.model.status) is None
+
+
+@pytest.mark.parametrize(
+    ("pods", "late"),
+    [
+        pytest.param([make_pod(A, scheduled=None), make_pod(A, scheduled=30)], True, id="its own clock each"),
+        pytest.param([make_pod(A, scheduled=None)], False, id="no node, for ever"),
+        pytest.param([make_pod(A, scheduled=29)], False, id="not yet"),
+        pytest.param([make_pod(A, scheduled=500, ready=True)], False, id="ready long ago"),
+        pytest.param([make_pod(A, scheduled=500, failed="Evicted")], False, id="another one takes its place"),
+        pytest.param(
+            [make_pod(A, scheduled=500, ready_since=before(3))], False, id="it was ready until just now"
+        ),
+        pytest.param([], False, id="nothing was seen"),
+    ],
+)
+def test_each_pod_has_its_deadline(pods: list[Any], late: bool) -> None:  # noqa: FBT001 - a parametrized case
+    """From its node, or from the loss of its readiness; a pod without a node holds up no other."""
+    observed = seen(make_deployment(A, ready=0), *pods, rollout={"progressDeadlineSeconds": 30})
+    assert bool(readiness.overdue(observed, A)) is late

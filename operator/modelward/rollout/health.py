@@ -1,0 +1,299 @@
+"""Pods as a signal: what is wrong with a revision, by its pods, compared with those of the revision beside it.
+
+No statistics: what counts here does not happen to a healthy pod. An illness is a reason to roll back at once,
+in every state and at every weight. The rules, the first that applies wins. "Recently" is since the rollout
+began; an older exit of a stable pod says nothing about today, and only the latest of each pod is known. Pods that
+are being deleted, and pods that are over because of their node (evicted, preempted, shut down, rejected), are
+left out of all counts: that is not the model's fault. Nor is an end of a container that nobody saw ("Unknown":
+the node or the container engine was restarted).
+
+1. OutOfMemory: a container was killed for its use of memory (OOMKilled), once: it will be again.
+2. CrashLooping: the kubelet holds a container back (CrashLoopBackOff), which it does from the second end within
+   a few minutes on. One pod of many suffices. A container that ends at its start gets there in seconds. An init
+   container counts after five restarts only (about three minutes): storage that is away for a minute is
+   no reason to reject a model for good, and nothing gets traffic meanwhile.
+3. OutOfStorage: a pod was evicted for using more disk than its own limit.
+4. Restarting: the canary's pods restarted three times in all, whoever made them (a failed liveness probe does),
+   and no pod of stable has recently.
+5. NotReady, only of a revision with traffic: pods that had been ready, or restarted, are not. All of them for 3 s, or
+   some for 60 s. The probes that Modelward sets take two failures 5 s apart before the kubelet says
+   so; 3 s more keep a blink of a single pod from ending a rollout, and leave room below the 15 s that
+   a rollback may take. A pod that is new and still loads has nothing to do with it.
+
+Rules 1, 2, 3 and 5 ask for a larger share of the canary's pods than of stable's. If stable's share is as large, both
+suffer from the same thing (a database, a node pool, bad requests), and the canary is not to blame:
+`shared` says so. It is no reason to go on either.
+
+Not ill, by themselves: a pod without a node, an image that cannot be pulled, a model that loads for long. They
+run into the deadline, whose clock begins when a pod has a node (see `readiness.overdue`). A pod that never
+gets a node waits for ever, by intent: capacity may come. The conditions say what it waits for, all the time.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from modelward.api.conditions import Reason
+from modelward.api.status import ModelDeploymentStatus
+from modelward.api.times import parse
+from modelward.rollout.observed import Observed, Pod
+from modelward.rollout.readiness import pods_of
+
+RESTARTS: Final = 3
+INIT_RESTARTS: Final = 5
+ALL_LOST_SECONDS: Final = 3.0
+SOME_LOST_SECONDS: Final = 60.0
+
+_OUT_OF_MEMORY: Final = "OOMKilled"
+_UNSEEN: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
+"""The container was there, and then it was not; the kubelet did not see how it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Illness:
+    """What is wrong with a revision's pods."""
+
+    reason: Reason
+    message: str
+    """One sentence without its full stop, with names and counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arm:
+    """The pods of one revision that count, and since when their mishaps do."""
+
+    name: str
+    pods: tuple[Pod, ...]
+    began: datetime | None
+
+    def suffering(self, sign: "_Sign") -> tuple[Pod, ...]:
+        return tuple(pod for pod in self.pods if sign(pod, self.began))
+
+    def exceeds(self, other: "_Arm", sign: "_Sign", others: "_Sign") -> bool:
+        """Whether a larger share of these pods has the sign than of the other's, by a sign of their own."""
+        mine, theirs = len(self.suffering(sign)), len(other.suffering(others))
+        return mine * max(1, len(other.pods)) > theirs * max(1, len(self.pods))
+
+
+_Sign = Callable[[Pod, datetime | None], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One way to be ill."""
+
+    reason: Reason
+    sign: _Sign
+    """Whether a pod of the canary shows it."""
+    stables: _Sign
+    """Whether a pod of stable does. Wider: nobody waits for stable to be seen at the worst moment."""
+    words: str
+
+
+# --- signs of single pods -----------------------------------------------------------------------------------
+
+
+def _ran_out_of_memory(pod: Pod, began: datetime | None) -> bool:
+    return pod.ended is not None and pod.ended.reason == _OUT_OF_MEMORY and _recently(pod, began)
+
+
+def _loops(pod: Pod, _began: datetime | None) -> bool:
+    if not pod.crash_looping or _ended_unseen(pod):
+        return False
+    return pod.restarts > 0 or pod.init_restarts >= INIT_RESTARTS
+
+
+def _has_ended(pod: Pod, began: datetime | None) -> bool:
+    """It loops, or a container of it ended recently by its own fault: between two crashes a loop is not seen."""
+    if _ended_unseen(pod):
+        return False
+    return bool(pod.crash_looping) or (pod.ended is not None and pod.restarts > 0 and _recently(pod, began))
+
+
+def _ended_unseen(pod: Pod) -> bool:
+    return pod.ended is not None and pod.ended.reason in _UNSEEN
+
+
+def _outgrew_its_storage(pod: Pod, _began: datetime | None) -> bool:
+    return pod.over_storage_limit
+
+
+def _recently(pod: Pod, began: datetime | None) -> bool:
+    """Times of the kubelet have no fractions: an end in the second in which the rollout began counts."""
+    if began is None or pod.ended is None or pod.ended.time is None:
+        return True
+    return pod.ended.time >= began.replace(microsecond=0)
+
+
+_RULES: Final = (
+    _Rule(Reason.OUT_OF_MEMORY, _ran_out_of_memory, _ran_out_of_memory, "ran out of memory"),
+    _Rule(Reason.CRASH_LOOPING, _loops, _has_ended, "is crash-looping"),
+    _Rule(Reason.OUT_OF_STORAGE, _outgrew_its_storage, _outgrew_its_storage, "used more disk than its limit"),
+)
+
+
+# --- the verdict --------------------------------------------------------------------------------------------
+
+
+def problem(observed: Observed, revision: str, against: str | None) -> Illness | None:
+    """What is wrong with `revision` and not as much with `against`; None if nothing is, as far as pods tell.
+
+    `against` is the revision beside it: stable while `revision` is the canary, the previous one while the
+    promoted one is watched. None or one without pods compares with nothing: any illness is its own then.
+    """
+    mine, other = _arms(observed, revision, against)
+    return next(_illnesses(observed, mine, other), None)
+
+
+def shared(observed: Observed, revision: str, against: str) -> str:
+    """One sentence about what both revisions suffer from, so that neither is to blame; empty if there is nothing."""
+    mine, other = _arms(observed, revision, against)
+    rules = [*_RULES, *(_lost_rules(observed, mine) if _has_traffic(observed, revision) else ())]
+    for rule in rules:
+        if mine.suffering(rule.sign) and not mine.exceeds(other, rule.sign, rule.stables):
+            return (
+                f"a pod of {mine.name} {rule.words}, and so does as large a share of {other.name}'s pods: "
+                f"{mine.name} is not to blame, and is not promoted until it is over"
+            )
+    return ""
+
+
+def look_again(observed: Observed, status: ModelDeploymentStatus) -> float | None:
+    """Seconds until the clock alone can make a compared revision ill; None while no pod has lost its readiness.
+
+    Everything else comes as an event: pods are watched (docs/design/0007).
+    """
+    waits = [
+        max(0.5, seconds - _lost_for(observed, pod))
+        for revision in compared(status)
+        for pod in _counted(observed, revision)
+        for seconds in (ALL_LOST_SECONDS, SOME_LOST_SECONDS)
+        if _has_lost_readiness(pod) and _lost_for(observed, pod) < seconds
+    ]
+    return min(waits, default=None)
+
+
+def compared(status: ModelDeploymentStatus) -> tuple[str, ...]:
+    """The revisions whose pods are compared just now: the canary and stable, or stable and the previous one."""
+    beside = status.canary_revision or status.previous_revision
+    return (status.stable_revision, beside) if beside else ()
+
+
+def _arms(observed: Observed, revision: str, against: str | None) -> tuple[_Arm, _Arm]:
+    watched = revision != observed.model.status.canary_revision
+    names = ("the promoted revision", "the previous one") if watched else ("the canary", "stable")
+    began = _began(observed, revision)
+    return (
+        _Arm(names[0], _counted(observed, revision), began),
+        _Arm(names[1], _counted(observed, against), began),
+    )
+
+
+def _counted(observed: Observed, revision: str | None) -> tuple[Pod, ...]:
+    """Pods that tell something about their model."""
+    pods = pods_of(observed, revision)
+    return tuple(pod for pod in pods if not pod.deleting and (not pod.failed or pod.over_storage_limit))
+
+
+def _began(observed: Observed, revision: str) -> datetime | None:
+    rollout, deployment = observed.model.status.rollout, observed.deployment(revision)
+    if rollout and rollout.start_time:
+        return parse(rollout.start_time)
+    return deployment.created if deployment else None
+
+
+def _illnesses(observed: Observed, mine: _Arm, other: _Arm) -> Iterator[Illness]:
+    for rule in _RULES:
+        if mine.exceeds(other, rule.sign, rule.stables):
+            yield _illness(mine, other, rule)
+    if restarting := _restarting(mine, other):
+        yield restarting
+    if mine.pods and _has_traffic(observed, mine.pods[0].revision):
+        for rule in _lost_rules(observed, mine):
+            if mine.exceeds(other, rule.sign, rule.stables):
+                yield _illness(mine, other, rule)
+
+
+def _restarting(mine: _Arm, other: _Arm) -> Illness | None:
+    ended = mine.suffering(_has_ended)
+    restarts = sum(pod.restarts for pod in ended)
+    if restarts < RESTARTS or other.suffering(_has_ended):
+        return None
+    first = max(ended, key=lambda pod: (pod.restarts, pod.name))
+    message = (
+        f"{mine.name}'s pods were restarted {restarts} times{_within(first)} "
+        f"({first.name}: {_ending(first)}); {other.name}'s pods were not"
+    )
+    return Illness(reason=Reason.RESTARTING, message=message)
+
+
+def _lost_rules(observed: Observed, arm: _Arm) -> tuple[_Rule, ...]:
+    """Both ways to lose readiness; the first only while no pod at all is ready."""
+
+    def lost_for(seconds: float) -> _Sign:
+        return lambda pod, _: _has_lost_readiness(pod) and _lost_for(observed, pod) >= seconds
+
+    def rule(seconds: float, words: str) -> _Rule:
+        return _Rule(Reason.NOT_READY, lost_for(seconds), lost_for(seconds), words)
+
+    some = rule(SOME_LOST_SECONDS, f"has not been ready again for {SOME_LOST_SECONDS:.0f} s")
+    if any(pod.ready for pod in arm.pods):
+        return (some,)
+    return (rule(ALL_LOST_SECONDS, "is not ready any more, and no other pod is"), some)
+
+
+def _has_lost_readiness(pod: Pod) -> bool:
+    """After a restart of its node a pod loads anew: no fault of its own."""
+    return pod.lost_readiness and not _ended_unseen(pod)
+
+
+def _lost_for(observed: Observed, pod: Pod) -> float:
+    """Seconds; a clock of a node that is ahead of ours makes it less, never negative."""
+    since = pod.ready_since
+    return max(timedelta(0), observed.now - since).total_seconds() if since else 0.0
+
+
+def _has_traffic(observed: Observed, revision: str) -> bool:
+    """Whether requests reach the revision: as the canary by its weight, as stable always."""
+    status = observed.model.status
+    if revision != status.canary_revision:
+        return True
+    return bool(status.rollout and status.rollout.weight_percent > 0)
+
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def _illness(mine: _Arm, other: _Arm, rule: _Rule) -> Illness:
+    ill, theirs = mine.suffering(rule.sign), other.suffering(rule.stables)
+    worst = max(ill, key=lambda pod: (pod.restarts, pod.name))
+    counts = f"{len(ill)} of its {_pods(len(mine.pods))}; {other.name}: {len(theirs)} of {len(other.pods)}"
+    message = f"pod {worst.name} of {mine.name} {rule.words}{_details(worst)} ({counts})"
+    return Illness(reason=rule.reason, message=message)
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
+
+
+def _details(pod: Pod) -> str:
+    if pod.ended is None:
+        return f": {pod.problem}" if pod.problem else ""
+    restarts = pod.restarts or pod.init_restarts
+    times = f", {restarts} restart{'s' if restarts > 1 else ''}{_within(pod)}" if restarts else ""
+    return f": {_ending(pod)}{times}"
+
+
+def _within(pod: Pod) -> str:
+    """Over which time, where it is known: from the pod's creation to its last end."""
+    end = pod.ended.time if pod.ended else None
+    if pod.created is None or end is None or end <= pod.created:
+        return ""
+    return f" in {(end - pod.created).total_seconds():.0f} s"
+
+
+def _ending(pod: Pod) -> str:
+    if (ended := pod.ended) is None:
+        return "how it ended is not known"
+    return f"{ended.container} ended with exit code {ended.code} ({ended.reason or 'Error'})"

@@ -1,0 +1,169 @@
+"""The door for pods: a raw pod in, the facts that health and sampling need of it out.
+
+Sources: core/v1 PodStatus; the kubelet's words for what happens to a pod (k8s.io/kubernetes, pkg/kubelet:
+status/generate.go, eviction/eviction_manager.go, kuberuntime/kuberuntime_manager.go).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from modelward.api import names
+from modelward.api.times import parse
+from modelward.rollout.observed import Exit, Pod
+
+Raw = Mapping[str, Any]
+
+PULL_FAILURES: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+CRASH_LOOP: Final = "CrashLoopBackOff"
+_NORMAL_WAITS: Final = frozenset({"ContainerCreating", "PodInitializing"})
+
+
+def pod(raw: Raw) -> Pod:
+    """A pod of one of our Deployments."""
+    metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    conditions = {each.get("type"): each for each in status.get("conditions") or ()}
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
+    init = status.get("initContainerStatuses") or ()
+    containers = status.get("containerStatuses") or ()
+    return Pod(
+        name=metadata["name"],
+        revision=(metadata.get("labels") or {}).get(names.REVISION_LABEL, ""),
+        created=_time(metadata.get("creationTimestamp")),
+        node=spec.get("nodeName", ""),
+        ip=status.get("podIP", ""),
+        scheduled=_time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
+        started=_started(containers),
+        ready=ready.get("status") == "True",
+        ready_since=_time(ready.get("lastTransitionTime")),
+        lost_readiness=_has_lost_readiness(conditions, containers),
+        restarts=_restarts(containers),
+        init_restarts=_restarts(init),
+        ended=_last_exit(init, containers),
+        crash_looping=_crash_looping(init, containers),
+        deleting="deletionTimestamp" in metadata,
+        failed=status.get("reason") or "Failed" if status.get("phase") == "Failed" else "",
+        over_storage_limit=_is_over_storage_limit(status, conditions),
+        problem=_problem(spec, status, scheduled),
+    )
+
+
+def _started(containers: Iterable[Raw]) -> datetime | None:
+    """Since when all containers run; a counter of theirs begins anew with each run."""
+    times = [_time(((each.get("state") or {}).get("running") or {}).get("startedAt")) for each in containers]
+    known = [time for time in times if time]
+    return max(known) if known and len(known) == len(times) else None
+
+
+def _restarts(containers: Iterable[Raw]) -> int:
+    return sum(each.get("restartCount", 0) for each in containers)
+
+
+def _has_lost_readiness(conditions: Mapping[str, Raw], containers: Iterable[Raw]) -> bool:
+    """It was ready in this run or one before, and its containers say that they are not any more.
+
+    Before the first start of a container the kubelet has set Ready to False already, so a change after the
+    start is a loss. A node that is lost, or a readiness gate, turns Ready alone; the containers stay ready.
+    """
+    ready = conditions.get("Ready", {})
+    if ready.get("status") == "True" or conditions.get("ContainersReady", {}).get("status") == "True":
+        return False
+    if _restarts(containers):
+        return True
+    started, changed = _started(containers), _time(ready.get("lastTransitionTime"))
+    return bool(started and changed and changed > started)
+
+
+def _last_exit(init: Iterable[Raw], containers: Iterable[Raw]) -> Exit | None:
+    """The latest end of a container. An init container that has done its work has not failed."""
+    ends = [
+        Exit(
+            container=str(container.get("name", "")),
+            code=ended.get("exitCode", 0),
+            reason=ended.get("reason", ""),
+            time=_time(ended.get("finishedAt")),
+        )
+        for group, may_end in ((init, True), (containers, False))
+        for container in group
+        if (ended := _ended(container)) and not (may_end and ended.get("exitCode") == 0)
+    ]
+    return max(ends, key=lambda end: end.time.timestamp() if end.time else 0.0, default=None)
+
+
+def _ended(container: Raw) -> Raw | None:
+    now, before = container.get("state") or {}, container.get("lastState") or {}
+    ended: Raw | None = now.get("terminated") or before.get("terminated")
+    return ended
+
+
+def _crash_looping(init: Iterable[Raw], containers: Iterable[Raw]) -> str:
+    """The container that the kubelet holds back because it ends again and again."""
+    for container in (*init, *containers):
+        if _waiting(container).get("reason") == CRASH_LOOP:
+            return str(container.get("name", ""))
+    return ""
+
+
+def _is_over_storage_limit(status: Raw, conditions: Mapping[str, Raw]) -> bool:
+    """Evicted for its own use of disk. Whoever goes for the node's sake carries the condition DisruptionTarget."""
+    return status.get("reason") == "Evicted" and "DisruptionTarget" not in conditions
+
+
+def _problem(spec: Raw, status: Raw, scheduled: Raw) -> str:
+    """Why a pod is not ready, in words that stay the same while it stays the same."""
+    if scheduled.get("status") == "False":
+        return f"not scheduled: {scheduled.get('message', '')}"
+    if status.get("reason") == "Evicted":
+        return f"evicted: {status.get('message', '')}"
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for container in containers:
+        if problem := "; ".join(_container_problems(container)):
+            return f"{container.get('name')}: {problem}"
+    return _probe_problem(spec, containers)
+
+
+def _waiting(container: Raw) -> Raw:
+    waiting: Raw = (container.get("state") or {}).get("waiting") or {}
+    return waiting
+
+
+def _container_problems(container: Raw) -> Iterator[str]:
+    waiting = _waiting(container)
+    reason = waiting.get("reason", "")
+    if reason in PULL_FAILURES:
+        # The two pull reasons alternate every few seconds; what is wrong stays the same.
+        yield f"image {container.get('image')} cannot be pulled"
+        return
+    if reason and reason not in _NORMAL_WAITS:
+        yield reason if reason == CRASH_LOOP else f"{reason}: {waiting.get('message', '')}".rstrip(": ")
+    ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get(
+        "terminated"
+    )
+    if ended and not container.get("ready"):
+        why = ended.get("reason") or "Error"
+        yield f"ended with exit code {ended.get('exitCode')} ({why})"
+
+
+def _probe_problem(spec: Raw, containers: list[Raw]) -> str:
+    """A running container that is not ready: its probe says so, or the model is still being loaded."""
+    probes = {
+        each.get("name"): each.get("startupProbe") or each.get("readinessProbe")
+        for each in spec.get("containers") or ()
+    }
+    for container in containers:
+        running = (container.get("state") or {}).get("running")
+        probe = (probes.get(container.get("name")) or {}).get("httpGet")
+        if running and not container.get("ready") and probe:
+            return (
+                f"running, but GET :{probe.get('port')}{probe.get('path')} (readiness) does not succeed yet"
+            )
+    return ""
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return parse(text) if text else None
+    except ValueError:
+        return None
