@@ -16,11 +16,12 @@ from modelward import trim
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.clients.kube import Kube
-from modelward.clients.resources import BY_KIND, CONTROLLER_REVISION, DEPLOYMENT, Resource
+from modelward.clients.resources import BY_KIND, CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE, Resource
 from modelward.errors import AlreadyExists, ApiError, NotFound, Refused
 from modelward.projection.metadata import Manifest
 from modelward.projection.project import Intent, Projection
 from modelward.rollout.observed import Child, Deployment, Observed
+from modelward.routes import UserRoutes
 from modelward.store import Store, is_ours
 
 _UNPROCESSABLE: Final = 422
@@ -49,8 +50,12 @@ class Applier:
 
     kube: Kube
     store: Store
+    routes: UserRoutes = field(init=False)
     _mended: dict[str, list[datetime]] = field(default_factory=dict)
     """By uid: when an object was put right of late."""
+
+    def __post_init__(self) -> None:
+        self.routes = UserRoutes(self.kube, self.store)
 
     async def keep_snapshots(self, model: Model, manifests: Iterable[Manifest]) -> Applied:
         """Store new snapshots. One of the same name is the same revision: its content is in its name."""
@@ -65,7 +70,7 @@ class Applier:
         live = {(child.kind, child.name): child for child in observed.children}
         taken = {(conflict.kind, conflict.name) for conflict in observed.conflicts}
         for intent in projection.intents:
-            if (intent.kind, intent.name) in taken:
+            if (intent.kind, intent.name) in taken or intent.kind in self.store.absent:
                 continue
             child = live.get((intent.kind, intent.name))
             if child is None:
@@ -73,6 +78,7 @@ class Applier:
             elif child.decision <= decision:
                 with _noting(applied, intent.kind, intent.name):
                     await self._update(intent, child, observed.now, applied)
+        await self._route(observed, projection, decision, applied)
         if applied.refused:
             return applied  # nothing is deleted before what takes its place is there
         wanted = {(intent.kind, intent.name) for intent in projection.intents} | projection.kept
@@ -80,6 +86,17 @@ class Applier:
             if (child.kind, child.name) not in wanted and child.decision <= decision:
                 await self._delete(child, applied)
         return applied
+
+    async def _route(
+        self, observed: Observed, projection: Projection, decision: int, applied: Applied
+    ) -> None:
+        """The user's own route, after the Services that it names."""
+        wanted = projection.user_route
+        if applied.refused and wanted and wanted.weight_percent:
+            return  # no traffic for what may be missing; away from it at any time
+        name = wanted.name if wanted else ""
+        with _noting(applied, HTTP_ROUTE.kind, name):
+            applied.writes += await self.routes.follow(observed, wanted, decision)
 
     async def _create(self, model: Model, resource: Resource, manifest: Manifest, applied: Applied) -> None:
         name = manifest["metadata"]["name"]

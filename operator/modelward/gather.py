@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from modelward import trim
+from modelward import routes, trim
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.revision import Revision
@@ -37,7 +37,10 @@ async def gather(
         child.revision: child for child in children if isinstance(child, Deployment) and child.revision
     }
     snapshots = store.snapshots(model.uid)
-    service = next((child for child in children if isinstance(child, Service)), None)
+    service_name = names.service_name(model.name)
+    service = next(
+        (each for each in children if isinstance(each, Service) and each.name == service_name), None
+    )
     observed = Observed(
         now=now,
         model=model,
@@ -45,6 +48,7 @@ async def gather(
         revisions=await _revisions(kube, model, snapshots, deployments),
         deployments=deployments,
         service=service,
+        route=await routes.observe(kube, store, model),
         children=(*children, *(snapshot.child for snapshot in snapshots)),
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),

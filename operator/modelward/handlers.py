@@ -15,8 +15,14 @@ import kopf
 
 from modelward.clients.connection import runs_in_cluster, url_in_cluster
 from modelward.clients.kube import LIST_CHUNK
-from modelward.clients.resources import CLUSTER_MODEL_RUNTIME, MODEL_DEPLOYMENT, MODEL_RUNTIME, Resource
-from modelward.store import Key, Store, selector
+from modelward.clients.resources import (
+    CLUSTER_MODEL_RUNTIME,
+    HTTP_ROUTE,
+    MODEL_DEPLOYMENT,
+    MODEL_RUNTIME,
+    Resource,
+)
+from modelward.store import Key, Store
 from modelward.trim import owner_uid
 from modelward.workqueue import WorkQueue
 
@@ -61,6 +67,7 @@ class Intake:
                 self._runtime_changed(metadata.get("namespace"))
             case _:
                 self._child_changed(metadata)
+                self._route_changed(raw)
 
     def gone(self, raw: Raw) -> None:
         """An object was deleted."""
@@ -69,6 +76,7 @@ class Intake:
         version = float(metadata.get("resourceVersion", math.inf))
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         self.store.remove(raw["kind"], namespace, name, metadata["uid"], version=version)
+        self._route_changed(raw)
         if owner:
             self.queue.add(owner)
         elif raw["kind"] in (MODEL_RUNTIME.kind, CLUSTER_MODEL_RUNTIME.kind):
@@ -85,6 +93,12 @@ class Intake:
             model = self.store.model(owner)
             # A model on its way to a new revision goes before those that only get their status refreshed.
             self.queue.add(owner, urgent=bool(model and model.status.rollout))
+
+    def _route_changed(self, raw: Raw) -> None:
+        """A user's own route has no owner among the models; they name it."""
+        if raw["kind"] == HTTP_ROUTE.kind:
+            for key in self.store.referring(raw["metadata"].get("namespace", ""), raw["metadata"]["name"]):
+                self.queue.add(key, urgent=True)
 
     def _runtime_changed(self, namespace: str | None) -> None:
         for key in self.store.models():
@@ -169,6 +183,7 @@ def operator_settings(resources: tuple[Resource, ...]) -> kopf.OperatorSettings:
     settings.queueing.idle_timeout = IDLE_SECONDS
     settings.persistence.diffbase_storage = _NoDiffs()
     for resource in resources:
-        if not resource.ours:
-            settings.watching.label_selectors[resource.group, resource.version, resource.plural] = selector()
+        if resource.selector:
+            place = (resource.group, resource.version, resource.plural)
+            settings.watching.label_selectors[place] = resource.selector
     return settings

@@ -14,6 +14,7 @@ from typing import Final
 from modelward import report, status
 from modelward.api.decode import encode
 from modelward.api.model import Model
+from modelward.api.names import ROUTE_FINALIZER
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import within_limit
 from modelward.apply import Applied, Applier
@@ -34,6 +35,8 @@ from modelward.workqueue import WorkQueue
 
 OBSTACLE_POLL_SECONDS: Final = 5.0
 """What stands in our way (somebody else's object, a quota) is outside the watches; it is tried again at this pace."""
+ROUTE_POLL_SECONDS: Final = 30.0
+"""A user's route that does not carry the label is not watched; with the label it is seen at once."""
 COUNTS_AFTER_SECONDS: Final = 5.0
 """How old a count of pods in status may get. Pods of a new revision come up in many small steps; each would be
 a write of its own."""
@@ -83,7 +86,10 @@ class Reconciler:
         if model is None or model.deleting:
             self._obstacles.pop(key, None)
             self._uncounted_since.pop(key, None)
-            return None  # the garbage collector takes the children
+            # The garbage collector takes the children. A user's own route is put back first.
+            if model is not None and ROUTE_FINALIZER in model.finalizers:
+                return await self._applier.routes.release(model, self.now())
+            return None
         observed = await gather(
             self.kube, self.store, model, now=self.now(), obstacles=self._obstacles.get(key)
         )
@@ -150,7 +156,13 @@ class Reconciler:
             return self._stands_back(key, applied, observed)
         if applied.writes:
             return 0.0  # our own writes are no events to us: look whether all is quiet
-        waits = [decision.wake_after, status.wake_after(observed, decision.status), applied.wait]
+        route = observed.route
+        waits = [
+            decision.wake_after,
+            status.wake_after(observed, decision.status),
+            applied.wait,
+            ROUTE_POLL_SECONDS if route and not (route.own or route.opted_in) else None,
+        ]
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _stands_back(self, key: Key, applied: Applied, observed: Observed | None = None) -> float:

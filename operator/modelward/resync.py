@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from modelward.clients.kube import Kube, Manifest
-from modelward.clients.resources import WATCHED, Resource
+from modelward.clients.resources import OPTIONAL, WATCHED, Resource
 from modelward.errors import ModelwardError, NotFound
 from modelward.metrics import Metrics
 from modelward.settings import Settings
-from modelward.store import Key, Store, selector
+from modelward.store import Key, Store
 
 _OBJECTS_PER_PERIOD: Final = 1_000
 _LONGEST_PERIOD_SECONDS: Final = 300.0
@@ -51,19 +51,31 @@ class Resync:
     """By kind: sweeps in a row that found what the silent watch should have told."""
 
     def resources(self) -> tuple[Resource, ...]:
-        """The kinds that are watched under these settings."""
-        return tuple(each for each in WATCHED if each.namespaced or self.settings.cluster_runtimes)
+        """The kinds that are watched under these settings, and the optional ones that the cluster has."""
+        wanted = (each for each in WATCHED if each.namespaced or self.settings.cluster_runtimes)
+        there = (each for each in OPTIONAL if each.kind not in self.store.absent)
+        return (*wanted, *there)
 
     async def fill(self) -> None:
         """Read everything once. Raises ApiError or Unreachable: without it the operator must not act."""
         for resource in self.resources():
-            for namespace in self._scopes(resource):
-                labels = "" if resource.ours else selector()
-                async for raw in self.kube.list(resource, namespace, labels=labels):
-                    self.store.put(_typed(resource, raw))
-            self._confirm(resource)
-            age = functools.partial(self.age_seconds, resource.kind)
-            self.metrics.watch_age_seconds.labels(resource.kind).set_function(age)
+            await self.fill_kind(resource)
+
+    async def fill_kind(self, resource: Resource) -> None:
+        """Read all objects of a kind. Raises ApiError or Unreachable."""
+        for namespace in self._scopes(resource):
+            async for raw in self.kube.list(resource, namespace, labels=resource.selector):
+                self.store.put(_typed(resource, raw))
+        self._confirm(resource)
+        age = functools.partial(self.age_seconds, resource.kind)
+        self.metrics.watch_age_seconds.labels(resource.kind).set_function(age)
+
+    def drop_kind(self, resource: Resource) -> None:
+        """Forget a kind that the cluster does not have any more."""
+        self.store.drop(resource.kind)
+        self.confirmed.pop(resource.kind, None)
+        self._silent.pop(resource.kind, None)
+        self.metrics.watch_age_seconds.remove(resource.kind)
 
     async def run(self) -> None:
         """Sweep for ever, at a pace that follows the number of objects."""
@@ -117,8 +129,9 @@ class Resync:
         before = self.store.versions(resource.kind)
         listed: dict[Key, tuple[str, int]] = {}
         for namespace in self._scopes(resource):
-            labels = "" if resource.ours else selector()
-            for each in await self.kube.list_metadata(resource, namespace, labels=labels, stored=stored):
+            for each in await self.kube.list_metadata(
+                resource, namespace, labels=resource.selector, stored=stored
+            ):
                 listed[each.namespace, each.name] = each.uid, int(each.resource_version)
         now = self.store.versions(resource.kind)
         for key, (uid, version) in listed.items():

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import kopf
-
 from modelward import __version__
 from modelward.api.names import MANAGER
 from modelward.clients.connection import connect, own_namespace
@@ -21,14 +19,16 @@ from modelward.clients.identity import own_identity
 from modelward.clients.kube import Kube
 from modelward.clients.leader import Leader, Pace
 from modelward.clients.lease import Lease
+from modelward.discovery import Discovery
 from modelward.endpoints import Endpoints
 from modelward.errors import ModelwardError, NotFound
-from modelward.handlers import Intake, operator_settings, registry
+from modelward.handlers import Intake
 from modelward.metrics import Metrics
 from modelward.reconcile import Reconciler
 from modelward.resync import Resync
 from modelward.settings import LeaderElectionSettings, Settings
 from modelward.store import Key, Store
+from modelward.watching import Watching
 from modelward.workqueue import WorkQueue
 
 STUCK_AFTER_SECONDS: Final = 60.0
@@ -74,6 +74,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
     resync = Resync(
         kube, store, settings, metrics, changed=intake.changed, gone=intake.gone, events=intake.events
     )
+    discovery = Discovery(kube, store, settings.namespaces)
     lease_kube = Kube(await connect(kubeconfig), agent=agent)
     leader = _leader(
         settings.leader_election,
@@ -102,20 +103,19 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
     try:
         port = await endpoints.start(settings.host, settings.port)
         logger.info("modelward %s listens on port %d", __version__, port)
-        await _fill(resync, stop)
+        await _fill(discovery, resync, stop)
         pulse.filled = True
-        kopf_runs = asyncio.Event()
-        watching = kopf.operator(
-            registry=registry(intake, resync.resources(), kubeconfig),
-            settings=operator_settings(resync.resources()),
-            clusterwide=not settings.namespaces,
+        watching = Watching(
+            intake=intake,
+            resync=resync,
+            discovery=discovery,
             namespaces=settings.namespaces,
-            standalone=True,
-            stop_flag=stop,
-            ready_flag=kopf_runs,
+            kubeconfig=kubeconfig,
+            runs=lambda: _stop_on_signals(stop),
         )
         leading = leader.run(work) if settings.leader_election.enabled else _alone(work, gate, metrics)
-        await _until_stopped(stop, [_stopped(stop, kopf_runs), leading, watching, resync.run()])
+        parts = [_stopped(stop), leading, watching.run(stop), discovery.run(), resync.run()]
+        await _until_stopped(stop, parts)
     finally:
         pulse.stopping = True
         heart.cancel()
@@ -166,10 +166,11 @@ async def _take_over(resync: Resync, store: Store, queue: WorkQueue[Key], intake
     intake.everything()
 
 
-async def _fill(resync: Resync, stop: asyncio.Event) -> None:
+async def _fill(discovery: Discovery, resync: Resync, stop: asyncio.Event) -> None:
     """Read everything once; wait for an API server that is not there, or has no CRDs, yet."""
     while not stop.is_set():
         try:
+            await discovery.look()
             await resync.fill()
         except NotFound as error:
             logger.warning("a kind is missing; are the CRDs installed (kubectl apply -f crds/)? %s", error)
@@ -182,7 +183,10 @@ async def _fill(resync: Resync, stop: asyncio.Event) -> None:
 
 
 def _stop_on_signals(stop: asyncio.Event | None = None) -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """An event that SIGTERM and SIGINT set.
+
+    Kopf takes the signals for itself when it starts, and would stop its watches before anybody else may know.
+    """
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -190,10 +194,8 @@ def _stop_on_signals(stop: asyncio.Event | None = None) -> asyncio.Event:
     return stop
 
 
-async def _stopped(stop: asyncio.Event, kopf_runs: asyncio.Event) -> None:
-    """End on a signal. Kopf takes the signals for itself, and would stop its watches before anybody else may know."""
-    await kopf_runs.wait()
-    _stop_on_signals(stop)
+async def _stopped(stop: asyncio.Event) -> None:
+    """End on a signal."""
     await stop.wait()
 
 

@@ -14,18 +14,18 @@ from typing import Any, Final
 import msgspec
 
 from modelward import trim
-from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.clients.resources import (
     BY_KIND,
     CLUSTER_MODEL_RUNTIME,
     CONTROLLER_REVISION,
+    HTTP_ROUTE,
     MODEL_DEPLOYMENT,
     MODEL_RUNTIME,
 )
 from modelward.projection.controller_revision import read_revision
-from modelward.rollout.observed import Child
+from modelward.rollout.observed import Child, Route
 from modelward.runtimes.choose import Runtime
 
 Key = tuple[str, str]
@@ -66,6 +66,8 @@ class Store:
     _models_by_uid: dict[str, Key] = field(default_factory=dict)
     _settled: dict[str, int] = field(default_factory=dict)
     """By uid: the digest of an object when it was last known to be as we meant it."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """By kind: why an optional kind cannot be had, in words."""
     _graves: dict[str, float] = field(default_factory=dict)
     """By uid of objects that are gone, up to which resourceVersion: a late event must not bring them back. An
     object that only lost our label is gone for the watch, too, and comes back with a later version."""
@@ -150,6 +152,25 @@ class Store:
         child = self.named(kind, model.namespace, name)
         return child is not None and not is_ours(child, model)
 
+    def routes(self, namespace: str) -> tuple[Route, ...]:
+        """The HTTPRoutes of a namespace that allow us to set weights."""
+        held = self._views[HTTP_ROUTE.kind].items()
+        return tuple(each.view for key, each in held if key[0] == namespace and isinstance(each.view, Route))
+
+    def referring(self, namespace: str, route: str) -> Iterator[Key]:
+        """Keys of the models whose `spec.traffic.httpRouteRef` names the route."""
+        for key, held in self._views[MODEL_DEPLOYMENT.kind].items():
+            traffic = held.view.spec.traffic if isinstance(held.view, Model) else None
+            ref = traffic.http_route_ref if traffic else None
+            if ref and (key[0], ref.name) == (namespace, route):
+                yield key
+
+    def drop(self, kind: str) -> None:
+        """Forget all objects of a kind, because the cluster does not have the kind any more."""
+        for key, held in list(self._views[kind].items()):
+            self._settled.pop(held.uid, None)
+            self._forget(kind, key, held)
+
     def versions(self, kind: str) -> dict[Key, tuple[str, int]]:
         """uid and resourceVersion of all that is held of a kind."""
         return {key: (held.uid, held.version) for key, held in self._views[kind].items()}
@@ -200,8 +221,3 @@ def _view(raw: Mapping[str, Any]) -> Model | Runtime | Child | Snapshot:
 def is_ours(child: Child, model: Model) -> bool:
     """Whether the model controls the object: by uid, never by name or label."""
     return child.owner_uid == model.uid
-
-
-def selector() -> str:
-    """The label selector for what is watched of kinds that are not ours."""
-    return f"{names.MANAGED_BY_LABEL}={names.MANAGER}"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from modelward import trim_pod
+from modelward import trim_pod, trim_route
 from modelward.api import names
 from modelward.api.conditions import Blocked, Reason
 from modelward.api.decode import decode_spec, decode_status
@@ -21,7 +21,7 @@ from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.errors import InvalidSpec
-from modelward.rollout.observed import Child, Deployment, Service
+from modelward.rollout.observed import Child, Deployment, Route, Service
 from modelward.rollout.revisions import revision_fields
 from modelward.runtimes.choose import Runtime
 
@@ -51,6 +51,8 @@ def model(raw: Raw) -> Model:
         resource_version=metadata["resourceVersion"],
         generation=metadata.get("generation", 0),
         deleting="deletionTimestamp" in metadata,
+        deleted=_time(metadata.get("deletionTimestamp")),
+        finalizers=tuple(metadata.get("finalizers") or ()),
         commands={
             key.removeprefix(_COMMAND_PREFIX): str(value)[:COMMAND_LENGTH]
             for key, value in annotations.items()
@@ -86,6 +88,8 @@ def child(raw: Raw) -> Child:
             )
         case "Service":
             return Service(**common, selects=(spec.get("selector") or {}).get(names.REVISION_LABEL))
+        case "HTTPRoute":
+            return Route(**common, **trim_route.fields(raw))
         case _:
             return Child(**common)
 
@@ -97,8 +101,11 @@ def owner_uid(metadata: Raw) -> str | None:
 
 
 def is_labelled(raw: Raw) -> bool:
-    """Whether the watches show the object: it carries our label."""
-    return (raw["metadata"].get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.MANAGER
+    """Whether the watches show the object: it carries our label, a route the one by which it opts in."""
+    labels = raw["metadata"].get("labels") or {}
+    if raw["kind"] == "HTTPRoute":
+        return bool(labels.get(names.WEIGHTS_LABEL) == names.WEIGHTS_MANAGED)
+    return bool(labels.get(names.MANAGED_BY_LABEL) == names.MANAGER)
 
 
 def replicas_owners(raw: Raw) -> list[int]:

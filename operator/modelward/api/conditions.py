@@ -70,6 +70,8 @@ class Reason(StrEnum):
     """An object with a name that we need belongs to somebody else."""
     REFUSED = "Refused"
     """The API server refuses an object that is needed: quota, an admission policy, a missing right."""
+    ROUTE_NOT_READY = "RouteNotReady"
+    """The route of `spec.traffic` cannot split traffic; the message says why."""
     NO_RUNTIME = "NoRuntime"
     """No runtime fits the model."""
     PROMOTED = "Promoted"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from modelward.api.conditions import Blocked
@@ -19,6 +20,9 @@ class Model:
     resource_version: str
     generation: int
     deleting: bool = False
+    deleted: datetime | None = None
+    """When somebody asked to delete it."""
+    finalizers: tuple[str, ...] = ()
     commands: Mapping[str, str] = field(default_factory=dict)
     """Annotations `modelward.dev/<command>`, by command."""
     changed_by: str = ""

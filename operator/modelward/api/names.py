@@ -20,6 +20,12 @@ MODEL_LABEL: Final = f"{GROUP}/model"
 REVISION_LABEL: Final = f"{GROUP}/revision"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 
+WEIGHTS_LABEL: Final = f"{GROUP}/weights"
+"""On an HTTPRoute: the operator may set the weights of its backends, if the value is `managed`."""
+WEIGHTS_MANAGED: Final = "managed"
+ROUTE_FINALIZER: Final = f"{GROUP}/route"
+"""On a ModelDeployment, while weights of a user's own route are set: they are put back before it goes."""
+
 INTENT_ANNOTATION: Final = f"{GROUP}/intent"
 """Hash of what we meant when we last wrote the object (see `modelward.apply`)."""
 DECISION_ANNOTATION: Final = f"{GROUP}/decision"
@@ -40,12 +46,17 @@ def model_label(model: str) -> str:
 
 def service_name(model: str) -> str:
     """Name of the Service of a model: the model's own name where a Service may have it (RFC 1035 label)."""
-    if len(model) <= _LABEL_LIMIT and _DNS_1035.fullmatch(model):
-        return model
-    label = re.sub(r"[^a-z0-9-]", "-", model)
-    if not label[0].isalpha():
-        label = f"m-{label}"
-    return _cut(label, _LABEL_LIMIT, _digest(model))
+    return _service_label(model)
+
+
+def revision_service_name(model: str, revision: str) -> str:
+    """Name of the Service of one revision: `<model>-<revision>` where a Service may have it."""
+    return _service_label(f"{model}-{revision}")
+
+
+def canary_service_name(model: str) -> str:
+    """Name of the Service that a user's own route names for the canary: `<model>-canary` where a Service may."""
+    return _service_label(f"{model}-canary")
 
 
 def child_name(model: str, revision: str) -> str:
@@ -83,6 +94,16 @@ def revision_selector(model: str, revision: str) -> dict[str, str]:
 def model_selector(model: str) -> str:
     """Label selector, in the API's string form, for all pods of a model."""
     return f"{MODEL_LABEL}={model_label(model)}"
+
+
+def _service_label(name: str) -> str:
+    """`name` as an RFC 1035 label: what must be changed for that ends in a hash of the whole name."""
+    if len(name) <= _LABEL_LIMIT and _DNS_1035.fullmatch(name):
+        return name
+    label = re.sub(r"[^a-z0-9-]", "-", name)
+    if not label[0].isalpha():
+        label = f"m-{label}"
+    return _cut(label, _LABEL_LIMIT, _digest(name))
 
 
 def _digest(name: str) -> str:

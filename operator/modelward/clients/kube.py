@@ -114,6 +114,15 @@ class Kube:
                 return
             query["continue"] = token
 
+    async def serves(self, resource: Resource) -> bool:
+        """Whether the API server has the kind in this version. Every account may ask that."""
+        version = f"{resource.group}/{resource.version}"
+        groups = (await self._request("GET", "/apis", verb="get")).get("groups") or ()
+        if version not in {each["groupVersion"] for group in groups for each in group["versions"]}:
+            return False
+        kinds = (await self._request("GET", f"/apis/{version}", verb="get")).get("resources") or ()
+        return any(each["name"] == resource.plural for each in kinds)
+
     async def list_metadata(
         self,
         resource: Resource,

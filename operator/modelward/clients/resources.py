@@ -17,6 +17,15 @@ class Resource:
     namespaced: bool = True
     ours: bool = False
     """A kind of ours: all objects are watched. Of others only those that carry our label."""
+    label: tuple[str, str] = (names.MANAGED_BY_LABEL, names.MANAGER)
+    """The label that objects of others' kinds carry if they concern us."""
+    optional: bool = False
+    """The operator works without it: clusters need not have the kind, or may get it later."""
+
+    @property
+    def selector(self) -> str:
+        """Label selector for what is watched; empty for all objects."""
+        return "" if self.ours else "=".join(self.label)
 
     @property
     def collection(self) -> str:
@@ -58,9 +67,18 @@ DISRUPTION_BUDGET: Final = Resource(
 )
 POD: Final = Resource(kind="Pod", group="", version="v1", plural="pods")
 LEASE: Final = Resource(kind="Lease", group="coordination.k8s.io", version="v1", plural="leases")
+HTTP_ROUTE: Final = Resource(
+    kind="HTTPRoute",
+    group="gateway.networking.k8s.io",
+    version="v1",
+    plural="httproutes",
+    label=(names.WEIGHTS_LABEL, names.WEIGHTS_MANAGED),
+    optional=True,
+)
 EVENT: Final = Resource(kind="Event", group="events.k8s.io", version="v1", plural="events")
 
 CHILDREN: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
 RUNTIMES: Final = (MODEL_RUNTIME, CLUSTER_MODEL_RUNTIME)
+OPTIONAL: Final = (HTTP_ROUTE,)
 WATCHED: Final = (MODEL_DEPLOYMENT, *RUNTIMES, *CHILDREN)
-BY_KIND: Final = {resource.kind: resource for resource in (*WATCHED, POD, EVENT)}
+BY_KIND: Final = {resource.kind: resource for resource in (*WATCHED, *OPTIONAL, POD, EVENT)}

@@ -15,6 +15,7 @@ from modelward.projection import (
     service,
 )
 from modelward.projection.metadata import Manifest, stamped
+from modelward.projection.route import UserRoute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class Projection:
     """In the order in which they are written: what others refer to comes first."""
     kept: frozenset[tuple[str, str]]
     """(kind, name) of objects that stay as they are: snapshots, and what a previous revision still runs."""
+    user_route: UserRoute | None = None
+    """The user's own route that is to have a weight; None when there is none, or it is to be left alone."""
 
 
 def project(

@@ -1,6 +1,10 @@
-"""Service `<model>`: the address inside the cluster. Its selector names the stable revision; nothing else moves."""
+"""Services: `<model>` for clients in the cluster, and the backends of a route.
 
-from typing import Final
+Their selectors alone move: pods are never relabelled. Target ports go by name, so that a revision with another
+port number needs no change.
+"""
+
+from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.model import Model
@@ -12,26 +16,59 @@ HTTP_PORT: Final = 80
 GRPC_PORT: Final = 9000
 
 
-def service(model: Model, stable: Revision) -> Manifest:
-    """The manifest. Target ports go by name, so that a revision with another port number needs no change."""
-    ports = [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}]
-    if "grpc" in _port_names(stable):
-        ports.append({"name": "grpc", "port": GRPC_PORT, "targetPort": "grpc", "protocol": "TCP"})
-    return {
-        "apiVersion": "v1",
-        "kind": KIND,
-        "metadata": metadata(model, names.service_name(model.name), names.model_labels(model.name)),
-        "spec": {
-            "type": "ClusterIP",
-            "selector": names.revision_selector(model.name, stable.name),
-            "ports": ports,
-        },
-    }
+def service(model: Model, stable: Revision, *, shared: bool = False) -> Manifest:
+    """Service `<model>`, which selects the stable revision; `shared`: the pods of all revisions that there are."""
+    selector = (
+        {names.MODEL_LABEL: names.model_label(model.name)}
+        if shared
+        else names.revision_selector(model.name, stable.name)
+    )
+    return _manifest(model, names.service_name(model.name), names.model_labels(model.name), selector, stable)
+
+
+def revision_service(model: Model, revision: Revision) -> Manifest:
+    """Service `<model>-<revision>`: a backend of our own route. It always selects the one revision."""
+    return _manifest(
+        model,
+        names.revision_service_name(model.name, revision.name),
+        names.revision_labels(model.name, revision.name),
+        names.revision_selector(model.name, revision.name),
+        revision,
+    )
+
+
+def canary_service(model: Model, revision: Revision) -> Manifest:
+    """Service `<model>-canary`, which the user's own route names: the canary, or stable while there is none."""
+    return _manifest(
+        model,
+        names.canary_service_name(model.name),
+        names.model_labels(model.name),
+        names.revision_selector(model.name, revision.name),
+        revision,
+    )
 
 
 def url(model: Model) -> str:
     """Address of the model for clients in the cluster."""
     return f"http://{names.service_name(model.name)}.{model.namespace}.svc"
+
+
+def _manifest(
+    model: Model, name: str, labels: dict[str, str], selector: dict[str, str], revision: Revision
+) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": KIND,
+        "metadata": metadata(model, name, labels),
+        "spec": {"type": "ClusterIP", "selector": selector, "ports": _ports(revision)},
+    }
+
+
+def _ports(revision: Revision) -> list[dict[str, Any]]:
+    ports = [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}]
+    if "grpc" in _port_names(revision):
+        ports.append({"name": "grpc", "port": GRPC_PORT, "targetPort": "grpc", "protocol": "TCP"})
+    return ports
 
 
 def _port_names(revision: Revision) -> set[str]:

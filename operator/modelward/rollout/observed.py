@@ -10,6 +10,7 @@ from datetime import datetime
 
 from modelward.api.model import Model
 from modelward.api.revision import Revision
+from modelward.api.weights import Rule
 from modelward.runtimes.choose import Runtime
 
 
@@ -59,6 +60,36 @@ class Service(Child):
 
     selects: str | None = None
     """The revision that its selector names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route(Child):
+    """The HTTPRoute of a model: our own, or the user's that `spec.traffic.httpRouteRef` names."""
+
+    own: bool = False
+    exists: bool = True
+    opted_in: bool = False
+    """Its label says that we may set weights."""
+    generation: int = 0
+    rules: tuple[Rule, ...] = ()
+    """Of each rule the Services of the namespace that it sends to, with their weights as they are now."""
+    answered: bool = False
+    """Every Gateway that it names has reported."""
+    accepted: bool = False
+    """Every one of them takes it."""
+    resolved: bool = False
+    """Every one of them finds its backends."""
+    observed_generation: int = 0
+    """The generation that all of them have reported for."""
+    message: str = ""
+    """Why it is not accepted or resolved, or why it cannot be had: in words; empty when all is well."""
+    written: datetime | None = None
+    """When we last wrote it, to the second; None if we never did."""
+
+    @property
+    def weights(self) -> Mapping[str, int]:
+        """Weights by Service, of the first rule that has any."""
+        return dict(next((rule for rule in self.rules if rule), ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +161,8 @@ class Observed:
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
     """By revision."""
     service: Service | None = None
+    route: Route | None = None
+    """What splits traffic; None without `spec.traffic`. It tells itself if it is missing."""
     children: tuple[Child, ...] = ()
     """All of them, of every kind, Deployments and Service included."""
     pods: tuple[Pod, ...] = ()
