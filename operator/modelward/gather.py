@@ -1,4 +1,4 @@
-"""Gather: the world of one ModelDeployment, read once. Mostly from what the watches hold; pods are asked for."""
+"""Gather: the world of one ModelDeployment, read once. Mostly from what the watches hold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,8 +10,9 @@ from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.clients.kube import Kube
-from modelward.clients.resources import BY_KIND, DEPLOYMENT, POD
+from modelward.clients.resources import BY_KIND, DEPLOYMENT
 from modelward.errors import NotFound
+from modelward.rollout.health import compared
 from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
@@ -53,7 +54,7 @@ async def gather(
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),
     )
-    return replace(observed, pods=await _pods(kube, observed))
+    return replace(observed, pods=_pods(store, observed))
 
 
 async def _revisions(
@@ -85,14 +86,16 @@ async def _restored(kube: Kube, model: Model, deployment: Deployment) -> Revisio
     )
 
 
-async def _pods(kube: Kube, observed: Observed) -> tuple[Pod, ...]:
-    """Pods of the revisions that are not ready for a while; everybody else's are of no interest."""
-    revisions = unready_revisions(observed)
+def _pods(store: Store, observed: Observed) -> tuple[Pod, ...]:
+    """Pods of the revisions that are compared, and of those that are not ready for a while.
+
+    All others' are left out: a model that starts in the usual time has nothing to tell about its pods.
+    """
+    revisions = {*compared(observed.model.status), *unready_revisions(observed)}
     if not revisions:
         return ()
-    labels = f"{names.model_selector(observed.model.name)},{names.REVISION_LABEL} in ({','.join(revisions)})"
-    pods = kube.list(POD, observed.model.namespace, labels=labels)
-    return tuple([trim.pod(raw) async for raw in pods if "deletionTimestamp" not in raw["metadata"]])
+    pods = store.pods(observed.model)
+    return tuple(pod for pod in pods if pod.revision in revisions and not pod.deleting)
 
 
 async def _conflicts(

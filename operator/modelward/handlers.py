@@ -20,8 +20,10 @@ from modelward.clients.resources import (
     HTTP_ROUTE,
     MODEL_DEPLOYMENT,
     MODEL_RUNTIME,
+    POD,
     Resource,
 )
+from modelward.rollout.health import compared
 from modelward.store import Key, Store
 from modelward.trim import owner_uid
 from modelward.workqueue import WorkQueue
@@ -65,6 +67,8 @@ class Intake:
                 self.queue.add((metadata["namespace"], metadata["name"]))
             case MODEL_RUNTIME.kind | CLUSTER_MODEL_RUNTIME.kind:
                 self._runtime_changed(metadata.get("namespace"))
+            case POD.kind:
+                self._pod_changed(self.store.model_of_pod(metadata["namespace"], metadata["name"]))
             case _:
                 self._child_changed(metadata)
                 self._route_changed(raw)
@@ -75,6 +79,8 @@ class Intake:
         owner = self.store.owner(owner_uid(metadata)) or self._owner_of(raw)
         version = float(metadata.get("resourceVersion", math.inf))
         namespace, name = metadata.get("namespace", ""), metadata["name"]
+        if raw["kind"] == POD.kind:
+            self._pod_changed(self.store.model_of_pod(namespace, name))
         self.store.remove(raw["kind"], namespace, name, metadata["uid"], version=version)
         self._route_changed(raw)
         if owner:
@@ -99,6 +105,12 @@ class Intake:
         if raw["kind"] == HTTP_ROUTE.kind:
             for key in self.store.referring(raw["metadata"].get("namespace", ""), raw["metadata"]["name"]):
                 self.queue.add(key, urgent=True)
+
+    def _pod_changed(self, key: Key | None) -> None:
+        """A pod tells something that its Deployment does not, while its revision is compared with another one."""
+        model = self.store.model(key) if key else None
+        if key and model and compared(model.status):
+            self.queue.add(key, urgent=True)
 
     def _runtime_changed(self, namespace: str | None) -> None:
         for key in self.store.models():

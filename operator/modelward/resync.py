@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from modelward.clients.kube import Kube, Manifest
-from modelward.clients.resources import OPTIONAL, WATCHED, Resource
+from modelward.clients.resources import OPTIONAL, POD, WATCHED, Resource
 from modelward.errors import ModelwardError, NotFound
 from modelward.metrics import Metrics
 from modelward.settings import Settings
@@ -56,9 +56,13 @@ class Resync:
         there = (each for each in OPTIONAL if each.kind not in self.store.absent)
         return (*wanted, *there)
 
+    def held(self) -> tuple[Resource, ...]:
+        """All kinds that are held: what Kopf watches, and pods, which have a watch of their own."""
+        return (*self.resources(), POD)
+
     async def fill(self) -> None:
         """Read everything once. Raises ApiError or Unreachable: without it the operator must not act."""
-        for resource in self.resources():
+        for resource in self.held():
             await self.fill_kind(resource)
 
     async def fill_kind(self, resource: Resource) -> None:
@@ -81,9 +85,9 @@ class Resync:
         """Sweep for ever, at a pace that follows the number of objects."""
         while True:
             await asyncio.sleep(self._period())
-            for resource in self.resources():
+            for resource in self.held():
                 try:
-                    self._watched(resource.kind, lost=await self._sweep(resource))
+                    self._watched(resource.kind, lost=await self.sweep(resource))
                 except ModelwardError as error:
                     logger.warning("sweep of %s failed, tried again next time: %s", resource.plural, error)
                 except Exception:
@@ -94,8 +98,8 @@ class Resync:
 
         The sweeps' lists come from a cache of the API server, which may lag; who takes over must not.
         """
-        for resource in self.resources():
-            await self._sweep(resource, stored=True)
+        for resource in self.held():
+            await self.sweep(resource, stored=True)
 
     def dead(self) -> str:
         """What only a restart mends: a watch that brings nothing though objects change. Empty while all is well."""
@@ -123,7 +127,7 @@ class Resync:
         silent = lost and told == self._told[kind]
         self._silent[kind] = self._silent[kind] + 1 if silent else 0
 
-    async def _sweep(self, resource: Resource, *, stored: bool = False) -> int:
+    async def sweep(self, resource: Resource, *, stored: bool = False) -> int:
         """How many events were lost; what they should have told is taken in."""
         lost = 0
         before = self.store.versions(resource.kind)

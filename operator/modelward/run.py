@@ -19,11 +19,13 @@ from modelward.clients.identity import own_identity
 from modelward.clients.kube import Kube
 from modelward.clients.leader import Leader, Pace
 from modelward.clients.lease import Lease
+from modelward.clients.resources import POD
 from modelward.discovery import Discovery
 from modelward.endpoints import Endpoints
 from modelward.errors import ModelwardError, NotFound
 from modelward.handlers import Intake
 from modelward.metrics import Metrics
+from modelward.pod_watch import PodWatch
 from modelward.reconcile import Reconciler
 from modelward.resync import Resync
 from modelward.settings import LeaderElectionSettings, Settings
@@ -113,8 +115,14 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
             kubeconfig=kubeconfig,
             runs=lambda: _stop_on_signals(stop),
         )
+        pods = PodWatch(
+            kube=kube,
+            namespaces=settings.namespaces,
+            event=intake.event,
+            sweep=lambda: resync.sweep(POD),
+        )
         leading = leader.run(work) if settings.leader_election.enabled else _alone(work, gate, metrics)
-        parts = [_stopped(stop), leading, watching.run(stop), discovery.run(), resync.run()]
+        parts = [_stopped(stop), leading, watching.run(stop), pods.run(), discovery.run(), resync.run()]
         await _until_stopped(stop, parts)
     finally:
         pulse.stopping = True

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from modelward import trim
+from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.clients.resources import (
@@ -23,9 +24,10 @@ from modelward.clients.resources import (
     HTTP_ROUTE,
     MODEL_DEPLOYMENT,
     MODEL_RUNTIME,
+    POD,
 )
 from modelward.projection.controller_revision import read_revision
-from modelward.rollout.observed import Child, Route
+from modelward.rollout.observed import Child, Pod, Route
 from modelward.runtimes.choose import Runtime
 
 Key = tuple[str, str]
@@ -49,12 +51,16 @@ class Snapshot:
             return None
 
 
+View = Model | Runtime | Child | Snapshot | Pod
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     uid: str
     version: int
-    view: Model | Runtime | Child | Snapshot
+    view: View
     owner: str | None = None
+    """uid of the controller; of a pod, which belongs to a ReplicaSet that nobody watches, its model's label."""
 
 
 @dataclass(slots=True)
@@ -64,6 +70,8 @@ class Store:
     _views: dict[str, dict[Key, _Held]] = field(default_factory=lambda: defaultdict(dict))
     _children: dict[str, set[tuple[str, Key]]] = field(default_factory=lambda: defaultdict(set))
     _models_by_uid: dict[str, Key] = field(default_factory=dict)
+    _models_by_label: dict[str, Key] = field(default_factory=dict)
+    """By what `_label` makes of their names."""
     _settled: dict[str, int] = field(default_factory=dict)
     """By uid: the digest of an object when it was last known to be as we meant it."""
     absent: dict[str, str] = field(default_factory=dict)
@@ -85,9 +93,10 @@ class Store:
             self._forget(kind, key, held)
         view = _view(raw)
         child = _child(view)
-        owner = child.owner_uid if child else None
+        owner = child.owner_uid if child else _model_label(raw)
         if isinstance(view, Model):
             self._models_by_uid[view.uid] = key
+            self._models_by_label[_label(view)] = key
         self._views[kind][key] = _Held(metadata["uid"], version, view, owner)
         if owner:
             self._children[owner].add((kind, key))
@@ -142,6 +151,15 @@ class Store:
         """The ControllerRevisions of a model."""
         return tuple(view for view in self._owned(uid) if isinstance(view, Snapshot))
 
+    def pods(self, model: Model) -> tuple[Pod, ...]:
+        """The pods that carry the labels of a model."""
+        return tuple(view for view in self._owned(_label(model)) if isinstance(view, Pod))
+
+    def model_of_pod(self, namespace: str, name: str) -> Key | None:
+        """Key of the model whose labels a pod carries."""
+        held = self._views[POD.kind].get((namespace, name))
+        return self._models_by_label.get(held.owner) if held and held.owner else None
+
     def named(self, kind: str, namespace: str, name: str) -> Child | None:
         """A labelled object by its name, whoever owns it."""
         held = self._views[kind].get((namespace, name))
@@ -176,11 +194,11 @@ class Store:
         return {key: (held.uid, held.version) for key, held in self._views[kind].items()}
 
     def count(self) -> int:
-        """How many objects are held."""
-        return sum(len(views) for views in self._views.values())
+        """How many objects are held, pods apart."""
+        return sum(len(views) for kind, views in self._views.items() if kind != POD.kind)
 
-    def _owned(self, uid: str) -> Iterable[Model | Runtime | Child | Snapshot]:
-        for kind, key in sorted(self._children.get(uid, ())):
+    def _owned(self, owner: str) -> Iterable[View]:
+        for kind, key in sorted(self._children.get(owner, ())):
             if held := self._views[kind].get(key):
                 yield held.view
 
@@ -190,23 +208,38 @@ class Store:
             family.discard((kind, key))
             if not family:
                 del self._children[held.owner]
-        if kind == MODEL_DEPLOYMENT.kind:
+        if isinstance(held.view, Model):
             self._models_by_uid.pop(held.uid, None)
+            self._models_by_label.pop(_label(held.view), None)
 
 
 def _key(metadata: Mapping[str, Any]) -> Key:
     return metadata.get("namespace", ""), metadata["name"]
 
 
-def _child(view: Model | Runtime | Child | Snapshot) -> Child | None:
+def _label(model: Model) -> str:
+    return f"{model.namespace}/{names.model_label(model.name)}"
+
+
+def _model_label(raw: Mapping[str, Any]) -> str | None:
+    """Namespace and model's label of a pod; None for any other object."""
+    if raw["kind"] != POD.kind:
+        return None
+    labels = raw["metadata"].get("labels") or {}
+    return f"{raw['metadata'].get('namespace', '')}/{labels.get(names.MODEL_LABEL, '')}"
+
+
+def _child(view: View) -> Child | None:
     """What is held of an object that has an owner; a snapshot's is inside it."""
     if isinstance(view, Snapshot):
         return view.child
     return view if isinstance(view, Child) else None
 
 
-def _view(raw: Mapping[str, Any]) -> Model | Runtime | Child | Snapshot:
+def _view(raw: Mapping[str, Any]) -> View:
     kind = raw["kind"]
+    if kind == POD.kind:
+        return trim.pod(raw)
     if kind == MODEL_DEPLOYMENT.kind:
         return trim.model(raw)
     if kind in (MODEL_RUNTIME.kind, CLUSTER_MODEL_RUNTIME.kind):

@@ -12,7 +12,13 @@ from support.audit import lacked_a_right, requests
 pytestmark = pytest.mark.last
 
 ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
-WHOLE_SUITE = {"test_lifecycle", "test_restart", "test_foreign_hands", "test_operator_in_cluster"}
+WHOLE_SUITE = {
+    "test_lifecycle",
+    "test_restart",
+    "test_foreign_hands",
+    "test_operator_in_cluster",
+    "test_gateway",
+}
 
 NEVER_SENT = {
     # Admission asks for it when an owner reference blocks deletion; it is never a request of its own.
@@ -25,6 +31,7 @@ SENT_FOR_LOST_EVENTS = {
     ("apps", "controllerrevisions", "get"),
     ("autoscaling", "horizontalpodautoscalers", "get"),
     ("policy", "poddisruptionbudgets", "get"),
+    ("", "pods", "get"),
 }
 """The sweep reads an object whose event was lost; a run in which none was lost does not need them."""
 

@@ -1,10 +1,18 @@
-"""Kopf's side: how it logs in."""
+"""Kopf's side: how it logs in, and which models an event concerns."""
 
 import ssl
+from typing import Any
 
 import kopf
+import pytest
 
-from modelward.handlers import _Connection
+from builders import NAME, NAMESPACE, make_status, manifest
+from modelward.api.decode import encode
+from modelward.api.names import MODEL_LABEL
+from modelward.api.status import ModelDeploymentStatus
+from modelward.handlers import Intake, _Connection
+from modelward.store import Key, Store
+from modelward.workqueue import WorkQueue
 
 
 def test_certificates_without_key_identifiers_are_accepted() -> None:
@@ -21,3 +29,37 @@ def test_certificates_without_key_identifiers_are_accepted() -> None:
 def test_no_credentials_are_no_connection() -> None:
     """Kopf then says that there are none."""
     assert _Connection.of(None) is None
+
+
+def intake(status: ModelDeploymentStatus) -> Intake:
+    """An intake that knows one model."""
+    store = Store()
+    raw = manifest("1")
+    raw["metadata"] |= {"uid": "m", "resourceVersion": "1"}
+    store.put({**raw, "status": encode(status)})
+    return Intake(store, WorkQueue[Key](clock=lambda: 0.0))
+
+
+def pod_event(kind: str, version: int) -> dict[str, Any]:
+    """An event of a pod of that model."""
+    metadata = {"namespace": NAMESPACE, "name": "p", "uid": "p", "resourceVersion": str(version)}
+    return {"type": kind, "object": {"kind": "Pod", "metadata": {**metadata, "labels": {MODEL_LABEL: NAME}}}}
+
+
+@pytest.mark.parametrize(
+    ("status", "looks"),
+    [
+        pytest.param(make_status("a", canary_revision="b"), 1, id="a canary"),
+        pytest.param(make_status("b", previous_revision="a"), 1, id="the watch after a promotion"),
+        pytest.param(make_status("a"), 0, id="at rest"),
+    ],
+)
+def test_an_event_of_a_pod_is_urgent_while_revisions_are_compared(
+    status: ModelDeploymentStatus, looks: int
+) -> None:
+    """At rest its Deployment tells all that is of interest, and 1,000 starting models stay cheap."""
+    taken = intake(status)
+    for version, kind in enumerate(("ADDED", "MODIFIED", "DELETED"), start=2):
+        taken.event(pod_event(kind, version))
+        assert taken.queue.depth() == looks
+    assert taken.store.model_of_pod(NAMESPACE, "p") is None

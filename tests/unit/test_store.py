@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NAMESPACE, manifest, runtime_manifest
-from modelward.api.names import MANAGED_BY_LABEL, MANAGER, REVISION_LABEL
+from modelward.api.names import MANAGED_BY_LABEL, MANAGER, MODEL_LABEL, REVISION_LABEL, model_label
 from modelward.rollout.observed import Service
 from modelward.store import Store
 
@@ -165,3 +165,59 @@ def test_any_order_of_events_ends_in_the_same_store(lives: int, changes: int, se
     assert shuffled.children("m") == straight.children("m")
     assert shuffled.model((NAMESPACE, "fraud")) == straight.model((NAMESPACE, "fraud"))
     assert shuffled.count() == straight.count() == 2
+
+
+def pod(name: str = "p", version: int = 1, model: str = "fraud", namespace: str = NAMESPACE) -> Raw:
+    """A view of a pod of a model."""
+    labels = {MODEL_LABEL: model_label(model), REVISION_LABEL: "x"}
+    metadata = {"namespace": namespace, "name": name, "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return {
+        "kind": "Pod",
+        "metadata": {**metadata, "labels": labels},
+        "status": {"podIP": f"10.0.0.{version}"},
+    }
+
+
+def test_pods_are_found_by_the_labels_of_their_model() -> None:
+    """They belong to a ReplicaSet, which nobody watches. Another namespace's model is another one."""
+    store = Store()
+    store.put(model())
+    held = store.model((NAMESPACE, "fraud"))
+    assert held is not None
+    for each in (pod("a"), pod("b"), pod("c", model="other"), pod("d", namespace="elsewhere")):
+        store.put(each)
+    assert [each.name for each in store.pods(held)] == ["a", "b"]
+    assert store.model_of_pod(NAMESPACE, "a") == (NAMESPACE, "fraud")
+    assert store.model_of_pod(NAMESPACE, "c") is None
+    assert store.model_of_pod(NAMESPACE, "nobody") is None
+
+
+def test_the_newest_view_of_a_pod_counts_and_a_gone_one_stays_gone() -> None:
+    """As for every other kind."""
+    store = Store()
+    store.put(model())
+    held = store.model((NAMESPACE, "fraud"))
+    assert held is not None
+    store.put(pod(version=1))
+    store.put(pod(version=3))
+    store.put(pod(version=2))
+    assert [each.ip for each in store.pods(held)] == ["10.0.0.3"]
+    removed(store, pod())
+    assert store.pods(held) == ()
+    assert store.put(pod(version=4)) is False
+
+
+def test_a_model_with_a_long_name_has_its_pods() -> None:
+    """Labels take 63 characters; what is longer ends in a hash."""
+    store, name = Store(), "m" * 100
+    store.put(model(name=name))
+    store.put(pod(model=name))
+    assert store.model_of_pod(NAMESPACE, "p") == (NAMESPACE, name)
+
+
+def test_pods_do_not_slow_the_sweeps() -> None:
+    """Their number says nothing about how many models there are."""
+    store = Store()
+    store.put(model())
+    store.put(pod())
+    assert store.count() == 1

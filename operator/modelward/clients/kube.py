@@ -29,11 +29,16 @@ Manifest = dict[str, Any]
 T = TypeVar("T")
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
+WATCH_SILENCE_SECONDS: Final = 70.0
+"""The API server sends a bookmark every minute; a stream that is silent for longer is dead."""
 LIST_CHUNK: Final = 200
 """An object takes up to 60 KiB while it is decoded; 1,000 objects of 5 kinds are still no more than 25 requests."""
 _MUTATING: Final = frozenset({"POST", "PATCH", "DELETE"})
 _JSON_PATCH: Final = "application/json-patch+json"
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+_BROKEN: Final = (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError)
+"""What a connection may come to."""
 
 Count = Callable[[str, str], None]
 """Is told of every request: the verb and the status code, "error" when there was no answer."""
@@ -152,6 +157,27 @@ class Kube:
                 return
             query["continue"] = page.metadata.token
 
+    async def watch(
+        self, resource: Resource, namespace: str | None = None, *, labels: str, version: str
+    ) -> AsyncIterator[Manifest]:
+        """Events since `version` (since "0": first one for each object there is), until the server ends the stream.
+
+        Raises ApiError (410 if the version is too old), Unreachable if the stream breaks or falls silent.
+        """
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
+        path = f"{resource.path(namespace)}?{urlencode({**query, 'labelSelector': labels})}"
+        silence = aiohttp.ClientTimeout(sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+        response = await self._send("GET", path, verb="watch", patience=silence)
+        try:
+            if response.status >= 300:
+                _answer(response.status, await response.read(), response.headers)
+            async for line in response.response.content:
+                yield _event(line)
+        except _BROKEN as error:
+            raise Unreachable(f"watch {path.partition('?')[0]}: {error or type(error).__name__}") from error
+        finally:
+            response.response.close()
+
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
         """Create an object; the answer is what is stored. Raises AlreadyExists."""
         path = resource.path(manifest["metadata"].get("namespace"))
@@ -206,23 +232,57 @@ class Kube:
         if method in _MUTATING:
             separator = "&" if "?" in path else "?"
             path = f"{path}{separator}fieldManager={MANAGER}" if method != "DELETE" else path
+        response = await self._send(
+            method, path, verb=verb, body=body, content_type=content_type, accept=accept, read=True
+        )
+        data = await response.read()
+        return _answer(response.status, data, response.headers, shape if response.status < 300 else dict)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        verb: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        patience: float | aiohttp.ClientTimeout = REQUEST_TIMEOUT_SECONDS,
+        read: bool = False,
+    ) -> Any:
+        """The response, its body received if `read`. Raises Unreachable."""
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._agent}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host + path
         try:
             response = await self._api.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=REQUEST_TIMEOUT_SECONDS
+                method, url, headers=headers, body=body, _request_timeout=patience
             )
-            data = await response.read()
-        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            if read:
+                await response.read()
+        except _BROKEN as error:
             self._counted(verb, "error")
             raise Unreachable(f"{verb} {path.partition('?')[0]}: {error or type(error).__name__}") from error
         self._counted(verb, str(response.status))
-        return _answer(response.status, data, response.headers, shape if response.status < 300 else dict)
+        return response
 
     def _counted(self, verb: str, code: str) -> None:
         if self._count:
             self._count(verb, code)
+
+
+def _event(line: bytes) -> Manifest:
+    """One event of a watch. Raises ApiError for one that tells an error, and for half a line."""
+    try:
+        event: Manifest = msgspec.json.decode(line, type=dict)
+    except msgspec.DecodeError as error:
+        raise Unreachable("a watch ended in the middle of an event") from error
+    if event.get("type") == "ERROR":
+        status = event.get("object") or {}
+        raise ApiError(
+            int(status.get("code") or 500), str(status.get("reason", "")), str(status.get("message", ""))
+        )
+    return event
 
 
 def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[Any] = dict) -> Any:

@@ -12,12 +12,13 @@ from typing import Any, Final, TypeVar
 
 from modelward.api.names import MANAGER
 from modelward.clients.kube import Kube
-from modelward.clients.resources import MODEL_DEPLOYMENT, RUNTIMES, WATCHED
+from modelward.clients.resources import MODEL_DEPLOYMENT, POD, RUNTIMES, WATCHED
 from modelward.errors import ModelwardError
 from modelward.metrics import Metrics
 from modelward.reconcile import Reconciler
 from modelward.rehearsal.api_server import ApiServer, Connection, Raw, Write
 from modelward.rehearsal.controllers import Controllers
+from modelward.rollout.health import compared
 from modelward.store import Key, Store
 from modelward.trim import is_labelled, owner_uid
 from modelward.workqueue import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, WorkQueue
@@ -28,7 +29,7 @@ RESTART_SECONDS: Final = 2.0
 """From the end of an operator to the first look of its successor."""
 _MOST_ROUNDS: Final = 200
 """More rounds without the clock moving are a loop that never ends."""
-_WATCHED: Final = frozenset(resource.kind for resource in WATCHED)
+_WATCHED: Final = frozenset(resource.kind for resource in (*WATCHED, POD))
 
 T = TypeVar("T")
 
@@ -176,15 +177,21 @@ class Simulation:
         store, metadata = self._operator.store, raw["metadata"]
         if raw["kind"] != MODEL_DEPLOYMENT.kind and not _is_watched(raw):
             return
-        owner = store.owner(owner_uid(metadata))
+        place = metadata.get("namespace", ""), metadata["name"]
+        owner = store.owner(owner_uid(metadata)) or store.model_of_pod(*place)
         if kind == "DELETED":
-            store.remove(raw["kind"], metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+            store.remove(raw["kind"], *place, metadata["uid"])
         elif not store.put(raw):
             return
         if raw["kind"] == MODEL_DEPLOYMENT.kind:
             self._operator.looks[metadata["namespace"], metadata["name"]] = self.second
         elif raw["kind"] in {resource.kind for resource in RUNTIMES}:
             self._operator.looks.update(dict.fromkeys(store.models(), self.second))
+        elif raw["kind"] == POD.kind:
+            owner = owner or store.model_of_pod(*place)
+            model = store.model(owner) if owner else None
+            if owner and model and compared(model.status):
+                self._operator.looks[owner] = self.second
         elif owner:
             self._operator.looks[owner] = self.second
 

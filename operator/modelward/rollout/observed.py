@@ -166,7 +166,8 @@ class Observed:
     children: tuple[Child, ...] = ()
     """All of them, of every kind, Deployments and Service included."""
     pods: tuple[Pod, ...] = ()
-    """Pods of revisions that are not ready; empty when there is no such revision."""
+    """Pods of the revisions that are compared with each other, and of those that are not ready for a while; those
+    that are being deleted are left out."""
     conflicts: tuple[NameConflict, ...] = ()
     refusals: tuple[str, ...] = ()
     """What the API server refused to take at the last attempt, and why."""

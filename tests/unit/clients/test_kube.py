@@ -256,3 +256,85 @@ async def test_cancelling_a_request_is_not_an_error_of_the_server(world: World) 
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
+
+
+# --- watches ------------------------------------------------------------------------------------------------
+
+
+def streams(world: World, *lines: str, cut: bool = False) -> None:
+    """The server answers with these lines and ends the stream; with `cut` it drops the connection instead."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        for line in lines:
+            await response.write(line.encode())
+        if cut:
+            assert request.transport
+            request.transport.abort()
+        return response
+
+    world.server.answer = answer
+
+
+async def watched(world: World, version: str = "7") -> list[Any]:
+    """All events of one watch of pods, up to its end."""
+    return [event async for event in world.kube.watch(POD, "shop", labels="a=b", version=version)]
+
+
+async def test_a_watch_brings_events_until_the_server_ends_it(world: World) -> None:
+    """Whatever pieces they arrive in."""
+    streams(world, '{"type": "ADDED", "obj', 'ect": 1}\n{"type": "BOOKMARK", "object": 2}\n')
+    assert [event["type"] for event in await watched(world)] == ["ADDED", "BOOKMARK"]
+    (_, path, _) = world.server.asked[0]
+    assert path.startswith(
+        "/api/v1/namespaces/shop/pods?watch=true&allowWatchBookmarks=true&resourceVersion=7"
+    )
+    assert path.endswith("labelSelector=a%3Db")
+    assert world.counted == [("watch", "200")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "cut"),
+    [
+        pytest.param(['{"type": "ADD'], False, id="half an event"),
+        pytest.param(['{"type": "ADDED", "object": 1}\n'], True, id="a dropped connection"),
+        pytest.param(["<html>a proxy's page</html>\n"], False, id="no JSON"),
+    ],
+)
+async def test_a_watch_that_breaks_says_so(world: World, lines: list[str], cut: bool) -> None:  # noqa: FBT001 - a parametrized case
+    """It is no end: something may be missing."""
+    streams(world, *lines, cut=cut)
+    with pytest.raises(Unreachable):
+        await watched(world)
+
+
+async def test_an_error_event_is_an_error(world: World) -> None:
+    """Most often: the version is too old."""
+    streams(world, '{"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}\n')
+    with pytest.raises(ApiError) as raised:
+        await watched(world)
+    assert (raised.value.status, raised.value.reason) == (410, "Expired")
+
+
+async def test_a_refused_watch_is_an_error(world: World) -> None:
+    """A missing right, say."""
+    world.refuses(403, "Forbidden")
+    with pytest.raises(Refused):
+        await watched(world)
+
+
+async def test_a_silent_watch_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server sends a bookmark every minute; without one the connection is dead."""
+    monkeypatch.setattr("modelward.clients.kube.WATCH_SILENCE_SECONDS", 0.05)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(5)
+        return response
+
+    world.server.answer = answer
+    with pytest.raises(Unreachable):
+        await watched(world)
