@@ -1,6 +1,7 @@
 """The operator's own metrics. Labels stay bounded: namespace and name of a model, never a pod or an address."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -65,6 +66,15 @@ class Metrics:
             registry=self.registry,
         )
         self.registry.register(_Models(store))
+
+    @contextmanager
+    def leading(self) -> Iterator[None]:
+        """Shows this process as the leader."""
+        self.leader.set(1)
+        try:
+            yield
+        finally:
+            self.leader.set(0)
 
     def count_request(self, verb: str, code: str) -> None:
         """One request to the API server was answered with `code`."""

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from modelward.clients.connection import connect, own_namespace
 from modelward.clients.gate import Gate
 from modelward.clients.identity import own_identity
 from modelward.clients.kube import Kube
-from modelward.clients.leader import Leader, Pace
+from modelward.clients.leader import Leader, Pace, Term
 from modelward.clients.lease import Lease
 from modelward.clients.resources import POD
 from modelward.discovery import Discovery
@@ -84,7 +84,6 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
         gate,
         identity=identity,
         namespace=settings.leader_election.namespace or own_namespace(kubeconfig),
-        leads=lambda yes: metrics.leader.set(int(yes)),
     )
     endpoints = Endpoints(
         registry=metrics.registry,
@@ -96,9 +95,13 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
 
     async def work() -> None:
         """What a leader does, and nobody else."""
-        await _take_over(resync, store, queue, intake)
-        reconciler = Reconciler(kube, store, queue, metrics, now=lambda: datetime.now(UTC))
-        await asyncio.gather(*(reconciler.work() for _ in range(settings.workers)))
+        store.unsettle()
+        queue.clear()
+        intake.everything()
+        with metrics.leading():
+            await _freshen(resync)
+            reconciler = Reconciler(kube, store, queue, metrics, now=lambda: datetime.now(UTC))
+            await asyncio.gather(*(reconciler.work() for _ in range(settings.workers)))
 
     # From the start: waiting for an API server, or for the CRDs, is no reason for the kubelet to restart us.
     heart = asyncio.create_task(pulse.beat())
@@ -121,7 +124,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
             event=intake.event,
             sweep=lambda: resync.sweep(POD),
         )
-        leading = leader.run(work) if settings.leader_election.enabled else _alone(work, gate, metrics)
+        leading = leader.run(work) if settings.leader_election.enabled else _alone(work, gate)
         parts = [_stopped(stop), leading, watching.run(stop), pods.run(), discovery.run(), resync.run()]
         await _until_stopped(stop, parts)
     finally:
@@ -140,38 +143,34 @@ def _leader(
     *,
     identity: str,
     namespace: str,
-    leads: Callable[[bool], None],
 ) -> Leader:
     lease = Lease(
         kube=kube, namespace=namespace, name=settings.name, identity=identity, seconds=settings.lease_seconds
     )
     pace = Pace(renew_deadline=settings.renew_deadline_seconds, retry=settings.retry_seconds)
-    return Leader(lease=lease, gate=gate, pace=pace, leads=leads)
+    return Leader(lease=lease, gate=gate, pace=pace)
 
 
-async def _alone(work: Callable[[], Coroutine[Any, Any, None]], gate: Gate, metrics: Metrics) -> None:
+async def _alone(work: Term, gate: Gate) -> None:
     """Work without a Lease: somebody has promised that there is no other operator."""
     logger.warning("leader election is off: this must be the only operator of its models")
     gate.open()
-    metrics.leader.set(1)
     try:
         await work()
     finally:
         gate.shut()
 
 
-async def _take_over(resync: Resync, store: Store, queue: WorkQueue[Key], intake: Intake) -> None:
-    """Make sure that what is held is true as of now, whatever another leader did last; then look at every model."""
+async def _freshen(resync: Resync) -> None:
+    """Make sure that what is held is true as of now, whatever another leader did last."""
     while True:
         try:
             await resync.freshen()
-            break
         except ModelwardError as error:
             logger.warning("cannot take over yet: %s", error)
             await asyncio.sleep(_RETRY_TAKE_OVER_SECONDS)
-    store.unsettle()
-    queue.clear()
-    intake.everything()
+        else:
+            return
 
 
 async def _fill(discovery: Discovery, resync: Resync, stop: asyncio.Event) -> None:

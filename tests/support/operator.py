@@ -25,13 +25,22 @@ class OperatorProcess:
         self._began = 0
 
     def start(self, *flags: str, program: tuple[str, ...] = ("-m", "modelward")) -> None:
-        """Start it, and wait until it says it is ready. `program` may be another operator: a changed one."""
+        """Start it, and wait until it works. `program` may be another operator: a changed one."""
+        self.launch(*flags, program=program)
+        until(self.is_ready, f"the operator is ready; its log: {self.log}")
+        until(self.leads, f"the operator leads; its log: {self.log}")
+
+    def launch(self, *flags: str, program: tuple[str, ...] = ("-m", "modelward")) -> None:
+        """Start it, and do not wait."""
         self._began = self.log.stat().st_size if self.log.exists() else 0
         argv = [sys.executable, *program, "run", f"--kubeconfig={self._kubeconfig}"]
         argv += ["--host=127.0.0.1", "--port=0", "--log-format=text", *self._flags, *flags]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
-        until(self.is_ready, f"the operator is ready; its log: {self.log}")
+
+    def leads(self) -> bool:
+        """Whether it is the one that works."""
+        return self.is_ready() and self.metric("modelward_leader") == 1
 
     def is_ready(self) -> bool:
         """Whether /readyz says so. Raises AssertionError when the process has ended."""
@@ -80,6 +89,11 @@ class OperatorProcess:
     def stop(self) -> int:
         """End it as the kubelet does, by SIGTERM; returns its exit code."""
         return self._end(signal.SIGTERM)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, and do not wait."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """End it as a crash does."""

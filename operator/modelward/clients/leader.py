@@ -56,8 +56,6 @@ class Leader:
     lease: Lease
     gate: Gate
     pace: Pace = field(default_factory=Pace)
-    leads: Callable[[bool], None]
-    """Is told when leading begins and ends."""
     _turned: float | None = None
     """When the Lease was last looked at."""
     _trouble: str = ""
@@ -109,13 +107,11 @@ class Leader:
         """Work until the Lease is lost. Nothing of the work is left running at the end."""
         logger.info("leading, by %s", self.lease)
         self._trouble = ""
-        self.leads(True)  # noqa: FBT003 - a callback's only argument
         tasks = [asyncio.ensure_future(term()), asyncio.ensure_future(self._hold())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.gate.shut()
-            self.leads(False)  # noqa: FBT003
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -31,7 +31,6 @@ class Operator:
     pace: Pace = field(default_factory=Pace)
     terms: int = 0
     works: bool = False
-    led: list[bool] = field(default_factory=list)
     leader: Leader = field(init=False)
     _task: "asyncio.Task[None] | None" = None
 
@@ -46,7 +45,7 @@ class Operator:
             seconds=LEASE_SECONDS,
             clock=gate.clock,
         )
-        self.leader = Leader(lease=lease, gate=gate, pace=self.pace, leads=self.led.append)
+        self.leader = Leader(lease=lease, gate=gate, pace=self.pace)
 
     async def work(self) -> None:
         """For ever."""
@@ -156,7 +155,7 @@ def test_a_leader_that_stops_gives_the_lease_back() -> None:
         await asyncio.sleep(7)
         await first.stop()
         assert server.writes[-1] == ""
-        assert (first.works, first.may_write, first.led) == (False, False, [True, False])
+        assert (first.works, first.may_write) == (False, False)
         assert await takeover([each for each in candidates if each is not first]) <= Pace().retry
 
     virtually(story())
