@@ -11,6 +11,7 @@ from modelward.errors import InvalidSettings
 
 _NAMESPACE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _NAMESPACE_OR_NONE = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"
+_LABEL = "^[a-zA-Z_][a-zA-Z0-9_]*$"
 _LEASE = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
 
@@ -47,6 +48,44 @@ class LeaderElectionSettings(
             raise ValueError("must be 2 x retrySeconds < renewDeadlineSeconds < leaseSeconds")
 
 
+class MetricSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A server with Prometheus' HTTP API, which models name in `spec.analysis.source`."""
+
+    name: Annotated[str, Meta(max_length=63, pattern=_NAMESPACE)]
+    """What models call it. `Pods` is none: it is always there."""
+    url: Annotated[str, Meta(max_length=512, pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")]
+    """Address, with the path in front of /api/v1 if there is one. No user and password: see `tokenFile`."""
+    token_file: Annotated[str, Meta(max_length=512)] = ""
+    """File with a bearer token, read at every request. None for no token."""
+    ca_file: Annotated[str, Meta(max_length=512)] = ""
+    """File with the authorities (PEM) that may have signed the server's certificate. None: those of the image."""
+    timeout_seconds: Annotated[float, Meta(ge=0.5, le=30)] = 5.0
+    """Time for a whole answer."""
+    delay_seconds: Annotated[float, Meta(ge=0, le=120)] = 5.0
+    """How long after a moment it is asked about: its scrapes must be stored by then."""
+    pod_label: Annotated[str, Meta(max_length=63, pattern=_LABEL)] = "pod"
+    """Label with the name of the pod."""
+    namespace_label: Annotated[str, Meta(max_length=63, pattern=_LABEL)] = "namespace"
+    """Label with the namespace of the pod."""
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How the metrics of models are read."""
+
+    sources: tuple[MetricSource, ...] = ()
+    """Servers that models may name; their names must differ."""
+    scrape_timeout_seconds: Annotated[float, Meta(ge=0.1, le=10)] = 2.0
+    """Time for the whole page of a pod."""
+    scrapes_per_second: Annotated[float, Meta(ge=0, le=1000)] = 20.0
+    """Budget of the whole fleet for reading pods while nothing is rolled out; 0 for never."""
+
+    def __post_init__(self) -> None:
+        """Refuse two sources of one name."""
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError("sources must have different names")
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """All of them. Flags of `modelward run` win over the file."""
 
@@ -64,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     """Port of the endpoints; 0 takes a free one and logs it."""
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 def load(file: Path | None, flags: dict[str, Any]) -> Settings:

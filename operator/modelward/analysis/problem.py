@@ -7,8 +7,10 @@ from enum import StrEnum
 class Unknown(StrEnum):
     """What kind of trouble it is. The values are shown to users, and stand in docs/metrics.md."""
 
+    NO_SIGNALS = "NoSignals"
+    """Nothing is declared that a canary could be judged by: neither by the runtime nor by the user."""
     NO_ENDPOINT = "NoEndpoint"
-    """The runtime says of no page with metrics, or of no signal on it."""
+    """The runtime says of no page with metrics."""
     NO_PODS = "NoPods"
     """No pod of the canary runs."""
     REFUSED = "Refused"

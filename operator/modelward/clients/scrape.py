@@ -40,8 +40,9 @@ class Page:
 
     @property
     def url(self) -> httpx.URL:
-        """As httpx takes it; the path goes into the request as it is, so it cannot name another host."""
-        return httpx.URL(scheme="http", host=self.address, port=self.port, raw_path=self.path.encode("ascii"))
+        """As httpx takes it. The path is given apart, so it cannot name another host; a fragment is never sent."""
+        path = self.path.partition("#")[0]
+        return httpx.URL(scheme="http", host=self.address, port=self.port, raw_path=path.encode("ascii"))
 
 
 def no_cookies() -> CookieJar:

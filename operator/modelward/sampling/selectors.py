@@ -9,7 +9,7 @@ Patterns are RE2's in Prometheus, and are run by RE2 here: in linear time, whate
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -99,6 +99,20 @@ class Selector:
         if _read(promql_parser.parse(text)) != self:
             raise ValueError(f"selector does not survive printing: {text!r}")
         return text
+
+
+def aggregated(operator: str, by: Iterable[str], function: str, selector: Selector) -> str:
+    """A query of the fixed form `sum by (a, b) (selector)`, with a function around the selector if one is named.
+
+    Raises ValueError if it would not read as what it is.
+    """
+    inner = f"{function}({selector.text()})" if function else selector.text()
+    query = f"{operator} by ({', '.join(by)}) ({inner})"
+    read: Any = promql_parser.parse(query)
+    found = read.expr.args[0] if function else read.expr
+    if not isinstance(read, promql_parser.AggregateExpr) or _read(found) != selector:
+        raise ValueError(f"query does not survive printing: {query!r}")
+    return query
 
 
 def parse_selector(text: str, field: str) -> Selector:

@@ -1,0 +1,174 @@
+"""From a metrics page to readings. What cannot be a counter or a histogram is no reading: unknown, never zero.
+
+Native histograms have no text form, so they are not read; the classic buckets of the same metric are.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from modelward.analysis.problem import Unknown
+from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading, Reading
+from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling.lines import Line, Page, read_page
+from modelward.sampling.selectors import Selector
+from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
+
+_SUFFIXES: Final = ("_total", "_bucket", "_count", "_sum")
+_NO_TYPE: Final = frozenset({"untyped", "unknown"})
+_COUNTERS: Final = frozenset({"counter", "histogram", "summary"}) | _NO_TYPE
+_HISTOGRAMS: Final = frozenset({"histogram"}) | _NO_TYPE
+_GAUGES: Final = frozenset({"gauge", "gaugehistogram", "stateset"}) | _NO_TYPE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """What could be read, and why the rest could not."""
+
+    metrics: Mapping[str, Reading]
+    problems: Mapping[str, MetricsUnknown]
+    """By the metric's name."""
+
+
+def readings(text: str, wanted: Collection[Wanted]) -> Readings:
+    """The readings of a page. Raises MetricsUnknown if it is none."""
+    page = read_page(text, frozenset(name for each in wanted for name in names(each)))
+    metrics: dict[str, Reading] = {}
+    problems: dict[str, MetricsUnknown] = {}
+    for each in wanted:
+        try:
+            metrics[each.name] = _reading(page, each)
+        except MetricsUnknown as problem:
+            problems[each.name] = problem
+    return Readings(metrics=metrics, problems=problems)
+
+
+def names(wanted: Wanted) -> tuple[str, ...]:
+    """Names of the series that a metric needs."""
+    match wanted:
+        case WantedRatio():
+            return wanted.hits.name, wanted.total.name
+        case WantedHistogram():
+            return (wanted.buckets.name,)
+        case WantedGauge():
+            return (wanted.gauge.name,)
+
+
+def _reading(page: Page, wanted: Wanted) -> Reading:
+    match wanted:
+        case WantedRatio():
+            return ratio(
+                wanted,
+                _values(page, wanted.hits, _COUNTERS),
+                _values(page, wanted.total, _COUNTERS),
+                declared=_is_declared(page, wanted.total),
+            )
+        case WantedHistogram():
+            lines = _chosen(page, wanted.buckets, _HISTOGRAMS)
+            return histogram(wanted, [(line.labels.get("le", ""), line.value) for line in lines])
+        case WantedGauge():
+            return gauge(wanted, _values(page, wanted.gauge, _GAUGES))
+
+
+def ratio(
+    wanted: WantedRatio, hits: Iterable[float], total: Iterable[float], *, declared: bool
+) -> RatioReading:
+    """The sums of two counters. A series is born with its first case, so hits that are absent are none.
+
+    `declared`: the server says that it has such a counter; then a total that is absent is zero, too.
+    """
+    all_hits, all_total = _counters(wanted.name, hits), _counters(wanted.name, total)
+    if not all_total and not declared:
+        raise missing(wanted.name, wanted.total)
+    return RatioReading(hits=sum(all_hits), total=sum(all_total))
+
+
+def histogram(wanted: WantedHistogram, cases: Iterable[tuple[str, float]]) -> HistogramReading:
+    """The sums of buckets by `le`, bounds in seconds or as they are."""
+    buckets: dict[float, float] = {}
+    series: Counter[float] = Counter()
+    for le, value in cases:
+        bound = _bound(wanted.name, le) * wanted.scale
+        buckets[bound] = buckets.get(bound, 0.0) + value
+        series[bound] += 1
+    if not buckets:
+        raise missing(wanted.name, wanted.buckets)
+    if math.inf not in buckets:
+        raise _invalid(wanted.name, "its histogram has no bucket for all cases (+Inf)")
+    if len(set(series.values())) > 1:
+        raise _invalid(wanted.name, "its histograms have different bounds; name the labels of one")
+    ordered = dict(sorted(buckets.items()))
+    values = _counters(wanted.name, ordered.values())
+    if any(after < before for before, after in pairwise(values)):
+        raise _invalid(wanted.name, "the buckets of its histogram fall")
+    return HistogramReading(buckets=ordered)
+
+
+def gauge(wanted: WantedGauge, values: Iterable[float]) -> GaugeReading:
+    """The one value: a sum or a mean of several would be a guess."""
+    found = list(values)
+    if not found:
+        raise missing(wanted.name, wanted.gauge)
+    if len(found) > 1:
+        raise _invalid(wanted.name, f"{wanted.gauge.name} has several series; name the labels of one")
+    if not math.isfinite(found[0]):
+        raise _invalid(wanted.name, "its value is no number")
+    return GaugeReading(value=found[0])
+
+
+def missing(metric: str, selector: Selector) -> MetricsUnknown:
+    """The problem that a series is not there."""
+    return MetricsUnknown(Unknown.METRIC_MISSING, f"metric {metric}: there is no series {selector.text()}")
+
+
+def _invalid(metric: str, why: str) -> MetricsUnknown:
+    return MetricsUnknown(Unknown.METRIC_INVALID, f"metric {metric}: {why}")
+
+
+def _values(page: Page, selector: Selector, types: frozenset[str]) -> list[float]:
+    return [line.value for line in _chosen(page, selector, types)]
+
+
+def _chosen(page: Page, selector: Selector, types: frozenset[str]) -> list[Line]:
+    """The series that a selector means. Raises MetricsUnknown for a wrong type or a series that is there twice."""
+    said = {kind for family in _families(selector.name) for kind in page.types.get(family, ())}
+    if said and not said <= types:
+        raise MetricsUnknown(Unknown.METRIC_INVALID, f"{selector.name} is of the wrong type ({_kinds(said)})")
+    chosen = [line for line in page.series.get(selector.name, ()) if selector.accepts(line.labels)]
+    if len({frozenset(line.labels.items()) for line in chosen}) < len(chosen):
+        raise MetricsUnknown(Unknown.METRIC_INVALID, f"{selector.name} has the same series twice")
+    return chosen
+
+
+def _kinds(said: set[str]) -> str:
+    known = said & {"counter", "gauge", "histogram", "summary", "gaugehistogram", "info", "stateset"}
+    return ", ".join(sorted(known)) or "unknown to Prometheus"
+
+
+def _families(name: str) -> list[str]:
+    """What a series' family may be called: the name itself, or without the suffix of its kind."""
+    return [name, *(name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix))]
+
+
+def _is_declared(page: Page, selector: Selector) -> bool:
+    return any(family in page.types for family in _families(selector.name))
+
+
+def _counters(metric: str, values: Iterable[float]) -> list[float]:
+    found = list(values)
+    if not all(math.isfinite(value) and value >= 0 for value in found):
+        raise _invalid(metric, "a counter of it is negative, infinite or no number")
+    return found
+
+
+def _bound(metric: str, le: str) -> float:
+    try:
+        bound = float(le)
+    except ValueError:
+        bound = math.nan
+    if math.isnan(bound):
+        raise _invalid(metric, "a bucket of its histogram has no bound (le)")
+    return bound

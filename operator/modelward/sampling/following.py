@@ -1,0 +1,94 @@
+"""A rollout that is being followed: from polls to samples, kept until they are recorded.
+
+All the arithmetic of time is here, none of the waiting: `due` says when the next look is, and the look is
+handed in.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from modelward.analysis.counters import Counters, Sample
+from modelward.analysis.evidence import Evidence
+from modelward.analysis.noise import Noise
+from modelward.analysis.problem import MetricsProblem
+from modelward.analysis.readings import Poll
+from modelward.sampling.freshness import Freshness
+from modelward.sampling.pods import Polled
+from modelward.sampling.serving import ServingPod
+from modelward.sampling.subject import Subject
+
+MOST_SAMPLES: Final = 1000
+"""Kept while nothing can be recorded, because the API server is away; then the oldest go."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Following:
+    """The memory of one rollout. Lost with the process: samples that were not recorded are then lost, too."""
+
+    subject: Subject
+    noise: Noise
+    counters: Counters
+    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
+    problem: MetricsProblem | None = None
+    freshness: Freshness = field(default_factory=Freshness)
+    pods: tuple[ServingPod, ...] = ()
+    stir: bool = True
+    """Pods may have come or gone: list them before the next look."""
+    listed: float = 0.0
+    last: float | None = None
+    """Time of the last poll."""
+    polled: bool = False
+    """Whether this process has polled; until then `last` is what status had recorded."""
+    ahead: float = 0.0
+    """By how much the recorded time is ahead of the clock, which was set back: times must rise all the same."""
+    misses: int = 0
+    """Looks in a row that failed as a whole."""
+
+    def turn(self, subject: Subject) -> None:
+        """Go on with what is wanted now; another weight or number of pods changes nothing of what was read."""
+        self.stir = self.stir or subject.pods != self.subject.pods
+        self.subject = subject
+
+    def time_of(self, clock: float) -> float:
+        """The time of a look, to the millisecond: status keeps it exactly, so no sample counts twice."""
+        return round(clock + self.ahead, 3)
+
+    def take(self, polled: Polled) -> bool:
+        """Take a poll in. Whether there is something to tell: a sample, or another problem than before."""
+        self.misses = 0
+        self.last, self.polled = polled.poll.time, True
+        if polled.unread:
+            self.stir = True
+        before = self.problem
+        self.problem = self.freshness.take(polled)
+        poll = polled.poll
+        if given_up := self.freshness.given_up(polled):
+            poll = replace(poll, unread=tuple(each for each in poll.unread if each[0] not in given_up))
+        if poll.weight_percent == 0 or self.noise.time is None:
+            # Before the canary gets requests all is history; the first look tells what was since the pods' start.
+            self.noise = self.noise.plus(poll)
+        self.counters, sample = self.counters.advance(poll)
+        if sample:
+            self.samples.append(sample)
+        return sample is not None or self.problem != before
+
+    def miss(self, problem: MetricsProblem, most: int) -> bool:
+        """A look that failed as a whole. Whether there is something to tell: it was one too many."""
+        self.misses += 1
+        before = self.problem
+        if self.misses >= most:
+            self.problem = problem
+        return self.problem != before
+
+    def evidence(self, since: float | None) -> Evidence:
+        """What came after `since`; what is as old as that is recorded, and forgotten."""
+        while self.samples and since is not None and self.samples[0].time <= since:
+            self.samples.popleft()
+        return Evidence(samples=tuple(self.samples), problem=self.problem, reference=self.noise.reference())
+
+    def learn(self, polls: Iterable[Poll]) -> None:
+        """Take stable's history in."""
+        for poll in polls:
+            self.noise = self.noise.plus(poll)

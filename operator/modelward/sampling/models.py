@@ -1,0 +1,135 @@
+"""The parts put together, and what the store tells of models at rest."""
+
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from modelward.analysis.policy import policy_of
+from modelward.api.analysis_policy import PODS
+from modelward.api.model import Model
+from modelward.clients.kube import Kube
+from modelward.clients.prometheus import Prometheus
+from modelward.clients.scrape import Scraper
+from modelward.clients.unknown import MetricsUnknown
+from modelward.errors import InvalidSettings
+from modelward.rollout.observed import Deployment
+from modelward.sampling.pods import PodSource
+from modelward.sampling.prometheus import PrometheusSource
+from modelward.sampling.queries import LabelNames, Queries
+from modelward.sampling.rest import Rest, Resting
+from modelward.sampling.sampler import NamedSource, Sampler
+from modelward.sampling.subject import Key, side_of, signals_of
+from modelward.settings import MetricSource, MetricsSettings
+from modelward.store import Store
+
+_MOST_KNOWN: Final = 1024
+"""Models whose snapshots are kept as read: those that have their window, and more."""
+
+
+def steady_clock() -> Callable[[], float]:
+    """Unix seconds that never go back: the clock on the wall, as it was, and what has passed since."""
+    start = time.time() - time.monotonic()
+    return lambda: start + time.monotonic()
+
+
+@dataclass(slots=True)
+class AtRest:
+    """What may be read of a model while nothing is rolled out; kept until its spec or revision changes."""
+
+    store: Store
+    _known: dict[Key, tuple[tuple[str, int, str], Resting | None]] = field(default_factory=dict)
+
+    def look(self, key: Key) -> Resting | None:
+        """The model, if it serves, has signals, and no rollout is under way."""
+        model = self.store.model(key)
+        if model is None or model.deleting or model.problem:
+            self._known.pop(key, None)
+            return None
+        status = model.status
+        if status.canary_revision or not status.stable_revision or model.spec.analysis.source != PODS:
+            return None
+        state = model.uid, model.generation, status.stable_revision
+        known = self._known.get(key)
+        if known is None or known[0] != state:
+            known = state, self._resting(key, model)
+            self._known[key] = known
+            while len(self._known) > _MOST_KNOWN:
+                self._known.pop(next(iter(self._known)))
+        return self._as_of_now(model, known[1])
+
+    def _resting(self, key: Key, model: Model) -> Resting | None:
+        name, analysis = model.status.stable_revision, model.spec.analysis
+        snapshots = self.store.snapshots(model.uid)
+        revision = next((each.read() for each in snapshots if each.child.revision == name), None)
+        try:
+            side = side_of(name, revision, analysis)
+            metrics = policy_of(analysis, model.spec.rollout, signals_of(name, revision)).metrics
+        except MetricsUnknown:
+            return None
+        return Resting(key=key, side=side, metrics=metrics, pods=1, version="")
+
+    def _as_of_now(self, model: Model, resting: Resting | None) -> Resting | None:
+        if resting is None:
+            return None
+        for child in self.store.children(model.uid):
+            if isinstance(child, Deployment) and child.revision == resting.side.revision:
+                return Resting(
+                    key=resting.key,
+                    side=resting.side,
+                    metrics=resting.metrics,
+                    pods=child.ready,
+                    version=child.resource_version,
+                )
+        return None
+
+
+@asynccontextmanager
+async def sampling(
+    kube: Kube, store: Store, settings: MetricsSettings, wake: Callable[[Key], None]
+) -> AsyncIterator[tuple[Sampler, Rest]]:
+    """A Sampler that may be used at once, and the reading at rest, whose `run` is a part of the process.
+
+    Raises InvalidSettings if a source's CA file cannot be read.
+    """
+    scraper = Scraper(timeout=settings.scrape_timeout_seconds)
+    servers = [(source, _server(source)) for source in settings.sources]
+    clock, pods, at_rest = steady_clock(), PodSource(kube, scraper), AtRest(store)
+    rest = Rest(
+        pods=pods,
+        models=lambda: list(store.models()),
+        look=at_rest.look,
+        clock=clock,
+        scrapes_per_second=settings.scrapes_per_second,
+    )
+    named = {source.name: _named(source, server) for source, server in servers}
+    sampler = Sampler(pods=pods, sources=named, clock=clock, wake=wake, noise=rest.noise)
+    try:
+        yield sampler, rest
+    finally:
+        await sampler.stop()
+        await scraper.close()
+        for _, server in servers:
+            await server.close()
+
+
+def _server(source: MetricSource) -> Prometheus:
+    try:
+        return Prometheus(
+            name=source.name,
+            url=source.url,
+            token_file=Path(source.token_file) if source.token_file else None,
+            ca_file=Path(source.ca_file) if source.ca_file else None,
+            timeout=source.timeout_seconds,
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidSettings(f"metrics.sources {source.name}: caFile {source.ca_file}: {error}") from error
+
+
+def _named(source: MetricSource, server: Prometheus) -> NamedSource:
+    labels = LabelNames(pod=source.pod_label, namespace=source.namespace_label)
+    queries = Queries(server=server, labels=labels)
+    return NamedSource(source=PrometheusSource(queries=queries), delay_seconds=source.delay_seconds)

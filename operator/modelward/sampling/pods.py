@@ -1,0 +1,122 @@
+"""One poll: the pages of all pods of a rollout, read together."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from modelward.analysis.problem import MetricsProblem
+from modelward.analysis.readings import Arm, PodReading, Poll
+from modelward.api import names
+from modelward.clients.kube import Kube
+from modelward.clients.resources import POD
+from modelward.clients.scrape import Page, Scraper
+from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling.exposition import readings
+from modelward.sampling.serving import RawPod, ServingPod, serving_pod
+from modelward.sampling.subject import Key, Side
+
+MOST_PODS: Final = 64
+"""Pods of an arm that are read. Of more, always the same ones: their names decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """What a poll has found."""
+
+    poll: Poll
+    unread: Mapping[str, MetricsProblem] = field(default_factory=dict)
+    """By pod: why its page could not be read."""
+    lacking: Mapping[Arm, Mapping[str, MetricsProblem]] = field(default_factory=dict)
+    """By arm and metric: why none of the arm's pods shows it."""
+
+
+class PodSource:
+    """Lists pods and reads them."""
+
+    def __init__(
+        self, kube: Kube, scraper: Scraper, *, read: Callable[[RawPod], ServingPod | None] = serving_pod
+    ) -> None:
+        """`read` says which pods may be read."""
+        self._kube = kube
+        self._scraper = scraper
+        self._read = read
+
+    async def list(self, key: Key, *revisions: str) -> tuple[ServingPod, ...]:
+        """The pods of these revisions whose servers run. Raises ApiError or Unreachable."""
+        namespace, model = key
+        labels = f"{names.model_selector(model)},{names.REVISION_LABEL} in ({','.join(revisions)})"
+        raw = self._kube.list_as(RawPod, POD, namespace, labels=labels, cached=True)
+        return tuple([pod async for each in raw if (pod := self._read(each))])
+
+    async def poll(
+        self,
+        sides: Mapping[Arm, Side],
+        pods: Iterable[ServingPod],
+        now: float,
+        *,
+        weight_percent: float = 0,
+        most: int = MOST_PODS,
+    ) -> Polled:
+        """The metrics of these pods at `now`, Unix seconds; of each arm at most so many pods."""
+        chosen = [(arm, pod) for arm, side in sides.items() for pod in _chosen(pods, side.revision, most)]
+        results = await asyncio.gather(*(self._result(pod, arm, sides[arm]) for arm, pod in chosen))
+        poll = Poll(
+            time=now,
+            weight_percent=weight_percent,
+            pods=tuple(each.reading for each in results if each.reading),
+            unread=tuple((each.pod, each.arm) for each in results if each.expected and not each.reading),
+        )
+        return Polled(
+            poll=poll,
+            unread={each.pod: each.failure for each in results if each.failure and each.expected},
+            lacking={arm: _lacking([each for each in results if each.arm is arm]) for arm in sides},
+        )
+
+    async def _result(self, pod: ServingPod, arm: Arm, side: Side) -> "_Result":
+        """The metrics of one pod, or why they cannot be had."""
+        expected = pod.ready_since is not None and not pod.leaving
+        result = _Result(pod=pod.name, arm=arm, expected=expected)
+        if side.endpoint is None:
+            return result
+        page = Page(address=pod.address, port=side.endpoint.port, path=side.endpoint.path)
+        try:
+            found = readings(await self._scraper.read(page), side.wanted)
+        except MetricsUnknown as unknown:
+            result.failure = unknown.problem
+            return result
+        result.problems = {name: unknown.problem for name, unknown in found.problems.items()}
+        result.reading = PodReading(
+            pod=pod.name,
+            arm=arm,
+            metrics=found.metrics,
+            node=pod.node,
+            started=pod.started,
+            ready_since=pod.ready_since,
+        )
+        return result
+
+
+@dataclass(slots=True, kw_only=True)
+class _Result:
+    pod: str
+    arm: Arm
+    expected: bool
+    """It is Ready and stays: that it cannot be read is a problem."""
+    reading: PodReading | None = None
+    failure: MetricsProblem | None = None
+    problems: Mapping[str, MetricsProblem] = field(default_factory=dict)
+
+
+def _chosen(pods: Iterable[ServingPod], revision: str, most: int) -> list[ServingPod]:
+    """Pods' names end in random letters, so the order from their ends is a draw that stays."""
+    own = [pod for pod in pods if pod.revision == revision]
+    return sorted(own, key=lambda pod: pod.name[::-1])[:most]
+
+
+def _lacking(results: Iterable[_Result]) -> dict[str, MetricsProblem]:
+    """Metrics that no pod shows, of those that could be read."""
+    read = [each for each in results if each.reading]
+    shown = {name for each in read if each.reading for name in each.reading.metrics}
+    problems = {name: problem for each in reversed(read) for name, problem in each.problems.items()}
+    return {name: problem for name, problem in problems.items() if name not in shown}

@@ -1,0 +1,273 @@
+"""Polls out of a server that remembers: raw counters as they stood at the end of each interval.
+
+Times are multiples of the interval, and pods are told by the names that Kubernetes gives them, so a look at
+the past gives what a look at that time gave: after a restart the same samples follow, and the same verdict.
+Raw counters are asked for, never `rate()` or `increase()` (see modelward.analysis.counters).
+"""
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import re2
+
+from modelward.analysis.problem import MetricsProblem, Unknown
+from modelward.analysis.readings import Arm, PodReading, Poll, Reading
+from modelward.api import names
+from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling.exposition import gauge, histogram, missing, ratio
+from modelward.sampling.pods import Polled
+from modelward.sampling.queries import Asked, PodsOf, Queries
+from modelward.sampling.selectors import Selector
+from modelward.sampling.serving import ServingPod
+from modelward.sampling.subject import Key, Side
+from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
+
+DELAY_SECONDS: Final = 5.0
+"""A scrape bears the time of its beginning; so much later it is thought to be stored."""
+STALE_INTERVALS: Final = 4
+STALE_LEAST_SECONDS: Final = 75.0
+"""Values older than so many intervals, and than this (scrapes once a minute are common), are stale."""
+HISTORY_SECONDS: Final = 3600.0
+HISTORY_CHUNK_SECONDS: Final = 900.0
+"""The hour is asked for in parts, to keep each answer small."""
+MOST_TIMES: Final = 60
+"""Looks that are made up for in one query after a pause."""
+_GENERATED: Final = 58
+"""Kubernetes cuts a pod's name there, before five random characters (apiserver's names.SimpleNameGenerator)."""
+_TARGET: Final = ("job", "instance")
+"""Which scrape a series comes from."""
+
+
+def boundary(time: float, interval: float) -> float:
+    """The last multiple of `interval` that is not after `time`."""
+    return math.floor(time / interval + 1e-9) * interval
+
+
+def pod_pattern(key: Key, revision: str) -> str:
+    """RE2 pattern of the names of a revision's pods: `<model>-<revision>-<hash>-<5 letters>`.
+
+    Raises MetricsUnknown where the name is so long that Kubernetes cuts the revision off.
+    """
+    deployment = names.child_name(key[1], revision)
+    if len(deployment) + 2 > _GENERATED:
+        raise MetricsUnknown(
+            Unknown.NO_PODS,
+            "the model's name is too long to tell its revisions apart by the names of pods: use the source Pods,"
+            f" or a name of at most {_GENERATED - len(revision) - 3} characters",
+        )
+    return f"{re2.escape(deployment)}-[a-z0-9-]{{5,16}}"
+
+
+_Cells = list[tuple[str, tuple[str, ...], float]]
+"""Of one pod at one time: `le`, the scrape it comes from, and the value."""
+_Table = Mapping[tuple[float, str], _Cells]
+"""By time and pod."""
+_NOTHING: Final[_Cells] = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """What came in for one metric of one revision."""
+
+    wanted: Wanted
+    first: _Table
+    """Its total, its buckets, or its value."""
+    second: _Table = field(default_factory=dict)
+    """Its hits, or how many series make its value."""
+
+    def read(self, time: float, pod: str) -> Reading:
+        """The reading of a pod. Raises MetricsUnknown."""
+        first, second = self.first.get((time, pod), _NOTHING), self.second.get((time, pod), _NOTHING)
+        if len({target for _, target, _ in first}) > 1:
+            raise MetricsUnknown(
+                Unknown.METRIC_INVALID,
+                f"metric {self.wanted.name}: the source scrapes the same pod more than once (job, instance)",
+            )
+        values = [value for _, _, value in first]
+        match self.wanted:
+            case WantedRatio():
+                return ratio(self.wanted, [value for _, _, value in second], values, declared=False)
+            case WantedHistogram():
+                return histogram(self.wanted, [(le, value) for le, _, value in first])
+            case WantedGauge():
+                count = int(second[0][2]) if second else 0
+                return gauge(self.wanted, values * count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What is asked: of which pods, at which times."""
+
+    whose: PodsOf
+    times: tuple[float, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class PrometheusSource:
+    """Polls of one server."""
+
+    queries: Queries
+
+    async def polls(
+        self,
+        key: Key,
+        sides: Mapping[Arm, Side],
+        times: tuple[float, ...],
+        *,
+        interval: float,
+        weight_percent: float = 0,
+        pods: Collection[ServingPod] = (),
+    ) -> list[Polled]:
+        """What the counters were at these evenly spaced times; `pods` tells more of those that are there now.
+
+        Raises MetricsUnknown if the server does not give an answer that can be used.
+        """
+        arms = list(sides)
+        read = await asyncio.gather(*(self._arm(key, sides[arm], times, interval) for arm in arms))
+        known = {pod.name: pod for pod in pods}
+        return [
+            _polled(
+                time,
+                weight_percent,
+                [(arm, *each[time]) for arm, each in zip(arms, read, strict=True)],
+                known,
+            )
+            for time in times
+        ]
+
+    async def history(self, key: Key, side: Side, end: float, interval: float) -> list[Poll]:
+        """Stable's counters over the hour before `end`."""
+        steps = max(1, int(HISTORY_CHUNK_SECONDS // interval))
+        times = [end - interval * number for number in range(int(HISTORY_SECONDS // interval), -1, -1)]
+        polls: list[Poll] = []
+        for at in range(0, len(times), steps):
+            part = tuple(times[at : at + steps])
+            found = await self.polls(key, {Arm.STABLE: side}, part, interval=interval)
+            polls += [each.poll for each in found]
+        return polls
+
+    async def _arm(
+        self, key: Key, side: Side, times: tuple[float, ...], interval: float
+    ) -> "dict[float, tuple[list[_Read], dict[str, MetricsProblem]]]":
+        """By time: what each pod shows, and what none of them does."""
+        look = _Look(whose=PodsOf(namespace=key[0], pattern=pod_pattern(key, side.revision)), times=times)
+        main = _main(side.wanted[0])
+        scraped, columns = await asyncio.gather(
+            self._values(look, main, operator="max", function="timestamp"),
+            asyncio.gather(*(self._column(look, wanted) for wanted in side.wanted)),
+        )
+        oldest = max(STALE_LEAST_SECONDS, STALE_INTERVALS * interval)
+        return {time: _read_pods(time, columns, scraped, time - oldest) for time in times}
+
+    async def _column(self, look: _Look, wanted: Wanted) -> _Column:
+        match wanted:
+            case WantedRatio():
+                total, hits = await asyncio.gather(
+                    self._values(look, wanted.total), self._values(look, wanted.hits)
+                )
+                return _Column(wanted=wanted, first=total, second=hits)
+            case WantedHistogram():
+                return _Column(wanted=wanted, first=await self._values(look, wanted.buckets, "le"))
+            case WantedGauge():
+                value, count = await asyncio.gather(
+                    self._values(look, wanted.gauge, operator="avg"),
+                    self._values(look, wanted.gauge, operator="count"),
+                )
+                return _Column(wanted=wanted, first=value, second=count)
+
+    async def _values(
+        self, look: _Look, selector: Selector, *by: str, operator: str = "sum", function: str = ""
+    ) -> _Table:
+        asked = Asked(
+            selector=selector, operator=operator, by=(*_TARGET, *by), function=function, times=look.times
+        )
+        table: dict[tuple[float, str], _Cells] = defaultdict(list)
+        for series in await self.queries.ask(asked, look.whose):
+            target = tuple(series.labels.get(label, "") for label in _TARGET)
+            pod = series.labels.get(self.queries.labels.pod, "")
+            for at, value in series.points:
+                table[round(at, 3), pod].append((series.labels.get("le", ""), target, value))
+        return table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    pod: str
+    metrics: Mapping[str, Reading]
+    stale: bool
+
+
+def _main(wanted: Wanted) -> Selector:
+    """The series by which is seen when a pod was last scraped."""
+    match wanted:
+        case WantedRatio():
+            return wanted.total
+        case WantedHistogram():
+            return wanted.buckets
+        case WantedGauge():
+            return wanted.gauge
+
+
+def _read_pods(
+    time: float, columns: Collection[_Column], scraped: _Table, oldest: float
+) -> tuple[list[_Read], dict[str, MetricsProblem]]:
+    pods = sorted({pod for column in columns for at, pod in column.first if at == time})
+    read: list[_Read] = []
+    problems: dict[str, MetricsProblem] = {
+        each.wanted.name: missing(each.wanted.name, _main(each.wanted)).problem for each in columns
+    }
+    shown: set[str] = set()
+    for pod in pods:
+        metrics: dict[str, Reading] = {}
+        for column in columns:
+            try:
+                metrics[column.wanted.name] = column.read(time, pod)
+            except MetricsUnknown as unknown:
+                problems[column.wanted.name] = unknown.problem
+        shown |= metrics.keys()
+        last = max((value for _, _, value in scraped.get((time, pod), _NOTHING)), default=time)
+        read.append(_Read(pod=pod, metrics=metrics, stale=last < oldest))
+    return read, {name: problem for name, problem in problems.items() if name not in shown}
+
+
+_STALE: Final = MetricsProblem(
+    reason=Unknown.STALE, message="what the metric source has of it is old: it is not scraped any more"
+)
+
+
+def _polled(
+    time: float,
+    weight_percent: float,
+    arms: list[tuple[Arm, list[_Read], dict[str, MetricsProblem]]],
+    known: Mapping[str, ServingPod],
+) -> Polled:
+    return Polled(
+        poll=Poll(
+            time=time,
+            weight_percent=weight_percent,
+            pods=tuple(
+                _reading(each, arm, known.get(each.pod))
+                for arm, read, _ in arms
+                for each in read
+                if not each.stale
+            ),
+            unread=tuple((each.pod, arm) for arm, read, _ in arms for each in read if each.stale),
+        ),
+        unread={each.pod: _STALE for _, read, _ in arms for each in read if each.stale},
+        lacking={arm: problems for arm, _, problems in arms},
+    )
+
+
+def _reading(read: _Read, arm: Arm, pod: ServingPod | None) -> PodReading:
+    return PodReading(
+        pod=read.pod,
+        arm=arm,
+        metrics=read.metrics,
+        node=pod.node if pod else "",
+        started=pod.started if pod else None,
+        ready_since=pod.ready_since if pod else None,
+    )

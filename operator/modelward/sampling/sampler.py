@@ -1,0 +1,243 @@
+"""The Sampler: follows rollouts in the background, so that a reconcile only looks at what has come in.
+
+Every rollout has a task of its own: one that hangs delays no other. What is read is kept in memory until it
+is recorded in status; only the leader reads.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from modelward.analysis.counters import Counters
+from modelward.analysis.evidence import Evidence
+from modelward.analysis.noise import Noise
+from modelward.analysis.policy import MetricPolicy
+from modelward.analysis.problem import MetricsProblem, Unknown
+from modelward.analysis.readings import Arm
+from modelward.api.analysis_policy import PODS
+from modelward.api.model import Model
+from modelward.api.revision import Revision
+from modelward.api.times import parse
+from modelward.clients.unknown import MetricsUnknown
+from modelward.errors import ModelwardError
+from modelward.sampling.following import Following
+from modelward.sampling.freshness import MOST_MISSES
+from modelward.sampling.pods import PodSource
+from modelward.sampling.prometheus import HISTORY_SECONDS, MOST_TIMES, PrometheusSource, boundary
+from modelward.sampling.subject import Key, Side, Subject, subject_of
+
+LIST_SECONDS: Final = 15.0
+"""Pods of a rollout are listed anew after this, and at once when one cannot be read or their number changes."""
+LIST_AT_LEAST_SECONDS: Final = 5.0
+"""However often that is."""
+
+_BUG: Final = MetricsProblem(
+    reason=Unknown.NOT_METRICS,
+    message="reading failed in a way that was not foreseen; the operator's log has more",
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedSource:
+    """A server that remembers."""
+
+    source: PrometheusSource
+    delay_seconds: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Sampler:
+    """`clock` gives Unix seconds that never go back; `wake` has a model looked at."""
+
+    pods: PodSource
+    sources: Mapping[str, NamedSource]
+    clock: Callable[[], float]
+    wake: Callable[[Key], None]
+    noise: Callable[[Key, str, tuple[MetricPolicy, ...]], Noise]
+    """What is known of a revision from the time at rest."""
+    _followed: dict[Key, Following] = field(default_factory=dict)
+    _tasks: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
+
+    def follow(
+        self,
+        model: Model,
+        revisions: Mapping[str, Revision],
+        *,
+        canary: str,
+        stable: str,
+        weight_percent: float,
+        pods: tuple[int, int] = (0, 0),
+    ) -> Evidence:
+        """Follow the rollout from `stable` to `canary`, and give what has come in since status was recorded.
+
+        `pods` are the ready ones of canary and stable. A rollout that is over needs a `forget`.
+        """
+        key = model.namespace, model.name
+        analysis = model.status.analysis
+        since = (
+            parse(analysis.last_sample_time).timestamp() if analysis and analysis.last_sample_time else None
+        )
+        try:
+            subject = subject_of(
+                model, revisions, canary=canary, stable=stable, weight_percent=weight_percent, pods=pods
+            )
+        except MetricsUnknown as unknown:
+            self.forget(key)
+            return Evidence(problem=unknown.problem)
+        self.track(subject, since)
+        return self.evidence(key, since)
+
+    def track(self, subject: Subject, since: float | None = None) -> None:
+        """Follow a rollout, or go on with what is wanted of it now. `since`: time of the last recorded sample."""
+        following = self._followed.get(subject.key)
+        if following and following.subject.rollout == subject.rollout:
+            following.turn(subject)
+            return
+        self.forget(subject.key)
+        following = Following(
+            subject=subject,
+            noise=self.noise(subject.key, subject.stable.revision, subject.metrics),
+            counters=Counters(latency=subject.latencies()),
+        )
+        self._followed[subject.key] = following
+        self._tasks[subject.key] = asyncio.create_task(self._follow(following, since))
+
+    def forget(self, key: Key) -> None:
+        """Stop following; what was not recorded is lost."""
+        self._followed.pop(key, None)
+        if task := self._tasks.pop(key, None):
+            task.cancel()
+
+    def evidence(self, key: Key, since: float | None = None) -> Evidence:
+        """What came after `since`, the time of the last recorded sample: call it for what is tracked only."""
+        following = self._followed.get(key)
+        return following.evidence(since) if following else Evidence()
+
+    def followed(self) -> frozenset[Key]:
+        """The rollouts that are being followed."""
+        return frozenset(self._followed)
+
+    async def stop(self) -> None:
+        """End all tasks."""
+        tasks = list(self._tasks.values())
+        for key in list(self._followed):
+            self.forget(key)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow(self, following: Following, since: float | None) -> None:
+        """Look for ever, at the pace of the rollout. No error ends this."""
+        name = following.subject.source
+        if name == PODS:
+            following.ahead = max(0.0, (since or 0.0) - self.clock())
+            await self._follow_pods(following)
+        elif source := self.sources.get(name):
+            await self._follow_source(following, source, since)
+        else:
+            following.problem = MetricsProblem(
+                reason=Unknown.SOURCE_UNKNOWN,
+                message=f"the operator's configuration has no metric source {name!r}",
+            )
+            self.wake(following.subject.key)
+
+    async def _follow_pods(self, following: Following) -> None:
+        due = self.clock()
+        while True:
+            await asyncio.sleep(max(0.0, due - self.clock()))
+            due = max(due, self.clock() - following.subject.interval_seconds)
+            due += following.subject.interval_seconds
+            await self._guarded(following, self._poll_pods(following))
+
+    async def _poll_pods(self, following: Following) -> bool:
+        await self._list(following)
+        subject = following.subject
+        now = following.time_of(self.clock())
+        polled = await self.pods.poll(
+            _sides(subject), following.pods, now, weight_percent=subject.weight_percent
+        )
+        return following.take(polled)
+
+    async def _follow_source(self, following: Following, source: NamedSource, since: float | None) -> None:
+        if since is not None and 0 <= self.clock() - since <= HISTORY_SECONDS:
+            following.last = since
+        await self._guarded(following, self._learn(following, source))
+        while True:
+            interval = following.subject.interval_seconds
+            now = self.clock() - source.delay_seconds
+            due = boundary(following.last, interval) + interval if following.last is not None else now
+            await asyncio.sleep(max(0.0, due - now))
+            await self._guarded(following, self._poll_source(following, source))
+
+    async def _learn(self, following: Following, source: NamedSource) -> bool:
+        """Take in what the server remembers of stable; all the rest of the rollout goes by without it if it fails."""
+        subject = following.subject
+        end = boundary(self.clock() - source.delay_seconds, subject.interval_seconds)
+        if following.last is None:
+            following.learn(
+                await source.source.history(subject.key, subject.stable, end, subject.interval_seconds)
+            )
+        return False
+
+    async def _poll_source(self, following: Following, source: NamedSource) -> bool:
+        """Take in all that is due: one look as a rule, several after a pause, with the last look as the start."""
+        subject = following.subject
+        interval = subject.interval_seconds
+        end = boundary(self.clock() - source.delay_seconds, interval)
+        times = _times(following, end)
+        if not times:
+            return False
+        await self._list(following)
+        tell = False
+        for polled in await source.source.polls(
+            subject.key,
+            _sides(subject),
+            times,
+            interval=interval,
+            weight_percent=subject.weight_percent,
+            pods=following.pods,
+        ):
+            tell = following.take(polled) or tell
+        return tell
+
+    async def _list(self, following: Following) -> None:
+        """List the pods if it is time. Those of before are good enough while the API server is away."""
+        age = self.clock() - following.listed
+        if age < (LIST_AT_LEAST_SECONDS if following.stir else LIST_SECONDS):
+            return
+        subject = following.subject
+        try:
+            found = await self.pods.list(subject.key, subject.canary.revision, subject.stable.revision)
+        except ModelwardError as error:
+            logger.debug("%s/%s: pods cannot be listed: %s", *subject.key, error)
+            return
+        following.pods, following.listed, following.stir = found, self.clock(), False
+
+    async def _guarded(self, following: Following, look: Awaitable[bool]) -> None:
+        """Take a look, and tell the queue if there is something to tell."""
+        key = following.subject.key
+        try:
+            tell = await look
+        except MetricsUnknown as unknown:
+            tell = following.miss(unknown.problem, MOST_MISSES)
+        except Exception:
+            logger.exception("%s/%s: unexpected error, please report it", *key)
+            tell = following.miss(_BUG, MOST_MISSES)
+        if tell and self._followed.get(key) is following:
+            self.wake(key)
+
+
+def _sides(subject: Subject) -> dict[Arm, Side]:
+    return {arm: subject.side(arm) for arm in Arm}
+
+
+def _times(following: Following, end: float) -> tuple[float, ...]:
+    """The boundaries after the last poll, up to `end`; the recorded time itself is where counting goes on."""
+    interval, last = following.subject.interval_seconds, following.last
+    if last is None:
+        return (end,)
+    first = boundary(last, interval) + (interval if following.polled else 0)
+    count = int((end - first) / interval + 1e-9) + 1
+    return tuple(first + interval * number for number in range(max(0, min(count, MOST_TIMES))))
