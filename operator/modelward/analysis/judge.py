@@ -1,0 +1,203 @@
+"""The judge: from samples to a verdict. Pure functions of (policy, state, sample).
+
+    state = begin(policy, reference)
+    state = observe(policy, state, sample)       # for each sample
+    assessment = assess(policy, state, step)     # whenever a verdict is wanted
+    state = next_step(state)                     # when the canary gets more traffic
+
+Evidence is carried through all steps: alpha is spent once per rollout. It is recorded in `observe` when the limit is
+reached, so that a verdict does not depend on how often one asks.
+"""
+
+from dataclasses import replace
+from math import log
+
+from modelward.analysis import core, kinds, latency, promotion
+from modelward.analysis.assessment import assess
+from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
+from modelward.analysis.distribution import buckets_for
+from modelward.analysis.evidence import heaviest, lead, pairs, total_log_odds
+from modelward.analysis.noise import NO_HISTORY, Reference
+from modelward.analysis.policy import MetricPolicy, Policy
+from modelward.analysis.promotion import Incident
+from modelward.analysis.state import Decided, NoiseSource, State, decode, encode
+from modelward.analysis.strata import closed, horizon, log_odds
+from modelward.analysis.table import EMPTY, MetricState
+from modelward.analysis.verdict import Assessment, Figures, Step, Verdict
+from modelward.api.analysis_policy import MetricAction, MetricKind
+
+__all__ = [
+    "Assessment",
+    "Figures",
+    "State",
+    "Step",
+    "Verdict",
+    "assess",
+    "begin",
+    "decode",
+    "encode",
+    "fits",
+    "next_step",
+    "observe",
+]
+
+SETTLE_QUANTILES = 4
+"""An interval that ends sooner after a change of weight than so many times stable's p99 is left out."""
+
+
+# --- samples ------------------------------------------------------------------------------------------------
+
+
+def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
+    """The memory at the start of a rollout, with what is known of stable's past frozen into it."""
+    errors = next((metric for metric in policy.metrics if metric.errors), None)
+    known = reference.metrics.get(errors.name) if errors else None
+    usual = promotion.usual_share(known.hits, known.total) if known else None
+    return State(
+        metrics=tuple(kinds.begun(metric, reference) for metric in policy.metrics),
+        noise=_noise_source(reference),
+        usual=usual,
+        settle_seconds=_settle_seconds(policy, reference),
+        incident=Incident(usual=usual),
+    )
+
+
+def _noise_source(reference: Reference) -> NoiseSource:
+    if not reference.metrics:
+        return NoiseSource.ASSUMED if reference.phi_without_history == 1 else NoiseSource.NONE
+    totals = any(known.from_totals for known in reference.metrics.values())
+    return NoiseSource.TOTALS if totals else NoiseSource.PODS
+
+
+def _settle_seconds(policy: Policy, reference: Reference) -> float:
+    names = [metric.name for metric in policy.metrics if metric.kind is MetricKind.LATENCY]
+    histograms = [reference.metrics[name].histogram for name in names if name in reference.metrics]
+    return SETTLE_QUANTILES * max((latency.p99(histogram) for histogram in histograms), default=0.0)
+
+
+def fits(policy: Policy, state: State) -> bool:
+    """Whether `state` was made for the metrics of `policy`; if not, judging begins anew."""
+    made_for = [(metric.name, metric.kind) for metric in state.metrics]
+    return made_for == [(metric.name, metric.kind) for metric in policy.metrics]
+
+
+def observe(policy: Policy, state: State, sample: Sample) -> State:
+    """The memory after `sample`. One that is not later than the last changes nothing: nothing counts twice."""
+    if state.decided or (state.time is not None and sample.time <= state.time):
+        return state
+    state = replace(_at_weight(policy, state, sample), time=sample.time)
+    if not state.frozen and _has_canary_traffic(sample):
+        state = _frozen(policy, state, sample)
+    if not state.frozen:
+        return state
+    pairs = zip(policy.metrics, state.metrics, strict=True)
+    if state.moved is not None and sample.time - state.moved < state.settle_seconds:
+        metrics = tuple(_heard(metric, sample) for metric in state.metrics)
+        return replace(state, metrics=metrics)
+    metrics = tuple(_observed(policy, metric, memory, sample) for metric, memory in pairs)
+    judged = replace(state, metrics=metrics, incident=_incident(policy, state, sample))
+    return _decided(policy, judged, sample.time)
+
+
+def _at_weight(policy: Policy, state: State, sample: Sample) -> State:
+    """A change of weight closes the open strata: what came before is compared by itself."""
+    if state.weight == sample.weight_percent:
+        return state
+    pairs = zip(policy.metrics, state.metrics, strict=True)
+    before = sample.time - policy.interval_seconds
+    return replace(
+        state,
+        metrics=tuple(closed(policy, metric, memory) for metric, memory in pairs),
+        weight=sample.weight_percent,
+        moved=before if state.time is None else state.time,
+    )
+
+
+def _has_canary_traffic(sample: Sample) -> bool:
+    if sample.weight_percent <= 0:
+        return False
+    arms = (increment.canary for increment in sample.metrics.values())
+    return any(isinstance(arm, RatioCounts | BucketCounts) and arm.total > 0 for arm in arms) or (
+        bool(sample.metrics) and not any(_is_counted(increment) for increment in sample.metrics.values())
+    )
+
+
+def _is_counted(increment: Increment) -> bool:
+    return isinstance(increment.canary, RatioCounts | BucketCounts)
+
+
+def _frozen(policy: Policy, state: State, sample: Sample) -> State:
+    """The memory with the set of metrics fixed to those that both arms have now."""
+    buckets = buckets_for(policy.metrics)
+    return replace(
+        state,
+        metrics=tuple(_joined(metric, sample, buckets) for metric in state.metrics),
+        frozen=True,
+        began=state.moved,
+    )
+
+
+def _joined(state: MetricState, sample: Sample, buckets: int) -> MetricState:
+    increment = sample.metrics.get(state.name)
+    shaped = kinds.shaped(state, increment, buckets) if increment else None
+    return replace(shaped, joined=True) if shaped else state
+
+
+def _heard(state: MetricState, sample: Sample) -> MetricState:
+    return replace(state, known=sample.time) if state.name in sample.metrics and state.joined else state
+
+
+def _observed(policy: Policy, metric: MetricPolicy, state: MetricState, sample: Sample) -> MetricState:
+    increment = sample.metrics.get(state.name)
+    if increment is None or not state.joined:
+        return state
+    if sample.nodes:
+        increment = replace(increment, pods=tuple((_placed(pod, sample), n) for pod, n in increment.pods))
+    after = kinds.observed(policy, metric, state, increment, sample.time)
+    return state if after is None else replace(after, known=sample.time)
+
+
+def _placed(pod: str, sample: Sample) -> str:
+    return f"{pod} on node {sample.nodes[pod]}" if pod in sample.nodes else pod
+
+
+def _incident(policy: Policy, state: State, sample: Sample) -> Incident:
+    """The evidence that stable itself fails, by the metric that bounds the harm."""
+    leading = lead(policy, state)
+    increment = sample.metrics.get(leading[1].name) if leading else None
+    if leading is None or increment is None or not isinstance(increment.stable, RatioCounts):
+        return state.incident
+    cases = round(increment.stable.total)
+    return state.incident.plus(
+        min(round(increment.stable.hits), cases),
+        cases,
+        phi=leading[1].phis[0],
+        horizon=horizon(policy.interval_seconds),
+        cap=core.cap_of(policy.alpha),
+    )
+
+
+def _decided(policy: Policy, state: State, time: float) -> State:
+    """The memory with the verdict, when the evidence has reached the limit: all together, or a guard alone."""
+    limit = log(policy.limit)
+    for metric, memory in pairs(policy, state):
+        acts = (
+            metric.kind is MetricKind.GUARD and metric.action is MetricAction.ROLL_BACK and not metric.dry_run
+        )
+        if acts and log_odds(memory) >= limit:
+            return replace(state, decided=Decided(time=time, metric=metric.name))
+    if total_log_odds(policy, state) < limit:
+        return state
+    return replace(state, decided=Decided(time=time, metric=heaviest(policy, state)))
+
+
+def next_step(state: State) -> State:
+    """The memory at the start of the next step: what is counted per step begins anew, evidence does not."""
+    usual = state.usual
+    lead = next(
+        (metric for metric in state.metrics if metric.kind is MetricKind.RATIO and metric.joined), None
+    )
+    if usual is None and lead and lead.total.canary_hits:
+        usual = promotion.usual_share(lead.total.stable_hits[0], lead.total.stable)
+    metrics = tuple(replace(metric, step=EMPTY) for metric in state.metrics)
+    return replace(state, metrics=metrics, incident=Incident(usual=usual))

@@ -1,0 +1,100 @@
+"""The kinds of metric: what is a case, what is a hit, and which tests are made of them."""
+
+from dataclasses import replace
+from math import nan
+from typing import Final
+
+from modelward.analysis import core, distribution, gauge, latency
+from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Values
+from modelward.analysis.noise import Reference
+from modelward.analysis.policy import MetricPolicy, Policy
+from modelward.analysis.strata import whole, with_table
+from modelward.analysis.table import MetricState, Table
+from modelward.api.analysis_policy import MetricKind
+
+TESTS: Final = {
+    MetricKind.RATIO: 1,
+    MetricKind.LATENCY: len(latency.SLOW_SHARES),
+    MetricKind.DISTRIBUTION: 1,
+    MetricKind.GUARD: 2,
+    MetricKind.GAUGE: 1,
+}
+"""Tests at the beginning. A distribution gets its own when its buckets are known; a guard judges both arms."""
+
+
+def begun(metric: MetricPolicy, reference: Reference) -> MetricState:
+    """The memory of a metric before anything was seen."""
+    known = reference.metrics.get(metric.name)
+    history = known.histogram if known else BucketCounts()
+    tests = TESTS[metric.kind]
+    bets = core.SIGN_BETS if metric.kind is MetricKind.GAUGE else core.RATIO_BETS
+    in_histogram = metric.kind in {MetricKind.LATENCY, MetricKind.DISTRIBUTION}
+    return MetricState(
+        name=metric.name,
+        kind=metric.kind,
+        phis=(reference.phi_without_history if in_histogram else reference.phi(metric.name),) * tests,
+        tests=(core.begun(bets),) * tests,
+        bounds=(nan,) * tests if metric.kind is MetricKind.LATENCY else (),
+        history=history,
+        history_phis=tuple(reference.phi(metric.name, bound) for bound in history.bounds),
+    )
+
+
+def shaped(state: MetricState, increment: Increment, buckets: int) -> MetricState | None:
+    """The memory with its tests laid out for what the arms show; None: it cannot be judged by that."""
+    match state.kind:
+        case MetricKind.LATENCY:
+            return latency.shaped(state, increment)
+        case MetricKind.DISTRIBUTION:
+            return distribution.shaped(state, increment, buckets)
+        case MetricKind.GAUGE:
+            return state if isinstance(increment.canary, Values) else None
+        case MetricKind.RATIO | MetricKind.GUARD:
+            return state if isinstance(increment.canary, RatioCounts) else None
+
+
+def observed(
+    policy: Policy, metric: MetricPolicy, state: MetricState, increment: Increment, time: float
+) -> MetricState | None:
+    """The memory after an interval; None: what is shown is not what was shown before."""
+    if isinstance(increment.canary, Values) and isinstance(increment.stable, Values):
+        if state.kind is not MetricKind.GAUGE:
+            return None
+        return gauge.observed(policy, metric, state, (increment.canary, increment.stable), time)
+    table = counted(state, increment)
+    if table is None:
+        return None
+    after = with_table(policy, metric, _with_leader(state, increment), table)
+    return latency.learned(after, increment) if state.kind is MetricKind.LATENCY else after
+
+
+def counted(state: MetricState, increment: Increment) -> Table | None:
+    """Cases and hits of both arms; None: they cannot be counted."""
+    match state.kind:
+        case MetricKind.LATENCY:
+            return latency.counted(state, increment)
+        case MetricKind.DISTRIBUTION:
+            return distribution.counted(state, increment)
+        case MetricKind.RATIO | MetricKind.GUARD:
+            return _ratio(increment)
+        case MetricKind.GAUGE:
+            return None
+
+
+def _ratio(increment: Increment) -> Table | None:
+    canary, stable = increment.canary, increment.stable
+    if not isinstance(canary, RatioCounts) or not isinstance(stable, RatioCounts):
+        return None
+    cases, stable_cases = whole(canary.total), whole(stable.total)
+    hits, stable_hits = min(whole(canary.hits), cases), min(whole(stable.hits), stable_cases)
+    return Table(cases, stable_cases, (hits,), (stable_hits,))
+
+
+def _with_leader(state: MetricState, increment: Increment) -> MetricState:
+    """The memory of the pod with the most hits, by a vote that keeps one name (Boyer and Moore 1981)."""
+    pod, lead = state.pod, state.lead
+    for name, hits in increment.pods:
+        lead += whole(hits) if name == pod else -whole(hits)
+        if lead < 0:
+            pod, lead = name, -lead
+    return replace(state, pod=pod, lead=lead)

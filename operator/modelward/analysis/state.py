@@ -1,0 +1,255 @@
+"""The judge's memory of one rollout, and its form in status: compact JSON with a version of its own.
+
+Numbers are written so that they are read back exactly: a restart changes no verdict.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import inf, isfinite, isnan, nan
+from typing import Any, Final
+
+from modelward.analysis import core
+from modelward.analysis.counters import BucketCounts
+from modelward.analysis.promotion import Incident
+from modelward.analysis.table import EMPTY, MetricState, Table
+from modelward.api.analysis_policy import MetricKind
+from modelward.errors import InvalidState
+
+VERSION: Final = 1
+
+
+class NoiseSource(StrEnum):
+    """Where phi comes from."""
+
+    PODS = "p"
+    """Stable's pods, compared with each other."""
+    TOTALS = "t"
+    """Successive blocks of a single pod."""
+    NONE = "n"
+    """Nothing: evidence is discounted."""
+    ASSUMED = "a"
+    """Requests are taken to be independent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The verdict that the canary is worse; nothing is judged after it."""
+
+    time: float
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """All that is remembered of a rollout. A value: `modelward.analysis.judge` gives the next one."""
+
+    metrics: tuple[MetricState, ...]
+    noise: NoiseSource = NoiseSource.NONE
+    usual: float | None = None
+    """Stable's usual share of hits before the rollout; None: not known."""
+    settle_seconds: float = 0
+    """How long after a change of weight an interval must end to be judged: quick failures finish first."""
+    frozen: bool = False
+    """Whether canary traffic has flowed, and so the set of metrics is fixed."""
+    time: float | None = None
+    """Of the last sample."""
+    began: float | None = None
+    """When the canary's traffic began."""
+    weight: float | None = None
+    moved: float | None = None
+    """When the weight changed last."""
+    incident: Incident = field(default_factory=Incident)
+    decided: Decided | None = None
+
+
+def encode(state: State) -> str:
+    """The state as JSON, for status."""
+    packed = [
+        VERSION,
+        state.noise,
+        state.usual,
+        state.settle_seconds,
+        int(state.frozen),
+        state.time,
+        state.began,
+        state.weight,
+        state.moved,
+        [state.incident.usual, state.incident.strata, state.incident.logs],
+        [state.decided.time, state.decided.metric] if state.decided else None,
+        [_packed(metric) for metric in state.metrics],
+    ]
+    return json.dumps(packed, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def decode(text: str) -> State:
+    """The state that was encoded. Raises InvalidState for anything else."""
+    try:
+        return _state(json.loads(text))
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
+        raise InvalidState(f"the judge's state cannot be read: {error}") from error
+
+
+def _state(packed: Any) -> State:
+    if not isinstance(packed, list) or not packed or packed[0] != VERSION:
+        raise ValueError("it is of another version")
+    _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, metrics = packed
+    incident_usual, strata, logs = incident
+    return State(
+        metrics=tuple(_metric(metric) for metric in metrics),
+        noise=NoiseSource(noise),
+        usual=_maybe(usual),
+        settle_seconds=_number(settle),
+        frozen=bool(_count(frozen)),
+        time=_maybe(time),
+        began=_maybe(began),
+        weight=_maybe(weight),
+        moved=_maybe(moved),
+        incident=Incident(usual=_maybe(incident_usual), strata=_count(strata), logs=_logs(logs)),
+        decided=Decided(time=_number(decided[0]), metric=_text(decided[1])) if decided else None,
+    )
+
+
+# --- one metric ---------------------------------------------------------------------------------------------
+
+
+def _packed(state: MetricState) -> list[Any]:
+    """The metric as a list; what is empty at its end is left out."""
+    packed = [
+        state.name,
+        state.kind,
+        int(state.joined),
+        state.known,
+        [_json_bound(bound) for bound in state.bounds],
+        state.phis,
+        state.tests,
+        state.strata,
+        state.polls,
+        _flat(state.open),
+        _flat(state.step),
+        _flat(state.total),
+        state.pod,
+        state.lead,
+        state.due,
+        state.values,
+        [_json_bound(bound) for bound in state.history.bounds],
+        state.history.cumulative,
+        state.history_phis,
+    ]
+    while packed and packed[-1] in (None, "", 0, [], ()):
+        packed.pop()
+    return packed
+
+
+_ENDING: Final = ["", 0, None, [], [], [], []]
+"""What stands for the entries that `_packed` leaves out, from the pod on."""
+
+
+def _metric(packed: list[Any]) -> MetricState:
+    missing = _LENGTH - len(packed)
+    full = [*packed, *_ENDING[len(_ENDING) - missing :]] if missing > 0 else packed
+    name, kind, joined, known, bounds, phis, tests, strata, polls, *tables = full
+    open_, step, total, pod, lead, due, values, history_bounds, cumulative, history_phis = tables
+    history = BucketCounts(bounds=_each(_bound, history_bounds), cumulative=_each(_number, cumulative))
+    state = MetricState(
+        name=_text(name),
+        kind=MetricKind(kind),
+        joined=bool(_count(joined)),
+        known=_maybe(known),
+        bounds=_each(_bound, bounds),
+        phis=_each(_number, phis),
+        tests=_each(_logs, tests),
+        strata=_count(strata),
+        polls=_count(polls),
+        open=_table(open_),
+        step=_table(step),
+        total=_table(total),
+        pod=_text(pod),
+        lead=_count(lead),
+        due=_maybe(due),
+        values=_each(_number, values),
+        history=history,
+        history_phis=_each(_number, history_phis),
+    )
+    _check(state)
+    return state
+
+
+_LENGTH: Final = 19
+
+
+def _check(state: MetricState) -> None:
+    """Refuse what no judge wrote: vectors that do not fit together."""
+    bets = len(core.SIGN_BETS if state.kind is MetricKind.GAUGE else core.RATIO_BETS)
+    per_hit = 2 if state.kind is MetricKind.DISTRIBUTION and state.bounds else 1
+    hits = {len(table.canary_hits) for table in (state.open, state.step, state.total)} - {0}
+    expected = 1 if state.kind is MetricKind.GUARD else len(state.tests) // per_hit
+    sound = (
+        all(len(logs) == bets for logs in state.tests)
+        and state.tests
+        and len(state.phis) * per_hit == len(state.tests)
+        and all(phi >= 1 for phi in state.phis)
+        and hits <= {expected}
+        and len(state.history.bounds) == len(state.history.cumulative) == len(state.history_phis)
+    )
+    if not sound:
+        raise ValueError(f"the parts of {state.name} do not fit together")
+
+
+def _flat(table: Table) -> list[int]:
+    return [] if table == EMPTY else [table.canary, table.stable, *table.canary_hits, *table.stable_hits]
+
+
+def _table(packed: list[Any]) -> Table:
+    if not packed:
+        return EMPTY
+    canary, stable, *hits = (_count(number) for number in packed)
+    half = len(hits) // 2
+    if len(hits) != 2 * half:
+        raise ValueError("a table has hits of one arm only")
+    return Table(canary, stable, tuple(hits[:half]), tuple(hits[half:]))
+
+
+# --- single values ------------------------------------------------------------------------------------------
+
+
+def _json_bound(bound: float) -> float | str | None:
+    """JSON knows neither infinity nor NaN."""
+    return None if isnan(bound) else "+Inf" if bound == inf else bound
+
+
+def _bound(value: Any) -> float:
+    return nan if value is None else inf if value == "+Inf" else _number(value)
+
+
+def _each(read: Callable[[Any], Any], values: Any) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise TypeError("a list is missing")
+    return tuple(read(value) for value in values)
+
+
+def _logs(values: Any) -> tuple[float, ...]:
+    return _each(_number, values)
+
+
+def _maybe(value: Any) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise TypeError("a number is missing")
+    return value
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise TypeError("a count is missing")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is missing")
+    return value

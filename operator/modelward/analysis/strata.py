@@ -1,0 +1,127 @@
+"""Strata: some intervals taken together, judged as one table of cases and hits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import log
+from typing import Final
+
+from modelward.analysis import core
+from modelward.analysis.core import Logs
+from modelward.analysis.policy import MetricPolicy, Policy
+from modelward.analysis.table import EMPTY, MetricState, Table
+from modelward.api.analysis_policy import MetricKind
+
+STRATUM_CASES: Final = 20
+STRATUM_POLLS: Final = 4
+"""A stratum closes with so many cases if both arms have some, and at the latest after so many samples."""
+STABLE_FAILS: Final = 20.0
+"""Odds at which stable itself exceeds a limit: the canary is then not the cause."""
+CEILING: Final = log(10 * STABLE_FAILS)
+"""Evidence about stable is kept below this, so that an incident that is over is soon forgotten."""
+
+
+def horizon(seconds: float) -> float:
+    """Strata over which half of the late stake is spent, when there is one every `seconds`."""
+    return core.RESTART_SECONDS / seconds
+
+
+def with_table(policy: Policy, metric: MetricPolicy, state: MetricState, table: Table) -> MetricState:
+    """The memory after the counts of one interval; a stratum that is full is closed."""
+    after = replace(
+        state,
+        open=state.open.plus(table),
+        polls=state.polls + 1,
+        step=state.step.plus(table),
+        total=state.total.plus(table),
+    )
+    full = after.open.canary and after.open.stable and after.open.canary + after.open.stable >= STRATUM_CASES
+    return closed(policy, metric, after) if full or after.polls >= STRATUM_POLLS else after
+
+
+def closed(policy: Policy, metric: MetricPolicy, state: MetricState) -> MetricState:
+    """The memory with the open stratum judged. When to close depends on cases and time, never on hits."""
+    if not state.polls or not state.tests:
+        return state
+    strata = state.strata + 1
+    fresh = core.fresh_stake(strata, horizon(policy.interval_seconds))
+    cap = core.cap_of(policy.alpha)
+    return replace(
+        state,
+        tests=_TESTS[metric.kind](metric, state, fresh, cap),
+        strata=strata,
+        open=EMPTY,
+        polls=0,
+    )
+
+
+def _fisher(metric: MetricPolicy, state: MetricState, fresh: float, cap: float) -> tuple[Logs, ...]:
+    """One test per hit, of a hit that is bad (of one that is good, its opposite)."""
+    table = state.open
+    return tuple(
+        core.bet_on(
+            logs,
+            _ratios(table, index, metric.margin, opposite=metric.higher_is_better),
+            fresh=fresh,
+            phi=phi,
+            cap=cap,
+        )
+        for index, (logs, phi) in enumerate(zip(state.tests, state.phis, strict=True))
+    )
+
+
+def _both_ways(metric: MetricPolicy, state: MetricState, fresh: float, cap: float) -> tuple[Logs, ...]:
+    """Two tests per bucket: more cases in it, and fewer."""
+    return tuple(
+        core.bet_on(
+            logs,
+            _ratios(state.open, number // 2, metric.margin, opposite=number % 2 == 1),
+            fresh=fresh,
+            phi=state.phis[number // 2],
+            cap=cap,
+        )
+        for number, logs in enumerate(state.tests)
+    )
+
+
+def _against_limit(metric: MetricPolicy, state: MetricState, fresh: float, cap: float) -> tuple[Logs, ...]:
+    """Two tests: of the canary, and of stable. While stable itself fails, the canary's stands still."""
+    canary, stable = state.tests
+    limit, phi, table = metric.limit or 0.0, state.phis[0], state.open
+    ratios = core.limit_ratios(table.stable_hits[0], table.stable, limit) if table.stable else None
+    stable = lowered(core.bet_on(stable, ratios, fresh=fresh, phi=phi, cap=cap))
+    ratios = core.limit_ratios(table.canary_hits[0], table.canary, limit) if table.canary else None
+    if core.log_mean(stable) >= log(STABLE_FAILS):
+        ratios = None
+    return core.bet_on(canary, ratios, fresh=fresh, phi=phi, cap=cap), stable
+
+
+_TESTS: Final[Mapping[MetricKind, Callable[[MetricPolicy, MetricState, float, float], tuple[Logs, ...]]]] = {
+    MetricKind.RATIO: _fisher,
+    MetricKind.LATENCY: _fisher,
+    MetricKind.DISTRIBUTION: _both_ways,
+    MetricKind.GUARD: _against_limit,
+}
+
+
+def lowered(logs: Logs) -> Logs:
+    """The bets, none above the ceiling. Lowering evidence is always allowed."""
+    return tuple(min(value, CEILING) for value in logs)
+
+
+def _ratios(table: Table, index: int, margin: float, *, opposite: bool) -> tuple[float, ...] | None:
+    """ln LR for the hits at `index`, or for the cases that are no hits."""
+    hits, stable_hits = table.canary_hits[index], table.stable_hits[index]
+    if opposite:
+        hits, stable_hits = table.canary - hits, table.stable - stable_hits
+    return core.likelihood_ratios((hits, table.canary, stable_hits, table.stable), margin)
+
+
+def log_odds(state: MetricState) -> float:
+    """ln of the evidence against the canary: the mean over all tests and bets (of a guard, the canary's)."""
+    tests = state.tests[:1] if state.kind is MetricKind.GUARD else state.tests
+    return core.log_mean(value for logs in tests for value in logs) if tests else core.START
+
+
+def whole(number: float) -> int:
+    """A count as a whole number: sources may give fractions."""
+    return max(0, round(number))
