@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from modelward.analysis.counters import Counters, Sample
-from modelward.analysis.evidence import Evidence
+from modelward.analysis.gathered import Evidence
 from modelward.analysis.noise import Noise
 from modelward.analysis.problem import MetricsProblem
 from modelward.analysis.readings import Poll

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from modelward.analysis.counters import Counters
-from modelward.analysis.evidence import Evidence
+from modelward.analysis.gathered import Evidence
 from modelward.analysis.noise import Noise
 from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.problem import MetricsProblem, Unknown
