@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from modelward import routes, trim
+from modelward.analysis.gathered import Evidence
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.revision import Revision
@@ -13,10 +14,11 @@ from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, DEPLOYMENT
 from modelward.errors import NotFound
 from modelward.rollout.health import compared
+from modelward.rollout.judging import arms_of
 from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
-from modelward.store import Snapshot, Store
+from modelward.store import Key, Snapshot, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +31,53 @@ class Obstacles:
     """What the API server refused to take, and why: whether it still does shows the next attempt."""
 
 
+class Sampling(Protocol):
+    """Where evidence comes from: rollouts are followed in the background, and looked at here."""
+
+    def follow(
+        self,
+        model: Model,
+        revisions: Mapping[str, Revision],
+        *,
+        canary: str,
+        stable: str,
+        weight_percent: float,
+        pods: tuple[int, int] = (0, 0),
+    ) -> Evidence:
+        """Follow the rollout from `stable` to `canary`, and give what has come in since status was recorded."""
+
+    def forget(self, key: Key) -> None:
+        """Stop following a model."""
+
+
+class NothingMeasured:
+    """Sampling where there is nothing to read."""
+
+    def follow(
+        self,
+        model: Model,  # noqa: ARG002 - the names are the protocol's
+        revisions: Mapping[str, Revision],  # noqa: ARG002
+        *,
+        canary: str,  # noqa: ARG002
+        stable: str,  # noqa: ARG002
+        weight_percent: float,  # noqa: ARG002
+        pods: tuple[int, int] = (0, 0),  # noqa: ARG002
+    ) -> Evidence:
+        """No evidence."""
+        return Evidence()
+
+    def forget(self, key: Key) -> None:  # noqa: ARG002
+        """Nothing is followed."""
+
+
 async def gather(
-    kube: Kube, store: Store, model: Model, *, now: datetime, obstacles: Obstacles | None = None
+    kube: Kube,
+    store: Store,
+    model: Model,
+    *,
+    now: datetime,
+    sampling: Sampling,
+    obstacles: Obstacles | None = None,
 ) -> Observed:
     """The world of `model`. Raises ApiError or Unreachable when something cannot be read: no decision then."""
     children = store.children(model.uid)
@@ -54,7 +101,25 @@ async def gather(
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),
     )
-    return replace(observed, pods=_pods(store, observed))
+    return replace(observed, pods=_pods(store, observed), evidence=_evidence(sampling, observed))
+
+
+def _evidence(sampling: Sampling, observed: Observed) -> Evidence:
+    """What is measured of a canary that has weight, or of a promoted revision that is watched."""
+    model = observed.model
+    arms = arms_of(model)
+    if arms is None:
+        sampling.forget((model.namespace, model.name))
+        return Evidence()
+    ready = [each.ready if each else 0 for each in map(observed.deployment, arms)]
+    return sampling.follow(
+        model,
+        observed.revisions,
+        canary=arms[0],
+        stable=arms[1],
+        weight_percent=model.status.rollout.weight_percent if model.status.rollout else 0,
+        pods=(ready[0], ready[1]),
+    )
 
 
 async def _revisions(

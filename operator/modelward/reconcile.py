@@ -21,15 +21,16 @@ from modelward.apply import Applied, Applier
 from modelward.clients.kube import Kube
 from modelward.clients.resources import MODEL_DEPLOYMENT
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
-from modelward.gather import Obstacles, gather
+from modelward.gather import Obstacles, Sampling, gather
 from modelward.metrics import Metrics
 from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
 from modelward.projection.metadata import Manifest
-from modelward.projection.project import Projection, project, running_revisions, snapshots
-from modelward.rollout.capacity import first_replicas, replicas_of_user
+from modelward.projection.project import Projection, project, snapshots
+from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed
+from modelward.rollout.traffic import split
 from modelward.store import Key, Store
 from modelward.workqueue import WorkQueue
 
@@ -40,6 +41,8 @@ ROUTE_POLL_SECONDS: Final = 30.0
 COUNTS_AFTER_SECONDS: Final = 5.0
 """How old a count of pods in status may get. Pods of a new revision come up in many small steps; each would be
 a write of its own."""
+EVIDENCE_AFTER_SECONDS: Final = 15.0
+"""How old the evidence in status may get: so much is measured again after a crash."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class Reconciler:
     queue: WorkQueue[Key]
     metrics: Metrics
     now: Callable[[], datetime]
+    sampling: Sampling
     _applier: Applier = field(init=False)
     _obstacles: dict[Key, Obstacles] = field(default_factory=dict)
     _uncounted_since: dict[Key, float] = field(default_factory=dict)
@@ -86,12 +90,18 @@ class Reconciler:
         if model is None or model.deleting:
             self._obstacles.pop(key, None)
             self._uncounted_since.pop(key, None)
+            self.sampling.forget(key)
             # The garbage collector takes the children. A user's own route is put back first.
             if model is not None and ROUTE_FINALIZER in model.finalizers:
                 return await self._applier.routes.release(model, self.now())
             return None
         observed = await gather(
-            self.kube, self.store, model, now=self.now(), obstacles=self._obstacles.get(key)
+            self.kube,
+            self.store,
+            model,
+            now=self.now(),
+            sampling=self.sampling,
+            obstacles=self._obstacles.get(key),
         )
         decision = decide(observed)
         kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
@@ -120,11 +130,13 @@ class Reconciler:
 
         Once pods have been looked at, what keeps them from being ready is told at once.
         """
-        if observed.pods or not status.only_counts_differ(observed.model.status, complete):
+        before = observed.model.status
+        if complete == before or not status.only_counts_differ(before, complete):
             self._uncounted_since.pop(key, None)
             return None
         now = self.queue.clock()
-        left = self._uncounted_since.setdefault(key, now) + COUNTS_AFTER_SECONDS - now
+        age = EVIDENCE_AFTER_SECONDS if complete.analysis != before.analysis else COUNTS_AFTER_SECONDS
+        left = self._uncounted_since.setdefault(key, now) + age - now
         if left > 0:
             return left
         del self._uncounted_since[key]
@@ -211,6 +223,6 @@ def _projection(observed: Observed, decision: Decision) -> Projection:
         observed.model,
         status,
         decision.revisions,
-        scale=replicas_of_user(observed, status),
-        first={name: first_replicas(observed, status, name) for name in running_revisions(status)},
+        sizes=sizes(observed, status),
+        split=split(status),
     )

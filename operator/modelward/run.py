@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from modelward.metrics import Metrics
 from modelward.pod_watch import PodWatch
 from modelward.reconcile import Reconciler
 from modelward.resync import Resync
+from modelward.sampling.models import sampling, steady_clock
 from modelward.settings import LeaderElectionSettings, Settings
 from modelward.store import Key, Store
 from modelward.watching import Watching
@@ -100,8 +102,11 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
         intake.everything()
         with metrics.leading():
             await _freshen(resync)
-            reconciler = Reconciler(kube, store, queue, metrics, now=lambda: datetime.now(UTC))
-            await asyncio.gather(*(reconciler.work() for _ in range(settings.workers)))
+            urgent = functools.partial(queue.add, urgent=True)
+            async with sampling(kube, store, settings.metrics, urgent) as (sampler, rest):
+                reconciler = Reconciler(kube, store, queue, metrics, now=_steady_now(), sampling=sampler)
+                workers = (reconciler.work() for _ in range(settings.workers))
+                await asyncio.gather(rest.run(), *workers)
 
     # From the start: waiting for an API server, or for the CRDs, is no reason for the kubelet to restart us.
     heart = asyncio.create_task(pulse.beat())
@@ -134,6 +139,12 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
         await kube.close()
         await lease_kube.close()
         logger.info("stopped")
+
+
+def _steady_now() -> Callable[[], datetime]:
+    """The time of day, which never goes back or jumps: the clock on the wall as it was, and what has passed since."""
+    clock = steady_clock()
+    return lambda: datetime.fromtimestamp(clock(), UTC)
 
 
 def _leader(

@@ -6,7 +6,7 @@ anew; the old conditions only give the time of the last change, so that it moves
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -14,18 +14,16 @@ import msgspec
 from modelward.api import names
 from modelward.api.conditions import Blocked, ConditionType, Reason, Status
 from modelward.api.status import Condition, ModelDeploymentStatus, RolloutResult, clip
-from modelward.api.times import format_seconds, parse
+from modelward.api.times import format_seconds
 from modelward.projection.service import KIND as SERVICE
 from modelward.projection.service import url
 from modelward.rollout import readiness
-from modelward.rollout.capacity import replicas_of_user
+from modelward.rollout.capacity import replicas_of_user, sizes
+from modelward.rollout.decide import without_evidence
 from modelward.rollout.decision import Decision
-from modelward.rollout.not_yet import how_it_goes_out, without_effect
+from modelward.rollout.narration import count
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase
-
-UNAVAILABLE_AFTER_SECONDS: Final = 60
-"""A revision without a ready pod for this long is said to be unavailable, rather than not ready yet."""
+from modelward.rollout.phases import WAITING, WITH_CANARY, Phase
 
 _T, _F, _U = Status.TRUE, Status.FALSE, Status.UNKNOWN
 
@@ -65,16 +63,17 @@ def only_counts_differ(before: ModelDeploymentStatus, after: ModelDeploymentStat
 
 def wake_after(observed: Observed, status: ModelDeploymentStatus) -> float | None:
     """Seconds until a condition changes by the clock alone: the minute before "unavailable"."""
-    since = _unavailable_since(observed)
+    since = readiness.unavailable_since(observed)
     if since is None or not status.stable_revision:
         return None
-    left = timedelta(seconds=UNAVAILABLE_AFTER_SECONDS) - (observed.now - since)
+    left = timedelta(seconds=readiness.UNAVAILABLE_AFTER_SECONDS) - (observed.now - since)
     return left.total_seconds() if left > timedelta(0) else None
 
 
 def _without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     conditions = tuple(msgspec.structs.replace(each, message="") for each in status.conditions)
-    return msgspec.structs.replace(status, replicas=0, ready_replicas=0, conditions=conditions)
+    quiet = without_evidence(status)
+    return msgspec.structs.replace(quiet, replicas=0, ready_replicas=0, conditions=conditions)
 
 
 def refusal(refusals: Sequence[str]) -> Blocked:
@@ -92,32 +91,56 @@ def _live(status: ModelDeploymentStatus) -> list[str]:
 # --- the table ----------------------------------------------------------------------------------------------
 
 
+_CANARY_REASONS: Final = {
+    Phase.AWAITING_APPROVAL: Reason.PAUSED,
+    Phase.PAUSED: Reason.PAUSED,
+    Phase.INCONCLUSIVE: Reason.INCONCLUSIVE,
+    Phase.METRICS_UNAVAILABLE: Reason.METRICS_UNAVAILABLE,
+}
+
+
 def _situation(observed: Observed, decision: Decision) -> _Situation:
     if decision.blocked:
         return _stalled(decision.blocked.reason, decision.blocked.message)
     if observed.refusals:
         return _stalled(Reason.REFUSED, refusal(observed.refusals).message)
     phase = Phase(decision.status.rollout.state) if decision.status.rollout else Phase.SERVING
-    if phase in (Phase.DEPLOYING, Phase.WARMING):
-        return _starting(observed, decision, phase)
+    if phase is Phase.DEPLOYING or phase in WITH_CANARY:
+        return _changing(observed, decision, phase)
+    if phase is Phase.ROLLING_BACK:
+        return _Situation(reason=Reason.CANARY_STEP, message=_told(decision), ready=_U, progressing=_T)
+    if decision.waiting:
+        stable = decision.status.stable_revision
+        message = f"The change {decision.waiting}. {stable} goes on serving."
+        return _Situation(reason=Reason.QUEUED, message=message, ready=_U, progressing=_T)
     return _serving(observed, decision)
 
 
-def _starting(observed: Observed, decision: Decision, phase: Phase) -> _Situation:
+def _changing(observed: Observed, decision: Decision, phase: Phase) -> _Situation:
+    """A revision is on its way."""
     status = decision.status
-    first = phase is Phase.DEPLOYING
-    awaited = status.stable_revision if first else status.canary_revision
+    awaited = status.canary_revision or status.stable_revision
     if overdue := readiness.overdue(observed, awaited):
         return _stalled(Reason.DEADLINE_EXCEEDED, f"Revision {awaited} is {overdue}.")
-    count = _count(observed, awaited)
-    beside = "" if first else f" {status.stable_revision} goes on serving."
-    keeps = readiness.what_keeps(observed, awaited)
+    if phase in WAITING:
+        return _Situation(reason=_CANARY_REASONS[phase], message=_told(decision), ready=_U, progressing=_U)
+    first = phase is Phase.DEPLOYING
+    starting = first or (phase is Phase.WARMING and not _weight(status))
     return _Situation(
-        reason=Reason.DEPLOYING,
-        message=f"Revision {awaited}: {count}; {keeps}.{beside}{'' if first else how_it_goes_out(observed.model.spec)}",
+        reason=Reason.DEPLOYING if starting else Reason.CANARY_STEP,
+        message=_told(decision),
         ready=_F if first else _U,
         progressing=_T,
     )
+
+
+def _told(decision: Decision) -> str:
+    """What `status.rollout.message` says."""
+    return decision.status.rollout.message if decision.status.rollout else ""
+
+
+def _weight(status: ModelDeploymentStatus) -> int:
+    return status.rollout.weight_percent if status.rollout else 0
 
 
 def _serving(observed: Observed, decision: Decision) -> _Situation:
@@ -134,9 +157,9 @@ def _serving(observed: Observed, decision: Decision) -> _Situation:
         return _Situation(
             reason=Reason.AVAILABLE, message=_serves(observed, status), ready=_T, progressing=_F
         )
-    message = f"Revision {stable}: {_count(observed, stable)}; {readiness.what_keeps(observed, stable)}."
-    since = _unavailable_since(observed)
-    if since and observed.now - since >= timedelta(seconds=UNAVAILABLE_AFTER_SECONDS):
+    counted = _count(observed, status, stable)
+    message = f"Revision {stable}: {counted}; {readiness.what_keeps(observed, stable)}."
+    if readiness.is_unavailable(observed):
         return _stalled(Reason.UNAVAILABLE, message)
     return _Situation(reason=Reason.REPLICAS_NOT_READY, message=message, ready=_F, progressing=_T)
 
@@ -147,21 +170,20 @@ def _stalled(reason: Reason, message: str) -> _Situation:
 
 def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:
     held = status.scaling.held_replicas if status.scaling else None
-    count = _count(observed, status.stable_revision)
+    counted = _count(observed, status, status.stable_revision)
     if held is not None and held != observed.model.spec.replicas:
         return (
-            f"Revision {status.stable_revision}: {count}. {held} replicas are kept from the autoscaler that"
+            f"Revision {status.stable_revision}: {counted}. {held} replicas are kept from the autoscaler that"
             " was switched off; change spec.replicas to set another number."
         )
-    return f"Revision {status.stable_revision}: {count}.{without_effect(observed.model.spec)}"
+    message = f"Revision {status.stable_revision}: {counted}."
+    if status.previous_revision and status.rollout and status.rollout.message:
+        return f"{message} {status.rollout.message}"
+    return message
 
 
-def _count(observed: Observed, revision: str) -> str:
-    deployment = observed.deployment(revision)
-    if deployment is None:
-        return "its pods are being created"
-    # While pods are being ended there may be more than asked for.
-    return f"{min(deployment.ready, deployment.replicas)} of {deployment.replicas} pods ready"
+def _count(observed: Observed, status: ModelDeploymentStatus, revision: str) -> str:
+    return count(observed, sizes(observed, status).get(revision), revision)
 
 
 # --- conditions ---------------------------------------------------------------------------------------------
@@ -194,7 +216,8 @@ def _conditions(observed: Observed, decision: Decision) -> tuple[Condition, ...]
 def _outcome(status: ModelDeploymentStatus) -> list[tuple[ConditionType, Status, Reason, str]]:
     """RolloutSucceeded: Unknown while a rollout runs, then how the latest one ended."""
     kind = ConditionType.ROLLOUT_SUCCEEDED
-    if status.rollout and status.rollout.state in (Phase.DEPLOYING, Phase.WARMING):
+    phase = Phase(status.rollout.state) if status.rollout else Phase.SERVING
+    if phase is Phase.DEPLOYING or phase in WITH_CANARY:
         awaited = status.canary_revision or status.stable_revision
         return [(kind, _U, Reason.DEPLOYING, f"Revision {awaited} is going out.")]
     if not status.history:
@@ -226,16 +249,12 @@ def _previous(status: ModelDeploymentStatus, kind: ConditionType) -> Condition |
 
 
 def _is_available(observed: Observed, status: ModelDeploymentStatus) -> bool:
-    """Requests are answered: the revision that the Service selects has a ready pod, or is to have none."""
+    """Requests are answered: a revision that gets them has a ready pod, or stable is to have none."""
     stable = observed.deployment(status.stable_revision)
-    if stable is None or any(conflict.kind == SERVICE for conflict in observed.conflicts):
+    if any(conflict.kind == SERVICE for conflict in observed.conflicts):
+        return False
+    if _weight(status) and readiness.serves(observed, status.canary_revision):
+        return True
+    if stable is None:
         return False
     return stable.ready > 0 or (stable.replicas == 0 and replicas_of_user(observed, status) == 0)
-
-
-def _unavailable_since(observed: Observed) -> datetime | None:
-    """Since when no pod serves. Kubernetes does not keep it, so our own condition's time is the memory."""
-    before = _previous(observed.model.status, ConditionType.AVAILABLE)
-    if before is None or before.status == _T:
-        return None
-    return parse(before.last_transition_time)

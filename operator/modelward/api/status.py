@@ -110,6 +110,10 @@ class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
         schema_extra({"x-kubernetes-list-type": "set"}),
         Meta(description="Numbers of the steps that a person approved."),
     ] = ()
+    shared_replicas: Annotated[
+        Annotated[int, Meta(ge=0, le=2**31 - 1)] | None,
+        Meta(description="Pods of both revisions together. Absent: capacity is not Shared."),
+    ] = None
     message: Annotated[Message, Meta(description="What the rollout does or waits for, in one sentence.")] = ""
 
 

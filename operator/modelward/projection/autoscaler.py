@@ -6,12 +6,16 @@ from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.scaling_policy import Autoscaling, AutoscalingMetric
 from modelward.projection.metadata import Manifest, metadata
+from modelward.shares import Size
 
 KIND = "HorizontalPodAutoscaler"
 
 
-def autoscaler(model: Model, revision: str, policy: Autoscaling) -> Manifest:
-    """The manifest (autoscaling/v2)."""
+def autoscaler(model: Model, revision: str, policy: Autoscaling, size: Size) -> Manifest:
+    """The manifest (autoscaling/v2). During a rollout its bounds and its way down may be narrower than spec's."""
+    scale_down: dict[str, Any] = {"stabilizationWindowSeconds": policy.scale_down_stabilization_seconds}
+    if not size.shrinks:
+        scale_down["selectPolicy"] = "Disabled"
     name = names.child_name(model.name, revision)
     return {
         "apiVersion": "autoscaling/v2",
@@ -19,12 +23,10 @@ def autoscaler(model: Model, revision: str, policy: Autoscaling) -> Manifest:
         "metadata": metadata(model, name, names.revision_labels(model.name, revision)),
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": policy.min_replicas,
-            "maxReplicas": policy.max_replicas,
+            "minReplicas": size.least,
+            "maxReplicas": size.most,
             "metrics": _metrics(policy),
-            "behavior": {
-                "scaleDown": {"stabilizationWindowSeconds": policy.scale_down_stabilization_seconds}
-            },
+            "behavior": {"scaleDown": scale_down},
         },
     }
 

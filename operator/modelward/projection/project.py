@@ -5,17 +5,21 @@ from dataclasses import dataclass
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.revision import Revision
+from modelward.api.rollout_policy import Strategy
 from modelward.api.status import ModelDeploymentStatus
 from modelward.projection import (
     autoscaler,
     controller_revision,
     deployment,
     disruption_budget,
+    route,
     service,
 )
 from modelward.projection.metadata import Manifest, stamped
 from modelward.projection.route import UserRoute
+from modelward.shares import Router, Size, Split, is_shared_service, router
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,28 +58,30 @@ def project(
     status: ModelDeploymentStatus,
     revisions: Mapping[str, Revision],
     *,
-    scale: int | None,
-    first: Mapping[str, int],
+    sizes: Mapping[str, Size],
+    split: Split,
 ) -> Projection:
-    """Everything that should exist of a model with this status.
+    """Everything that should exist of a model with this status. `sizes` has the revisions that run.
 
-    `scale` is the number of pods that the user's word asks for, None when an autoscaler owns it; `first` is how
-    many each running revision is created with.
+    In the order in which objects are written: what a route or a Service sends to comes before it, and weight
+    goes before the size of stable, so that a pod that is given up has no share left.
     """
-    running = [revisions[name] for name in running_revisions(status) if name in revisions]
+    running = {name: (revisions[name], size) for name, size in sizes.items() if name in revisions}
     intents = (
+        *_traffic(model, status, revisions, split),
         *(
-            Intent(manifest=deployment.deployment(model, each, first[each.name]), scale=scale)
-            for each in running
+            Intent(manifest=deployment.deployment(model, revision, size.first), scale=size.scale)
+            for revision, size in running.values()
         ),
-        *_autoscalers(model, running),
-        *_of_the_model(model, revisions.get(status.stable_revision), scale),
+        *_autoscalers(model, running.values()),
+        *_disruption_budget(model, status, sizes),
     )
     return Projection(
         intents=tuple(
             Intent(manifest=stamped(each.manifest, status.decision), scale=each.scale) for each in intents
         ),
         kept=frozenset(_kept(model, status, revisions)),
+        user_route=_user_route(model, split),
     )
 
 
@@ -100,19 +106,50 @@ def running_revisions(status: ModelDeploymentStatus) -> tuple[str, ...]:
     return tuple(name for name in (status.stable_revision, status.canary_revision) if name)
 
 
-def _autoscalers(model: Model, running: Iterable[Revision]) -> Iterator[Intent]:
-    if policy := model.spec.autoscaling:
-        for revision in running:
-            yield Intent(manifest=autoscaler.autoscaler(model, revision.name, policy))
-
-
-def _of_the_model(model: Model, stable: Revision | None, scale: int | None) -> Iterator[Intent]:
+def _traffic(
+    model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision], split: Split
+) -> Iterator[Intent]:
+    """The Services, and the route of our own."""
+    stable = revisions.get(status.stable_revision)
     if stable is None:
         return
-    yield Intent(manifest=service.service(model, stable))
-    policy = model.spec.autoscaling
-    if (policy.max_replicas if policy else scale or 0) > 1:
-        yield Intent(manifest=disruption_budget.disruption_budget(model, stable.name))
+    spec, other = model.spec, revisions.get(split.other)
+    yield Intent(manifest=service.service(model, stable, shared=is_shared_service(spec, split)))
+    if router(spec) is Router.OWN:
+        for revision in (stable, other):
+            if revision:
+                yield Intent(manifest=service.revision_service(model, revision))
+        weight = split.weight_percent if other else 0
+        yield Intent(manifest=route.http_route(model, stable.name, other.name if other else None, weight))
+    elif _has_canary_service(spec):
+        canary = revisions.get(status.canary_revision) or stable
+        yield Intent(manifest=service.canary_service(model, canary))
+
+
+def _has_canary_service(spec: ModelDeploymentSpec) -> bool:
+    """A user's route names it, and with BlueGreen it leads to the preview."""
+    return router(spec) is Router.USERS or spec.rollout.strategy is Strategy.BLUE_GREEN
+
+
+def _user_route(model: Model, split: Split) -> UserRoute | None:
+    ref = model.spec.traffic.http_route_ref if model.spec.traffic else None
+    if ref is None:
+        return None
+    return UserRoute(name=ref.name, weight_percent=split.weight_percent)
+
+
+def _autoscalers(model: Model, running: Iterable[tuple[Revision, Size]]) -> Iterator[Intent]:
+    if policy := model.spec.autoscaling:
+        for revision, size in running:
+            if size.scale is None:
+                yield Intent(manifest=autoscaler.autoscaler(model, revision.name, policy, size))
+
+
+def _disruption_budget(
+    model: Model, status: ModelDeploymentStatus, sizes: Mapping[str, Size]
+) -> Iterator[Intent]:
+    if status.stable_revision in sizes and sum(max(each.scale or 0, each.most) for each in sizes.values()) > 1:
+        yield Intent(manifest=disruption_budget.disruption_budget(model, status.stable_revision))
 
 
 def _kept(

@@ -14,6 +14,7 @@ from modelward.api.names import MANAGER
 from modelward.clients.kube import Kube
 from modelward.clients.resources import MODEL_DEPLOYMENT, POD, RUNTIMES, WATCHED
 from modelward.errors import ModelwardError
+from modelward.gather import NothingMeasured
 from modelward.metrics import Metrics
 from modelward.reconcile import Reconciler
 from modelward.rehearsal.api_server import ApiServer, Connection, Raw, Write
@@ -205,7 +206,9 @@ class Simulation:
         self._events.clear()
         queue: WorkQueue[Key] = WorkQueue(clock=lambda: self.second)
         kube = Kube(Connection(self.server, self._interrupt))
-        reconciler = Reconciler(kube, store, queue, Metrics(store), now=self.now)
+        reconciler = Reconciler(
+            kube, store, queue, Metrics(store), now=self.now, sampling=NothingMeasured()
+        )
         begin = self.second + (RESTART_SECONDS if self.second else 0.0)
         return _Operator(store, reconciler, dict.fromkeys(store.models(), begin))
 

@@ -1,7 +1,31 @@
-"""How many pods: who says so, the user or an autoscaler, and what happens when that changes hands."""
+"""How many pods each revision has, who says so, and what happens when that changes hands.
 
+A canary pod should carry what a pod of stable carries, or the judge compares unlike things. With `Surge` the
+canary's pods come on top, and stable keeps all of its own. With `Shared` both together have no more pods than
+the model has at rest: pod by pod, weight moves first, then stable gives up a pod and the canary takes it.
+"""
+
+from modelward.api.rollout_policy import Capacity
+from modelward.api.scaling_policy import Autoscaling
 from modelward.api.status import ModelDeploymentStatus, ScalingStatus
 from modelward.rollout.observed import Observed
+from modelward.rollout.phases import Phase
+from modelward.rollout.plan import WHOLE, weight_of
+from modelward.shares import Size
+
+
+def sizes(observed: Observed, status: ModelDeploymentStatus) -> dict[str, Size]:
+    """The size of every revision that runs, by name."""
+    if not status.canary_revision:
+        watched = status.rollout is not None and status.rollout.state == Phase.WATCHING
+        live = [status.stable_revision, *([status.previous_revision] if watched else [])]
+        return {name: _full(observed, status, name, shrinks=not watched) for name in live if name}
+    if total := shared_replicas(observed, status):
+        return _shared(observed, status, total)
+    return {
+        status.stable_revision: _full(observed, status, status.stable_revision, shrinks=False),
+        status.canary_revision: _surging(observed, status),
+    }
 
 
 def next_scaling(observed: Observed) -> ScalingStatus | None:
@@ -30,16 +54,102 @@ def replicas_of_user(observed: Observed, status: ModelDeploymentStatus) -> int |
     return observed.model.spec.replicas
 
 
-def first_replicas(observed: Observed, status: ModelDeploymentStatus, revision: str) -> int:
-    """How many pods the Deployment of `revision` is created with.
-
-    A new revision takes over what the stable one carries, so it starts as large as that is now.
-    """
+def whole(observed: Observed, status: ModelDeploymentStatus) -> int:
+    """How many pods stable has at full size: the user's word, or what its autoscaler has come to."""
     asked = replicas_of_user(observed, status)
     if asked is not None:
         return asked
     autoscaling = observed.model.spec.autoscaling
+    stable = observed.deployment(status.stable_revision)
     least = autoscaling.min_replicas if autoscaling else 1
     most = autoscaling.max_replicas if autoscaling else least
-    stable = observed.deployment(status.stable_revision) if revision != status.stable_revision else None
     return min(most, max(least, stable.replicas)) if stable else least
+
+
+def shared_replicas(observed: Observed, status: ModelDeploymentStatus) -> int:
+    """How many pods both revisions have together when they share; 0 when they do not."""
+    held = status.rollout.shared_replicas if status.rollout else None
+    if held is None:
+        return 0
+    asked = replicas_of_user(observed, status)
+    total = held if asked is None else asked
+    return total if total > 1 else 0  # one pod cannot be shared
+
+
+def shares(observed: Observed, status: ModelDeploymentStatus) -> int | None:
+    """What `status.rollout.sharedReplicas` is at the start of a rollout: None unless capacity is Shared."""
+    if observed.model.spec.rollout.capacity is not Capacity.SHARED:
+        return None
+    return whole(observed, status)
+
+
+def canary_replicas(weight_percent: int, of: int, *, routed: bool) -> int:
+    """How many pods a canary beside `of` pods of stable needs, for pods of both to carry the same.
+
+    With a router the share is exact, and the count is rounded up; without one the count is what makes the
+    share, and is rounded down: the share stays below the step, or is the smallest that can be had.
+    """
+    if weight_percent >= WHOLE:
+        return of
+    rest = WHOLE - weight_percent
+    count = -(-weight_percent * of // rest) if routed else weight_percent * of // rest
+    return min(of, max(1, count))
+
+
+def shared_target(observed: Observed, status: ModelDeploymentStatus, total: int) -> int:
+    """How many pods the canary has or gets next, one at a time, of those that both share."""
+    canary = observed.deployment(status.canary_revision)
+    ready, current = (canary.ready, canary.replicas) if canary else (0, 0)
+    if status.rollout and status.rollout.state == Phase.ROLLING_BACK:
+        return max(0, min(current, total - 1))
+    return min(shared_wanted(observed, status, total), max(ready + 1, current))
+
+
+def shared_wanted(observed: Observed, status: ModelDeploymentStatus, total: int) -> int:
+    """How many of the shared pods the canary has at its step."""
+    weight = weight_of(observed.model.spec.rollout, status.rollout.step if status.rollout else 0)
+    return total if weight >= WHOLE else max(1, weight * total // WHOLE)
+
+
+# --- one revision -------------------------------------------------------------------------------------------
+
+
+def _full(observed: Observed, status: ModelDeploymentStatus, revision: str, *, shrinks: bool) -> Size:
+    asked, autoscaling = replicas_of_user(observed, status), observed.model.spec.autoscaling
+    if asked is not None or autoscaling is None:
+        count = asked or 0
+        return Size(first=count, scale=count)
+    first = autoscaling.min_replicas if revision == status.stable_revision else whole(observed, status)
+    return _scaling(autoscaling, first=first, least=autoscaling.min_replicas, shrinks=shrinks)
+
+
+def _surging(observed: Observed, status: ModelDeploymentStatus) -> Size:
+    """The canary beside a stable that keeps all its pods."""
+    spec, rollout = observed.model.spec, status.rollout
+    canary = observed.deployment(status.canary_revision)
+    if rollout and rollout.state == Phase.ROLLING_BACK:
+        count = canary.replicas if canary else 0  # nothing revives it, no autoscaler either
+        return Size(first=count, scale=count)
+    weight = weight_of(spec.rollout, rollout.step if rollout else 0)
+    full = whole(observed, status)
+    count = canary_replicas(weight, full, routed=spec.traffic is not None)
+    # Without a router the count is what makes the share: no autoscaler may touch it.
+    if spec.autoscaling is None or (spec.traffic is None and weight < WHOLE):
+        return Size(first=count, scale=count)
+    return _scaling(spec.autoscaling, first=count, least=count, shrinks=False)
+
+
+def _scaling(policy: Autoscaling, *, first: int, least: int, shrinks: bool) -> Size:
+    return Size(first=first, scale=None, least=least, most=max(least, policy.max_replicas), shrinks=shrinks)
+
+
+def _shared(observed: Observed, status: ModelDeploymentStatus, total: int) -> dict[str, Size]:
+    """Both revisions; together they have `total` pods. An autoscaler is held to the count meanwhile."""
+    target = shared_target(observed, status, total)
+    counts = {status.stable_revision: total - target, status.canary_revision: target}
+    if observed.model.spec.autoscaling is None:
+        return {name: Size(first=count, scale=count) for name, count in counts.items()}
+    return {
+        name: Size(first=count, scale=None, least=count, most=count) if count else Size(first=0, scale=0)
+        for name, count in counts.items()
+    }

@@ -1,21 +1,26 @@
 """Commands: annotations that a person sets and that the operator acknowledges in `status.commands`.
 
-Each value is handled once, whenever it is seen; a command that does not apply is acknowledged and does
-nothing. `restart`, `refresh` and `retry` raise the nonce, so what they start is a revision like any other.
+Each value is handled once, whenever it is seen, and names the revision it means; a command that does not apply
+is acknowledged, does nothing, and an Event says why. `restart`, `refresh` and `retry` raise the nonce, so what
+they start is a revision like any other.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from modelward.api.model import Model
+from modelward.api.revision import Revision
 from modelward.api.status import CommandsStatus, ModelDeploymentStatus
+from modelward.rollout.phases import WITH_CANARY, Phase
+from modelward.rollout.plan import weight_of
 from modelward.rollout.revisions import revision_hash
 
-HANDLED: Final = ("abort", "retry", "restart", "refresh")
-"""The commands that this version carries out, in the order in which they win over each other."""
+HANDLED: Final = ("abort", "rollback", "promote", "approve", "retry", "restart", "refresh")
+"""All commands, in the order in which they win over each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +33,19 @@ class Order:
     retried: str = ""
     """The rejected content that may be tried again."""
     aborted: str = ""
-    """The awaited revision that is to be taken back."""
+    """The revision that is to be taken back: the canary, or the one that is watched after its promotion."""
+    returned_to: str = ""
+    """The kept revision that is to serve again."""
+    promoted: str = ""
+    """The canary that is to get all traffic."""
+    approved: int | None = None
+    """The step of the canary that may begin."""
     ignored: tuple[str, ...] = ()
     """Why commands that do not apply do nothing, in words."""
 
 
-def pending(model: Model, status: ModelDeploymentStatus) -> Order:
-    """The commands whose value differs from the one acknowledged last."""
+def pending(model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision]) -> Order:
+    """The commands whose value differs from the one acknowledged last, as far as they apply."""
     values = {name: model.commands[name] for name in HANDLED if name in model.commands}
     new = {name: value for name, value in values.items() if value != getattr(status.commands, name)}
     if not new:
@@ -42,39 +53,27 @@ def pending(model: Model, status: ModelDeploymentStatus) -> Order:
     acknowledged = msgspec.structs.replace(status.commands, **new)
     if not status.stable_revision:
         return Order(acknowledged=acknowledged)
-    retried = _rejected_content(status, new.get("retry", "").partition("/")[0])
-    content = revision_hash(model.fields)
-    if any(entry.content == content != retried for entry in status.rejected_revisions):
-        starts = False  # what spec asks for was rejected, and stays so
-    else:
-        starts = retried == content or "restart" in new or "refresh" in new
-    aborted = new.get("abort", "")
+    refusals = dict(_refused(new, model, status, revisions))
+    taken = {name: value for name, value in new.items() if name not in refusals}
+    retried = _rejected_content(status, taken["retry"].partition("/")[0]) if "retry" in taken else ""
+    # One word about the canary at a time: the safest wins.
+    first = next((name for name in ("abort", "rollback", "promote", "approve") if name in taken), "")
     return Order(
         acknowledged=acknowledged,
-        starts_anew=starts,
+        starts_anew=not first and _starts_anew(taken, model, status, retried),
         retried=retried,
-        aborted=aborted if aborted == status.canary_revision else "",
-        ignored=tuple(_ignored(new, status, retried)),
+        aborted=taken["abort"] if first == "abort" else "",
+        returned_to=taken["rollback"] if first == "rollback" else "",
+        promoted=taken["promote"] if first == "promote" else "",
+        approved=int(taken["approve"].partition("/")[2]) if first == "approve" else None,
+        ignored=tuple(f"{name}: {why}" for name, why in refusals.items()),
     )
-
-
-def _ignored(new: Mapping[str, str], status: ModelDeploymentStatus, retried: str) -> Iterator[str]:
-    if (abort := new.get("abort")) and abort != status.canary_revision:
-        awaited = f"{status.canary_revision} is" if status.canary_revision else "nothing is"
-        yield f"abort: {abort} is not on its way ({awaited})."
-    if "retry" in new and not retried:
-        known = ", ".join(entry.revision for entry in status.rejected_revisions) or "none"
-        yield f"retry: {new['retry']} names no rejected revision (<revision>/<anything new>; rejected: {known})."
 
 
 def present(model: Model) -> CommandsStatus:
     """All commands that are there, as acknowledged."""
     values = {name: model.commands[name] for name in HANDLED if name in model.commands}
     return msgspec.structs.replace(model.status.commands, **values)
-
-
-def _rejected_content(status: ModelDeploymentStatus, revision: str) -> str:
-    return next((entry.content for entry in status.rejected_revisions if entry.revision == revision), "")
 
 
 def keeps_pinned_runtime(model: Model) -> bool:
@@ -86,3 +85,88 @@ def keeps_pinned_runtime(model: Model) -> bool:
     restarted = model.commands.get("restart", before.restart) != before.restart
     refreshed = model.commands.get("refresh", before.refresh) != before.refresh
     return restarted and not refreshed
+
+
+def _starts_anew(taken: Mapping[str, str], model: Model, status: ModelDeploymentStatus, retried: str) -> bool:
+    content = revision_hash(model.fields)
+    if any(entry.content == content != retried for entry in status.rejected_revisions):
+        return False  # what spec asks for was rejected, and stays so
+    return retried == content or "restart" in taken or "refresh" in taken
+
+
+def _refused(
+    new: Mapping[str, str], model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision]
+) -> Iterator[tuple[str, str]]:
+    """Name and reason of every command that does not apply."""
+    checks: dict[str, Callable[[str], str]] = {
+        "abort": partial(_cannot_abort, status=status),
+        "rollback": partial(_cannot_return, status=status, revisions=revisions),
+        "promote": partial(_cannot_promote, status=status),
+        "approve": partial(_cannot_approve, model=model, status=status),
+        "retry": partial(_cannot_retry, status=status),
+    }
+    for name, check in checks.items():
+        if name in new and (why := check(new[name])):
+            yield name, why
+
+
+def _phase(status: ModelDeploymentStatus) -> Phase:
+    return Phase(status.rollout.state) if status.rollout else Phase.SERVING
+
+
+def _under_way(status: ModelDeploymentStatus) -> str:
+    return f"{status.canary_revision} is" if status.canary_revision else "nothing is"
+
+
+def _cannot_abort(value: str, status: ModelDeploymentStatus) -> str:
+    phase = _phase(status)
+    if value == status.canary_revision and phase in WITH_CANARY:
+        return ""
+    if value == status.stable_revision and phase is Phase.WATCHING:
+        return ""
+    return f"{value} is not on its way ({_under_way(status)})."
+
+
+def _cannot_return(value: str, status: ModelDeploymentStatus, revisions: Mapping[str, Revision]) -> str:
+    if value not in revisions:
+        kept = ", ".join(sorted(name for name in revisions if name != status.stable_revision)) or "none"
+        return f"{value} is not a kept revision (kept: {kept})."
+    if any(entry.revision == value for entry in status.rejected_revisions):
+        return f"{value} was rejected; modelward.dev/retry tries it again."
+    if value == status.stable_revision and not status.canary_revision:
+        return f"{value} serves already."
+    if value == status.canary_revision:
+        return f"{value} is on its way already."
+    return ""
+
+
+def _cannot_promote(value: str, status: ModelDeploymentStatus) -> str:
+    phase = _phase(status)
+    if value == status.canary_revision and phase in WITH_CANARY and phase is not Phase.PROMOTING:
+        return ""
+    if value == status.canary_revision:
+        return f"{value} is {'being promoted' if phase is Phase.PROMOTING else 'being rolled back'} already."
+    return f"{value} is not on its way ({_under_way(status)})."
+
+
+def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> str:
+    revision, _, step = value.partition("/")
+    if revision != status.canary_revision or _phase(status) not in WITH_CANARY or not status.rollout:
+        return f"{revision} is not on its way ({_under_way(status)})."
+    last = len(model.spec.rollout.planned_steps) - 1
+    if not step.isdecimal() or not step.isascii() or int(step[:9]) > last:
+        return f"{value} names no step (<revision>/<step>, steps are numbered from 0 to {last})."
+    if weight_of(model.spec.rollout, int(step)) <= status.rollout.weight_percent:
+        return f"step {step} has begun already."
+    return ""
+
+
+def _cannot_retry(value: str, status: ModelDeploymentStatus) -> str:
+    if _rejected_content(status, value.partition("/")[0]):
+        return ""
+    known = ", ".join(entry.revision for entry in status.rejected_revisions) or "none"
+    return f"{value} names no rejected revision (<revision>/<anything new>; rejected: {known})."
+
+
+def _rejected_content(status: ModelDeploymentStatus, revision: str) -> str:
+    return next((entry.content for entry in status.rejected_revisions if entry.revision == revision), "")

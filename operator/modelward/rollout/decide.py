@@ -3,34 +3,40 @@
 It reads the world anew each time and never a condition that was written earlier. What cannot be seen again
 (which revision is stable, when a rollout began, what was rejected) is a plain field of status and so part of
 `Observed`. Steps run to a fixed point: what follows at once is decided at once, and recorded in one write.
+
+What spec asks for is compared here; the way of a canary is in `canary`, how it ends without being promoted
+in `ending`.
 """
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from modelward.api.conditions import Blocked, Reason
-from modelward.api.rollout_policy import OnDeadline
-from modelward.api.status import (
-    ModelDeploymentStatus,
-    RolloutResult,
-    RolloutStatus,
-)
-from modelward.api.times import format_micro, parse
-from modelward.rollout import capacity, commands, readiness
+from modelward.api.status import ModelDeploymentStatus, RolloutStatus
+from modelward.api.times import format_micro
+from modelward.rollout import capacity, commands, health, readiness
+from modelward.rollout.canary import DRAIN_SECONDS, drained, followed, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
-from modelward.rollout.not_yet import how_it_goes_out
+from modelward.rollout.ending import (
+    rejected,
+    rejection,
+    still_rejected,
+    superseded,
+    switched_back,
+    taken_back,
+)
+from modelward.rollout.narration import narrated
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase, Trigger, following
-from modelward.rollout.rejection import rejection, still_rejected, taken_back, without_canary
+from modelward.rollout.phases import WITH_CANARY, Phase, Trigger, following
 from modelward.rollout.revisions import revision_hash
 from modelward.rollout.snapshot import take_snapshot
 
-DRAIN_SECONDS: Final = 5
-"""How long the previous revision stays after the Service has left it: endpoints and kube-proxy follow within
-about a second, and clients that were just about to connect still find it."""
+_MOST_STEPS: Final = 12
+"""More transitions than any look can need; each is checked against the table of phases."""
+LOOK_SECONDS: Final = 5.0
+"""How often a rollout is looked at even if nothing is seen to happen."""
 
 
 def decide(observed: Observed) -> Decision:
@@ -40,11 +46,10 @@ def decide(observed: Observed) -> Decision:
     progress = Progress(status=observed.model.status, revisions=observed.revisions)
     progress = _recovered(observed, progress)
     progress = _commanded(observed, progress)
-    progress = _scaled(observed, progress)
+    progress = progress.having(scaling=capacity.next_scaling(observed))
     if observed.conflicts:
-        return _finished(observed, replace(_drained(observed, progress), blocked=_conflict(observed)))
-    progress = _converged(observed, progress)
-    return _finished(observed, progress)
+        return _finished(observed, replace(drained(observed, progress), blocked=_conflict(observed)))
+    return _finished(observed, _converged(observed, progress))
 
 
 def held(observed: Observed, blocked: Blocked) -> Decision:
@@ -77,27 +82,27 @@ def _oldest(observed: Observed) -> str:
 
 def _commanded(observed: Observed, progress: Progress) -> Progress:
     """Commands that came since the last decision; each value is handled once."""
-    order = commands.pending(observed.model, progress.status)
-    status = msgspec.structs.replace(
-        progress.status,
+    before = progress.status
+    order = commands.pending(observed.model, before, progress.revisions)
+    progress = progress.having(
         commands=order.acknowledged,
-        revision_nonce=_new_nonce(observed, progress.status)
-        if order.starts_anew
-        else progress.status.revision_nonce,
+        revision_nonce=_new_nonce(observed, before) if order.starts_anew else before.revision_nonce,
         rejected_revisions=tuple(
             entry
-            for entry in progress.status.rejected_revisions
+            for entry in before.rejected_revisions
             if not order.retried or entry.content != order.retried
         ),
     )
-    progress = replace(progress, status=status)
     for message in order.ignored:
         progress = progress.telling("CommandIgnored", message, warning=True)
-    if order.aborted and progress.phase is Phase.WARMING:
-        message = (
-            f"Revision {order.aborted} was aborted by annotation. {status.stable_revision} goes on serving."
-        )
-        return taken_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
+    if order.aborted:
+        return _aborted(observed, progress, order.aborted)
+    if order.returned_to:
+        return _returned(observed, progress, order.returned_to)
+    if order.promoted:
+        return promoted_by_hand(observed, progress)
+    if order.approved is not None:
+        return progress.rolling(approvals=(*progress.rollout.approvals, order.approved))
     return progress
 
 
@@ -110,57 +115,119 @@ def _new_nonce(observed: Observed, status: ModelDeploymentStatus) -> int:
     return nonce
 
 
-def _scaled(observed: Observed, progress: Progress) -> Progress:
-    """Who says how many replicas: the user, an autoscaler, or the count that the autoscaler left behind."""
-    return progress.having(scaling=capacity.next_scaling(observed))
+def _aborted(observed: Observed, progress: Progress, revision: str) -> Progress:
+    status = progress.status
+    if progress.phase is Phase.WATCHING:
+        message = f"Revision {revision} was aborted by annotation. {status.previous_revision} serves again."
+        return switched_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
+    message = f"Revision {revision} was aborted by annotation. {status.stable_revision} goes on serving."
+    return taken_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
 
 
-# --- the rollout --------------------------------------------------------------------------------------------
+def _returned(observed: Observed, progress: Progress, target: str) -> Progress:
+    """A person wants a kept revision back while spec stays. What spec asks for is rejected until it changes.
+
+    The previous revision, still warm, serves at once; another one is started first, in full.
+    """
+    status = progress.status
+    message = f"Rolled back to {target} by annotation."
+    if progress.phase is Phase.WATCHING and target == status.previous_revision:
+        return switched_back(observed, progress, Trigger.RETURNED, Reason.RETURNED, message)
+    if progress.phase in WITH_CANARY:
+        progress = taken_back(observed, progress, Trigger.RETURNED, Reason.RETURNED, message)
+    if target == status.stable_revision:
+        return progress
+    return rejected(observed, progress, status.stable_revision, Reason.RETURNED, message)
+
+
+# --- what spec asks for -------------------------------------------------------------------------------------
 
 
 def _converged(observed: Observed, progress: Progress) -> Progress:
-    """Take step after step until none applies. The phases' table has no cycle without a change of spec."""
-    for _ in range(2):
-        progress = _follow_spec(observed, progress)
-        if progress.blocked:
-            return _drained(observed, progress)
-        progress = _follow_pods(observed, progress)
+    """Take step after step until none applies."""
+    for _ in range(_MOST_STEPS):
+        before = progress.status
+        progress = followed(observed, _follow_spec(observed, progress))
+        if progress.status == before:
+            return progress
     return progress
 
 
 def _follow_spec(observed: Observed, progress: Progress) -> Progress:
-    """Compare the revision that spec asks for with the stable and the awaited one."""
+    """Compare the revision that spec asks for with the stable one and the canary."""
+    progress = replace(progress, blocked=None)
     status = progress.status
     wanted = _wanted(observed, progress)
-    if wanted == status.stable_revision and status.canary_revision:
-        return _reverted(observed, progress, f"spec asks for {wanted} again")
-    known = wanted in (status.stable_revision, status.canary_revision)
-    if known and wanted in progress.revisions:
+    refused = rejection(observed, status)
+    if refused:
+        progress = still_rejected(observed, progress, refused)
+        if wanted == revision_hash(observed.model.fields, status.revision_nonce):
+            wanted = status.stable_revision  # nothing is started
+    if progress.phase is Phase.ROLLING_BACK and wanted in (status.stable_revision, status.canary_revision):
         return progress
-    if not known and (rejected := rejection(observed, status)):
+    if wanted == status.stable_revision:
         if not status.canary_revision:
-            return still_rejected(observed, progress, rejected)
-        return _reverted(observed, progress, f"spec asks for {rejected.revision}, which was rejected")
-    taken = take_snapshot(observed, progress.revisions, status, wanted)
+            return _with_snapshot(observed, progress, wanted)
+        why = f"spec asks for {refused.revision if refused else wanted}"
+        return superseded(observed, progress, f"{why}, which was rejected" if refused else f"{why} again")
+    if wanted == status.canary_revision:
+        return _with_snapshot(observed, progress, wanted)
+    return _changed(observed, progress, wanted)
+
+
+def _with_snapshot(observed: Observed, progress: Progress, wanted: str) -> Progress:
+    """Somebody deleted both snapshot and Deployment of a known revision: both are made anew."""
+    if wanted in progress.revisions or progress.blocked:
+        return progress
+    taken = take_snapshot(observed, progress.revisions, progress.status, wanted)
     if isinstance(taken, Blocked):
-        # Whatever is on its way is not what spec asks for any more.
-        if status.canary_revision and not known:
-            progress = _reverted(observed, progress, "spec asks for something that cannot be started")
         return replace(progress, blocked=taken)
+    return replace(progress, revisions={**progress.revisions, wanted: taken})
+
+
+def _changed(observed: Observed, progress: Progress, wanted: str) -> Progress:
+    """Something new is asked for: whatever is on its way ends, and the new revision sets out in its turn."""
+    taken = take_snapshot(observed, progress.revisions, progress.status, wanted)
+    if progress.status.canary_revision:
+        why = f"spec asks for {wanted}"
+        if isinstance(taken, Blocked):
+            why = "spec asks for something that cannot be started"
+        if progress.phase is not Phase.ROLLING_BACK:
+            progress = superseded(observed, progress, why)
+        if progress.phase is Phase.ROLLING_BACK:
+            return progress  # its traffic leaves it first
+    if isinstance(taken, Blocked):
+        return replace(progress, blocked=taken)
+    if progress.status.stable_revision and not observed.turn.granted:
+        return replace(progress, blocked=None, waiting=observed.turn.message)
     progress = replace(progress, revisions={**progress.revisions, wanted: taken})
-    # Somebody deleted both snapshot and Deployment of a known revision: both are made anew.
-    return progress if known else _started(observed, progress, wanted)
+    return _started(observed, progress, wanted)
 
 
 def _wanted(observed: Observed, progress: Progress) -> str:
-    """The revision that spec asks for. A nonce that was raised for other content does not count."""
+    """The revision that spec asks for, or the one that a person has gone back to.
+
+    A nonce that was raised for other content does not count.
+    """
     status = progress.status
+    if target := _return_target(observed, progress):
+        return target
     stable = progress.revisions.get(status.stable_revision)
     awaited = progress.revisions.get(status.canary_revision)
     content = revision_hash(observed.model.fields)
     if stable and awaited and stable.content == content != awaited.content:
         return stable.name
     return revision_hash(observed.model.fields, status.revision_nonce)
+
+
+def _return_target(observed: Observed, progress: Progress) -> str:
+    """The revision that `modelward.dev/rollback` named, as long as spec asks for what was rejected then."""
+    status, refused = progress.status, rejection(observed, progress.status)
+    if refused is None or refused.reason != Reason.RETURNED:
+        return ""
+    target = status.commands.rollback
+    failed = any(entry.revision == target for entry in status.rejected_revisions)
+    return target if target in progress.revisions and not failed else ""
 
 
 def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
@@ -172,93 +239,27 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
         return progress.having(stable_revision=wanted, rollout=rollout).telling(
             "RevisionCreated", f"Deploying the first revision, {wanted}{version}."
         )
-    if status.canary_revision:
-        message = f"Revision {status.canary_revision} was superseded by {wanted} before it was ready."
-        progress = progress.recording(observed.now, RolloutResult.SUPERSEDED, message).telling(
-            "Superseded", message
-        )
-    state = following(progress.phase, Trigger.CHANGED)
+    is_return = wanted == _return_target(observed, progress)
+    steps = len(observed.model.spec.rollout.planned_steps)
+    rollout = RolloutStatus(
+        state=following(progress.phase, Trigger.CHANGED),
+        step=steps if is_return else 0,  # what has served before needs no steps
+        start_time=now,
+        shared_replicas=capacity.shares(observed, status),
+    )
     return progress.having(
-        canary_revision=wanted,
-        previous_revision="",
-        rollout=RolloutStatus(state=state, start_time=now),
+        canary_revision=wanted, previous_revision="", rollout=rollout, analysis=None
     ).telling(
         "RevisionCreated",
-        f"Revision {wanted}{version} is started beside {status.stable_revision}, {_meanwhile(observed, status)}."
-        + how_it_goes_out(observed.model.spec),
+        f"Revision {wanted}{version} is started beside {status.stable_revision}, {_meanwhile(observed, status)}.",
     )
 
 
 def _meanwhile(observed: Observed, status: ModelDeploymentStatus) -> str:
-    stable = observed.deployment(status.stable_revision)
-    return "which goes on serving" if stable and stable.ready else "which has no ready pod"
-
-
-def _reverted(observed: Observed, progress: Progress, why: str) -> Progress:
-    message = f"Revision {progress.status.canary_revision} was superseded: {why}."
-    progress = progress.recording(observed.now, RolloutResult.SUPERSEDED, message).telling(
-        "Superseded", message
-    )
-    following(progress.phase, Trigger.REVERTED)
-    return without_canary(progress)
-
-
-def _follow_pods(observed: Observed, progress: Progress) -> Progress:
-    """Look at the pods of the awaited revision, or at the clock of a previous one."""
-    match progress.phase:
-        case Phase.DEPLOYING if readiness.is_ready(
-            observed, progress.status, progress.status.stable_revision
-        ):
-            return _deployed(observed, progress)
-        case Phase.WARMING:
-            return _warmed(observed, progress)
-        case _:
-            return _drained(observed, progress)
-
-
-def _drained(observed: Observed, progress: Progress) -> Progress:
-    """The previous revision's time runs whatever keeps the rest: a refused spec does not hold its pods."""
-    if progress.phase is not Phase.DRAINING or drain_seconds_left(observed, progress.status) > 0:
-        return progress
-    following(progress.phase, Trigger.DRAINED)
-    return progress.having(previous_revision="", rollout=None)
-
-
-def _deployed(observed: Observed, progress: Progress) -> Progress:
-    message = f"Revision {progress.status.stable_revision} is ready and serves."
-    following(progress.phase, Trigger.READY)
     return (
-        progress.recording(observed.now, RolloutResult.PROMOTED, message)
-        .having(rollout=None)
-        .telling("Promoted", message)
-    )
-
-
-def _warmed(observed: Observed, progress: Progress) -> Progress:
-    status = progress.status
-    awaited = status.canary_revision
-    if readiness.is_ready(observed, status, awaited):
-        return _switched(observed, progress)
-    overdue = readiness.overdue(observed, awaited)
-    if overdue and observed.model.spec.rollout.on_deadline is OnDeadline.ROLL_BACK:
-        message = f"Revision {awaited} was rejected: {overdue}. {status.stable_revision} goes on serving."
-        return taken_back(observed, progress, Trigger.DEADLINE, Reason.DEADLINE_EXCEEDED, message)
-    return progress
-
-
-def _switched(observed: Observed, progress: Progress) -> Progress:
-    """The roles switch: the awaited revision's running pods are the stable ones from now on."""
-    status = progress.status
-    now = format_micro(observed.now)
-    message = f"Revision {status.canary_revision} is ready and serves in place of {status.stable_revision}."
-    progress = progress.recording(observed.now, RolloutResult.PROMOTED, message).telling("Promoted", message)
-    start = status.rollout.start_time if status.rollout else now
-    state = following(progress.phase, Trigger.READY)
-    return progress.having(
-        stable_revision=status.canary_revision,
-        canary_revision="",
-        previous_revision=status.stable_revision,
-        rollout=RolloutStatus(state=state, start_time=start, step_start_time=now),
+        "which goes on serving"
+        if readiness.serves(observed, status.stable_revision)
+        else "which has no ready pod"
     )
 
 
@@ -268,14 +269,6 @@ def _switched(observed: Observed, progress: Progress) -> Progress:
 def _version(progress: Progress, revision: str) -> str:
     version = progress.model_version(revision)
     return f" (version {version})" if version else ""
-
-
-def drain_seconds_left(observed: Observed, status: ModelDeploymentStatus) -> float:
-    """Seconds that the previous revision still has."""
-    if not status.rollout or not status.rollout.step_start_time:
-        return 0.0
-    gone = observed.now - parse(status.rollout.step_start_time)
-    return max(0.0, min(DRAIN_SECONDS, (timedelta(seconds=DRAIN_SECONDS) - gone).total_seconds()))
 
 
 def _conflict(observed: Observed) -> Blocked:
@@ -289,8 +282,9 @@ def _conflict(observed: Observed) -> Blocked:
 
 
 def _finished(observed: Observed, progress: Progress) -> Decision:
+    progress = narrated(observed, progress)
     status = msgspec.structs.replace(progress.status, observed_generation=observed.model.generation)
-    if status != observed.model.status:
+    if _is_decision(observed.model.status, status):
         stamped = max((child.decision for child in observed.children), default=0)
         status = msgspec.structs.replace(status, decision=max(status.decision, stamped) + 1)
     return Decision(
@@ -298,17 +292,40 @@ def _finished(observed: Observed, progress: Progress) -> Decision:
         revisions=progress.revisions,
         announcements=progress.announcements,
         blocked=progress.blocked,
-        wake_after=_wake_after(observed, status),
+        waiting=progress.waiting,
+        wake_after=_wake_after(observed, replace(progress, status=status)),
         runtime_outdated=_runtime_outdated(observed, progress),
     )
 
 
-def _wake_after(observed: Observed, status: ModelDeploymentStatus) -> float | None:
-    if status.rollout and status.rollout.state == Phase.DRAINING:
-        return drain_seconds_left(observed, status)
+def _is_decision(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
+    """Whether anything was decided: newer evidence and other words alone are no decision."""
+    return without_evidence(before) != without_evidence(after)
+
+
+def without_evidence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """Status without what only reports: evidence, and the words about the rollout."""
+    rollout = status.rollout
+    if rollout is not None:
+        rollout = msgspec.structs.replace(rollout, message="", actual_weight_percent=None)
+    return msgspec.structs.replace(status, analysis=None, rollout=rollout)
+
+
+def _wake_after(observed: Observed, progress: Progress) -> float | None:
+    waits: list[float | None] = [readiness.wake_after(observed, progress.status)]
+    waits.append(health.look_again(observed, progress.status))
+    if progress.phase is Phase.DRAINING:
+        waits.append(seconds_left(observed, progress, DRAIN_SECONDS))
+    if progress.phase is Phase.WATCHING:
+        keep = observed.model.spec.rollout.keep_previous_seconds
+        waits.append(min(LOOK_SECONDS, seconds_left(observed, progress, keep)))
+    if progress.phase is Phase.ROLLING_BACK:
+        waits.append(1.0)
+    if progress.phase in WITH_CANARY or progress.waiting:
+        waits.append(LOOK_SECONDS)
     if observed.conflicts:
-        return readiness.POLL_SECONDS
-    return readiness.wake_after(observed, status)
+        waits.append(readiness.POLL_SECONDS)
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def _runtime_outdated(observed: Observed, progress: Progress) -> bool:

@@ -13,10 +13,11 @@ from modelward.api.status import (
     HistoryEntry,
     ModelDeploymentStatus,
     RolloutResult,
+    RolloutStatus,
     clip,
 )
 from modelward.api.times import format_micro
-from modelward.rollout.phases import Phase
+from modelward.rollout.phases import Phase, Trigger, following
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class Decision:
     """The known snapshots and the one that this decision makes."""
     announcements: tuple[Announcement, ...] = ()
     blocked: Blocked | None = None
+    waiting: str = ""
+    """Why a change has not set out yet; empty when none waits for its turn."""
     wake_after: float | None = None
     """Seconds until something has to be decided again even if nothing happens."""
     runtime_outdated: bool = False
@@ -50,6 +53,7 @@ class Progress:
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     announcements: tuple[Announcement, ...] = ()
     blocked: Blocked | None = None
+    waiting: str = ""
 
     @property
     def phase(self) -> Phase:
@@ -60,10 +64,23 @@ class Progress:
         """The same with some fields of status changed."""
         return replace(self, status=msgspec.structs.replace(self.status, **changes))
 
+    def going(self, trigger: Trigger, **changes: object) -> "Progress":
+        """The same in the phase that follows, with some fields of the rollout changed."""
+        return self.rolling(state=following(self.phase, trigger), **changes)
+
+    def rolling(self, **changes: object) -> "Progress":
+        """The same in the same phase, with some fields of the rollout changed."""
+        return self.having(rollout=msgspec.structs.replace(self.rollout, **changes))
+
     def telling(self, reason: str, message: str, *, warning: bool = False) -> "Progress":
         """The same with one more Event to publish."""
         told = Announcement(reason=reason, message=message, warning=warning)
         return replace(self, announcements=(*self.announcements, told))
+
+    @property
+    def rollout(self) -> RolloutStatus:
+        """The rollout that is under way; an empty one when there is none."""
+        return self.status.rollout or RolloutStatus()
 
     def recording(self, now: datetime, result: RolloutResult, message: str) -> "Progress":
         """The same with an entry in history, newest first: how the rollout that is going on ended."""

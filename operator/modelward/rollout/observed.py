@@ -7,7 +7,9 @@ a Python dict and well under 1 KiB like this.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
+from modelward.analysis.gathered import Evidence
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.weights import Rule
@@ -149,6 +151,34 @@ class NameConflict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Whether a new rollout may set out, by the limits of the fleet."""
+
+    granted: bool = True
+    place: int = 0
+    """In the queue, from 1; 0 when it need not wait."""
+    waiting: int = 0
+    """How many wait, this one included."""
+    running: int = 0
+    limit: int = 0
+    """The limit that is reached; 0: none."""
+    scope: str = "of the operator"
+    """Whose limit it is, in words."""
+
+    @property
+    def message(self) -> str:
+        """What it waits for."""
+        return (
+            f"waits for its turn: number {self.place} of {self.waiting} in the queue; {self.running} of"
+            f" {self.limit} rollouts are under way (limit {self.scope})"
+        )
+
+
+_NO_QUEUE: Final = Turn()
+_NOTHING_MEASURED: Final = Evidence()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """The world of one ModelDeployment. Revisions and children are only those that it controls."""
 
@@ -171,6 +201,10 @@ class Observed:
     conflicts: tuple[NameConflict, ...] = ()
     refusals: tuple[str, ...] = ()
     """What the API server refused to take at the last attempt, and why."""
+    turn: Turn = _NO_QUEUE
+    """Whether a change may set out now."""
+    evidence: Evidence = _NOTHING_MEASURED
+    """What is measured of the canary and of stable."""
 
     def deployment(self, revision: str | None) -> Deployment | None:
         """The Deployment of a revision, if there is one."""

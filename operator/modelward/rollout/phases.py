@@ -1,13 +1,12 @@
 """The phases of a rollout as one table: what may follow what. Tests and documentation read it from here.
 
 Phase is an internal word: users read conditions. It is stored in `status.rollout.state`; a model without a
-rollout is SERVING and has no `status.rollout`.
-
-This table has the phases of the strategy `Direct`: the new revision is started beside the old one, awaited,
-switched to, and the old one is removed.
+rollout is SERVING and has no `status.rollout`. How a rollout ended (Promoted, RolledBack, Superseded,
+Aborted) is in `status.history`, and shown by conditions until spec changes.
 """
 
 from enum import StrEnum
+from itertools import product
 from typing import Final
 
 
@@ -19,9 +18,25 @@ class Phase(StrEnum):
     DEPLOYING = "Deploying"
     """The first revision is being started: there is nothing to protect, it is stable from the start."""
     WARMING = "Warming"
-    """The new revision is being started; the stable one serves."""
+    """Pods of the canary are being started, for its first step or for the next one; the weight stays."""
+    ANALYZING = "Analyzing"
+    """The canary has the weight of its step and is judged."""
+    AWAITING_APPROVAL = "AwaitingApproval"
+    """The next step begins when a person approves it."""
+    PAUSED = "Paused"
+    """A person has asked to stop at the present step."""
+    INCONCLUSIVE = "Inconclusive"
+    """The evidence does not suffice, and `onInconclusive` says to wait."""
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+    """Metrics cannot be had, and `onMetricsUnavailable` says to wait."""
+    PROMOTING = "Promoting"
+    """The canary gets its full size and then all traffic; then the roles switch."""
+    WATCHING = "Watching"
+    """The canary is stable now; the previous revision stays warm, and a rollback is one switch away."""
     DRAINING = "Draining"
-    """The new revision is stable and gets all new requests; the previous one finishes what it has."""
+    """The new revision is stable; the previous one finishes what it has, and goes."""
+    ROLLING_BACK = "RollingBack"
+    """Traffic leaves the canary; its pods end as soon as it has."""
 
 
 class Trigger(StrEnum):
@@ -29,29 +44,125 @@ class Trigger(StrEnum):
 
     CHANGED = "Changed"
     """Spec asks for a revision that is neither stable nor on its way."""
-    REVERTED = "Reverted"
-    """Spec asks for the stable revision again."""
+    SUPERSEDED = "Superseded"
+    """Spec asks for something else than the canary."""
     READY = "Ready"
-    """All pods of the awaited revision are ready."""
+    """All pods of the first revision are ready."""
+    STEP_BEGINS = "StepBegins"
+    """The canary has the pods that its step needs."""
+    STEP_PASSED = "StepPassed"
+    """The evidence of this step allows the next one."""
+    PODS_LOST = "PodsLost"
+    """No pod of the canary is ready any more."""
+    APPROVAL_NEEDED = "ApprovalNeeded"
+    """The next step wants a person's approval."""
+    APPROVED = "Approved"
+    """A person has approved the next step."""
+    PAUSED = "Paused"
+    """`spec.rollout.paused` is true."""
+    RESUMED = "Resumed"
+    """`spec.rollout.paused` is false again: the step goes on."""
+    STEP_AHEAD = "StepAhead"
+    """`spec.rollout.paused` is false again, and the step has not begun."""
+    INCONCLUSIVE = "Inconclusive"
+    """The longest time of the step is over without enough evidence."""
+    CONCLUSIVE = "Conclusive"
+    """There is enough evidence after all, or another word on what to do without."""
+    METRICS_LOST = "MetricsLost"
+    """Metrics cannot be had."""
+    METRICS_BACK = "MetricsBack"
+    """Metrics can be had again."""
+    LAST_STEP_PASSED = "LastStepPassed"
+    """Nothing but the whole traffic is left to be given."""
+    PROMOTED = "Promoted"
+    """A person wants the canary to get all traffic now."""
+    SWITCHED = "Switched"
+    """The canary has all traffic and the roles switch; the previous revision is kept warm."""
+    SWITCHED_FOR_GOOD = "SwitchedForGood"
+    """The same, and the previous revision is not kept."""
+    KEPT = "Kept"
+    """The previous revision was kept for as long as asked."""
     DRAINED = "Drained"
-    """The previous revision had its time to finish."""
+    """The revision that lost its traffic had its time to finish."""
+    WORSE = "Worse"
+    """The judge has found the canary to be worse than stable."""
+    ILL = "Ill"
+    """Pods crash, run out of memory or do not come back."""
     DEADLINE = "Deadline"
-    """The awaited revision did not get ready in time."""
+    """The canary did not get ready in time."""
     ABORTED = "Aborted"
-    """A person took the awaited revision back."""
+    """A person took the canary back."""
+    RETURNED = "Returned"
+    """A person went back to an earlier revision."""
+    UNKNOWN = "Unknown"
+    """Nothing can be said about the canary, and the policy is to roll back then."""
 
+
+WAITING: Final = (
+    Phase.AWAITING_APPROVAL,
+    Phase.PAUSED,
+    Phase.INCONCLUSIVE,
+    Phase.METRICS_UNAVAILABLE,
+)
+"""The canary stays at its weight until something is said, or seen."""
+
+WITH_CANARY: Final = (Phase.WARMING, Phase.ANALYZING, *WAITING, Phase.PROMOTING)
+"""There is a canary, and it is judged as long as it has any weight."""
+
+TAKES_BACK: Final = (
+    Trigger.WORSE,
+    Trigger.ILL,
+    Trigger.DEADLINE,
+    Trigger.UNKNOWN,
+    Trigger.ABORTED,
+    Trigger.RETURNED,
+    Trigger.SUPERSEDED,
+)
+"""What ends a canary, in whatever phase it is."""
+
+_HOLDS: Final = {
+    Trigger.PAUSED: Phase.PAUSED,
+    Trigger.APPROVAL_NEEDED: Phase.AWAITING_APPROVAL,
+    Trigger.INCONCLUSIVE: Phase.INCONCLUSIVE,
+    Trigger.METRICS_LOST: Phase.METRICS_UNAVAILABLE,
+}
 
 TRANSITIONS: Final[dict[tuple[Phase, Trigger], Phase]] = {
     (Phase.SERVING, Trigger.CHANGED): Phase.WARMING,
     (Phase.DEPLOYING, Trigger.READY): Phase.SERVING,
     (Phase.DEPLOYING, Trigger.CHANGED): Phase.WARMING,
-    (Phase.WARMING, Trigger.CHANGED): Phase.WARMING,
-    (Phase.WARMING, Trigger.REVERTED): Phase.SERVING,
-    (Phase.WARMING, Trigger.READY): Phase.DRAINING,
-    (Phase.WARMING, Trigger.DEADLINE): Phase.SERVING,
-    (Phase.WARMING, Trigger.ABORTED): Phase.SERVING,
+    (Phase.WARMING, Trigger.STEP_BEGINS): Phase.ANALYZING,
+    (Phase.ANALYZING, Trigger.STEP_PASSED): Phase.WARMING,
+    **{(phase, Trigger.PODS_LOST): Phase.WARMING for phase in (Phase.ANALYZING, *WAITING, Phase.PROMOTING)},
+    **{
+        (phase, trigger): after
+        for phase in (Phase.WARMING, Phase.ANALYZING, *WAITING)
+        for trigger, after in _HOLDS.items()
+        if phase is not after
+    },
+    (Phase.AWAITING_APPROVAL, Trigger.APPROVED): Phase.WARMING,
+    (Phase.PAUSED, Trigger.RESUMED): Phase.ANALYZING,
+    (Phase.PAUSED, Trigger.STEP_AHEAD): Phase.WARMING,
+    (Phase.INCONCLUSIVE, Trigger.CONCLUSIVE): Phase.ANALYZING,
+    (Phase.METRICS_UNAVAILABLE, Trigger.METRICS_BACK): Phase.ANALYZING,
+    **{
+        (phase, trigger): Phase.PROMOTING
+        for phase in (Phase.WARMING, Phase.ANALYZING, *WAITING)
+        for trigger in (Trigger.LAST_STEP_PASSED, Trigger.PROMOTED)
+    },
+    (Phase.PROMOTING, Trigger.SWITCHED): Phase.WATCHING,
+    (Phase.PROMOTING, Trigger.SWITCHED_FOR_GOOD): Phase.DRAINING,
+    (Phase.WATCHING, Trigger.KEPT): Phase.SERVING,
+    (Phase.WATCHING, Trigger.CHANGED): Phase.WARMING,
     (Phase.DRAINING, Trigger.DRAINED): Phase.SERVING,
     (Phase.DRAINING, Trigger.CHANGED): Phase.WARMING,
+    # Every phase in which a canary runs can roll back, and so can the watch after its promotion.
+    **dict.fromkeys(product(WITH_CANARY, TAKES_BACK), Phase.ROLLING_BACK),
+    **{
+        (Phase.WATCHING, trigger): Phase.ROLLING_BACK
+        for trigger in (Trigger.WORSE, Trigger.ILL, Trigger.ABORTED, Trigger.RETURNED)
+    },
+    (Phase.ROLLING_BACK, Trigger.DRAINED): Phase.SERVING,
 }
 
 

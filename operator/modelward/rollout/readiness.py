@@ -3,8 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from modelward.api.conditions import ConditionType
 from modelward.api.status import ModelDeploymentStatus
-from modelward.rollout.capacity import replicas_of_user
+from modelward.api.times import parse
+from modelward.rollout.capacity import shared_replicas, shared_target, shared_wanted, sizes
 from modelward.rollout.observed import Observed, Pod
 
 LOOK_AFTER_SECONDS: Final = 5.0
@@ -12,17 +14,49 @@ LOOK_AFTER_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 15.0
 SLOWEST_POLL_SECONDS: Final = 60.0
 """Pods are not watched: while a revision is not ready they are read again at this pace, slower with age."""
+UNAVAILABLE_AFTER_SECONDS: Final = 60
+"""A stable revision without a ready pod for this long is unavailable: there is nothing to protect any more."""
 
 
 def is_ready(observed: Observed, status: ModelDeploymentStatus, revision: str | None) -> bool:
     """Every pod that the revision should have is ready. A Deployment that is not seen yet is not ready."""
     deployment = observed.deployment(revision)
-    if deployment is None:
+    size = sizes(observed, status).get(revision or "")
+    if deployment is None or size is None:
         return False
-    asked = replicas_of_user(observed, status)
-    if asked is None:
-        return deployment.ready >= max(1, deployment.replicas)
-    return deployment.replicas == asked and deployment.ready >= asked
+    if size.scale is not None:
+        return deployment.replicas == size.scale and deployment.ready >= size.scale
+    asked = size.least if revision == status.canary_revision else deployment.replicas
+    return deployment.replicas >= size.least and deployment.ready >= max(1, asked)
+
+
+def has_size_of_step(observed: Observed, status: ModelDeploymentStatus) -> bool:
+    """The canary has all pods that its step needs, ready."""
+    total = shared_replicas(observed, status)
+    if total and shared_target(observed, status, total) < shared_wanted(observed, status, total):
+        return False
+    return is_ready(observed, status, status.canary_revision)
+
+
+def serves(observed: Observed, revision: str | None) -> bool:
+    """Whether the revision has a ready pod."""
+    deployment = observed.deployment(revision)
+    return deployment is not None and deployment.ready > 0
+
+
+def unavailable_since(observed: Observed) -> datetime | None:
+    """Since when no pod serves. Kubernetes does not keep it, so our own condition's time is the memory."""
+    conditions = observed.model.status.conditions
+    before = next((each for each in conditions if each.type == ConditionType.AVAILABLE), None)
+    if before is None or before.status == "True":
+        return None
+    return parse(before.last_transition_time)
+
+
+def is_unavailable(observed: Observed) -> bool:
+    """Whether no pod of stable serves, for so long that it is no mere restart."""
+    since = unavailable_since(observed)
+    return since is not None and observed.now - since >= timedelta(seconds=UNAVAILABLE_AFTER_SECONDS)
 
 
 def unready_revisions(observed: Observed) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Final
 from modelward.analysis.policy import policy_of
 from modelward.api.analysis_policy import PODS
 from modelward.api.model import Model
+from modelward.clients.boot_clock import boot_seconds
 from modelward.clients.kube import Kube
 from modelward.clients.prometheus import Prometheus
 from modelward.clients.scrape import Scraper
@@ -32,8 +33,8 @@ _MOST_KNOWN: Final = 1024
 
 def steady_clock() -> Callable[[], float]:
     """Unix seconds that never go back: the clock on the wall, as it was, and what has passed since."""
-    start = time.time() - time.monotonic()
-    return lambda: start + time.monotonic()
+    start = time.time() - boot_seconds()
+    return lambda: start + boot_seconds()
 
 
 @dataclass(slots=True)

@@ -1,0 +1,19 @@
+"""What a source of metrics hands over: all samples since the last one that was recorded, or why there is none."""
+
+from dataclasses import dataclass
+
+from modelward.analysis.counters import Sample
+from modelward.analysis.noise import Reference
+from modelward.analysis.problem import MetricsProblem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Evidence about one rollout."""
+
+    samples: tuple[Sample, ...] = ()
+    """In the order of their times."""
+    problem: MetricsProblem | None = None
+    """Why metrics are unknown; None while they can be had."""
+    reference: Reference | None = None
+    """What stable did before the rollout; frozen with the first sample."""

@@ -1,0 +1,365 @@
+"""The way of a canary, phase by phase: from its first pod to the switch of roles, or back.
+
+Each look begins with what may end it, in whatever phase it is: pods that are ill, evidence that it is worse, a
+deadline. Only then is asked whether it may go one step further. Unknown is never success.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from modelward.analysis.verdict import Verdict
+from modelward.api.conditions import Reason
+from modelward.api.rollout_policy import OnDeadline, OnInconclusive, OnMetricsUnavailable, Strategy
+from modelward.api.status import RolloutResult
+from modelward.api.times import format_micro, parse
+from modelward.rollout import capacity, health, plan, readiness, traffic
+from modelward.rollout.decision import Progress
+from modelward.rollout.ending import left, switched_back, taken_back
+from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
+from modelward.rollout.observed import Observed
+from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger, following
+from modelward.shares import Router, router
+
+DRAIN_SECONDS: Final = 5
+"""How long the previous revision stays after the Service has left it: endpoints and kube-proxy follow within
+about a second, and clients that were just about to connect still find it."""
+
+
+def followed(observed: Observed, progress: Progress) -> Progress:
+    """One step further on the way of the rollout, if there is one; else the same."""
+    match progress.phase:
+        case phase if phase in WITH_CANARY:
+            return _canary(observed, progress)
+        case Phase.DEPLOYING if readiness.is_ready(
+            observed, progress.status, progress.status.stable_revision
+        ):
+            return _deployed(observed, progress)
+        case Phase.WATCHING:
+            return _watched(observed, progress)
+        case Phase.ROLLING_BACK:
+            return left(observed, progress)
+        case _:
+            return drained(observed, progress)
+
+
+def drained(observed: Observed, progress: Progress) -> Progress:
+    """The previous revision's time runs whatever keeps the rest: a refused spec does not hold its pods."""
+    if progress.phase is not Phase.DRAINING or seconds_left(observed, progress, DRAIN_SECONDS) > 0:
+        return progress
+    following(progress.phase, Trigger.DRAINED)
+    return progress.having(previous_revision="", rollout=None)
+
+
+def promoted_by_hand(observed: Observed, progress: Progress) -> Progress:
+    """A person wants all traffic on the canary now. It still needs its pods, and is still watched."""
+    last = len(observed.model.spec.rollout.planned_steps)
+    message = f"Revision {progress.status.canary_revision} is promoted by annotation."
+    return progress.going(Trigger.PROMOTED, step=last).telling("StepAdvanced", message)
+
+
+def seconds_left(observed: Observed, progress: Progress, of: float) -> float:
+    """Seconds of `of` that are left since the present step began; a clock set back does not make it more."""
+    if not progress.rollout.step_start_time:
+        return 0.0
+    gone = observed.now - parse(progress.rollout.step_start_time)
+    return max(0.0, min(of, (timedelta(seconds=of) - gone).total_seconds()))
+
+
+# --- what may end it ----------------------------------------------------------------------------------------
+
+
+def _canary(observed: Observed, progress: Progress) -> Progress:
+    status = progress.status
+    canary, stable = status.canary_revision, status.stable_revision
+    goes_on = f"{stable} {'goes on serving' if readiness.serves(observed, stable) else 'has no ready pod'}"
+    if ill := health.problem(observed, canary, stable):
+        message = f"Revision {canary} was rolled back: {ill.message}. {goes_on}."
+        return taken_back(observed, progress, Trigger.ILL, ill.reason, message)
+    progress, judgement = judged(observed, progress)
+    if judgement.verdict is Verdict.ROLL_BACK:
+        message = f"{judgement.message} {goes_on}."
+        return taken_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, message)
+    overdue = readiness.overdue(observed, canary)
+    if overdue and observed.model.spec.rollout.on_deadline is OnDeadline.ROLL_BACK:
+        message = f"Revision {canary} was rejected: {overdue}. {goes_on}."
+        return taken_back(observed, progress, Trigger.DEADLINE, Reason.DEADLINE_EXCEEDED, message)
+    return _further(observed, progress, judgement)
+
+
+def _further(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
+    """What the phase allows next."""
+    if _pods_lost(observed, progress):
+        return progress.going(Trigger.PODS_LOST, weight_percent=0)
+    match progress.phase:
+        case Phase.WARMING:
+            return _warmed(observed, progress)
+        case Phase.PROMOTING:
+            return _promoted(observed, progress)
+        case phase if phase is Phase.ANALYZING or phase in WAITING:
+            return _judged_at_step(observed, progress, judgement)
+        case _:
+            return progress
+
+
+def _pods_lost(observed: Observed, progress: Progress) -> bool:
+    """The canary has weight and no ready pod: it gets none until it has one again."""
+    if (progress.phase, Trigger.PODS_LOST) not in TRANSITIONS or not progress.rollout.weight_percent:
+        return False
+    status = progress.status
+    return readiness.serves(observed, status.stable_revision) and not readiness.serves(
+        observed, status.canary_revision
+    )
+
+
+# --- pods for a step ----------------------------------------------------------------------------------------
+
+
+def _warmed(observed: Observed, progress: Progress) -> Progress:
+    """Once its pods are there the canary gets the weight of its step, or what a person must say is awaited."""
+    policy, rollout = observed.model.spec.rollout, progress.rollout
+    if not readiness.has_size_of_step(observed, progress.status):
+        return _shifted(observed, progress)
+    if policy.paused:
+        return _paused(progress)
+    last = len(policy.planned_steps)
+    if rollout.step >= last or _nothing_to_protect(observed, progress):
+        return progress.going(Trigger.LAST_STEP_PASSED, step=last)
+    if plan.awaits_approval(policy, rollout, rollout.step):
+        return _approval_awaited(observed, progress, rollout.step)
+    return _step_begun(observed, progress)
+
+
+def _step_begun(observed: Observed, progress: Progress) -> Progress:
+    policy, rollout = observed.model.spec.rollout, progress.rollout
+    weight = plan.weight_of(policy, rollout.step)
+    first = not rollout.weight_percent
+    step = plan.name_of(policy, rollout.step)
+    canary = progress.status.canary_revision
+    told = (
+        ("CanaryStarted", f"Canary {canary} begins with {step}.")
+        if first
+        else ("StepAdvanced", f"Canary {canary} goes on to {step}.")
+    )
+    return next_step_judged(
+        progress.going(Trigger.STEP_BEGINS, weight_percent=weight, step_start_time=None).telling(*told)
+    )
+
+
+def _shifted(observed: Observed, progress: Progress) -> Progress:
+    """With shared capacity weight moves with the pods, one by one: to the pod that the canary gets next."""
+    status = progress.status
+    total = capacity.shared_replicas(observed, status)
+    if not total or not readiness.serves(observed, status.canary_revision):
+        return progress
+    share = plan.WHOLE * capacity.shared_target(observed, status, total) // total
+    wanted = min(share, plan.weight_of(observed.model.spec.rollout, progress.rollout.step))
+    if wanted <= progress.rollout.weight_percent or not progress.rollout.weight_percent:
+        return progress
+    return progress.rolling(weight_percent=wanted)
+
+
+def _nothing_to_protect(observed: Observed, progress: Progress) -> bool:
+    """No pod of stable serves, and that is no mere restart, or it is to have none."""
+    if capacity.whole(observed, progress.status) == 0:
+        return True
+    stable = progress.status.stable_revision
+    return not readiness.serves(observed, stable) and readiness.is_unavailable(observed)
+
+
+# --- at a step ----------------------------------------------------------------------------------------------
+
+
+def _judged_at_step(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
+    progress = _resumed(observed, _clocked(observed, progress))
+    if progress.phase is Phase.WARMING:
+        return progress
+    if observed.model.spec.rollout.paused:
+        return _paused(progress)
+    if progress.phase is Phase.AWAITING_APPROVAL:
+        return _approved(observed, progress)
+    if not progress.rollout.step_start_time:
+        return progress
+    if judgement.problem:
+        return _without_metrics(observed, progress, judgement)
+    return _by_verdict(observed, _with_metrics(observed, progress), judgement)
+
+
+def _by_verdict(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
+    match judgement.verdict:
+        case Verdict.ADVANCE:
+            return _passed(observed, _conclusive(progress))
+        case Verdict.INCONCLUSIVE:
+            return _inconclusive(observed, progress, judgement)
+        case _:
+            return _conclusive(progress)
+
+
+def _with_metrics(observed: Observed, progress: Progress) -> Progress:
+    """Metrics can be had again: nothing was known for a while, so the step asks for a fresh full window."""
+    if progress.phase is not Phase.METRICS_UNAVAILABLE:
+        return progress
+    message = f"Metrics of canary {progress.status.canary_revision} can be had again; the step begins anew."
+    progress = progress.going(Trigger.METRICS_BACK, step_start_time=format_micro(observed.now))
+    return next_step_judged(progress).telling("MetricsBack", message)
+
+
+def _clocked(observed: Observed, progress: Progress) -> Progress:
+    """The step's clock starts when the traffic is split as decided, and the pods are ready."""
+    if progress.rollout.step_start_time or not progress.rollout.weight_percent:
+        return progress
+    if not traffic.in_effect(observed, progress.status).done:
+        return progress
+    if not readiness.serves(observed, progress.status.canary_revision):
+        return progress
+    return progress.rolling(step_start_time=format_micro(observed.now))
+
+
+def _passed(observed: Observed, progress: Progress) -> Progress:
+    policy, rollout = observed.model.spec.rollout, progress.rollout
+    above = plan.step_above(policy, rollout.weight_percent)
+    if above == len(policy.planned_steps):
+        return progress.going(Trigger.LAST_STEP_PASSED, step=above)
+    if plan.awaits_approval(policy, rollout, above):
+        return _approval_awaited(observed, progress, above)
+    return progress.going(Trigger.STEP_PASSED, step=above)
+
+
+def _conclusive(progress: Progress) -> Progress:
+    return progress.going(Trigger.CONCLUSIVE) if progress.phase is Phase.INCONCLUSIVE else progress
+
+
+def _inconclusive(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
+    """The longest time of the step is over without enough evidence."""
+    canary = progress.status.canary_revision
+    if judgement.may_advance:
+        progress = progress.telling("Inconclusive", judgement.message)
+        return _passed(observed, _conclusive(progress))
+    match observed.model.spec.rollout.on_inconclusive:
+        case OnInconclusive.PROMOTE:
+            return _passed(observed, _conclusive(progress))
+        case OnInconclusive.ROLL_BACK:
+            message = (
+                f"Revision {canary} was rolled back, as spec.rollout.onInconclusive asks. {judgement.message}"
+            )
+            return taken_back(observed, progress, Trigger.UNKNOWN, Reason.ROLLED_BACK, message)
+        case _:
+            if progress.phase is Phase.INCONCLUSIVE:
+                return progress
+            return progress.going(Trigger.INCONCLUSIVE).telling(
+                "Inconclusive", judgement.message, warning=True
+            )
+
+
+def _without_metrics(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
+    """Nothing is known: the canary waits, or goes back."""
+    canary = progress.status.canary_revision
+    if observed.model.spec.rollout.on_metrics_unavailable is OnMetricsUnavailable.ROLL_BACK:
+        message = f"Revision {canary} was rolled back, as spec.rollout.onMetricsUnavailable asks: {judgement.problem}."
+        return taken_back(observed, progress, Trigger.UNKNOWN, Reason.METRICS_UNAVAILABLE, message)
+    if progress.phase is Phase.METRICS_UNAVAILABLE:
+        return progress
+    message = f"Metrics of canary {canary} cannot be had: {judgement.problem}."
+    return progress.going(Trigger.METRICS_LOST).telling("MetricsUnavailable", message, warning=True)
+
+
+# --- what people say ----------------------------------------------------------------------------------------
+
+
+def _paused(progress: Progress) -> Progress:
+    if progress.phase is Phase.PAUSED:
+        return progress
+    message = f"Canary {progress.status.canary_revision} is paused by spec.rollout.paused."
+    return progress.going(Trigger.PAUSED).telling("Paused", message)
+
+
+def _resumed(observed: Observed, progress: Progress) -> Progress:
+    """Go on after a pause: with the step that was under way, or with the one that had not begun."""
+    policy, rollout = observed.model.spec.rollout, progress.rollout
+    if progress.phase is not Phase.PAUSED or policy.paused:
+        return progress
+    begun = rollout.weight_percent >= plan.weight_of(policy, rollout.step)
+    return progress.going(Trigger.RESUMED if begun else Trigger.STEP_AHEAD)
+
+
+def _approval_awaited(observed: Observed, progress: Progress, step: int) -> Progress:
+    model, canary = observed.model, progress.status.canary_revision
+    message = (
+        f"Canary {canary} waits for approval of {plan.name_of(model.spec.rollout, step)}: kubectl annotate mwd"
+        f" {model.name} -n {model.namespace} --overwrite modelward.dev/approve={canary}/{step}"
+    )
+    return progress.going(Trigger.APPROVAL_NEEDED).telling("Paused", message)
+
+
+def _approved(observed: Observed, progress: Progress) -> Progress:
+    policy, rollout = observed.model.spec.rollout, progress.rollout
+    above = plan.step_above(policy, rollout.weight_percent)
+    if plan.awaits_approval(policy, rollout, above):
+        return progress
+    return progress.going(Trigger.APPROVED, step=above)
+
+
+# --- the whole traffic --------------------------------------------------------------------------------------
+
+
+def _promoted(observed: Observed, progress: Progress) -> Progress:
+    """At full size the canary gets all traffic, and when it has it, the roles switch."""
+    if not readiness.has_size_of_step(observed, progress.status):
+        return _shifted(observed, progress)
+    if router(observed.model.spec) is Router.NONE:
+        return _switched(observed, progress)
+    if progress.rollout.weight_percent < plan.WHOLE:
+        return progress.rolling(weight_percent=plan.WHOLE)
+    if not traffic.in_effect(observed, progress.status).done:
+        return progress
+    return _switched(observed, progress)
+
+
+def _switched(observed: Observed, progress: Progress) -> Progress:
+    """The roles switch: the canary's running pods are the stable ones from now on."""
+    status, now = progress.status, format_micro(observed.now)
+    message = f"Revision {status.canary_revision} is ready and serves in place of {status.stable_revision}."
+    progress = progress.recording(observed.now, RolloutResult.PROMOTED, message).telling("Promoted", message)
+    kept = _keeps_previous(observed, progress)
+    progress = progress.going(
+        Trigger.SWITCHED if kept else Trigger.SWITCHED_FOR_GOOD,
+        weight_percent=plan.WHOLE,
+        step_start_time=now,
+        shared_replicas=None,
+    )
+    return progress.having(
+        stable_revision=status.canary_revision, canary_revision="", previous_revision=status.stable_revision
+    )
+
+
+def _keeps_previous(observed: Observed, progress: Progress) -> bool:
+    """Whether the previous revision can and shall be kept warm."""
+    policy, previous = observed.model.spec.rollout, progress.status.stable_revision
+    wanted = policy.keep_previous_seconds > 0 and policy.strategy is not Strategy.DIRECT
+    return wanted and progress.rollout.shared_replicas is None and readiness.serves(observed, previous)
+
+
+def _watched(observed: Observed, progress: Progress) -> Progress:
+    """After the promotion: the previous revision is one switch away until its time is over."""
+    status = progress.status
+    stable, previous = status.stable_revision, status.previous_revision
+    if readiness.serves(observed, previous):
+        if ill := health.problem(observed, stable, previous):
+            message = f"Revision {stable} was rolled back after its promotion: {ill.message}. {previous} serves again."
+            return switched_back(observed, progress, Trigger.ILL, ill.reason, message)
+        judgement = Judgement()
+        if arms_of(observed.model):
+            progress, judgement = judged(observed, progress)
+        if judgement.verdict is Verdict.ROLL_BACK:
+            message = f"{judgement.message} {previous} serves again."
+            return switched_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, message)
+    if seconds_left(observed, progress, observed.model.spec.rollout.keep_previous_seconds) > 0:
+        return progress
+    following(progress.phase, Trigger.KEPT)
+    return progress.having(previous_revision="", rollout=None, analysis=None)
+
+
+def _deployed(observed: Observed, progress: Progress) -> Progress:
+    message = f"Revision {progress.status.stable_revision} is ready and serves."
+    following(progress.phase, Trigger.READY)
+    progress = progress.recording(observed.now, RolloutResult.PROMOTED, message)
+    return progress.having(rollout=None).telling("Promoted", message)

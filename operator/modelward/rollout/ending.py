@@ -1,0 +1,148 @@
+"""How a canary ends without being promoted: taken back, superseded, or switched back from after its promotion.
+
+What was taken back is remembered by its content, so that it is not tried again by itself. Weight goes first:
+the canary's pods end when no new request is sent to them any more.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from modelward.api.conditions import Blocked, Reason
+from modelward.api.status import (
+    HISTORY_LENGTH,
+    ModelDeploymentStatus,
+    RejectedRevision,
+    RolloutResult,
+    clip,
+)
+from modelward.api.times import format_micro, format_seconds, parse
+from modelward.rollout.decision import Progress
+from modelward.rollout.observed import Observed
+from modelward.rollout.phases import Phase, Trigger, following
+from modelward.rollout.readiness import serves
+from modelward.rollout.revisions import revision_hash
+from modelward.rollout.traffic import in_effect
+from modelward.shares import Router, router
+
+LEAVING_SECONDS: Final = 10
+"""How long a router may take to say that the weight is 0; then the canary's pods end in any case."""
+_ADOPTED_REASONS: Final = {Reason.RETURNED: Reason.ROLLED_BACK}
+"""What a reader of conditions sees of a reason that only the record tells apart."""
+
+
+def rejection(observed: Observed, status: ModelDeploymentStatus) -> RejectedRevision | None:
+    """The record that says that what spec asks for was rejected, whatever its nonce."""
+    content = revision_hash(observed.model.fields)
+    return next((entry for entry in status.rejected_revisions if entry.content == content), None)
+
+
+def still_rejected(observed: Observed, progress: Progress, entry: RejectedRevision) -> Progress:
+    """Nothing starts, and the reason is what it was, with the remedy."""
+    known = entry.reason in Reason.__members__.values()
+    reason = Reason(entry.reason) if known else Reason.ROLLED_BACK
+    model = observed.model
+    remedy = (
+        f"Change spec, or try it again: kubectl annotate mwd {model.name} -n {model.namespace} --overwrite"
+        f" modelward.dev/retry={entry.revision}/1 (another number each time)."
+    )
+    reason = _ADOPTED_REASONS.get(reason, reason)
+    return replace(progress, blocked=Blocked(reason=reason, message=f"{entry.message} {remedy}"))
+
+
+def taken_back(
+    observed: Observed, progress: Progress, trigger: Trigger, reason: Reason, message: str
+) -> Progress:
+    """The canary is rejected and loses its traffic."""
+    result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
+    progress = progress.recording(observed.now, result, message).telling(result.value, message, warning=True)
+    progress = rejected(observed, progress, progress.status.canary_revision, reason, message)
+    return left(observed, _leaving(observed, progress, trigger))
+
+
+def switched_back(
+    observed: Observed, progress: Progress, trigger: Trigger, reason: Reason, message: str
+) -> Progress:
+    """The roles switch once more: the previous revision, still warm, is stable again."""
+    status = progress.status
+    promoted, previous = status.stable_revision, status.previous_revision
+    result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
+    progress = progress.recording(observed.now, result, message).telling(result.value, message, warning=True)
+    progress = _leaving(observed, progress, trigger).having(
+        stable_revision=previous, previous_revision="", canary_revision=promoted
+    )
+    return left(observed, rejected(observed, progress, promoted, reason, message))
+
+
+def superseded(observed: Observed, progress: Progress, why: str) -> Progress:
+    """Something else is asked for. Nothing is held against the canary, and it goes at once."""
+    message = f"Revision {progress.status.canary_revision} was superseded: {why}."
+    progress = progress.recording(observed.now, RolloutResult.SUPERSEDED, message)
+    progress = progress.telling("Superseded", message)
+    return left(observed, _leaving(observed, progress, Trigger.SUPERSEDED), at_once=True)
+
+
+def rejected(observed: Observed, progress: Progress, revision: str, reason: Reason, message: str) -> Progress:
+    """The revision is remembered by content, newest first.
+
+    A restart that failed has the content of the stable revision, which cannot be rejected: it is forgotten.
+    """
+    status = progress.status
+    snapshot, stable = progress.revisions.get(revision), progress.revisions.get(status.stable_revision)
+    content = snapshot.content if snapshot else revision_hash(observed.model.fields)
+    if stable and stable.name != revision and stable.content == content:
+        return progress
+    entry = RejectedRevision(
+        revision=revision,
+        content=content,
+        reason=reason,
+        message=clip(message),
+        time=format_seconds(observed.now),
+    )
+    others = tuple(each for each in status.rejected_revisions if each.revision != revision)
+    return progress.having(rejected_revisions=(entry, *others)[:HISTORY_LENGTH])
+
+
+def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Progress:
+    """Traffic leaves a canary that was taken back; without traffic, the canary goes.
+
+    It keeps its weight while stable has no ready pod and the canary has one: a bad answer is better than none.
+    `at_once` does not wait for stable: what comes next is the way out when stable is broken.
+    """
+    if progress.phase is not Phase.ROLLING_BACK:
+        return progress
+    status = progress.status
+    stable_serves, canary_serves = (
+        serves(observed, name) for name in (status.stable_revision, status.canary_revision)
+    )
+    if progress.rollout.weight_percent and canary_serves and not (stable_serves or at_once):
+        return progress
+    progress = progress.rolling(weight_percent=0)
+    if not _has_left(observed, progress):
+        return progress
+    following(progress.phase, Trigger.DRAINED)
+    return without_canary(progress)
+
+
+def without_canary(progress: Progress) -> Progress:
+    """Only stable is left, and so its nonce is what the next revision is named by.
+
+    Or a nonce that a failed restart or retry has raised would turn a mere return to stable into a rollout.
+    """
+    stable = progress.revisions.get(progress.status.stable_revision)
+    nonce = stable.nonce if stable else progress.status.revision_nonce
+    return progress.having(canary_revision="", rollout=None, analysis=None, revision_nonce=nonce)
+
+
+def _leaving(observed: Observed, progress: Progress, trigger: Trigger) -> Progress:
+    return progress.going(trigger, step_start_time=format_micro(observed.now))
+
+
+def _has_left(observed: Observed, progress: Progress) -> bool:
+    """No new request comes to the canary. Without a router the Service is switched before any pod ends."""
+    if router(observed.model.spec) is Router.NONE:
+        return True
+    since = parse(progress.rollout.step_start_time or format_micro(observed.now))
+    if observed.now - since >= timedelta(seconds=LEAVING_SECONDS):
+        return True
+    return in_effect(observed, progress.status).done

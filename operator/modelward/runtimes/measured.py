@@ -1,0 +1,77 @@
+"""What the server of a revision shows about itself: its signals, and where to read them."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from modelward.api.decode import without_nulls
+from modelward.api.model_deployment import RuntimeOverrides
+from modelward.api.pod import MetricsEndpoint
+from modelward.api.revision import Revision
+from modelward.api.signals import Signals
+from modelward.errors import InvalidSpec
+from modelward.runtimes.choose import pinned
+
+_NO_SIGNALS: Final = Signals()
+_KEPT: Final = 4096
+"""Revisions whose decoded runtime is kept in memory; each is asked for every few seconds while it rolls out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Signals and metrics page of a revision's pods, as it pinned them."""
+
+    signals: Signals = _NO_SIGNALS
+    port: int | None = None
+    """Number of the port; None: the server shows no metrics."""
+    path: str = ""
+
+
+def measured(revision: Revision) -> Measured:
+    """What the revision's server shows: the runtime's word, with what the user says instead of it."""
+    return _measured(_Pinned(revision))
+
+
+class _Pinned:
+    """A revision as a key: its name is the hash of what decides, its pinned runtime never changes."""
+
+    __slots__ = ("revision",)
+
+    def __init__(self, revision: Revision) -> None:
+        self.revision = revision
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Pinned) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self.revision.name)
+
+    def _identity(self) -> tuple[object, ...]:
+        return self.revision.name, self.revision.runtime, self.revision.spec
+
+
+@lru_cache(maxsize=_KEPT)
+def _measured(key: _Pinned) -> Measured:
+    revision = key.revision
+    try:
+        runtime = pinned(revision.runtime).spec if revision.runtime else None
+        overrides = msgspec.convert(without_nulls(revision.spec.get("runtime") or {}), RuntimeOverrides)
+    except (InvalidSpec, KeyError, msgspec.ValidationError):
+        return Measured()
+    signals = overrides.signals or (runtime.signals if runtime else None) or _NO_SIGNALS
+    endpoint = overrides.metrics or (runtime.metrics if runtime else None)
+    if endpoint is None:
+        return Measured(signals=signals)
+    return Measured(signals=signals, port=_port(revision, endpoint), path=endpoint.path)
+
+
+def _port(revision: Revision, endpoint: MetricsEndpoint) -> int | None:
+    """Number of the endpoint's port: a number as it is, a name as the rendered pod has it."""
+    if isinstance(endpoint.port, int):
+        return endpoint.port
+    containers = revision.template["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for each in containers for port in each.get("ports", [])}
+    # A port of the same number as another is not rendered twice: metrics on the http port.
+    return ports.get(endpoint.port) or ports.get("http")
