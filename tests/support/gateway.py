@@ -1,0 +1,43 @@
+"""Requests through the cluster's Gateway, and who answered them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from demo.traffic import ask
+
+CONNECTIONS = 4
+"""Kept alive, as clients' connection pools keep them."""
+
+
+def client(host: str) -> httpx.Client:
+    """A client that asks for a host name of a route."""
+    return httpx.Client(headers={"Host": host}, trust_env=False, timeout=10)
+
+
+def answers(url: str, host: str, model: str, requests: int) -> Counter[str]:
+    """How often each version of the model answers so many requests. Raises httpx.HTTPError for one that fails."""
+    left = itertools.count()
+    lock = threading.Lock()
+
+    def send() -> Counter[str]:
+        found: Counter[str] = Counter()
+        with client(host) as caller:
+            while True:
+                with lock:
+                    if next(left) >= requests:
+                        return found
+                found[ask(caller, url, model).version] += 1
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        return sum((each.result() for each in [pool.submit(send) for _ in range(CONNECTIONS)]), Counter())
+
+
+def percent(found: Counter[str], version: str) -> float:
+    """Share of a version in percent."""
+    return 100 * found[version] / found.total()
