@@ -17,7 +17,7 @@ WHOLE_SUITE = {
     "test_restart",
     "test_foreign_hands",
     "test_operator_in_cluster",
-    "test_gateway",
+    "test_gateway_canary",
 }
 
 NEVER_SENT = {
