@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.times import parse
+from modelward.pod_address import pod_address
 from modelward.rollout.observed import Exit, Pod
 
 Raw = Mapping[str, Any]
@@ -33,7 +34,7 @@ def pod(raw: Raw) -> Pod:
         revision=(metadata.get("labels") or {}).get(names.REVISION_LABEL, ""),
         created=_time(metadata.get("creationTimestamp")),
         node=spec.get("nodeName", ""),
-        ip=status.get("podIP", ""),
+        ip=pod_address(raw),
         scheduled=_time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
         started=_started(containers),
         ready=ready.get("status") == "True",

@@ -198,10 +198,9 @@ def test_the_newest_view_of_a_pod_counts_and_a_gone_one_stays_gone() -> None:
     store.put(model())
     held = store.model((NAMESPACE, "fraud"))
     assert held is not None
-    store.put(pod(version=1))
-    store.put(pod(version=3))
-    store.put(pod(version=2))
-    assert [each.ip for each in store.pods(held)] == ["10.0.0.3"]
+    for version in (1, 3, 2):
+        store.put({**pod(version=version), "spec": {"nodeName": f"node-{version}"}})
+    assert [each.node for each in store.pods(held)] == ["node-3"]
     removed(store, pod())
     assert store.pods(held) == ()
     assert store.put(pod(version=4)) is False

@@ -286,8 +286,11 @@ def full_pod(**status: Any) -> Raw:
     return {
         "metadata": {
             "name": "p",
-            "labels": {REVISION_LABEL: "x"},
+            "labels": {REVISION_LABEL: "x", "pod-template-hash": "5d4f"},
             "creationTimestamp": "2026-11-22T12:00:00Z",
+            "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "fraud-x-5d4f", "controller": True}
+            ],
         },
         "spec": {"nodeName": "node-1"},
         "status": {

@@ -7,7 +7,7 @@ object has moved on. See docs/design/0002 for why this is not server-side apply.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -26,7 +26,6 @@ from modelward.errors import (
 )
 
 Manifest = dict[str, Any]
-T = TypeVar("T")
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 WATCH_SILENCE_SECONDS: Final = 70.0
@@ -72,15 +71,6 @@ class _MetadataItem(msgspec.Struct, frozen=True):
 class _MetadataPage(msgspec.Struct, frozen=True):
     items: list[_MetadataItem] | None = None
     """The API server writes null where there are none."""
-
-
-class _PageMetadata(msgspec.Struct, frozen=True):
-    token: str = msgspec.field(name="continue", default="")
-
-
-class _Page(msgspec.Struct, Generic[T], frozen=True):
-    items: list[T] | None = None
-    metadata: _PageMetadata = _PageMetadata()
 
 
 class Kube:
@@ -141,21 +131,6 @@ class Kube:
         path = f"{resource.path(namespace)}?{urlencode(query)}"
         page = await self._request("GET", path, verb="list", accept=_METADATA_ONLY, shape=_MetadataPage)
         return [item.metadata for item in page.items or ()]
-
-    async def list_as(
-        self, shape: type[T], resource: Resource, namespace: str | None = None, *, labels: str, cached: bool
-    ) -> AsyncIterator[T]:
-        """All objects, of each no more than `shape` has: `cached` at once from the watch cache, else in chunks."""
-        query = {"labelSelector": labels}
-        query |= {"resourceVersion": "0"} if cached else {"limit": str(LIST_CHUNK)}
-        while True:
-            path = f"{resource.path(namespace)}?{urlencode(query)}"
-            page: _Page[T] = await self._request("GET", path, verb="list", shape=_Page[shape])  # type: ignore[valid-type]  # msgspec reads the type at run time
-            for item in page.items or ():
-                yield item
-            if not page.metadata.token:
-                return
-            query["continue"] = page.metadata.token
 
     async def watch(
         self, resource: Resource, namespace: str | None = None, *, labels: str, version: str

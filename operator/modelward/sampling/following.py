@@ -16,7 +16,6 @@ from modelward.analysis.problem import MetricsProblem
 from modelward.analysis.readings import Poll
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled
-from modelward.sampling.serving import ServingPod
 from modelward.sampling.subject import Subject
 
 MOST_SAMPLES: Final = 1000
@@ -33,10 +32,6 @@ class Following:
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
     problem: MetricsProblem | None = None
     freshness: Freshness = field(default_factory=Freshness)
-    pods: tuple[ServingPod, ...] = ()
-    stir: bool = True
-    """Pods may have come or gone: list them before the next look."""
-    listed: float = 0.0
     last: float | None = None
     """Time of the last poll."""
     polled: bool = False
@@ -46,11 +41,6 @@ class Following:
     misses: int = 0
     """Looks in a row that failed as a whole."""
 
-    def turn(self, subject: Subject) -> None:
-        """Go on with what is wanted now; another weight or number of pods changes nothing of what was read."""
-        self.stir = self.stir or subject.pods != self.subject.pods
-        self.subject = subject
-
     def time_of(self, clock: float) -> float:
         """The time of a look, to the millisecond: status keeps it exactly, so no sample counts twice."""
         return round(clock + self.ahead, 3)
@@ -59,8 +49,6 @@ class Following:
         """Take a poll in. Whether there is something to tell: a sample, or another problem than before."""
         self.misses = 0
         self.last, self.polled = polled.poll.time, True
-        if polled.unread:
-            self.stir = True
         before = self.problem
         self.problem = self.freshness.take(polled)
         poll = polled.poll

@@ -4,7 +4,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +12,11 @@ from modelward.analysis.policy import policy_of
 from modelward.api.analysis_policy import PODS
 from modelward.api.model import Model
 from modelward.clients.boot_clock import boot_seconds
-from modelward.clients.kube import Kube
 from modelward.clients.prometheus import Prometheus
 from modelward.clients.scrape import Scraper
 from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings
-from modelward.rollout.observed import Deployment
+from modelward.rollout.observed import Pod
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import PrometheusSource
 from modelward.sampling.queries import LabelNames, Queries
@@ -44,6 +43,11 @@ class AtRest:
     store: Store
     _known: dict[Key, tuple[tuple[str, int, str], Resting | None]] = field(default_factory=dict)
 
+    def pods(self, key: Key) -> tuple[Pod, ...]:
+        """The pods of a model, as the watch tells."""
+        model = self.store.model(key)
+        return self.store.pods(model) if model else ()
+
     def look(self, key: Key) -> Resting | None:
         """The model, if it serves, has signals, and no rollout is under way."""
         model = self.store.model(key)
@@ -51,7 +55,8 @@ class AtRest:
             self._known.pop(key, None)
             return None
         status = model.status
-        if status.canary_revision or not status.stable_revision or model.spec.analysis.source != PODS:
+        under_way = status.canary_revision and status.rollout and status.rollout.weight_percent
+        if under_way or not status.stable_revision or model.spec.analysis.source != PODS:
             return None
         state = model.uid, model.generation, status.stable_revision
         known = self._known.get(key)
@@ -71,26 +76,18 @@ class AtRest:
             metrics = policy_of(analysis, model.spec.rollout, signals_of(name, revision)).metrics
         except MetricsUnknown:
             return None
-        return Resting(key=key, side=side, metrics=metrics, pods=1, version="")
+        return Resting(key=key, side=side, metrics=metrics, pods=0)
 
     def _as_of_now(self, model: Model, resting: Resting | None) -> Resting | None:
         if resting is None:
             return None
-        for child in self.store.children(model.uid):
-            if isinstance(child, Deployment) and child.revision == resting.side.revision:
-                return Resting(
-                    key=resting.key,
-                    side=resting.side,
-                    metrics=resting.metrics,
-                    pods=child.ready,
-                    version=child.resource_version,
-                )
-        return None
+        revision = resting.side.revision
+        return replace(resting, pods=sum(pod.revision == revision for pod in self.store.pods(model)))
 
 
 @asynccontextmanager
 async def sampling(
-    kube: Kube, store: Store, settings: MetricsSettings, wake: Callable[[Key], None]
+    store: Store, settings: MetricsSettings, wake: Callable[[Key], None]
 ) -> AsyncIterator[tuple[Sampler, Rest]]:
     """A Sampler that may be used at once, and the reading at rest, whose `run` is a part of the process.
 
@@ -98,7 +95,8 @@ async def sampling(
     """
     scraper = Scraper(timeout=settings.scrape_timeout_seconds)
     servers = [(source, _server(source)) for source in settings.sources]
-    clock, pods, at_rest = steady_clock(), PodSource(kube, scraper), AtRest(store)
+    clock, at_rest = steady_clock(), AtRest(store)
+    pods = PodSource(scraper, at_rest.pods)
     rest = Rest(
         pods=pods,
         models=lambda: list(store.models()),

@@ -1,19 +1,17 @@
 """One poll: the pages of all pods of a rollout, read together."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from modelward.analysis.problem import MetricsProblem
 from modelward.analysis.readings import Arm, PodReading, Poll
-from modelward.api import names
-from modelward.clients.kube import Kube
-from modelward.clients.resources import POD
 from modelward.clients.scrape import Page, Scraper
 from modelward.clients.unknown import MetricsUnknown
+from modelward.rollout.observed import Pod
 from modelward.sampling.exposition import readings
-from modelward.sampling.serving import RawPod, ServingPod, serving_pod
 from modelward.sampling.subject import Key, Side
 
 MOST_PODS: Final = 64
@@ -32,33 +30,32 @@ class Polled:
 
 
 class PodSource:
-    """Lists pods and reads them."""
+    """Reads pods that the watch tells of."""
 
-    def __init__(
-        self, kube: Kube, scraper: Scraper, *, read: Callable[[RawPod], ServingPod | None] = serving_pod
-    ) -> None:
-        """`read` says which pods may be read."""
-        self._kube = kube
+    def __init__(self, scraper: Scraper, watched: Callable[[Key], Sequence[Pod]]) -> None:
+        """`watched` gives all pods of a model as they are now."""
         self._scraper = scraper
-        self._read = read
+        self._watched = watched
 
-    async def list(self, key: Key, *revisions: str) -> tuple[ServingPod, ...]:
-        """The pods of these revisions whose servers run. Raises ApiError or Unreachable."""
-        namespace, model = key
-        labels = f"{names.model_selector(model)},{names.REVISION_LABEL} in ({','.join(revisions)})"
-        raw = self._kube.list_as(RawPod, POD, namespace, labels=labels, cached=True)
-        return tuple([pod async for each in raw if (pod := self._read(each))])
+    def serving(self, key: Key, *revisions: str) -> list[Pod]:
+        """The pods of these revisions whose servers run, and that may be read."""
+        return [
+            pod
+            for pod in self._watched(key)
+            if pod.revision in revisions and pod.ip and pod.started and not pod.failed
+        ]
 
     async def poll(
         self,
+        key: Key,
         sides: Mapping[Arm, Side],
-        pods: Iterable[ServingPod],
         now: float,
         *,
         weight_percent: float = 0,
         most: int = MOST_PODS,
     ) -> Polled:
-        """The metrics of these pods at `now`, Unix seconds; of each arm at most so many pods."""
+        """The metrics of a model's pods at `now`, Unix seconds; of each arm at most so many pods."""
+        pods = self.serving(key, *(side.revision for side in sides.values()))
         chosen = [(arm, pod) for arm, side in sides.items() for pod in _chosen(pods, side.revision, most)]
         results = await asyncio.gather(*(self._result(pod, arm, sides[arm]) for arm, pod in chosen))
         poll = Poll(
@@ -73,13 +70,13 @@ class PodSource:
             lacking={arm: _lacking([each for each in results if each.arm is arm]) for arm in sides},
         )
 
-    async def _result(self, pod: ServingPod, arm: Arm, side: Side) -> "_Result":
+    async def _result(self, pod: Pod, arm: Arm, side: Side) -> "_Result":
         """The metrics of one pod, or why they cannot be had."""
-        expected = pod.ready_since is not None and not pod.leaving
+        expected = pod.ready and not pod.deleting
         result = _Result(pod=pod.name, arm=arm, expected=expected)
         if side.endpoint is None:
             return result
-        page = Page(address=pod.address, port=side.endpoint.port, path=side.endpoint.path)
+        page = Page(address=pod.ip, port=side.endpoint.port, path=side.endpoint.path)
         try:
             found = readings(await self._scraper.read(page), side.wanted)
         except MetricsUnknown as unknown:
@@ -91,8 +88,8 @@ class PodSource:
             arm=arm,
             metrics=found.metrics,
             node=pod.node,
-            started=pod.started,
-            ready_since=pod.ready_since,
+            started=_seconds(pod.started),
+            ready_since=_seconds(pod.ready_since) if pod.ready else None,
         )
         return result
 
@@ -108,7 +105,11 @@ class _Result:
     problems: Mapping[str, MetricsProblem] = field(default_factory=dict)
 
 
-def _chosen(pods: Iterable[ServingPod], revision: str, most: int) -> list[ServingPod]:
+def _seconds(time: datetime | None) -> float | None:
+    return time.timestamp() if time else None
+
+
+def _chosen(pods: Iterable[Pod], revision: str, most: int) -> list[Pod]:
     """Pods' names end in random letters, so the order from their ends is a draw that stays."""
     own = [pod for pod in pods if pod.revision == revision]
     return sorted(own, key=lambda pod: pod.name[::-1])[:most]

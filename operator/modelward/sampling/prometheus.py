@@ -18,11 +18,11 @@ from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, PodReading, Poll, Reading
 from modelward.api import names
 from modelward.clients.unknown import MetricsUnknown
+from modelward.rollout.observed import Pod
 from modelward.sampling.exposition import gauge, histogram, missing, ratio
 from modelward.sampling.pods import Polled
 from modelward.sampling.queries import Asked, PodsOf, Queries
 from modelward.sampling.selectors import Selector
-from modelward.sampling.serving import ServingPod
 from modelward.sampling.subject import Key, Side
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
@@ -120,7 +120,7 @@ class PrometheusSource:
         *,
         interval: float,
         weight_percent: float = 0,
-        pods: Collection[ServingPod] = (),
+        pods: Collection[Pod] = (),
     ) -> list[Polled]:
         """What the counters were at these evenly spaced times; `pods` tells more of those that are there now.
 
@@ -243,7 +243,7 @@ def _polled(
     time: float,
     weight_percent: float,
     arms: list[tuple[Arm, list[_Read], dict[str, MetricsProblem]]],
-    known: Mapping[str, ServingPod],
+    known: Mapping[str, Pod],
 ) -> Polled:
     return Polled(
         poll=Poll(
@@ -262,12 +262,12 @@ def _polled(
     )
 
 
-def _reading(read: _Read, arm: Arm, pod: ServingPod | None) -> PodReading:
+def _reading(read: _Read, arm: Arm, pod: Pod | None) -> PodReading:
     return PodReading(
         pod=read.pod,
         arm=arm,
         metrics=read.metrics,
         node=pod.node if pod else "",
-        started=pod.started if pod else None,
-        ready_since=pod.ready_since if pod else None,
+        started=pod.started.timestamp() if pod and pod.started else None,
+        ready_since=pod.ready_since.timestamp() if pod and pod.ready and pod.ready_since else None,
     )

@@ -2,13 +2,12 @@
 
 A judge must know by how much counts scatter without any change (modelward.analysis.noise). To see that at
 every time scale, a model is read as often as in a rollout, for a window of some minutes; then it is the turn
-of the next. So few models are read all the time, and of many each has its window once in a while. Pods are
-listed once per window: the API server gets the fewer requests the more models share the budget. Nothing is
-written anywhere; between two windows a model's history is a short text.
+of the next. So few models are read all the time, and of many each has its window once in a while. The API
+server gets no request for it, since pods are watched, and nothing is written anywhere; between two windows a
+model's history is a short text.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,21 +15,16 @@ from typing import Final
 from modelward.analysis.noise import HALF_LIFE_SECONDS, Noise, decode, encode
 from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.readings import Arm
-from modelward.errors import InvalidState, ModelwardError
+from modelward.errors import InvalidState
 from modelward.sampling.pods import PodSource
-from modelward.sampling.serving import ServingPod
 from modelward.sampling.subject import Key, Side
 
 ROUND_SECONDS: Final = 5.0
 """Time between two readings of a model that has its window."""
 WINDOW_SECONDS: Final = 600.0
 """Two of the longest blocks of time over which pods are compared."""
-LIST_AGAIN_SECONDS: Final = 60.0
-"""After a pod could not be read."""
 MOST_PODS_AT_REST: Final = 8
 """Of a model with more pods, these tell about the others."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +35,7 @@ class Resting:
     side: Side
     metrics: tuple[MetricPolicy, ...]
     pods: int
-    """How many there should be."""
-    version: str
-    """Changes when its pods may have: then they are listed anew."""
+    """How many serve now."""
 
     @property
     def cost(self) -> int:
@@ -56,10 +48,6 @@ class _Window:
     resting: Resting
     noise: Noise
     since: float
-    pods: tuple[ServingPod, ...] = ()
-    version: str | None = None
-    listed: float = 0.0
-    list_after: float = WINDOW_SECONDS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,19 +136,9 @@ class Rest:
 
     async def _read(self, window: _Window) -> None:
         resting = window.resting
-        try:
-            if window.version != resting.version or self.clock() - window.listed >= window.list_after:
-                window.pods = await self.pods.list(resting.key, resting.side.revision)
-                window.version, window.listed = resting.version, self.clock()
-                window.list_after = WINDOW_SECONDS
-            polled = await self.pods.poll(
-                {Arm.STABLE: resting.side}, window.pods, self.clock(), most=MOST_PODS_AT_REST
-            )
-        except ModelwardError as error:
-            logger.debug("%s/%s: pods cannot be listed: %s", *resting.key, error)
-            return
-        if polled.unread:  # it may be gone, and its address another pod's
-            window.list_after = LIST_AGAIN_SECONDS
+        polled = await self.pods.poll(
+            resting.key, {Arm.STABLE: resting.side}, self.clock(), most=MOST_PODS_AT_REST
+        )
         if polled.poll.pods:
             window.noise = window.noise.plus(polled.poll)
 

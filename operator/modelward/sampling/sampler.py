@@ -21,17 +21,11 @@ from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.times import parse
 from modelward.clients.unknown import MetricsUnknown
-from modelward.errors import ModelwardError
 from modelward.sampling.following import Following
 from modelward.sampling.freshness import MOST_MISSES
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import HISTORY_SECONDS, MOST_TIMES, PrometheusSource, boundary
 from modelward.sampling.subject import Key, Side, Subject, subject_of
-
-LIST_SECONDS: Final = 15.0
-"""Pods of a rollout are listed anew after this, and at once when one cannot be read or their number changes."""
-LIST_AT_LEAST_SECONDS: Final = 5.0
-"""However often that is."""
 
 _BUG: Final = MetricsProblem(
     reason=Unknown.NOT_METRICS,
@@ -70,11 +64,10 @@ class Sampler:
         canary: str,
         stable: str,
         weight_percent: float,
-        pods: tuple[int, int] = (0, 0),
     ) -> Evidence:
         """Follow the rollout from `stable` to `canary`, and give what has come in since status was recorded.
 
-        `pods` are the ready ones of canary and stable. A rollout that is over needs a `forget`.
+        A rollout that is over needs a `forget`.
         """
         key = model.namespace, model.name
         analysis = model.status.analysis
@@ -83,7 +76,7 @@ class Sampler:
         )
         try:
             subject = subject_of(
-                model, revisions, canary=canary, stable=stable, weight_percent=weight_percent, pods=pods
+                model, revisions, canary=canary, stable=stable, weight_percent=weight_percent
             )
         except MetricsUnknown as unknown:
             self.forget(key)
@@ -95,7 +88,7 @@ class Sampler:
         """Follow a rollout, or go on with what is wanted of it now. `since`: time of the last recorded sample."""
         following = self._followed.get(subject.key)
         if following and following.subject.rollout == subject.rollout:
-            following.turn(subject)
+            following.subject = subject
             return
         self.forget(subject.key)
         following = Following(
@@ -152,11 +145,10 @@ class Sampler:
             await self._guarded(following, self._poll_pods(following))
 
     async def _poll_pods(self, following: Following) -> bool:
-        await self._list(following)
         subject = following.subject
         now = following.time_of(self.clock())
         polled = await self.pods.poll(
-            _sides(subject), following.pods, now, weight_percent=subject.weight_percent
+            subject.key, _sides(subject), now, weight_percent=subject.weight_percent
         )
         return following.take(polled)
 
@@ -189,7 +181,6 @@ class Sampler:
         times = _times(following, end)
         if not times:
             return False
-        await self._list(following)
         tell = False
         for polled in await source.source.polls(
             subject.key,
@@ -197,23 +188,10 @@ class Sampler:
             times,
             interval=interval,
             weight_percent=subject.weight_percent,
-            pods=following.pods,
+            pods=self.pods.serving(subject.key, subject.canary.revision, subject.stable.revision),
         ):
             tell = following.take(polled) or tell
         return tell
-
-    async def _list(self, following: Following) -> None:
-        """List the pods if it is time. Those of before are good enough while the API server is away."""
-        age = self.clock() - following.listed
-        if age < (LIST_AT_LEAST_SECONDS if following.stir else LIST_SECONDS):
-            return
-        subject = following.subject
-        try:
-            found = await self.pods.list(subject.key, subject.canary.revision, subject.stable.revision)
-        except ModelwardError as error:
-            logger.debug("%s/%s: pods cannot be listed: %s", *subject.key, error)
-            return
-        following.pods, following.listed, following.stir = found, self.clock(), False
 
     async def _guarded(self, following: Following, look: Awaitable[bool]) -> None:
         """Take a look, and tell the queue if there is something to tell."""

@@ -60,8 +60,6 @@ class Subject:
     interval_seconds: float
     metrics: tuple[MetricPolicy, ...] = ()
     """The judge's view of them, for what stable's noise is measured by."""
-    pods: tuple[int, int] = (0, 0)
-    """Ready pods of canary and stable, as far as they are known: when that changes, pods are listed anew."""
 
     @property
     def key(self) -> Key:
@@ -89,7 +87,6 @@ def subject_of(
     canary: str,
     stable: str,
     weight_percent: float,
-    pods: tuple[int, int] = (0, 0),
 ) -> Subject:
     """The rollout from `stable` to `canary` (names of revisions). Raises MetricsUnknown if nothing can be read."""
     analysis = model.spec.analysis
@@ -104,7 +101,6 @@ def subject_of(
         source=analysis.source,
         interval_seconds=policy.interval_seconds,
         metrics=policy.metrics,
-        pods=pods,
     )
 
 
