@@ -29,6 +29,10 @@ class InvalidState(ModelwardError):
     """The judge's memory cannot be read (another version wrote it, or a hand): judging begins anew."""
 
 
+class InvalidLine(ModelwardError):
+    """A line of a recorded stream cannot be used: it is said and left out, the others count."""
+
+
 class ApiError(ModelwardError):
     """The API server refused or could not serve a request: the key is tried again with back-off."""
 

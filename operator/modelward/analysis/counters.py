@@ -249,7 +249,7 @@ def from_zero(latency: frozenset[str] = frozenset()) -> Counters:
 
 def _cleaned(pod: PodReading) -> PodReading:
     sound = {name: reading for name, raw in pod.metrics.items() if (reading := clean(raw)) is not None}
-    return replace(pod, metrics=sound)
+    return pod if len(sound) == len(pod.metrics) else replace(pod, metrics=sound)
 
 
 def _seen_now(seen: Mapping[str, _Seen], pods: Iterable[PodReading], time: float) -> Mapping[str, _Seen]:

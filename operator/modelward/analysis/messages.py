@@ -190,7 +190,8 @@ def still_possible(metric: MetricPolicy, harm: Harm, phi: float, step: Step) -> 
     noun = "error rate" if metric.errors else f"share of {_hit_noun(metric)}"
     hits = "no error" if metric.errors else "no hit"
     if harm.hits:
-        hits = f"{harm.hits} {'errors' if metric.errors else 'hits'}"
+        noun_of_hits = "error" if metric.errors else "hit"
+        hits = f"{harm.hits} {noun_of_hits}{'s' if harm.hits > 1 else ''}"
     return (
         f"canary {noun} could still be up to {percent(harm.canary_upper)} ({harm.cases} requests, {hits}),"
         f" {goal} needs {percent(harm.allowed_upper)}"
