@@ -23,7 +23,6 @@ from modelward.clients.resources import (
     POD,
     Resource,
 )
-from modelward.rollout.health import compared
 from modelward.store import Key, Store
 from modelward.trim import owner_uid
 from modelward.workqueue import WorkQueue
@@ -81,6 +80,8 @@ class Intake:
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         if raw["kind"] == POD.kind:
             self._pod_changed(self.store.model_of_pod(namespace, name))
+        elif raw["kind"] == MODEL_DEPLOYMENT.kind:
+            self.queue.add((namespace, name))  # others may wait for its place
         self.store.remove(raw["kind"], namespace, name, metadata["uid"], version=version)
         self._route_changed(raw)
         if owner:
@@ -108,8 +109,7 @@ class Intake:
 
     def _pod_changed(self, key: Key | None) -> None:
         """A pod tells something that its Deployment does not, while its revision is compared with another one."""
-        model = self.store.model(key) if key else None
-        if key and model and compared(model.status):
+        if key and self.store.is_live(key):
             self.queue.add(key, urgent=True)
 
     def _runtime_changed(self, namespace: str | None) -> None:

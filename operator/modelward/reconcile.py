@@ -7,7 +7,7 @@ crash between any two writes loses nothing, because the next look starts from wh
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +21,7 @@ from modelward.apply import Applied, Applier
 from modelward.clients.kube import Kube
 from modelward.clients.resources import MODEL_DEPLOYMENT
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
+from modelward.fleet import Fleet
 from modelward.gather import Obstacles, Sampling, gather
 from modelward.metrics import Metrics
 from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
@@ -29,6 +30,7 @@ from modelward.projection.project import Projection, project, snapshots
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Decision
+from modelward.rollout.fleet import NO_LIMITS, Limits
 from modelward.rollout.observed import Observed
 from modelward.rollout.traffic import split
 from modelward.store import Key, Store
@@ -57,6 +59,8 @@ class Reconciler:
     metrics: Metrics
     now: Callable[[], datetime]
     sampling: Sampling
+    limits: Limits = NO_LIMITS
+    _fleet: Fleet = field(init=False)
     _applier: Applier = field(init=False)
     _obstacles: dict[Key, Obstacles] = field(default_factory=dict)
     _uncounted_since: dict[Key, float] = field(default_factory=dict)
@@ -64,6 +68,7 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         self._applier = Applier(self.kube, self.store)
+        self._fleet = Fleet(self.store, self.limits)
 
     async def work(self) -> None:
         """Take keys from the queue for ever. No error of one key ends this or delays the others."""
@@ -83,6 +88,9 @@ class Reconciler:
                     self.queue.add(key, delay=again)
             finally:
                 self.queue.done(key)
+                self._fleet.finished(key)
+                for waiting in self._fleet.next():
+                    self.queue.add(waiting)
 
     async def reconcile(self, key: Key) -> float | None:
         """Look at one model and act once. Returns seconds until the next look, None to wait for an event."""
@@ -91,6 +99,7 @@ class Reconciler:
             self._obstacles.pop(key, None)
             self._uncounted_since.pop(key, None)
             self.sampling.forget(key)
+            self._fleet.forget(key)
             # The garbage collector takes the children. A user's own route is put back first.
             if model is not None and ROUTE_FINALIZER in model.finalizers:
                 return await self._applier.routes.release(model, self.now())
@@ -103,7 +112,9 @@ class Reconciler:
             sampling=self.sampling,
             obstacles=self._obstacles.get(key),
         )
+        observed = replace(observed, turn=self._fleet.turn(key))
         decision = decide(observed)
+        self._fleet.decided(key, decision)
         kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
         if kept.refused:
             decision = held(observed, status.refusal(kept.refused))
@@ -209,6 +220,8 @@ class Reconciler:
                 reason = "Unexpected"
                 logger.error("%s: unexpected error, please report it", name, exc_info=error)
         self.metrics.reconcile_errors.labels(reason).inc()
+        if reason != Conflict.__name__:
+            self._fleet.forget(key)
         self.queue.fail(key, at_least=after)
 
 

@@ -29,6 +29,7 @@ from modelward.metrics import Metrics
 from modelward.pod_watch import PodWatch
 from modelward.reconcile import Reconciler
 from modelward.resync import Resync
+from modelward.rollout.fleet import Limits
 from modelward.sampling.models import sampling, steady_clock
 from modelward.settings import LeaderElectionSettings, Settings
 from modelward.store import Key, Store
@@ -69,7 +70,8 @@ class _Pulse:
 
 async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
     """Run the operator until SIGTERM or SIGINT. Raises whatever ended it otherwise."""
-    store, queue, pulse, gate = Store(), WorkQueue[Key](clock=time.monotonic), _Pulse(), Gate()
+    store, pulse, gate = Store(), _Pulse(), Gate()
+    queue = WorkQueue[Key](clock=time.monotonic, is_urgent=store.is_live)
     metrics = Metrics(store)
     intake = Intake(store, queue)
     identity = own_identity()
@@ -104,7 +106,9 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
             await _freshen(resync)
             urgent = functools.partial(queue.add, urgent=True)
             async with sampling(kube, store, settings.metrics, urgent) as (sampler, rest):
-                reconciler = Reconciler(kube, store, queue, metrics, now=_steady_now(), sampling=sampler)
+                reconciler = Reconciler(
+                    kube, store, queue, metrics, now=_steady_now(), sampling=sampler, limits=_limits(settings)
+                )
                 workers = (reconciler.work() for _ in range(settings.workers))
                 await asyncio.gather(rest.run(), *workers)
 
@@ -145,6 +149,13 @@ def _steady_now() -> Callable[[], datetime]:
     """The time of day, which never goes back or jumps: the clock on the wall as it was, and what has passed since."""
     clock = steady_clock()
     return lambda: datetime.fromtimestamp(clock(), UTC)
+
+
+def _limits(settings: Settings) -> Limits:
+    rollouts = settings.rollouts
+    return Limits(
+        fleet=rollouts.max_concurrent or None, namespace=rollouts.max_concurrent_per_namespace or None
+    )
 
 
 def _leader(

@@ -86,6 +86,15 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
             raise ValueError("sources must have different names")
 
 
+class RolloutSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How many rollouts run at once. What waits, waits with reason Queued; rollbacks never wait."""
+
+    max_concurrent: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    """Canaries at once in all; 0 for any number. First deployments and the watch after a promotion do not count."""
+    max_concurrent_per_namespace: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    """Canaries at once in one namespace; 0 for any number."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """All of them. Flags of `modelward run` win over the file."""
 
@@ -104,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    rollouts: RolloutSettings = RolloutSettings()
 
 
 def load(file: Path | None, flags: dict[str, Any]) -> Settings:

@@ -27,6 +27,7 @@ from modelward.clients.resources import (
     POD,
 )
 from modelward.projection.controller_revision import read_revision
+from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Pod, Route
 from modelward.runtimes.choose import Runtime
 
@@ -72,6 +73,7 @@ class Store:
     _models_by_uid: dict[str, Key] = field(default_factory=dict)
     _models_by_label: dict[str, Key] = field(default_factory=dict)
     """By what `_label` makes of their names."""
+    _rolling: set[Key] = field(default_factory=set)
     _settled: dict[str, int] = field(default_factory=dict)
     """By uid: the digest of an object when it was last known to be as we meant it."""
     absent: dict[str, str] = field(default_factory=dict)
@@ -97,6 +99,8 @@ class Store:
         if isinstance(view, Model):
             self._models_by_uid[view.uid] = key
             self._models_by_label[_label(view)] = key
+            if view.status.canary_revision:
+                self._rolling.add(key)
         self._views[kind][key] = _Held(metadata["uid"], version, view, owner)
         if owner:
             self._children[owner].add((kind, key))
@@ -132,6 +136,15 @@ class Store:
     def models(self) -> Iterator[Key]:
         """Keys of all ModelDeployments."""
         return iter(list(self._views[MODEL_DEPLOYMENT.kind]))
+
+    def rolling(self) -> frozenset[Key]:
+        """Keys of the models that have a canary."""
+        return frozenset(self._rolling)
+
+    def is_live(self, key: Key) -> bool:
+        """Whether a rollout or the watch after it is under way: a rollback must not wait."""
+        model = self.model(key)
+        return model is not None and bool(compared(model.status))
 
     def owner(self, uid: str | None) -> Key | None:
         """Key of the ModelDeployment with that uid."""
@@ -211,6 +224,7 @@ class Store:
         if isinstance(held.view, Model):
             self._models_by_uid.pop(held.uid, None)
             self._models_by_label.pop(_label(held.view), None)
+            self._rolling.discard(key)
 
 
 def _key(metadata: Mapping[str, Any]) -> Key:

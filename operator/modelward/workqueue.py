@@ -16,6 +16,9 @@ K = TypeVar("K")
 FIRST_BACKOFF_SECONDS: Final = 0.25
 LONGEST_BACKOFF_SECONDS: Final = 30.0
 _JITTER: Final = 0.2
+_URGENT_IN_A_ROW: Final = 16
+"""After so many urgent keys one of the others has its turn: a fleet of rollouts must not keep a new model waiting for
+ever."""
 
 
 @dataclass(slots=True)
@@ -23,6 +26,8 @@ class WorkQueue(Generic[K]):
     """Keys that are due. `clock` gives seconds that never go back."""
 
     clock: Callable[[], float]
+    is_urgent: Callable[[K], bool] = lambda _: False
+    """Asked when a key gets due, whoever added it and however."""
     _due: dict[K, tuple[float, bool]] = field(default_factory=dict)
     """When each waiting key is due, and whether it is urgent."""
     _heap: list[tuple[float, int, K]] = field(default_factory=list)
@@ -31,6 +36,8 @@ class WorkQueue(Generic[K]):
     _working: set[K] = field(default_factory=set)
     _failures: dict[K, int] = field(default_factory=dict)
     _count: int = 0
+    _in_a_row: int = 0
+    """Urgent keys that were handed out while others waited."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, key: K, *, delay: float = 0.0, urgent: bool = False) -> None:
@@ -70,11 +77,13 @@ class WorkQueue(Generic[K]):
         """The next key, and how long it has waited beyond its time. Call `done` with it."""
         while True:
             self._promote()
-            for urgent in (True, False):
+            others_first = self._in_a_row >= _URGENT_IN_A_ROW
+            for urgent in (not others_first, others_first):
                 for key, since in self._ready[urgent].items():
                     if key not in self._working:
                         del self._ready[urgent][key]
                         self._working.add(key)
+                        self._in_a_row = self._in_a_row + 1 if urgent and self._ready[False] else 0
                         return key, max(0.0, self.clock() - since)
             await self._until_something_changes()
 
@@ -96,6 +105,7 @@ class WorkQueue(Generic[K]):
             if self._due.get(key, (None,))[0] != due:
                 continue  # an earlier appointment took its place
             _, urgent = self._due.pop(key)
+            urgent = urgent or self.is_urgent(key)
             if urgent:
                 self._ready[False].pop(key, None)
             if key not in self._ready[True]:

@@ -42,6 +42,9 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
         pytest.param("wrokers: 3", "there are namespaces, clusterRuntimes, workers", id="a misspelt setting"),
         pytest.param("log: {level: LOUD}", "log.level: Expected", id="a word that is not among the choices"),
         pytest.param("namespaces: [Shop]", "namespaces[0]: Expected", id="a name that is no namespace"),
+        pytest.param(
+            "rollouts: {maxConcurrent: -1}", "rollouts.maxConcurrent: Expected", id="a number below none"
+        ),
         pytest.param("- workers", "must be a map", id="a list"),
         pytest.param("workers: [", "not YAML", id="broken YAML"),
     ],
@@ -53,6 +56,14 @@ def test_a_mistake_names_file_and_field(tmp_path: Path, text: str, words: str) -
         load(file, {})
     assert words in str(error.value)
     assert str(file) in str(error.value)
+
+
+def test_limits_of_the_fleet(tmp_path: Path) -> None:
+    """None unless they are set; each by itself."""
+    assert Settings().rollouts.max_concurrent == 0
+    settings = load(written(tmp_path, "rollouts: {maxConcurrentPerNamespace: 2}\n"), {})
+    assert settings.rollouts.max_concurrent == 0
+    assert settings.rollouts.max_concurrent_per_namespace == 2
 
 
 @pytest.mark.parametrize("flags", [{"workers": 1000}])

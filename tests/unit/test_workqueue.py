@@ -153,3 +153,30 @@ async def test_a_worker_that_waits_is_woken(queue: WorkQueue[str]) -> None:
     assert not waiting.done()
     queue.done("a")
     assert (await waiting)[0] == "a"
+
+
+async def test_a_live_rollout_is_next_however_many_others_wait(clock: Clock) -> None:
+    """Whoever adds its key, and with or without a delay: the queue asks itself."""
+    queue = WorkQueue[str](clock=clock, is_urgent=lambda key: key == "live")
+    for number in range(1000):
+        queue.add(f"idle-{number}")
+    queue.add("live", delay=5)
+    clock.now += 5
+    assert (await queue.get())[0] == "live"
+    queue.done("live")
+    queue.fail("live")
+    clock.now += LONGEST_BACKOFF_SECONDS
+    assert (await queue.get())[0] == "live"
+
+
+async def test_a_fleet_of_rollouts_does_not_keep_the_others_waiting_for_ever(clock: Clock) -> None:
+    """One in seventeen is not urgent, even if urgent keys never end."""
+    queue = WorkQueue[int](clock=clock, is_urgent=lambda key: key < 100)
+    for key in range(200):
+        queue.add(key)
+    found = []
+    for _ in range(51):
+        key, _ = await queue.get()
+        found.append(key)
+        queue.done(key)
+    assert [place for place, key in enumerate(found) if key >= 100] == [16, 33, 50]

@@ -19,7 +19,6 @@ from modelward.metrics import Metrics
 from modelward.reconcile import Reconciler
 from modelward.rehearsal.api_server import ApiServer, Connection, Raw, Write
 from modelward.rehearsal.controllers import Controllers
-from modelward.rollout.health import compared
 from modelward.store import Key, Store
 from modelward.trim import is_labelled, owner_uid
 from modelward.workqueue import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, WorkQueue
@@ -190,8 +189,7 @@ class Simulation:
             self._operator.looks.update(dict.fromkeys(store.models(), self.second))
         elif raw["kind"] == POD.kind:
             owner = owner or store.model_of_pod(*place)
-            model = store.model(owner) if owner else None
-            if owner and model and compared(model.status):
+            if owner and store.is_live(owner):
                 self._operator.looks[owner] = self.second
         elif owner:
             self._operator.looks[owner] = self.second

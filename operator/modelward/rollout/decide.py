@@ -16,7 +16,7 @@ import msgspec
 from modelward.api.conditions import Blocked, Reason
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import format_micro
-from modelward.rollout import capacity, commands, health, readiness
+from modelward.rollout import capacity, commands, fleet, health, readiness
 from modelward.rollout.canary import DRAIN_SECONDS, drained, followed, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.ending import (
@@ -198,10 +198,17 @@ def _changed(observed: Observed, progress: Progress, wanted: str) -> Progress:
             return progress  # its traffic leaves it first
     if isinstance(taken, Blocked):
         return replace(progress, blocked=taken)
-    if progress.status.stable_revision and not observed.turn.granted:
+    if _must_wait(observed, progress, wanted):
         return replace(progress, blocked=None, waiting=observed.turn.message)
     progress = replace(progress, revisions={**progress.revisions, wanted: taken})
     return _started(observed, progress, wanted)
+
+
+def _must_wait(observed: Observed, progress: Progress, wanted: str) -> bool:
+    """Whether the change waits for its turn. No limit holds up a way back, or what may end an outage."""
+    if observed.turn.granted or not progress.status.stable_revision:
+        return False
+    return not readiness.is_unavailable(observed) and wanted != _return_target(observed, progress)
 
 
 def _wanted(observed: Observed, progress: Progress) -> str:
@@ -321,8 +328,10 @@ def _wake_after(observed: Observed, progress: Progress) -> float | None:
         waits.append(min(LOOK_SECONDS, seconds_left(observed, progress, keep)))
     if progress.phase is Phase.ROLLING_BACK:
         waits.append(1.0)
-    if progress.phase in WITH_CANARY or progress.waiting:
+    if progress.phase in WITH_CANARY:
         waits.append(LOOK_SECONDS)
+    if progress.waiting:
+        waits.append(fleet.look_again(observed.turn))
     if observed.conflicts:
         waits.append(readiness.POLL_SECONDS)
     return min((wait for wait in waits if wait is not None), default=None)
