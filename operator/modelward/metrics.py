@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 
 from modelward import __version__
 from modelward.api.conditions import Status
-from modelward.store import Store
+from modelward.api.status import AnalysisStatus, ModelDeploymentStatus
+from modelward.store import Key, Store
 
 _CONDITION_VALUES: Final = {Status.TRUE: 1.0, Status.FALSE: 0.0, Status.UNKNOWN: -1.0}
 _ROLLOUT_BUCKETS: Final = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
@@ -89,23 +90,63 @@ class _Models(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield what status says of every model."""
-        info = GaugeMetricFamily(
-            "modelward_model_info", "Revisions of a model.", labels=["namespace", "name", "stable", "canary"]
+        families = _Families()
+        for key in self._store.models():
+            if model := self._store.model(key):
+                families.add(key, model.status)
+        yield from families.all()
+
+
+class _Families:
+    """One page about all models."""
+
+    def __init__(self) -> None:
+        model = ["namespace", "name"]
+        self.info = GaugeMetricFamily(
+            "modelward_model_info", "Revisions of a model.", labels=[*model, "stable", "canary"]
         )
-        condition = GaugeMetricFamily(
+        self.condition = GaugeMetricFamily(
             "modelward_condition",
             "Condition of a model: 1 True, 0 False, -1 Unknown.",
-            labels=["namespace", "name", "type"],
+            labels=[*model, "type"],
         )
-        weight = GaugeMetricFamily(
-            "modelward_canary_weight_percent", "Share of the canary.", labels=["namespace", "name"]
+        self.weight = GaugeMetricFamily(
+            "modelward_canary_weight_percent",
+            "Share of the traffic that the canary should get.",
+            labels=model,
         )
-        for key in self._store.models():
-            if (model := self._store.model(key)) is None:
-                continue
-            status = model.status
-            info.add_metric([*key, status.stable_revision, status.canary_revision], 1)
-            weight.add_metric(key, status.rollout.weight_percent if status.rollout else 0)
-            for each in status.conditions:
-                condition.add_metric([*key, each.type], _CONDITION_VALUES.get(Status(each.status), -1.0))
-        yield from (info, condition, weight)
+        self.step = GaugeMetricFamily(
+            "modelward_rollout_step", "Step of the canary, from 0; absent without one.", labels=model
+        )
+        self.odds = GaugeMetricFamily(
+            "modelward_analysis_odds", "Odds against chance that the canary is worse.", labels=model
+        )
+        self.rate = GaugeMetricFamily(
+            "modelward_analysis_rate",
+            "Rate or value of a metric since the canary began, by version.",
+            labels=[*model, "metric", "arm"],
+        )
+
+    def all(self) -> tuple[GaugeMetricFamily, ...]:
+        """All families."""
+        return (self.info, self.condition, self.weight, self.step, self.odds, self.rate)
+
+    def add(self, key: Key, status: ModelDeploymentStatus) -> None:
+        """What one status says."""
+        rollout = status.rollout if status.canary_revision else None
+        self.info.add_metric([*key, status.stable_revision, status.canary_revision], 1)
+        self.weight.add_metric(key, rollout.weight_percent if rollout else 0)
+        if rollout:
+            self.step.add_metric(key, rollout.step)
+        for each in status.conditions:
+            self.condition.add_metric([*key, each.type], _CONDITION_VALUES.get(Status(each.status), -1.0))
+        if status.analysis:
+            self._add_analysis(key, status.analysis)
+
+    def _add_analysis(self, key: Key, analysis: AnalysisStatus) -> None:
+        if analysis.odds:
+            self.odds.add_metric(key, float(analysis.odds))
+        for metric in analysis.metrics:
+            for arm, rate in (("canary", metric.canary_rate), ("stable", metric.stable_rate)):
+                if rate:
+                    self.rate.add_metric([*key, metric.name, arm], float(rate))

@@ -259,7 +259,8 @@ def _has_traffic(observed: Observed, revision: str) -> bool:
     status = observed.model.status
     if revision != status.canary_revision:
         return True
-    return bool(status.rollout and status.rollout.weight_percent > 0)
+    # A canary that has lost its pods has no weight meanwhile; its step still tells that it had some.
+    return bool(status.rollout and (status.rollout.weight_percent > 0 or status.rollout.step_start_time))
 
 
 # --- words --------------------------------------------------------------------------------------------------

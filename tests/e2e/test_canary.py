@@ -1,0 +1,165 @@
+"""Whole canaries with real model servers under load: a good version is promoted, bad ones come back by themselves."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from demo.traffic import Traffic, first_answer
+from devcluster import Cluster
+from devcluster.images import REFERENCES, build_image
+from support.kubectl import Kubectl
+from support.models import KIND, children, condition, status, wait_ready
+from support.waiting import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("operator")]
+
+MODEL = "breast-cancer"
+PATIENCE_SECONDS = 150.0
+ROLLOUT = {
+    "steps": [{"weightPercent": 25}, {"weightPercent": 50}],
+    "stepMinSeconds": 6,
+    "stepMaxSeconds": 60,
+    "keepPreviousSeconds": 8,
+    "progressDeadlineSeconds": 15,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runtime(cluster: Cluster, kubectl: Kubectl) -> None:
+    """The model server's image is on the real node, and a runtime of the namespace tells its signals."""
+    if not cluster.has_node:
+        pytest.skip("no real node on this machine: pods cannot run")
+    cluster.load_image(build_image("model-server"))
+    kubectl.apply(
+        {
+            "apiVersion": "modelward.dev/v1alpha1",
+            "kind": "ModelRuntime",
+            "metadata": {"name": "onnx-server"},
+            "spec": {
+                "modelPath": f"/models/{MODEL}",
+                "container": {
+                    "image": REFERENCES["model-server"],
+                    "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
+                    "ports": {"http": 8080, "metrics": 8082},
+                    "readiness": {"path": "/v2/models/$(MODEL_NAME)/ready"},
+                    "liveness": {"path": "/v2/health/live"},
+                    "startupSeconds": 15,
+                    "drainSeconds": 10,
+                },
+                "metrics": {"port": "metrics"},
+                "signals": {
+                    "errors": {"hits": "model_request_errors_total", "total": "model_requests_total"},
+                    "latency": {"histogram": "model_request_duration_seconds"},
+                },
+            },
+        }
+    )
+
+
+def served(
+    name: str, version: str = "1", *, faults: dict[str, str] | None = None, **spec: Any
+) -> dict[str, Any]:
+    """A ModelDeployment of the test server; `faults` are its knobs."""
+    env = [{"name": f"FAULT_{knob.upper()}", "value": value} for knob, value in (faults or {}).items()]
+    return {
+        "apiVersion": "modelward.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name},
+        "spec": {
+            "model": {"name": MODEL, "version": version},
+            "runtime": {"name": "onnx-server", **({"env": env} if env else {})},
+            "replicas": 3,
+            "rollout": ROLLOUT,
+            "analysis": {"intervalSeconds": 2},
+            **spec,
+        },
+    }
+
+
+@pytest.fixture
+def serving(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """Name and address of a model whose version 1 serves. Deleted afterwards."""
+    name = "c-" + str(abs(hash(request.node.name)))[:8]
+    kubectl.apply(served(name))
+    wait_ready(kubectl, name)
+    address = kubectl("get", "service", name, "-o", "jsonpath={.spec.clusterIP}")
+    first_answer(f"http://{address}", MODEL)
+    yield name, f"http://{address}"
+    kubectl("delete", KIND, name, "--wait=false")
+
+
+def latest(kubectl: Kubectl, name: str) -> dict[str, Any]:
+    """The newest entry of history."""
+    return dict(status(kubectl, name).get("history", [{}])[0])
+
+
+def ended(kubectl: Kubectl, name: str, result: str) -> dict[str, Any]:
+    """Wait until the latest rollout has ended so; its entry in history."""
+
+    def found() -> dict[str, Any]:
+        now = status(kubectl, name)
+        entry: dict[str, Any] = now.get("history", [{}])[0]
+        return entry if entry.get("result") == result and len(now["history"]) > 1 else {}
+
+    return until(found, f"{name} is {result}; {condition(kubectl, name)}", seconds=PATIENCE_SECONDS)
+
+
+def pods_of(kubectl: Kubectl, name: str, revision: str) -> dict[str, int]:
+    """Restarts by uid of a revision's pods."""
+    return {
+        pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["restartCount"]
+        for pod in children(kubectl, "pods", name)
+        if pod["metadata"]["labels"]["modelward.dev/revision"] == revision
+        and "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def test_good_version_is_promoted_without_a_restart(kubectl: Kubectl, serving: tuple[str, str]) -> None:
+    """It walks its steps under load; its running pods become stable, and not one request fails."""
+    name, url = serving
+    with Traffic(url, MODEL) as load:
+        kubectl.apply(served(name, "2"))
+        canary = until(lambda: status(kubectl, name).get("canaryRevision"), "there is a canary")
+        until(
+            lambda: status(kubectl, name)["rollout"].get("weightPercent") == 50,
+            "it has its second step",
+            seconds=PATIENCE_SECONDS,
+        )
+        pods = until(lambda: pods_of(kubectl, name, canary), "its pods run")
+        ended(kubectl, name, "Promoted")
+        wait_ready(kubectl, name)
+        until(
+            lambda: status(kubectl, name).get("rollout") is None,
+            "the watch is over",
+            seconds=PATIENCE_SECONDS,
+        )
+    now = pods_of(kubectl, name, canary)
+    assert load.failures() == []
+    assert status(kubectl, name)["stableRevision"] == canary
+    assert pods.items() <= now.items()
+    assert set(now.values()) == {0}
+
+
+BAD = {
+    "5% errors": ({"error_rate": "0.05"}, "errors"),
+    "twice as slow": ({"added_latency_seconds": "0.03"}, "took over"),
+}
+
+
+@pytest.mark.parametrize(("faults", "words"), BAD.values(), ids=BAD)
+def test_worse_version_comes_back_by_itself(
+    kubectl: Kubectl, serving: tuple[str, str], faults: dict[str, str], words: str
+) -> None:
+    """The judge finds it worse by the pods' own metrics; one sentence says why."""
+    name, url = serving
+    stable = status(kubectl, name)["stableRevision"]
+    with Traffic(url, MODEL):
+        kubectl.apply(served(name, "2", faults=faults))
+        entry = ended(kubectl, name, "RolledBack")
+    print(entry)
+    assert words in entry["message"]
+    assert "odds against chance" in entry["message"]
+    assert status(kubectl, name)["stableRevision"] == stable
+    assert condition(kubectl, name)["reason"] == "RolledBack"
+    assert condition(kubectl, name, "Available")["status"] == "True"
