@@ -11,17 +11,11 @@ from modelward.analysis.policy import MetricPolicy, policy_of
 from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import Arm
 from modelward.api.analysis_policy import PODS, AnalysisPolicy
-from modelward.api.decode import decode_spec
 from modelward.api.model import Model
-from modelward.api.model_deployment import RuntimeOverrides
-from modelward.api.model_runtime import ModelRuntimeSpec
-from modelward.api.pod import MetricsEndpoint
 from modelward.api.revision import Revision
 from modelward.api.signals import Signals
 from modelward.clients.unknown import MetricsUnknown
-from modelward.errors import InvalidSpec
-from modelward.runtimes.choose import pinned
-from modelward.runtimes.render import DEFAULT_HTTP_PORT
+from modelward.runtimes.measured import Measured, measured
 from modelward.sampling.wanted import Wanted, WantedHistogram, wanted_metrics
 
 Key = tuple[str, str]
@@ -105,50 +99,29 @@ def subject_of(
 
 
 def signals_of(name: str, revision: Revision | None) -> Signals:
-    """The signals of a revision: the user's, else its runtime's. Raises MetricsUnknown if it cannot be read."""
-    runtime, overrides = _runtime(name, revision)
-    return overrides.signals or runtime.signals or Signals()
+    """The signals of a revision: the user's, else its runtime's. Raises MetricsUnknown if it is gone."""
+    return _measured(name, revision).signals
 
 
 def side_of(name: str, revision: Revision | None, policy: AnalysisPolicy) -> Side:
     """What is to be read of a revision. Raises MetricsUnknown."""
-    runtime, overrides = _runtime(name, revision)
-    wanted = wanted_metrics(policy, signals_of(name, revision))
+    shown = _measured(name, revision)
+    wanted = wanted_metrics(policy, shown.signals)
     if not wanted:
         raise MetricsUnknown(
             Unknown.NO_SIGNALS,
             f"revision {name}: its runtime declares no signals, and spec.analysis.metrics names no others",
         )
-    endpoint = _endpoint(runtime, overrides)
-    if endpoint is None and policy.source == PODS:
+    if shown.port is None and policy.source == PODS:
         raise MetricsUnknown(
             Unknown.NO_ENDPOINT,
             f"revision {name}: its runtime names no page with metrics (metrics.port, .path)",
         )
+    endpoint = Endpoint(port=shown.port, path=shown.path) if shown.port is not None else None
     return Side(revision=name, wanted=wanted, endpoint=endpoint)
 
 
-def _runtime(name: str, revision: Revision | None) -> tuple[ModelRuntimeSpec, RuntimeOverrides]:
-    if revision is None or not revision.runtime:
+def _measured(name: str, revision: Revision | None) -> Measured:
+    if revision is None:
         raise MetricsUnknown(Unknown.NO_ENDPOINT, f"revision {name}: its snapshot is gone")
-    try:
-        spec = decode_spec(revision.spec)
-        return pinned(revision.runtime).spec, spec.runtime or RuntimeOverrides()
-    except InvalidSpec as error:
-        raise MetricsUnknown(Unknown.NO_ENDPOINT, f"revision {name}: its snapshot cannot be read") from error
-
-
-def _endpoint(runtime: ModelRuntimeSpec, overrides: RuntimeOverrides) -> Endpoint | None:
-    page: MetricsEndpoint | None = overrides.metrics or runtime.metrics
-    if page is None:
-        return None
-    port = page.port if isinstance(page.port, int) else _port(page.port, runtime, overrides)
-    return Endpoint(port=port, path=page.path) if port else None
-
-
-def _port(name: str, runtime: ModelRuntimeSpec, overrides: RuntimeOverrides) -> int | None:
-    for ports in (overrides.ports, runtime.container.ports):
-        number: int | None = getattr(ports, name) if ports else None
-        if number:
-            return number
-    return DEFAULT_HTTP_PORT if name == "http" else None
+    return measured(revision)
