@@ -6,7 +6,7 @@ crash between any two writes loses nothing, because the next look starts from wh
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -88,9 +88,13 @@ class Reconciler:
                     self.queue.add(key, delay=again)
             finally:
                 self.queue.done(key)
-                self._fleet.finished(key)
-                for waiting in self._fleet.next():
+                for waiting in self.looked(key):
                     self.queue.add(waiting)
+
+    def looked(self, key: Key) -> Iterator[Key]:
+        """Models whose turn it is now that the look at this one is over."""
+        self._fleet.finished(key)
+        return self._fleet.next()
 
     async def reconcile(self, key: Key) -> float | None:
         """Look at one model and act once. Returns seconds until the next look, None to wait for an event."""
