@@ -1,5 +1,6 @@
 """The operator as a process: started as a user starts it, ended by its own process id."""
 
+import os
 import re
 import signal
 import subprocess
@@ -19,6 +20,8 @@ class OperatorProcess:
     def __init__(self, kubeconfig: Path, directory: Path, *flags: str) -> None:
         """`flags` are added to every start."""
         self.log = directory / "operator.log"
+        self.environment: dict[str, str] = {}
+        """Added to the tests' own."""
         self._kubeconfig = kubeconfig
         self._flags = flags
         self._process: subprocess.Popen[bytes] | None = None
@@ -36,7 +39,10 @@ class OperatorProcess:
         argv = [sys.executable, *program, "run", f"--kubeconfig={self._kubeconfig}"]
         argv += ["--host=127.0.0.1", "--port=0", "--log-format=text", *self._flags, *flags]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+            environment = os.environ | self.environment
+            self._process = subprocess.Popen(
+                argv, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
 
     def leads(self) -> bool:
         """Whether it is the one that works."""
