@@ -7,7 +7,7 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency clean
+.PHONY: help setup check fmt lint types imports unit golden test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-failover clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-quick: setup ## 1,000 models at once on fake nodes: times, memory, request
 
 bench-latency: setup ## From apply to Ready on a real node, beside a bare Deployment of the same pod
 	@$(BIN)/python -m bench.latency
+
+bench-failover: setup ## How soon another operator takes over, and a thousand losses of the lead without a write out of turn
+	@$(BIN)/python -m bench.failover
 
 clean: ## Remove the virtual environment and caches inside the repository
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
