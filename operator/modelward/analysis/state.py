@@ -137,7 +137,7 @@ def _packed(state: MetricState) -> list[Any]:
         state.history.cumulative,
         state.history_phis,
     ]
-    while packed and packed[-1] in (None, "", 0, [], ()):
+    while len(packed) > _LENGTH - len(_ENDING) and packed[-1] in (None, "", 0, [], ()):
         packed.pop()
     return packed
 
