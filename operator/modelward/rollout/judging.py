@@ -59,7 +59,9 @@ def judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
             progress = _sampled(observed, progress, sample.time, policy)
     assessment = judge.assess(policy, state, _step(observed, progress))
     if policy.metrics:
-        progress = _recorded(progress, judge.encode(state), assessment)
+        # Nothing is remembered before the first sample: until then stable's past may not have been read.
+        remembered = judge.encode(state) if _last_sample(progress) else ""
+        progress = _recorded(progress, remembered, assessment)
     return progress, _judgement(observed, policy, assessment)
 
 
