@@ -47,6 +47,19 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
         ),
         pytest.param("- workers", "must be a map", id="a list"),
         pytest.param("workers: [", "not YAML", id="broken YAML"),
+        pytest.param(
+            "leaderElection: {leaseSeconds: 10}",
+            "leaderElection: must be 2 x retrySeconds < renewDeadlineSeconds < leaseSeconds",
+            id="a leader that would outlive its lease",
+        ),
+        pytest.param(
+            "leaderElection: {retrySeconds: 5}",
+            "leaderElection: must be 2 x retrySeconds < renewDeadlineSeconds < leaseSeconds",
+            id="a leader that could not miss one renewal",
+        ),
+        pytest.param(
+            "leaderElection: {name: My_Lease}", "leaderElection.name: Expected", id="no name of a Lease"
+        ),
     ],
 )
 def test_a_mistake_names_file_and_field(tmp_path: Path, text: str, words: str) -> None:

@@ -180,3 +180,17 @@ async def test_a_fleet_of_rollouts_does_not_keep_the_others_waiting_for_ever(clo
         found.append(key)
         queue.done(key)
     assert [place for place, key in enumerate(found) if key >= 100] == [16, 33, 50]
+
+
+async def test_a_cleared_queue_starts_anew(queue: WorkQueue[str], clock: Clock) -> None:
+    """With each term of a leader: nothing of what waited before is given out, no failure is remembered."""
+    queue.add("due")
+    queue.add("urgent", urgent=True)
+    queue.add("later", delay=5)
+    queue.fail("failed")
+    queue.depth()
+    queue.clear()
+    clock.now += 100
+    assert (queue.depth(), await taken(queue)) == (0, [])
+    queue.add("due")
+    assert await taken(queue) == ["due"]

@@ -1,0 +1,167 @@
+"""The sweep: what watches lose is found, a dead watch is told from a late event, and a takeover asks what is stored."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from builders import manifest
+from modelward.clients.kube import Kube, Metadata
+from modelward.clients.resources import MODEL_DEPLOYMENT, Resource
+from modelward.errors import NotFound, Unreachable
+from modelward.metrics import Metrics
+from modelward.resync import Resync
+from modelward.settings import Settings
+from modelward.store import Store
+
+
+@dataclass
+class Cluster:
+    """Holds ModelDeployments; stands in for Kube."""
+
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lists_stored: list[bool] = field(default_factory=list)
+    away: bool = False
+    _version: int = 0
+
+    def write(self, name: str) -> dict[str, Any]:
+        """A new object, or a new version of one."""
+        self._version += 1
+        raw = manifest(str(self._version))
+        raw["metadata"] |= {"name": name, "uid": f"uid-{name}", "resourceVersion": str(self._version)}
+        self.objects[name] = raw
+        return raw
+
+    async def list(self, resource: Resource, namespace: str | None, *, labels: str) -> AsyncIterator[Any]:
+        """All of a kind."""
+        del namespace, labels
+        for raw in list(self.objects.values()) if resource is MODEL_DEPLOYMENT else []:
+            yield raw
+
+    async def list_metadata(
+        self, resource: Resource, namespace: str | None, *, labels: str, stored: bool
+    ) -> Sequence[Metadata]:
+        """What identifies all of a kind."""
+        del namespace, labels
+        if self.away:
+            raise Unreachable("connection refused")
+        self.lists_stored.append(stored)
+        if resource is not MODEL_DEPLOYMENT:
+            return []
+        found = (raw["metadata"] for raw in self.objects.values())
+        return [
+            Metadata(
+                name=m["name"], uid=m["uid"], resource_version=m["resourceVersion"], namespace=m["namespace"]
+            )
+            for m in found
+        ]
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        """One object. Raises NotFound."""
+        del resource, namespace
+        if name not in self.objects:
+            raise NotFound(404, "NotFound", name)
+        return self.objects[name]
+
+
+@dataclass
+class World:
+    """A cluster, what is held of it, and what a watch has told."""
+
+    cluster: Cluster
+    store: Store
+    resync: Resync
+    events: Counter[str]
+    changed: list[str]
+    gone: list[str]
+
+    async def sweep(self) -> None:
+        """One sweep of ModelDeployments, as `run` does it."""
+        lost = await self.resync.sweep(MODEL_DEPLOYMENT)
+        self.resync._watched(MODEL_DEPLOYMENT.kind, lost=lost)
+
+
+@pytest.fixture
+async def world() -> World:
+    """One model, known to the operator."""
+    cluster, store, events = Cluster(), Store(), Counter[str]()
+    changed: list[str] = []
+    gone: list[str] = []
+    resync = Resync(
+        cast("Kube", cluster),
+        store,
+        Settings(),
+        Metrics(store),
+        changed=lambda raw: changed.append(raw["metadata"]["name"]),
+        gone=lambda raw: gone.append(raw["metadata"]["name"]),
+        events=events,
+    )
+    cluster.write("known")
+    await resync.fill()
+    return World(cluster, store, resync, events, changed, gone)
+
+
+async def test_nothing_is_lost_where_nothing_happened(world: World) -> None:
+    """No object is asked for, no watch is suspected."""
+    for _ in range(5):
+        await world.sweep()
+    assert (world.changed, world.gone, world.resync.dead()) == ([], [], "")
+
+
+async def test_a_change_and_a_deletion_that_no_watch_told_are_found(world: World) -> None:
+    """Within one sweep."""
+    world.cluster.write("new")
+    del world.cluster.objects["known"]
+    assert await world.resync.sweep(MODEL_DEPLOYMENT) == 2
+    assert (world.changed, world.gone) == (["new"], ["known"])
+
+
+async def test_a_watch_that_tells_nothing_of_changes_is_dead(world: World) -> None:
+    """After three sweeps in a row that had to do its work; liveness then ends the process."""
+    for number in range(3):
+        assert world.resync.dead() == ""
+        world.cluster.write(f"lost-{number}")
+        await world.sweep()
+    assert world.resync.dead() == "the watch of ModelDeployment is dead"
+
+
+async def test_a_watch_that_still_tells_something_is_not_dead(world: World) -> None:
+    """Events that are lost or late now and then are mended, and no reason to end."""
+    for number in range(10):
+        world.cluster.write(f"lost-{number}")
+        world.events[MODEL_DEPLOYMENT.kind] += 1
+        await world.sweep()
+    assert world.resync.dead() == ""
+
+
+async def test_a_quiet_sweep_clears_the_suspicion(world: World) -> None:
+    """Only sweeps in a row count."""
+    for number in range(10):
+        if number % 3:
+            world.cluster.write(f"lost-{number}")
+        await world.sweep()
+    assert world.resync.dead() == ""
+
+
+async def test_a_takeover_asks_for_what_is_stored(world: World) -> None:
+    """Not for what a cache of the API server holds; and it fails rather than half succeeds."""
+    world.cluster.write("by the leader before")
+    await world.resync.freshen()
+    assert set(world.cluster.lists_stored) == {True}
+    assert world.changed == ["by the leader before"]
+    world.cluster.away = True
+    with pytest.raises(Unreachable):
+        await world.resync.freshen()
+
+
+async def test_a_view_that_nothing_confirms_gets_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readiness then says of what."""
+    await world.resync.freshen()
+    assert world.resync.old() == ""
+    now = asyncio.get_running_loop().time()
+    monkeypatch.setattr("modelward.resync.time.monotonic", lambda: now + 181.0)
+    assert "ModelDeployment" in world.resync.old()
+    assert world.resync.old().endswith("is older than 180 s")
