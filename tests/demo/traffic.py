@@ -93,8 +93,9 @@ def first_answer(url: str, model: str) -> Answer:
 class Traffic:
     """A constant load while a `with` block runs: one client keeps its connection, one opens a new one each time."""
 
-    def __init__(self, url: str, model: str) -> None:
-        """`url` is the Service's address, without a path of the protocol."""
+    def __init__(self, url: str, model: str, *, host: str = "") -> None:
+        """`url` is the Service's address, without a path of the protocol; a gateway needs the `host` of a route."""
+        self._headers = {"Host": host} if host else {}
         self._url = url
         self._model = model
         self._stop = threading.Event()
@@ -130,6 +131,7 @@ class Traffic:
 
     def _send(self, keep_alive: bool) -> None:  # noqa: FBT001 - an argument of a thread
         with client(keep_alive=keep_alive) as caller:
+            caller.headers.update(self._headers)
             while not self._stop.wait(PAUSE_SECONDS):
                 self._samples.append(self._one(caller, kept=keep_alive))
 

@@ -1,0 +1,231 @@
+"""A whole canary through a real gateway: what each step's share of the requests is, and the way back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from demo.traffic import Traffic
+from devcluster import Cluster, ensure_up
+from devcluster.gateway import Gateway
+from devcluster.images import REFERENCES, build_image
+from modelward.api.names import ROUTE_FINALIZER
+from modelward.api.times import parse
+from support import gateway as requests
+from support.kubectl import Kubectl
+from support.models import KIND, condition, status, wait_quiet, wait_ready
+from support.waiting import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("operator")]
+
+MODEL = "breast-cancer"
+REQUESTS = 5_000
+TOLERANCE_POINTS = 2.0
+SETTLE_SECONDS = 1.0
+"""After the gateway has reported on new weights, until it sends by them: its throttle of 0.1 s, ten times."""
+HOST = "canary.example.com"
+APPROVED = "Required"
+
+
+@pytest.fixture(scope="module")
+def gateway(cluster: Cluster) -> Gateway:
+    """The cluster's Gateway; the real node has the model server's image."""
+    if not cluster.has_node:
+        pytest.skip("no real node on this machine: pods cannot run")
+    cluster.load_image(build_image("model-server"))
+    wider = ensure_up(cluster.name, with_gateway=True)
+    assert wider.gateway is not None
+    return wider.gateway
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runtime(kubectl: Kubectl) -> None:
+    """A runtime of the namespace, without signals: pods' health is all that is judged."""
+    container = {
+        "image": REFERENCES["model-server"],
+        "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
+        "readiness": {"path": "/v2/models/$(MODEL_NAME)/ready"},
+        "startupSeconds": 10,
+        "drainSeconds": 10,
+    }
+    kubectl.apply(
+        {
+            "apiVersion": "modelward.dev/v1alpha1",
+            "kind": "ModelRuntime",
+            "metadata": {"name": "onnx-server"},
+            "spec": {
+                "formats": [{"name": "onnx"}],
+                "modelPath": "/models/breast-cancer",
+                "container": container,
+            },
+        }
+    )
+
+
+def model(name: str, traffic: dict[str, Any], version: str = "1", **rollout: Any) -> dict[str, Any]:
+    """A ModelDeployment of the test server, which waits for a person at each step."""
+    steps = [
+        {"weightPercent": 10},
+        {"weightPercent": 50, "approval": APPROVED},
+        {"weightPercent": 90, "approval": APPROVED},
+    ]
+    return {
+        "apiVersion": "modelward.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name},
+        "spec": {
+            "model": {"name": MODEL, "version": version},
+            "runtime": {"name": "onnx-server"},
+            "replicas": 1,
+            "traffic": traffic,
+            "rollout": {"steps": steps, "stepMinSeconds": 10, "keepPreviousSeconds": 5, **rollout},
+        },
+    }
+
+
+def own_traffic(gateway: Gateway) -> dict[str, Any]:
+    """A route of the operator's own."""
+    parent = {"name": gateway.name, "namespace": gateway.namespace}
+    return {"gateway": {"parentRefs": [parent], "hostnames": [HOST]}}
+
+
+def user_route(gateway: Gateway, name: str) -> dict[str, Any]:
+    """A route of the user's own."""
+    backends = [
+        {"name": name, "port": 80, "weight": 1000},
+        {"name": f"{name}-canary", "port": 80, "weight": 0},
+    ]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "shop-routes", "labels": {"modelward.dev/weights": "managed"}},
+        "spec": {
+            "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace}],
+            "hostnames": [HOST],
+            "rules": [{"backendRefs": backends}],
+        },
+    }
+
+
+@pytest.fixture(params=["own", "users"])
+def serving(
+    kubectl: Kubectl, gateway: Gateway, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., dict[str, Any]]]:
+    """A model whose version 1 serves through the gateway: what makes its manifest. Deleted afterwards."""
+    name, users = f"m-{request.param}", request.param == "users"
+    if users:
+        kubectl.apply(user_route(gateway, name))
+    traffic = {"httpRouteRef": {"name": "shop-routes"}} if users else own_traffic(gateway)
+
+    def made(version: str, **rollout: Any) -> dict[str, Any]:
+        return model(name, traffic, version, **rollout)
+
+    kubectl.apply(made("1"))
+    wait_ready(kubectl, name)
+    until(lambda: requests.answers(gateway.url, HOST, MODEL, 1) if _routed(gateway) else None, "it answers")
+    yield made
+    kubectl("delete", KIND, name, "--cascade=foreground", "--timeout=60s")
+    kubectl("delete", "httproute", "shop-routes", "--ignore-not-found")
+
+
+def _routed(gateway: Gateway) -> bool:
+    with requests.client(HOST) as caller:
+        return caller.get(f"{gateway.url}/v2/models/{MODEL}/ready").is_success
+
+
+def wait_step(kubectl: Kubectl, name: str, percent: int) -> dict[str, Any]:
+    """Wait until the canary has a weight and the next step waits for a person."""
+
+    def found() -> dict[str, Any]:
+        seen = status(kubectl, name)
+        rollout = seen.get("rollout") or {}
+        at = rollout.get("weightPercent") == percent and rollout.get("state") == "AwaitingApproval"
+        return seen if at else {}
+
+    return until(
+        found, f"{percent}%; it is {status(kubectl, name).get('rollout')}, {condition(kubectl, name)}"
+    )
+
+
+def approve(kubectl: Kubectl, name: str, step: int) -> None:
+    """Let the canary go on."""
+    revision = status(kubectl, name)["canaryRevision"]
+    kubectl("annotate", "--overwrite", KIND, name, f"modelward.dev/approve={revision}/{step}")
+
+
+def measured(gateway: Gateway, percent: int) -> None:
+    """Count who answers, and compare with the weight."""
+    time.sleep(SETTLE_SECONDS)
+    found = requests.answers(gateway.url, HOST, MODEL, REQUESTS)
+    print(f"step of {percent}%: {dict(found)}")
+    assert found.total() == REQUESTS
+    assert requests.percent(found, "2") == pytest.approx(percent, abs=TOLERANCE_POINTS)
+
+
+def finalizers(kubectl: Kubectl, name: str) -> list[str]:
+    """Those of the model."""
+    return list((kubectl.get(KIND, name) or {})["metadata"].get("finalizers", []))
+
+
+def test_each_step_has_its_share_and_an_abort_takes_all_back(
+    kubectl: Kubectl, gateway: Gateway, serving: Callable[..., dict[str, Any]]
+) -> None:
+    """Over 5,000 requests each step is within 2 points; after an abort the canary answers nothing any more."""
+    name = serving("1")["metadata"]["name"]
+    kubectl.apply(serving("2"))
+    for step, percent in enumerate((10, 50)):
+        wait_step(kubectl, name, percent)
+        measured(gateway, percent)
+        if step == 0:
+            approve(kubectl, name, 1)
+    held = [ROUTE_FINALIZER] if "users" in name else []
+    assert finalizers(kubectl, name) == held
+    with Traffic(gateway.url, MODEL, host=HOST) as load:
+        until(lambda: load.versions()["2"] > 20, "the canary answers")
+        canary = status(kubectl, name)["canaryRevision"]
+        kubectl("annotate", KIND, name, f"modelward.dev/abort={canary}")
+        wait_quiet(kubectl, name)
+        ended = time.monotonic()
+        until(lambda: len(load.samples(ended)) > 50, "version 1 answers")
+    assert load.failures() == []
+    assert set(load.versions(ended)) == {"1"}
+    last = max(sample.time for sample in load.samples() if sample.version == "2")
+    decided = parse(status(kubectl, name)["history"][0]["endTime"]).timestamp()
+    seconds = last + time.time() - time.monotonic() - decided
+    print(f"{name}: last answer of the canary {seconds:.2f} s after the decision")
+    until(lambda: finalizers(kubectl, name) == [], "the finalizer is gone")
+
+
+def test_promotion_loses_no_request(
+    kubectl: Kubectl, gateway: Gateway, serving: Callable[..., dict[str, Any]]
+) -> None:
+    """Version 2 goes out to all through the gateway while clients ask all the time; not one request fails."""
+    name = serving("1")["metadata"]["name"]
+    with Traffic(gateway.url, MODEL, host=HOST) as load:
+        kubectl.apply(serving("2", steps=[{"weightPercent": 50}], stepMinSeconds=5))
+        wait_quiet(kubectl, name)
+        until(lambda: load.samples()[-1].version == "2", "version 2 answers")
+        ended = time.monotonic()
+        until(lambda: len(load.samples(ended)) > 50, "version 2 answers after that")
+    assert load.failures() == []
+    assert set(load.versions(ended)) == {"2"}
+    assert status(kubectl, name)["history"][0]["result"] == "Promoted"
+
+
+def test_a_model_that_is_deleted_in_a_canary_puts_the_route_back(kubectl: Kubectl, gateway: Gateway) -> None:
+    """The user's weights are theirs again, and the finalizer does not keep the model."""
+    kubectl.apply(user_route(gateway, "m-gone"))
+    traffic = {"httpRouteRef": {"name": "shop-routes"}}
+    kubectl.apply(model("m-gone", traffic))
+    wait_ready(kubectl, "m-gone")
+    kubectl.apply(model("m-gone", traffic, "2"))
+    wait_step(kubectl, "m-gone", 10)
+    kubectl("delete", KIND, "m-gone", "--timeout=30s")
+    route = kubectl.get("httproute", "shop-routes")
+    assert route is not None
+    weights = [ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"]]
+    assert weights == [1000, 0]
+    kubectl("delete", "httproute", "shop-routes")
