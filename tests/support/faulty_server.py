@@ -20,7 +20,9 @@ class FaultyServer:
 
 
 @asynccontextmanager
-async def faulty_server(behave: Behaviour) -> AsyncIterator[FaultyServer]:
+async def faulty_server(
+    behave: Behaviour, *, address: str = ADDRESS, port: int = 0
+) -> AsyncIterator[FaultyServer]:
     """Yield a server that behaves so at every request until the connection is closed."""
     record = FaultyServer()
     tasks: set[asyncio.Task[None]] = set()
@@ -40,7 +42,7 @@ async def faulty_server(behave: Behaviour) -> AsyncIterator[FaultyServer]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, ADDRESS, 0)
+    server = await asyncio.start_server(serve, address, port)
     record.port = server.sockets[0].getsockname()[1]
     try:
         yield record

@@ -32,10 +32,16 @@ class Polled:
 class PodSource:
     """Reads pods that the watch tells of."""
 
-    def __init__(self, scraper: Scraper, watched: Callable[[Key], Sequence[Pod]]) -> None:
-        """`watched` gives all pods of a model as they are now."""
+    def __init__(
+        self,
+        scraper: Scraper,
+        watched: Callable[[Key], Sequence[Pod]],
+        count: Callable[[str], None] = lambda _result: None,
+    ) -> None:
+        """`watched` gives all pods of a model as they are now; `count` is told how each reading went."""
         self._scraper = scraper
         self._watched = watched
+        self._count = count
 
     def serving(self, key: Key, *revisions: str) -> list[Pod]:
         """The pods of these revisions whose servers run, and that may be read."""
@@ -81,7 +87,9 @@ class PodSource:
             found = readings(await self._scraper.read(page), side.wanted)
         except MetricsUnknown as unknown:
             result.failure = unknown.problem
+            self._count(unknown.problem.reason)
             return result
+        self._count("OK")
         result.problems = {name: unknown.problem for name, unknown in found.problems.items()}
         result.reading = PodReading(
             pod=pod.name,

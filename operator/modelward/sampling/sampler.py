@@ -160,7 +160,7 @@ class Sampler:
             interval = following.subject.interval_seconds
             now = self.clock() - source.delay_seconds
             due = boundary(following.last, interval) + interval if following.last is not None else now
-            await asyncio.sleep(max(0.0, due - now))
+            await asyncio.sleep(max(due - now, interval if following.misses else 0.0))
             await self._guarded(following, self._poll_source(following, source))
 
     async def _learn(self, following: Following, source: NamedSource) -> bool:
@@ -216,6 +216,8 @@ def _times(following: Following, end: float) -> tuple[float, ...]:
     interval, last = following.subject.interval_seconds, following.last
     if last is None:
         return (end,)
-    first = boundary(last, interval) + (interval if following.polled else 0)
+    first = boundary(last, interval)
+    if following.polled or first < last:  # a recorded time that is no boundary: what is in between is lost
+        first += interval
     count = int((end - first) / interval + 1e-9) + 1
     return tuple(first + interval * number for number in range(max(0, min(count, MOST_TIMES))))
