@@ -135,25 +135,31 @@ def test_no_write_out_of_turn_in_many_losses(cluster: Cluster, replicas: Replica
 
 
 def test_without_the_role_it_says_so_and_writes_nothing(
-    cluster: Cluster, credentials: Path, tmp_path: Path, kubectl: Kubectl
+    cluster: Cluster, tmp_path: Path, kubectl: Kubectl, namespace: str
 ) -> None:
     """The readiness probe and the log name the Role; once it is there the process goes on by itself."""
-    kubectl("delete", "role,rolebinding", "modelward-leader-election", "--ignore-not-found")
     since = time.time()
-    flags = (f"--namespace={kubectl.namespace}", f"--lease-namespace={kubectl.namespace}")
-    process = OperatorProcess(credentials, tmp_path, *flags)
+    kubectl("create", "serviceaccount", "newcomer")
+    rights = ("--clusterrole=modelward", f"--serviceaccount={namespace}:newcomer")
+    kubectl("create", "clusterrolebinding", f"newcomer-{namespace}", *rights)
+    flags = (f"--namespace={namespace}", f"--lease-namespace={namespace}")
+    process = OperatorProcess(cluster.kubeconfig_for(namespace, "newcomer"), tmp_path, *flags)
     process.launch()
     try:
         until(lambda: "apply the Role modelward-leader-election" in process.text(), "it names the Role")
         assert not process.is_ready()
         kubectl.apply(fake_model("unserved"))
         assert process.writes() == 0
-        kubectl("apply", "-f", str(ROLE))
+        role, binding = yaml.safe_load_all(ROLE.read_text(encoding="utf-8"))
+        binding["metadata"]["name"] = "newcomer"
+        binding["subjects"][0] |= {"name": "newcomer", "namespace": namespace}
+        kubectl.apply(role, binding)
         until(process.leads, "it leads")
         wait_ready(kubectl, "unserved")
     finally:
         process.stop()
-    found = account(cluster.audit_log, (kubectl.namespace, "modelward"), since=since)
+        kubectl("delete", "clusterrolebinding", f"newcomer-{namespace}")
+    found = account(cluster.audit_log, (namespace, "modelward"), since=since)
     assert found.landed_out_of_turn() == []
 
 

@@ -11,7 +11,8 @@ from support.audit import lacked_a_right, requests
 
 pytestmark = pytest.mark.last
 
-ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
+BASE = Path(__file__).parents[2] / "manifests" / "base"
+ROLES = (BASE / "role.yaml", BASE / "leader-election.yaml")
 WHOLE_SUITE = {
     "test_lifecycle",
     "test_restart",
@@ -49,8 +50,9 @@ def use(event: dict[str, Any]) -> Use | None:
 
 
 def granted() -> set[Use]:
-    """All that the shipped role allows."""
-    rules = yaml.safe_load(ROLE.read_text(encoding="utf-8"))["rules"]
+    """All that the shipped roles allow."""
+    manifests = (each for file in ROLES for each in yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    rules = [rule for each in manifests for rule in each.get("rules", ())]
     return {
         (group, resource, verb)
         for rule in rules
@@ -67,7 +69,7 @@ def test_nothing_was_forbidden(cluster: Cluster) -> None:
 
 
 def test_nothing_was_granted_in_vain(cluster: Cluster, request: pytest.FixtureRequest) -> None:
-    """Every verb of the shipped role was used, those apart whose use is rare or no request."""
+    """Every verb of the shipped roles was used, those apart whose use is rare or no request."""
     collected = {item.path.stem for item in request.session.items}
     if not collected >= WHOLE_SUITE:
         pytest.skip("only the whole suite uses every right")
@@ -76,7 +78,7 @@ def test_nothing_was_granted_in_vain(cluster: Cluster, request: pytest.FixtureRe
 
 
 def test_no_secret_and_no_wildcard() -> None:
-    """The role names what it needs: no Secret, no wildcard, no escalation, no deletion of collections."""
+    """The roles name what they need: no Secret, no wildcard, no escalation, no deletion of collections."""
     for group, resource, verb in granted():
         assert "*" not in (group, resource, verb)
         assert not resource.startswith(("secrets", "roles", "clusterroles", "serviceaccounts", "nodes"))

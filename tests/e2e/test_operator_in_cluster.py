@@ -47,7 +47,7 @@ def system(node: Cluster) -> Iterator[Kubectl]:
     kubectl("rollout", "status", "deployment/modelward", "--timeout=110s")
     yield kubectl
     kubectl("delete", "deployment", "modelward", "--wait")
-    until(lambda: not kubectl.all("pods"), "the operator's pod is gone", seconds=PATIENCE_SECONDS)
+    until(lambda: not kubectl.all("pods"), "the operator's pods are gone", seconds=PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,16 @@ def served(system: Kubectl, kubectl: Kubectl) -> Iterator[str]:
 
 
 def test_namespace_of_the_operator_is_restricted(system: Kubectl, admin: Kubectl) -> None:
-    """The operator's pod was admitted where Pod Security enforces `restricted`, and has no more rights than that."""
+    """The operator's pods were admitted where Pod Security enforces `restricted`, and have no more rights than that."""
     namespace = admin.get("namespace", SYSTEM)
     assert namespace is not None
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    (pod,) = system.all("pods")
-    (container,) = pod["spec"]["containers"]
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert pod["spec"]["securityContext"]["runAsUser"] == 65532
+    pods = system.all("pods")
+    assert len(pods) == 2
+    for pod in pods:
+        (container,) = pod["spec"]["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert pod["spec"]["securityContext"]["runAsUser"] == 65532
 
 
 def test_answers_as_the_model_card_says(served: str) -> None:
@@ -133,12 +135,20 @@ def test_operator_has_all_rights_it_uses(served: str, node: Cluster, system: Kub
 
 
 def test_operator_has_not_restarted(served: str, system: Kubectl) -> None:
-    """After all of this the operator runs in the container that it was started in."""
+    """After all of this both operators run in the containers that they were started in."""
     restarts = {
         pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
         for pod in system.all("pods", "app.kubernetes.io/name=modelward")
     }
-    assert list(restarts.values()) == [0]
+    assert list(restarts.values()) == [0, 0]
+
+
+def test_one_of_the_two_operators_leads(served: str, system: Kubectl) -> None:
+    """By the Lease in their own namespace, in which the holder has the name of its pod."""
+    lease = system.get("lease", "modelward")
+    assert lease is not None
+    holder = lease["spec"]["holderIdentity"].partition("_")[0]
+    assert holder in {pod["metadata"]["name"] for pod in system.all("pods")}
 
 
 _LOOK_AROUND = """
