@@ -1,16 +1,17 @@
-"""The cluster's own controllers, as far as a rollout meets them: pods, autoscalers, garbage collection.
+"""The cluster's own controllers, as far as a rollout meets them: Deployments, autoscalers, garbage collection.
 
-A pod is scheduled at once and is ready when its model is loaded. How long that takes is told by version
-(`spec.model.version`). A pod that ends is gone at once.
+A pod that ends is gone at once. ReplicaSets are left out: a Deployment has its pods itself.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from modelward.api.times import format_seconds, parse
+from modelward.api.names import REVISION_LABEL
 from modelward.rehearsal.api_server import ApiServer, Raw, place
+from modelward.rehearsal.nodes import Nodes
+from modelward.rehearsal.world import World
 from modelward.trim import owner_uid
 
 CLUSTER: Final = "kube-controller-manager"
@@ -21,27 +22,24 @@ class Controllers:
     """They are asked to act whenever the clock or the cluster moves."""
 
     server: ApiServer
-    now: Callable[[], datetime]
-    load_seconds: dict[str, float | None]
-    """By version of the model: from the start of a pod to readiness; None for a model that never gets ready."""
-    demand: int | None = None
-    """How many pods the autoscalers find necessary; None: as many as there are."""
+    nodes: Nodes
+    world: World
+    share: Callable[[str], float]
+    """The share of the traffic that a revision gets now (0-1)."""
     _pods: int = field(default=0)
 
-    def act(self) -> bool:
-        """Do what is due now. True if anything was done."""
-        before = self.server.version
+    def act(self) -> None:
+        """Do what is due now."""
         self._collect()
         for autoscaler in list(self.server.find("HorizontalPodAutoscaler")):
             self._scale(autoscaler)
         for deployment in list(self.server.find("Deployment")):
-            self._run(deployment)
-        return before != self.server.version
+            self._populate(deployment)
 
-    def next_time(self) -> datetime | None:
-        """When the next pod gets ready."""
-        waiting = (self._ready_at(pod) for pod in self.server.find("Pod") if not _is_ready(pod))
-        return min((time for time in waiting if time), default=None)
+    def report(self) -> None:
+        """Count the pods of each Deployment, once the nodes have done their part."""
+        for deployment in list(self.server.find("Deployment")):
+            self._count(deployment)
 
     def _collect(self) -> None:
         """Delete what belongs to an owner that is gone."""
@@ -57,7 +55,9 @@ class Controllers:
         if at not in self.server.objects:
             return
         current = self.server.objects[at]["spec"]["replicas"]
-        wanted = min(spec["maxReplicas"], max(spec["minReplicas"], self.demand or current))
+        wanted = min(spec["maxReplicas"], max(spec["minReplicas"], self._demand(autoscaler, current)))
+        if spec["behavior"]["scaleDown"].get("selectPolicy") == "Disabled":
+            wanted = max(wanted, min(current, spec["maxReplicas"]))
         if current not in (0, wanted):  # an autoscaler leaves alone what is scaled to 0
 
             def edit(raw: Raw) -> None:
@@ -65,41 +65,50 @@ class Controllers:
 
             self.server.change(at, CLUSTER, edit, subresource="scale")
 
-    def _run(self, deployment: Raw) -> None:
-        name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
-        pods = [pod for pod in self.server.find("Pod") if _belongs(pod, deployment)]
+    def _demand(self, autoscaler: Raw, current: int) -> int:
+        """Pods that a revision needs for its share of the traffic."""
+        if self.world.demand is None:
+            return current
+        revision = autoscaler["metadata"]["labels"].get(REVISION_LABEL, "")
+        return math.ceil(round(self.world.demand * self.share(revision), 6))
+
+    def _populate(self, deployment: Raw) -> None:
+        pods = self._pods_of(deployment)
         wanted = deployment["spec"]["replicas"]
-        for pod in sorted(pods, key=_is_ready, reverse=True)[wanted:]:
+        for pod in sorted(pods, key=self.nodes.is_ready, reverse=True)[wanted:]:
             self.server.delete(place(pod), CLUSTER)
         for _ in range(wanted - len(pods)):
             self.server.create(self._new_pod(deployment), CLUSTER)
-        for pod in [pod for pod in self.server.find("Pod") if _belongs(pod, deployment)]:
-            ready_at = self._ready_at(pod)
-            if ready_at and ready_at <= self.now() and not _is_ready(pod):
-                self.server.change(place(pod), CLUSTER, self._ready, subresource="status")
-        pods = [pod for pod in self.server.find("Pod") if _belongs(pod, deployment)]
+
+    def _count(self, deployment: Raw) -> None:
+        pods = self._pods_of(deployment)
         status = {
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": len(pods),
-            "readyReplicas": sum(map(_is_ready, pods)),
+            "readyReplicas": sum(map(self.nodes.is_ready, pods)),
         }
         if deployment.get("status") != status:
 
             def edit(raw: Raw) -> None:
                 raw["status"] = status
 
-            self.server.change(("Deployment", namespace, name), CLUSTER, edit, subresource="status")
+            self.server.change(place(deployment), CLUSTER, edit, subresource="status")
 
-    def _ready_at(self, pod: Raw) -> datetime | None:
-        seconds = self.load_seconds.get(_version(pod), 5)
-        if seconds is None:
-            return None
-        return parse(pod["status"]["startTime"]) + timedelta(seconds=seconds)
+    def _pods_of(self, deployment: Raw) -> list[Raw]:
+        """Its pods, but those that are over for good."""
+        uid = str(deployment["metadata"]["uid"])
+        pods = (pod for pod in self.server.find("Pod") if owner_uid(pod["metadata"]) == uid)
+        return [pod for pod in pods if (pod.get("status") or {}).get("phase") != "Failed"]
 
     def _new_pod(self, deployment: Raw) -> Raw:
         self._pods += 1
         template, metadata = deployment["spec"]["template"], deployment["metadata"]
-        now = format_seconds(self.now())
+        owner = {
+            "kind": "Deployment",
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "controller": True,
+        }
         return {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -107,46 +116,7 @@ class Controllers:
                 "name": f"{metadata['name']}-{self._pods}",
                 "namespace": metadata["namespace"],
                 "labels": template["metadata"]["labels"],
-                "ownerReferences": [
-                    {
-                        "kind": "Deployment",
-                        "name": metadata["name"],
-                        "uid": metadata["uid"],
-                        "controller": True,
-                    }
-                ],
+                "ownerReferences": [owner],
             },
             "spec": template["spec"],
-            "status": {
-                "startTime": now,
-                "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": now}],
-                "containerStatuses": [
-                    {
-                        "name": each["name"],
-                        "image": each["image"],
-                        "ready": False,
-                        "state": {"running": {"startedAt": now}},
-                    }
-                    for each in template["spec"]["containers"]
-                ],
-            },
         }
-
-    def _ready(self, pod: Raw) -> None:
-        now = format_seconds(self.now())
-        pod["status"]["conditions"].append({"type": "Ready", "status": "True", "lastTransitionTime": now})
-        for container in pod["status"]["containerStatuses"]:
-            container["ready"] = True
-
-
-def _belongs(pod: Raw, deployment: Raw) -> bool:
-    return owner_uid(pod["metadata"]) == str(deployment["metadata"]["uid"])
-
-
-def _is_ready(pod: Raw) -> bool:
-    return any(each["type"] == "Ready" for each in pod["status"]["conditions"])
-
-
-def _version(pod: Raw) -> str:
-    variables: list[Mapping[str, Any]] = pod["spec"]["containers"][0].get("env") or []
-    return next((str(each.get("value", "")) for each in variables if each["name"] == "MODEL_VERSION"), "")

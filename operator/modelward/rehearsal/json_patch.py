@@ -1,4 +1,4 @@
-"""JSON Patch as far as the operator uses it: add and remove (RFC 6902, pointers by RFC 6901)."""
+"""JSON Patch as far as the operator uses it: test, add and remove (RFC 6902, pointers by RFC 6901)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,8 +6,15 @@ from typing import Any
 import msgspec
 
 
+class TestFailed(Exception):
+    """The document is not what a `test` says; nothing of the patch is done."""
+
+
 def patched(document: Mapping[str, Any], operations: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A copy of `document` with the operations carried out. Raises LookupError where a parent is missing."""
+    """A copy of `document` with the operations carried out.
+
+    Raises TestFailed, and LookupError where a parent is missing.
+    """
     result: dict[str, Any] = copied(document)
     for operation in operations:
         *parents, last = [_unescaped(part) for part in operation["path"].split("/")[1:]]
@@ -15,6 +22,10 @@ def patched(document: Mapping[str, Any], operations: Iterable[Mapping[str, Any]]
         for part in parents:
             target = target[int(part)] if isinstance(target, list) else target[part]
         match operation["op"]:
+            case "test":
+                found = target[int(last)] if isinstance(target, list) else target.get(last)
+                if found != operation["value"]:
+                    raise TestFailed(f"{operation['path']} is {found!r}, not {operation['value']!r}")
             case "add":
                 target[last] = operation["value"]
             case "remove":
