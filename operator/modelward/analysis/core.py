@@ -50,9 +50,14 @@ def likelihood_ratios(
     m = hits + stable_hits
     if not cases or not stable_cases or not 0 < m < cases + stable_cases:
         return None
-    log_sum = _log_sums(cases, stable_cases, m)
-    at_margin = log_sum(margin)
-    return tuple(hits * log(k) - log_sum(margin * k) + at_margin for k in bets)
+    log_g = _log_sums(cases, stable_cases, m)
+    at_margin = log_g(margin)
+    return tuple(hits * log(k) - log_g(margin * k) + at_margin for k in bets)
+
+
+def log_sum(cases: int, stable_cases: int, m: int, psi: float) -> float:
+    """ln G(psi), up to a constant that is the same for all psi."""
+    return _log_sums(cases, stable_cases, m)(psi)
 
 
 def _log_sums(cases: int, stable_cases: int, m: int) -> Callable[[float], float]:

@@ -163,10 +163,12 @@ def _bucket_increment(before: Reading | None, now: HistogramReading) -> BucketCo
 
 
 def added(one: Counts | None, other: Counts) -> Counts | None:
-    """The counts of both; None when they are not of one kind. Of a gauge only the latest values count."""
+    """The counts of both; None when they are not of one kind."""
     match one, other:
-        case (None, _) | (Values(), Values()):
+        case (None, _):
             return other
+        case (Values() as left, Values() as right):
+            return left.plus(right)
         case (RatioCounts() as left, RatioCounts() as right):
             return left.plus(right)
         case (BucketCounts() as left, BucketCounts() as right):
@@ -267,6 +269,7 @@ def _with_increments(before: Counters, poll: Poll, pods: list[PodReading]) -> Ma
     pending = dict(before.pending)
     for name in {name: None for pod in pods for name in pod.metrics}:
         arms = pending.get(name, _Arms())
+        # Of a gauge only the values of now count.
         arms = replace(arms, counts={arm: c for arm, c in arms.counts.items() if not isinstance(c, Values)})
         shown = [pod for pod in pods if name in pod.metrics]
         known = [(pod, old) for pod in shown if (old := _before(before, pod, name)) is not None]
