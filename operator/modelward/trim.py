@@ -21,6 +21,7 @@ from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.errors import InvalidSpec
+from modelward.rollout.mended import mended
 from modelward.rollout.observed import Child, Deployment, Route, Service
 from modelward.rollout.revisions import revision_fields
 from modelward.runtimes.choose import Runtime
@@ -130,7 +131,7 @@ def _status(raw: Raw) -> ModelDeploymentStatus:
     if dropped:
         name = f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
         logger.warning("%s: could not read %s; going on without it", name, ", ".join(dropped))
-    return status
+    return mended(status)
 
 
 def _common(raw: Raw) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _pods_lost(observed: Observed, progress: Progress) -> bool:
 def _warmed(observed: Observed, progress: Progress) -> Progress:
     """Once its pods are there the canary gets the weight of its step, or what a person must say is awaited."""
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    if not readiness.has_size_of_step(observed, progress.status):
+    if not (readiness.has_size_of_step(observed, progress.status) or _has_first_pod(observed, progress)):
         return _shifted(observed, progress)
     if policy.paused:
         return _paused(progress)
@@ -126,13 +126,22 @@ def _warmed(observed: Observed, progress: Progress) -> Progress:
         return progress.going(Trigger.LAST_STEP_PASSED, step=last)
     if plan.awaits_approval(policy, rollout, rollout.step):
         return _approval_awaited(observed, progress, rollout.step)
+    if not readiness.has_size_of_step(observed, progress.status):
+        return _shifted(observed, progress)
     return _step_begun(observed, progress)
+
+
+def _has_first_pod(observed: Observed, progress: Progress) -> bool:
+    """With shared capacity: the one pod that the canary has before it has any traffic, which brings the others."""
+    if progress.rollout.weight_percent or not capacity.shared_replicas(observed, progress.status):
+        return False
+    return readiness.is_ready(observed, progress.status, progress.status.canary_revision)
 
 
 def _step_begun(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
     weight = plan.weight_of(policy, rollout.step)
-    first = not rollout.weight_percent
+    first = rollout.step == 0
     step = plan.name_of(policy, rollout.step)
     canary = progress.status.canary_revision
     told = (
@@ -153,7 +162,7 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
         return progress
     share = plan.WHOLE * capacity.shared_target(observed, status, total) // total
     wanted = min(share, plan.weight_of(observed.model.spec.rollout, progress.rollout.step))
-    if wanted <= progress.rollout.weight_percent or not progress.rollout.weight_percent:
+    if wanted <= progress.rollout.weight_percent:
         return progress
     return progress.rolling(weight_percent=wanted)
 
@@ -181,7 +190,9 @@ def _judged_at_step(observed: Observed, progress: Progress, judgement: Judgement
         return progress
     if judgement.problem:
         return _without_metrics(observed, progress, judgement)
-    return _by_verdict(observed, _with_metrics(observed, progress), judgement)
+    if progress.phase is Phase.METRICS_UNAVAILABLE:
+        return _with_metrics(observed, progress)  # the verdict is about a step that begins anew
+    return _by_verdict(observed, progress, judgement)
 
 
 def _by_verdict(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
@@ -190,14 +201,19 @@ def _by_verdict(observed: Observed, progress: Progress, judgement: Judgement) ->
             return _passed(observed, _conclusive(progress))
         case Verdict.INCONCLUSIVE:
             return _inconclusive(observed, progress, judgement)
+        case Verdict.HOLD if _is_overdue(observed, progress):
+            return _undecided(progress, judgement)
         case _:
             return _conclusive(progress)
 
 
+def _is_overdue(observed: Observed, progress: Progress) -> bool:
+    """Whether the longest time of the step is over."""
+    return seconds_left(observed, progress, observed.model.spec.rollout.step_max_seconds) <= 0
+
+
 def _with_metrics(observed: Observed, progress: Progress) -> Progress:
     """Metrics can be had again: nothing was known for a while, so the step asks for a fresh full window."""
-    if progress.phase is not Phase.METRICS_UNAVAILABLE:
-        return progress
     message = f"Metrics of canary {progress.status.canary_revision} can be had again; the step begins anew."
     progress = progress.going(Trigger.METRICS_BACK, step_start_time=format_micro(observed.now))
     return next_step_judged(progress).telling("MetricsBack", message)
@@ -243,11 +259,14 @@ def _inconclusive(observed: Observed, progress: Progress, judgement: Judgement) 
             )
             return taken_back(observed, progress, Trigger.UNKNOWN, Reason.ROLLED_BACK, message)
         case _:
-            if progress.phase is Phase.INCONCLUSIVE:
-                return progress
-            return progress.going(Trigger.INCONCLUSIVE).telling(
-                "Inconclusive", judgement.message, warning=True
-            )
+            return _undecided(progress, judgement)
+
+
+def _undecided(progress: Progress, judgement: Judgement) -> Progress:
+    """The canary waits for more evidence, or for a person's word."""
+    if progress.phase is Phase.INCONCLUSIVE:
+        return progress
+    return progress.going(Trigger.INCONCLUSIVE).telling("Inconclusive", judgement.message, warning=True)
 
 
 def _without_metrics(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:

@@ -102,6 +102,8 @@ def shared_target(observed: Observed, status: ModelDeploymentStatus, total: int)
     ready, current = (canary.ready, canary.replicas) if canary else (0, 0)
     if status.rollout and status.rollout.state == Phase.ROLLING_BACK:
         return max(0, min(current, total - 1))
+    if not (status.rollout and status.rollout.weight_percent):
+        return 1  # stable carries everything: it gives up no more than one pod to start with
     return min(shared_wanted(observed, status, total), max(ready + 1, current))
 
 

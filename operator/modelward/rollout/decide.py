@@ -20,6 +20,7 @@ from modelward.rollout import capacity, commands, fleet, health, readiness
 from modelward.rollout.canary import DRAIN_SECONDS, drained, followed, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.ending import (
+    left,
     rejected,
     rejection,
     still_rejected,
@@ -102,7 +103,7 @@ def _commanded(observed: Observed, progress: Progress) -> Progress:
     if order.promoted:
         return promoted_by_hand(observed, progress)
     if order.approved is not None:
-        return progress.rolling(approvals=(*progress.rollout.approvals, order.approved))
+        return progress.rolling(approvals=tuple(sorted({*progress.rollout.approvals, order.approved})))
     return progress
 
 
@@ -135,9 +136,10 @@ def _returned(observed: Observed, progress: Progress, target: str) -> Progress:
         return switched_back(observed, progress, Trigger.RETURNED, Reason.RETURNED, message)
     if progress.phase in WITH_CANARY:
         progress = taken_back(observed, progress, Trigger.RETURNED, Reason.RETURNED, message)
-    if target == status.stable_revision:
+    wanted = revision_hash(observed.model.fields, progress.status.revision_nonce)
+    if wanted == target:
         return progress
-    return rejected(observed, progress, status.stable_revision, Reason.RETURNED, message)
+    return rejected(observed, progress, wanted, Reason.RETURNED, message)
 
 
 # --- what spec asks for -------------------------------------------------------------------------------------
@@ -192,7 +194,9 @@ def _changed(observed: Observed, progress: Progress, wanted: str) -> Progress:
         why = f"spec asks for {wanted}"
         if isinstance(taken, Blocked):
             why = "spec asks for something that cannot be started"
-        if progress.phase is not Phase.ROLLING_BACK:
+        if progress.phase is Phase.ROLLING_BACK:
+            progress = left(observed, progress, at_once=True)  # what comes next is the way out
+        else:
             progress = superseded(observed, progress, why)
         if progress.phase is Phase.ROLLING_BACK:
             return progress  # its traffic leaves it first
@@ -322,10 +326,10 @@ def _wake_after(observed: Observed, progress: Progress) -> float | None:
     waits: list[float | None] = [readiness.wake_after(observed, progress.status)]
     waits.append(health.look_again(observed, progress.status))
     if progress.phase is Phase.DRAINING:
-        waits.append(seconds_left(observed, progress, DRAIN_SECONDS))
+        waits.append(seconds_left(observed, progress, DRAIN_SECONDS) or LOOK_SECONDS)
     if progress.phase is Phase.WATCHING:
         keep = observed.model.spec.rollout.keep_previous_seconds
-        waits.append(min(LOOK_SECONDS, seconds_left(observed, progress, keep)))
+        waits.append(min(LOOK_SECONDS, seconds_left(observed, progress, keep) or LOOK_SECONDS))
     if progress.phase is Phase.ROLLING_BACK:
         waits.append(1.0)
     if progress.phase in WITH_CANARY:

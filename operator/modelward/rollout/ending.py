@@ -127,10 +127,15 @@ def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Pr
 def without_canary(progress: Progress) -> Progress:
     """Only stable is left, and so its nonce is what the next revision is named by.
 
-    Or a nonce that a failed restart or retry has raised would turn a mere return to stable into a rollout.
+    Or a nonce that a failed restart or retry has raised would turn a mere return to stable into a rollout. One
+    that was raised after the canary set out is for what comes next.
     """
-    stable = progress.revisions.get(progress.status.stable_revision)
-    nonce = stable.nonce if stable else progress.status.revision_nonce
+    status, nonce = progress.status, progress.status.revision_nonce
+    stable, canary = (
+        progress.revisions.get(each) for each in (status.stable_revision, status.canary_revision)
+    )
+    if stable and (canary is None or canary.nonce >= nonce):
+        nonce = stable.nonce
     return progress.having(canary_revision="", rollout=None, analysis=None, revision_nonce=nonce)
 
 

@@ -1,0 +1,75 @@
+"""Status as it can be gone on from: what contradicts itself in it is put right, once, where it is read.
+
+The operator never writes such a status. Another version may have, which knows a phase that this one does not; or
+a hand. What it says of the revisions is believed first; a canary of which nothing sure is said warms up again
+at its step, and is judged before it goes on.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from modelward.api.status import AnalysisStatus, Condition, ModelDeploymentStatus, RolloutStatus
+from modelward.api.times import parse
+from modelward.rollout.phases import WITH_CANARY, Phase
+
+_OF_CANARY: Final = (*WITH_CANARY, Phase.ROLLING_BACK)
+_OF_PREVIOUS: Final = (Phase.WATCHING, Phase.DRAINING)
+_YEARS: Final = range(1970, 9000)
+
+
+def mended(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """The same status; where it makes no sense, the nearest that does."""
+    canary = status.canary_revision if status.stable_revision != status.canary_revision else ""
+    canary = canary if status.stable_revision else ""
+    state = _state(status, canary)
+    return msgspec.structs.replace(
+        status,
+        canary_revision=canary,
+        previous_revision=status.previous_revision if state in _OF_PREVIOUS else "",
+        rollout=_rollout(status.rollout, state),
+        analysis=_analysis(status.analysis),
+        conditions=tuple(_dated(status.conditions)),
+    )
+
+
+def _state(status: ModelDeploymentStatus, canary: str) -> Phase:
+    """The phase that fits the revisions."""
+    said = status.rollout.state if status.rollout else Phase.SERVING
+    if canary:
+        return Phase(said) if said in _OF_CANARY else Phase.WARMING
+    if status.previous_revision and status.previous_revision != status.stable_revision:
+        return Phase(said) if said in _OF_PREVIOUS else Phase.SERVING
+    return Phase.DEPLOYING if said == Phase.DEPLOYING and status.stable_revision else Phase.SERVING
+
+
+def _rollout(rollout: RolloutStatus | None, state: Phase) -> RolloutStatus | None:
+    if state is Phase.SERVING:
+        return None
+    rollout = rollout or RolloutStatus()
+    return msgspec.structs.replace(
+        rollout,
+        state=state,
+        start_time=_time(rollout.start_time),
+        step_start_time=_time(rollout.step_start_time),
+    )
+
+
+def _analysis(analysis: AnalysisStatus | None) -> AnalysisStatus | None:
+    if analysis is None:
+        return None
+    return msgspec.structs.replace(analysis, last_sample_time=_time(analysis.last_sample_time))
+
+
+def _dated(conditions: Iterable[Condition]) -> Iterable[Condition]:
+    """Those whose time can be read; the others are made anew."""
+    return (each for each in conditions if _time(each.last_transition_time))
+
+
+def _time(text: str | None) -> str | None:
+    """The time, if it is one that can be counted with."""
+    try:
+        return text if text and parse(text).year in _YEARS else None
+    except ValueError:
+        return None
