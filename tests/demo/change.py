@@ -1,37 +1,66 @@
-"""A new version goes out while requests flow: who answers, second by second, and whether anything fails."""
+"""Versions go out while requests flow: who answers, second by second, with which weight, and what fails."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from demo import traffic
 from demo.console import Console
 from demo.errors import DemoError
-from demo.objects import MODEL, NAMESPACE
+from demo.objects import MODEL, NAMESPACE, model
 from demo.places import Place
 from demo.traffic import Sample, Traffic
 from demo.waiting import PATIENCE_SECONDS, condition, is_ready
 
 BEAT_SECONDS = 1.0
+BAD_SHARE = 0.2
+_WIDTHS = (16, 14, 8, 8)
+_LONGEST_MESSAGE = 110
 
 
-def change(place: Place, url: str, version: str, console: Console) -> int:
-    """Change the version under load; returns how many requests failed."""
+def good_change(place: Place, url: str, version: str, console: Console) -> int:
+    """A version that is as good as the one before; returns how many requests failed."""
     with Traffic(url, MODEL) as load:
-        console.show(["answers in a second, on", f"{'new connections':18}{'a kept one':18}{'failed':9}Ready"])
-        _beat(place, load, console)  # a second of the version before
-        place.kubectl(
-            *("patch", "modeldeployment", MODEL, f"--namespace={NAMESPACE}", "--type=merge"),
-            *("--patch", f'{{"spec": {{"model": {{"version": "{version}"}}}}}}'),
-        )
+        _headings(place, load, console)
+        place.kubectl.apply(model(version))
         changed = time.monotonic()
         console.say(f"spec.model.version is {version} now")
-        _follow(place, load, version, console)
+        _follow(place, load, console, lambda found: _has_taken_over(found, load, version), version)
     console.say(f"{len(load.samples())} requests, {len(load.failures())} failed")
     console.show([*_summary(load.samples(), version, changed), *load.failures()[:3]])
     return len(load.failures())
+
+
+def bad_change(place: Place, url: str, version: str, console: Console) -> None:
+    """A version of which every fifth answer is an error: it comes back by itself."""
+    with Traffic(url, MODEL) as load:
+        _headings(place, load, console)
+        place.kubectl.apply(model(version, error_rate=BAD_SHARE))
+        console.say(f"the new revision answers {BAD_SHARE:.0%} of its requests with an error")
+        _follow(place, load, console, _is_rolled_back, "the bad revision")
+    failed = [each.time for each in load.samples() if each.failure]
+    if not failed:
+        raise DemoError("the bad revision was rolled back, but not one of its errors was seen")
+    console.say(
+        f"{len(load.samples())} requests, {len(failed)} failed, all within {max(failed) - min(failed):.1f} s"
+    )
+    place.kubectl.apply(model(version))
+    console.say("spec asks for the good revision again, as it was")
+
+
+def _headings(place: Place, load: Traffic, console: Console) -> None:
+    """What the columns are, and a second of the version before."""
+    console.show(
+        ["answers in a second, on", f"{_row('new connections', 'a kept one', 'failed', 'weight')}status"]
+    )
+    _beat(place, load, console)
+
+
+def _row(*cells: str) -> str:
+    return "".join(f"{cell:{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))
 
 
 def _summary(samples: list[Sample], version: str, changed: float) -> list[str]:
@@ -53,17 +82,25 @@ def _summary(samples: list[Sample], version: str, changed: float) -> list[str]:
     ]
 
 
-def _follow(place: Place, load: Traffic, version: str, console: Console) -> None:
-    """Show each second which version answers, until the change is through and the version before is gone."""
+def _has_taken_over(found: dict[str, Any], load: Traffic, version: str) -> bool:
+    """The change is through, and the version before is gone."""
+    answering = load.versions(since=time.monotonic() - BEAT_SECONDS)
+    return is_ready(found) and not found["status"].get("rollout") and set(answering) == {version}
+
+
+def _is_rolled_back(found: dict[str, Any]) -> bool:
+    return condition(found, "Ready").get("reason") == "RolledBack" and not found["status"].get("rollout")
+
+
+def _follow(
+    place: Place, load: Traffic, console: Console, done: Callable[[dict[str, Any]], bool], what: str
+) -> None:
+    """Show each second which version answers, until the change is through."""
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
-        model = _beat(place, load, console)
-        answering = load.versions(since=time.monotonic() - BEAT_SECONDS)
-        if is_ready(model) and not model["status"].get("rollout") and set(answering) == {version}:
+        if done(_beat(place, load, console)):
             return
-    raise DemoError(
-        f"version {version} has not taken over. Look: kubectl describe mwd -n {NAMESPACE} {MODEL}"
-    )
+    raise DemoError(f"{what} is not through. Look: kubectl describe mwd -n {NAMESPACE} {MODEL}")
 
 
 def _beat(place: Place, load: Traffic, console: Console) -> dict[str, Any]:
@@ -71,13 +108,15 @@ def _beat(place: Place, load: Traffic, console: Console) -> dict[str, Any]:
     since = time.monotonic()
     time.sleep(BEAT_SECONDS)
     samples = load.samples(since)
-    model = place.kubectl.get("modeldeployment", MODEL, NAMESPACE)
-    if model is None:
+    found = place.kubectl.get("modeldeployment", MODEL, NAMESPACE)
+    if found is None:
         raise DemoError(f"somebody deleted ModelDeployment {NAMESPACE}/{MODEL}")
-    answers = "".join(f"{_answers(samples, kept=kept):18}" for kept in (False, True))
-    ready = condition(model, "Ready")
-    console.say(f"{answers}{len(load.failures()):<9}{ready.get('message', '')}")
-    return model
+    rollout = found.get("status", {}).get("rollout") or {}
+    weight = f"{rollout.get('actualWeightPercent', 0)}%" if found["status"].get("canaryRevision") else "-"
+    answers = [_answers(samples, kept=kept) for kept in (False, True)]
+    message = condition(found, "Ready").get("message", "")
+    console.say(f"{_row(*answers, str(len(load.failures())), weight)}{message[:_LONGEST_MESSAGE]}")
+    return found
 
 
 def _answers(samples: list[Sample], *, kept: bool) -> str:

@@ -79,11 +79,31 @@ def runtime(images: Images, *, namespaced: bool) -> Manifest:
     return _marked(sample)
 
 
-def model(version: str) -> Manifest:
-    """The sample model in a version."""
+HURRY = {
+    "steps": [{"weightPercent": 25}, {"weightPercent": 50}],
+    "stepMinSeconds": 8,
+    "keepPreviousSeconds": 10,
+}
+"""Steps for a demonstration; without a word the first is 5 %, each takes two minutes, and the watch ten."""
+
+METRICS = [
+    {"name": "errors", "signal": "errors"},
+    {"name": "latency", "signal": "latency"},
+    # One and the same request has one score in each version: a difference that is no drift.
+    {"name": "scores", "signal": "predictions", "dryRun": True},
+]
+
+
+def model(version: str, *, error_rate: float = 0.0) -> Manifest:
+    """The sample model in a version; with `error_rate` that share of its answers are errors."""
     (sample,) = _documents((SAMPLES / "model.yaml").read_text())
     sample["metadata"]["namespace"] = NAMESPACE
-    sample["spec"]["model"]["version"] = version
+    spec = sample["spec"]
+    spec["model"]["version"] = version
+    spec["rollout"] = HURRY
+    spec["analysis"] = {"intervalSeconds": 2, "metrics": METRICS}
+    if error_rate:
+        spec["runtime"] = {"env": [{"name": "FAULT_ERROR_RATE", "value": str(error_rate)}]}
     return _marked(sample)
 
 

@@ -8,7 +8,7 @@ import httpx
 
 from demo import consent, objects, traffic
 from demo.address import service_address
-from demo.change import change
+from demo.change import bad_change, good_change
 from demo.console import Console
 from demo.errors import DemoError, NotPossibleError, RefusedError
 from demo.images import Images, chosen, provide
@@ -42,9 +42,11 @@ def tell(console: Console) -> None:
         console.title("5. Requests")
         _show_answer(url, version, console)
         other = SECOND if version == FIRST else FIRST
-        console.title(f"6. Version {other} goes out while requests flow")
-        failed = change(place, url, other, console)
-    console.title("7. What Kubernetes says")
+        console.title(f"6. Version {other} goes out while requests flow, and is good")
+        failed = good_change(place, url, other, console)
+        console.title("7. A bad one goes out, and comes back by itself")
+        bad_change(place, url, other, console)
+    console.title("8. What Kubernetes says")
     _look(place, console)
     _next(place, console)
     if failed:

@@ -68,22 +68,35 @@ def seconds_left(observed: Observed, progress: Progress, of: float) -> float:
 # --- what may end it ----------------------------------------------------------------------------------------
 
 
+def guarded(observed: Observed, progress: Progress) -> Progress:
+    """Where nothing may go on: no step further, but whatever ends a rollout still does."""
+    if progress.phase in WITH_CANARY:
+        return _ended(observed, progress)[0]
+    return followed(observed, progress)
+
+
 def _canary(observed: Observed, progress: Progress) -> Progress:
+    progress, judgement = _ended(observed, progress)
+    return _further(observed, progress, judgement) if progress.phase in WITH_CANARY else progress
+
+
+def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
+    """The progress without the canary, if its pods, the evidence or its deadline say so; and what the judge says."""
     status = progress.status
     canary, stable = status.canary_revision, status.stable_revision
     goes_on = f"{stable} {'goes on serving' if readiness.serves(observed, stable) else 'has no ready pod'}"
     if ill := health.problem(observed, canary, stable):
         message = f"Revision {canary} was rolled back: {ill.message}. {goes_on}."
-        return taken_back(observed, progress, Trigger.ILL, ill.reason, message)
+        return taken_back(observed, progress, Trigger.ILL, ill.reason, message), Judgement()
     progress, judgement = judged(observed, progress)
     if judgement.verdict is Verdict.ROLL_BACK:
         message = f"{judgement.message} {goes_on}."
-        return taken_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, message)
+        return taken_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, message), judgement
     overdue = readiness.overdue(observed, canary)
     if overdue and observed.model.spec.rollout.on_deadline is OnDeadline.ROLL_BACK:
         message = f"Revision {canary} was rejected: {overdue}. {goes_on}."
-        return taken_back(observed, progress, Trigger.DEADLINE, Reason.DEADLINE_EXCEEDED, message)
-    return _further(observed, progress, judgement)
+        return taken_back(observed, progress, Trigger.DEADLINE, Reason.DEADLINE_EXCEEDED, message), judgement
+    return progress, judgement
 
 
 def _further(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
@@ -180,22 +193,20 @@ def _nothing_to_protect(observed: Observed, progress: Progress) -> bool:
 
 def _judged_at_step(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
     progress = _resumed(observed, _clocked(observed, progress))
-    if progress.phase is Phase.WARMING:
-        return progress
     if observed.model.spec.rollout.paused:
         return _paused(progress)
     if progress.phase is Phase.AWAITING_APPROVAL:
         return _approved(observed, progress)
-    if not progress.rollout.step_start_time:
+    if progress.phase is Phase.WARMING or not progress.rollout.step_start_time:
         return progress
-    if judgement.problem:
-        return _without_metrics(observed, progress, judgement)
-    if progress.phase is Phase.METRICS_UNAVAILABLE:
-        return _with_metrics(observed, progress)  # the verdict is about a step that begins anew
     return _by_verdict(observed, progress, judgement)
 
 
 def _by_verdict(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
+    if judgement.problem:
+        return _without_metrics(observed, progress, judgement)
+    if progress.phase is Phase.METRICS_UNAVAILABLE:
+        return _with_metrics(observed, progress)  # the verdict is about a step that begins anew
     match judgement.verdict:
         case Verdict.ADVANCE:
             return _passed(observed, _conclusive(progress))

@@ -17,7 +17,7 @@ from modelward.api.conditions import Blocked, Reason
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import format_micro
 from modelward.rollout import capacity, commands, fleet, health, readiness
-from modelward.rollout.canary import DRAIN_SECONDS, drained, followed, promoted_by_hand, seconds_left
+from modelward.rollout.canary import DRAIN_SECONDS, followed, guarded, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.ending import (
     left,
@@ -49,7 +49,7 @@ def decide(observed: Observed) -> Decision:
     progress = _commanded(observed, progress)
     progress = progress.having(scaling=capacity.next_scaling(observed))
     if observed.conflicts:
-        return _finished(observed, replace(drained(observed, progress), blocked=_conflict(observed)))
+        return _finished(observed, replace(guarded(observed, progress), blocked=_conflict(observed)))
     return _finished(observed, _converged(observed, progress))
 
 

@@ -71,8 +71,18 @@ def _warming(observed: Observed, progress: Progress) -> str:
 
 
 def _analyzing(observed: Observed, progress: Progress) -> str:
-    step = plan.name_of(observed.model.spec.rollout, progress.rollout.step)
-    return f"Canary {progress.status.canary_revision}, {step}: {_analysis(observed, progress)}"
+    """What the judge says, or why its clock does not run yet."""
+    policy, rollout = observed.model.spec.rollout, progress.rollout
+    canary, analysis = progress.status.canary_revision, progress.status.analysis
+    effect = traffic.in_effect(observed, progress.status)
+    if rollout.step_start_time and analysis and analysis.message:
+        place = plan.place_of(policy, rollout.step)
+        return f"Canary {canary}, {place}: {analysis.message} {_sentence(effect.message)}".rstrip()
+    begun = f"Canary {canary}, {plan.name_of(policy, rollout.step)}:"
+    if not rollout.step_start_time:
+        return f"{begun} its clock starts when traffic is split; {effect.message or 'no pod of it is ready'}."
+    end = _end_of_step(observed, progress)
+    return f"{begun} {_without_metrics(observed)} It goes on at {end} at the earliest. {_sentence(effect.message)}".rstrip()
 
 
 def _promoting(observed: Observed, progress: Progress) -> str:
@@ -119,19 +129,6 @@ def _beside(observed: Observed, progress: Progress) -> str:
 
 def _count(observed: Observed, progress: Progress, revision: str) -> str:
     return count(observed, sizes(observed, progress.status).get(revision), revision)
-
-
-def _analysis(observed: Observed, progress: Progress) -> str:
-    """What the judge says, or why its clock does not run yet."""
-    effect = traffic.in_effect(observed, progress.status)
-    if not progress.rollout.step_start_time:
-        return f"its clock starts when traffic is split; {effect.message or 'no pod of it is ready'}."
-    said = progress.status.analysis.message if progress.status.analysis else ""
-    if not said:
-        said = (
-            f"{_without_metrics(observed)} It goes on at {_end_of_step(observed, progress)} at the earliest."
-        )
-    return f"{said} {_sentence(effect.message)}".rstrip()
 
 
 def _without_metrics(observed: Observed) -> str:

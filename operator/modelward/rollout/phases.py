@@ -113,19 +113,14 @@ TAKES_BACK: Final = (
     Trigger.WORSE,
     Trigger.ILL,
     Trigger.DEADLINE,
-    Trigger.UNKNOWN,
     Trigger.ABORTED,
     Trigger.RETURNED,
     Trigger.SUPERSEDED,
 )
 """What ends a canary, in whatever phase it is."""
 
-_HOLDS: Final = {
-    Trigger.PAUSED: Phase.PAUSED,
-    Trigger.APPROVAL_NEEDED: Phase.AWAITING_APPROVAL,
-    Trigger.INCONCLUSIVE: Phase.INCONCLUSIVE,
-    Trigger.METRICS_LOST: Phase.METRICS_UNAVAILABLE,
-}
+_JUDGED: Final = (Phase.ANALYZING, Phase.INCONCLUSIVE, Phase.METRICS_UNAVAILABLE)
+"""The next step depends on the evidence alone, so a want of it counts."""
 
 TRANSITIONS: Final[dict[tuple[Phase, Trigger], Phase]] = {
     (Phase.SERVING, Trigger.CHANGED): Phase.WARMING,
@@ -134,22 +129,20 @@ TRANSITIONS: Final[dict[tuple[Phase, Trigger], Phase]] = {
     (Phase.WARMING, Trigger.STEP_BEGINS): Phase.ANALYZING,
     (Phase.ANALYZING, Trigger.STEP_PASSED): Phase.WARMING,
     **{(phase, Trigger.PODS_LOST): Phase.WARMING for phase in (Phase.ANALYZING, *WAITING, Phase.PROMOTING)},
-    **{
-        (phase, trigger): after
-        for phase in (Phase.WARMING, Phase.ANALYZING, *WAITING)
-        for trigger, after in _HOLDS.items()
-        if phase is not after
-    },
+    **{(phase, Trigger.PAUSED): Phase.PAUSED for phase in (Phase.WARMING, Phase.AWAITING_APPROVAL, *_JUDGED)},
+    (Phase.WARMING, Trigger.APPROVAL_NEEDED): Phase.AWAITING_APPROVAL,
+    (Phase.ANALYZING, Trigger.APPROVAL_NEEDED): Phase.AWAITING_APPROVAL,
+    (Phase.ANALYZING, Trigger.INCONCLUSIVE): Phase.INCONCLUSIVE,
+    (Phase.ANALYZING, Trigger.METRICS_LOST): Phase.METRICS_UNAVAILABLE,
+    (Phase.INCONCLUSIVE, Trigger.METRICS_LOST): Phase.METRICS_UNAVAILABLE,
     (Phase.AWAITING_APPROVAL, Trigger.APPROVED): Phase.WARMING,
     (Phase.PAUSED, Trigger.RESUMED): Phase.ANALYZING,
     (Phase.PAUSED, Trigger.STEP_AHEAD): Phase.WARMING,
     (Phase.INCONCLUSIVE, Trigger.CONCLUSIVE): Phase.ANALYZING,
     (Phase.METRICS_UNAVAILABLE, Trigger.METRICS_BACK): Phase.ANALYZING,
-    **{
-        (phase, trigger): Phase.PROMOTING
-        for phase in (Phase.WARMING, Phase.ANALYZING, *WAITING)
-        for trigger in (Trigger.LAST_STEP_PASSED, Trigger.PROMOTED)
-    },
+    (Phase.WARMING, Trigger.LAST_STEP_PASSED): Phase.PROMOTING,
+    (Phase.ANALYZING, Trigger.LAST_STEP_PASSED): Phase.PROMOTING,
+    **{(phase, Trigger.PROMOTED): Phase.PROMOTING for phase in (Phase.WARMING, Phase.ANALYZING, *WAITING)},
     (Phase.PROMOTING, Trigger.SWITCHED): Phase.WATCHING,
     (Phase.PROMOTING, Trigger.SWITCHED_FOR_GOOD): Phase.DRAINING,
     (Phase.WATCHING, Trigger.KEPT): Phase.SERVING,
@@ -158,6 +151,7 @@ TRANSITIONS: Final[dict[tuple[Phase, Trigger], Phase]] = {
     (Phase.DRAINING, Trigger.CHANGED): Phase.WARMING,
     # Every phase in which a canary runs can roll back, and so can the watch after its promotion.
     **dict.fromkeys(product(WITH_CANARY, TAKES_BACK), Phase.ROLLING_BACK),
+    **dict.fromkeys(product(_JUDGED, (Trigger.UNKNOWN,)), Phase.ROLLING_BACK),
     **{
         (Phase.WATCHING, trigger): Phase.ROLLING_BACK
         for trigger in (Trigger.WORSE, Trigger.ILL, Trigger.ABORTED, Trigger.RETURNED)

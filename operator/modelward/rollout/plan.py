@@ -31,6 +31,11 @@ def awaits_approval(policy: RolloutPolicy, rollout: RolloutStatus, step: int) ->
     return step < len(steps) and steps[step].approval is Approval.REQUIRED and step not in rollout.approvals
 
 
+def place_of(policy: RolloutPolicy, step: int) -> str:
+    """A step as people count, where its weight is told anyway: `step 2 of 4`."""
+    return f"step {step + 1} of {len(policy.planned_steps) + 1}"
+
+
 def name_of(policy: RolloutPolicy, step: int) -> str:
     """A step as people count: `step 2 of 4 (25%)`."""
-    return f"step {step + 1} of {len(policy.planned_steps) + 1} ({weight_of(policy, step)}%)"
+    return f"{place_of(policy, step)} ({weight_of(policy, step)}%)"
