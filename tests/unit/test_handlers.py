@@ -1,4 +1,4 @@
-"""Kopf's side: how it logs in, and which models an event concerns."""
+"""Kopf's side: how it logs in, what it watches, and which models an event concerns."""
 
 import ssl
 from typing import Any
@@ -10,7 +10,8 @@ from builders import NAME, NAMESPACE, make_status, manifest
 from modelward.api.decode import encode
 from modelward.api.names import MODEL_LABEL
 from modelward.api.status import ModelDeploymentStatus
-from modelward.handlers import Intake, _Connection
+from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT, SERVICE
+from modelward.handlers import Intake, _Connection, operator_settings
 from modelward.store import Key, Store
 from modelward.workqueue import WorkQueue
 
@@ -63,3 +64,42 @@ def test_an_event_of_a_pod_is_urgent_while_revisions_are_compared(
         taken.event(pod_event(kind, version))
         assert taken.queue.depth() == looks
     assert taken.store.model_of_pod(NAMESPACE, "p") is None
+
+
+def test_a_users_route_wakes_the_models_that_name_it() -> None:
+    """Whether it comes, changes or goes."""
+    store, queue = Store(), WorkQueue[Key](clock=lambda: 0.0)
+    intake = Intake(store, queue)
+    raw = manifest("1", traffic={"httpRouteRef": {"name": "shop"}})
+    raw["metadata"] |= {"uid": "m", "resourceVersion": "1"}
+    store.put(raw)
+    route = {
+        "kind": "HTTPRoute",
+        "metadata": {
+            "namespace": NAMESPACE,
+            "name": "shop",
+            "uid": "r",
+            "resourceVersion": "2",
+            "labels": {"modelward.dev/weights": "managed"},
+        },
+        "spec": {},
+    }
+    for kind in ("ADDED", "DELETED"):
+        assert queue.depth() == 0
+        intake.event({"type": kind, "object": route})
+        assert queue.depth() == 1
+        queue.clear()
+
+
+def test_each_kind_is_watched_by_its_own_label() -> None:
+    """A user's route is not ours to label as ours."""
+    found = operator_settings((SERVICE, HTTP_ROUTE, MODEL_DEPLOYMENT)).watching.label_selectors
+    labels = {
+        resource.plural: found.get((resource.group, resource.version, resource.plural))
+        for resource in (SERVICE, HTTP_ROUTE, MODEL_DEPLOYMENT)
+    }
+    assert labels == {
+        "services": "app.kubernetes.io/managed-by=modelward",
+        "httproutes": "modelward.dev/weights=managed",
+        "modeldeployments": None,
+    }

@@ -19,7 +19,12 @@ model_names = st.lists(part, min_size=1, max_size=5).map(".".join).filter(lambda
 @given(model_names)
 def test_names_are_valid_where_they_are_used(model: str) -> None:
     """A Service has an RFC 1035 label; a Deployment leaves room for its ReplicaSet; a label has 63 characters."""
-    assert LABEL.fullmatch(names.service_name(model))
+    for service in (
+        names.service_name(model),
+        names.canary_service_name(model),
+        names.revision_service_name(model, REVISION),
+    ):
+        assert LABEL.fullmatch(service)
     child = names.child_name(model, REVISION)
     assert SUBDOMAIN.fullmatch(child)
     assert len(child) <= 253 - 11
@@ -32,6 +37,8 @@ def test_two_models_never_collide(one: str, other: str) -> None:
     """Not even long ones that begin alike, or ones that differ in a dot."""
     assume(one != other)
     assert names.service_name(one) != names.service_name(other)
+    assert names.canary_service_name(one) != names.canary_service_name(other)
+    assert names.revision_service_name(one, REVISION) != names.revision_service_name(other, REVISION)
     assert names.child_name(one, REVISION) != names.child_name(other, REVISION)
     assert names.model_label(one) != names.model_label(other)
 

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NAMESPACE, manifest, runtime_manifest
-from modelward.api.names import MANAGED_BY_LABEL, MANAGER, MODEL_LABEL, REVISION_LABEL, model_label
+from modelward.api.names import (
+    MANAGED_BY_LABEL,
+    MANAGER,
+    MODEL_LABEL,
+    REVISION_LABEL,
+    WEIGHTS_LABEL,
+    model_label,
+)
 from modelward.rollout.observed import Service
 from modelward.store import Store
 
@@ -137,6 +144,39 @@ def test_a_kind_that_nobody_watches_is_a_bug() -> None:
     """It must not be dropped silently."""
     with pytest.raises(ValueError, match="Gadget"):
         Store().put(child(kind="Gadget"))
+
+
+def a_route(name: str = "shop", uid: str = "r", owner: str = "") -> Raw:
+    """A view of an HTTPRoute that opts in."""
+    raw = child(3, uid=uid, owner=owner, kind="HTTPRoute")
+    raw["metadata"] |= {"name": name, "labels": {WEIGHTS_LABEL: "managed"}}
+    return {**raw, "spec": {"rules": []}}
+
+
+def test_models_are_found_by_the_route_that_they_name() -> None:
+    """A user's own route has no owner among the models."""
+    store = Store()
+    raw = model()
+    raw["spec"]["traffic"] = {"httpRouteRef": {"name": "shop"}}
+    store.put(raw)
+    store.put(model(name="other", uid="o"))
+    assert list(store.referring(NAMESPACE, "shop")) == [(NAMESPACE, "fraud")]
+    assert list(store.referring("elsewhere", "shop")) == []
+    assert list(store.referring(NAMESPACE, "another")) == []
+
+
+def test_a_kind_that_goes_takes_all_its_objects_along() -> None:
+    """They are seen again when it comes back."""
+    store = Store()
+    store.put(a_route(owner="m"))
+    store.put(child())
+    assert [route.name for route in store.routes(NAMESPACE)] == ["shop"]
+    assert store.routes("elsewhere") == ()
+    assert len(store.children("m")) == 2
+    store.drop("HTTPRoute")
+    assert store.routes(NAMESPACE) == ()
+    assert [each.kind for each in store.children("m")] == ["Service"]
+    assert store.put(a_route(owner="m"))
 
 
 def history(lives: int, changes: int) -> list[tuple[str, Raw]]:
