@@ -186,7 +186,8 @@ def still_possible(metric: MetricPolicy, harm: Harm, phi: float, step: Step) -> 
     goal = "promotion" if step.next_weight_percent >= 100 else f"{step.next_weight_percent:g}% traffic"
     if not harm.cases:
         needed = cases_needed(harm.allowed_upper, phi)
-        return f"no canary request in this step yet; {goal} needs about {needed} without a hit"
+        none = "an error" if metric.errors else "a hit"
+        return f"no canary request in this step yet; {goal} needs about {needed} without {none}"
     noun = "error rate" if metric.errors else f"share of {_hit_noun(metric)}"
     hits = "no error" if metric.errors else "no hit"
     if harm.hits:

@@ -172,7 +172,7 @@ def test_a_cold_pod_is_left_out_of_latency_only() -> None:
     """For 60 s after it became Ready: the metric is there, and says nothing yet."""
 
     def at(time: float, cases: float) -> Poll:
-        readings = {
+        readings: dict[str, Reading] = {
             "latency": HistogramReading(buckets={0.1: cases, inf: 2 * cases}),
             "errors": RatioReading(hits=0, total=2 * cases),
         }
