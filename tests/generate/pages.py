@@ -8,10 +8,11 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from generate import phase_diagrams
 from generate.docstrings import of_attributes
 from modelward.api.conditions import ConditionType, Reason
 from modelward.metrics import Metrics
-from modelward.rollout.phases import TRANSITIONS, Phase, Trigger
+from modelward.rollout.phases import Phase, Trigger
 from modelward.settings import Settings
 from modelward.store import Store
 
@@ -19,15 +20,16 @@ _MARK: Final = "<!-- Generated from operator/modelward/{source} by `make generat
 
 
 def phases() -> str:
-    """The phases of a rollout: the diagram, and a sentence for each phase and trigger."""
-    arrows = [f"    {before} --> {after}: {trigger}" for (before, trigger), after in TRANSITIONS.items()]
-    diagram = ["```mermaid", "stateDiagram-v2", f"    [*] --> {Phase.DEPLOYING}", *arrows, "```"]
+    """The phases of a rollout: the diagrams, and a sentence for each phase and trigger."""
     return _page(
         "Phases of a rollout",
         "rollout/phases.py",
         "Where a rollout is, and what may follow what. The phase is an internal word, stored in"
         " `status.rollout.state`; a model without a rollout is Serving and has no `status.rollout`.",
-        "\n".join(diagram),
+        "The way forward:",
+        phase_diagrams.forward(),
+        "What may happen in many phases, and the way back:",
+        phase_diagrams.from_many(),
         _words("Phase", Phase),
         _words("Trigger", Trigger),
     )

@@ -1,12 +1,13 @@
-"""The table of phases, and that `decide` walks no other way."""
+"""The table of phases, and that decisions walk no other way. That each entry is walked: see test_events."""
 
 import ast
 import inspect
 from itertools import product
+from types import ModuleType
 
 import pytest
 
-from modelward.rollout import decide
+from modelward.rollout import canary, decide, decision, ending
 from modelward.rollout.phases import TRANSITIONS, Phase, Trigger, following
 
 
@@ -39,13 +40,17 @@ def test_every_phase_comes_back_to_serving() -> None:
     assert ends == set(Phase)
 
 
-def test_decide_names_no_next_phase_but_through_the_table() -> None:
-    """`RolloutStatus(state=...)` gets its phase from `following`, the very first one apart."""
+@pytest.mark.parametrize("module", [decide, canary, ending, decision], ids=lambda module: module.__name__)
+def test_no_next_phase_is_named_but_through_the_table(module: ModuleType) -> None:
+    """`state=...` gets its phase from `following`, the very first one apart."""
     states = [
-        keyword.value
-        for node in ast.walk(ast.parse(inspect.getsource(decide)))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RolloutStatus"
+        ast.unparse(keyword.value)
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Call)
         for keyword in node.keywords
-        if keyword.arg == "state"
+        if keyword.arg == "state" and getattr(node.func, "attr", "") != "observe"
     ]
-    assert sorted(ast.unparse(state) for state in states) == ["Phase.DEPLOYING", "state", "state"]
+    assert {state for state in states if not state.startswith("following(")} <= {
+        "Phase.DEPLOYING",
+        "judge.encode(state)",
+    }
