@@ -1,0 +1,1 @@
+"""One module per measurement: cases, a table, goals."""
