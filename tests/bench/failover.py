@@ -224,7 +224,7 @@ def main(trials: int, rounds: int, pairs: int, name: str, keep: bool, output: st
     ):
         bench = Bench(setting, Path(directory))
         frozen = {Harm.FREEZE: (rounds + 4) // 5}
-        measuring = [pool.submit(bench.takeovers, how, frozen.get(how, rounds)) for how in Harm]
+        measuring = [pool.submit(bench.takeovers, how, frozen.get(how, rounds)) for how in Harm if rounds]
         losses = [loss for each in measuring for loss in each.result()]
         shares = [trials // pairs + (number < trials % pairs) for number in range(pairs)]
         losing = [

@@ -12,6 +12,7 @@ import httpx
 from support.waiting import until
 
 _PORT = re.compile(r"listens on port (\d+)")
+_ENDPOINTS = httpx.Client(verify=False, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))  # noqa: S501 - plain HTTP; reading all CAs anew takes longer than asking
 
 
 class OperatorProcess:
@@ -45,15 +46,18 @@ class OperatorProcess:
             )
 
     def leads(self) -> bool:
-        """Whether it is the one that works."""
-        return self.is_ready() and self.metric("modelward_leader") == 1
+        """Whether it is the one that works; not if it does not say so."""
+        try:
+            return self.is_ready() and self.metric("modelward_leader") == 1
+        except httpx.TransportError:
+            return False
 
     def is_ready(self) -> bool:
         """Whether /readyz says so. Raises AssertionError when the process has ended."""
         if self._process is None or self._process.poll() is not None:
             raise AssertionError(f"the operator ended:\n{self.text()[-3000:]}")
         try:
-            return bool(self.port) and httpx.get(self.url("readyz")).status_code == httpx.codes.OK
+            return bool(self.port) and _ENDPOINTS.get(self.url("readyz")).status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
@@ -77,7 +81,7 @@ class OperatorProcess:
         """Sum of the samples of a metric that carry the labels."""
         from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
 
-        families = text_string_to_metric_families(httpx.get(self.url("metrics")).text)
+        families = text_string_to_metric_families(_ENDPOINTS.get(self.url("metrics")).text)
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(each.value for each in samples if labels.items() <= each.labels.items())
 

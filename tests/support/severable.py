@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import yaml
 
 _CHUNK: Final = 65536
-_TICK_SECONDS: Final = 0.02
+_TICK_SECONDS: Final = 0.05
 
 
 class Severable:
