@@ -12,8 +12,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import re2
-
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, PodReading, Poll, Reading
 from modelward.api import names
@@ -59,7 +57,7 @@ def pod_pattern(key: Key, revision: str) -> str:
             "the model's name is too long to tell its revisions apart by the names of pods: use the source Pods,"
             f" or a name of at most {_GENERATED - len(revision) - 3} characters",
         )
-    return f"{re2.escape(deployment)}-[a-z0-9-]{{5,16}}"
+    return deployment.replace(".", "[.]") + "-[a-z0-9-]{5,16}"  # a name has nothing else to be escaped
 
 
 _Cells = list[tuple[str, tuple[str, ...], float]]

@@ -61,6 +61,7 @@ class Rest:
     """What may be read of a model now; None while something is rolled out, or nothing is known to read."""
     clock: Callable[[], float]
     scrapes_per_second: float
+    window_seconds: float = WINDOW_SECONDS
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _known: dict[tuple[Key, str], str] = field(default_factory=dict)
     """The history of a revision of a model, as text."""
@@ -104,7 +105,7 @@ class Rest:
             del self._known[entry]
         waiting = len(there) > len(self._windows)
         for key, window in list(self._windows.items()):
-            over = waiting and self.clock() - window.since >= WINDOW_SECONDS
+            over = waiting and self.clock() - window.since >= self.window_seconds
             now = self.look(key) if key in there else None
             if now is None or over or _other(now, window.resting):
                 del self._windows[key]

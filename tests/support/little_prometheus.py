@@ -1,0 +1,147 @@
+"""A server with Prometheus' HTTP API, for the few queries that the operator puts: `op by (labels) (selector)`.
+
+Values come from a function of time, so that a look at the past is possible. Staleness is Prometheus' own: the
+newest point of the last five minutes counts, and a series that has ended is absent at once.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import promql_parser
+import re2
+from aiohttp import web
+
+LOOKBACK_SECONDS = 300
+_REDUCE: dict[str, Callable[[list[float]], float]] = {
+    "sum": math.fsum,
+    "max": max,
+    "count": lambda values: float(len(values)),
+    "avg": lambda values: math.fsum(values) / len(values),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeseries:
+    """One series: its labels, its value at the time of a scrape, and when it is scraped."""
+
+    labels: Mapping[str, str]
+    value: Callable[[float], float]
+    every: float = 15.0
+    offset: float = 0.0
+    first: float = -math.inf
+    last: float = math.inf
+    stuck: bool = False
+    """Nobody marked it as ended: its last point stays for five minutes."""
+
+    def point(self, at: float) -> tuple[float, float] | None:
+        """Time and value of the newest scrape that counts at a time."""
+        scraped = math.floor((min(at, self.last) - self.offset) / self.every) * self.every + self.offset
+        if scraped < self.first or at - scraped > LOOKBACK_SECONDS:
+            return None
+        if at > self.last + self.every and not self.stuck:
+            return None
+        return scraped, self.value(scraped)
+
+
+@dataclass
+class LittlePrometheus:
+    """What it holds, and what it was asked."""
+
+    series: list[Timeseries] = field(default_factory=list)
+    queries: list[dict[str, str]] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
+    url: str = ""
+    down: bool = False
+
+    def evaluate(self, query: str, at: float) -> dict[tuple[tuple[str, str], ...], float]:
+        """The instant vector of a query."""
+        expression: Any = promql_parser.parse(query)
+        inner, stamps = expression.expr, False
+        if isinstance(inner, promql_parser.Call):
+            inner, stamps = inner.args[0], True
+        groups: dict[tuple[tuple[str, str], ...], list[float]] = defaultdict(list)
+        for series in self.series:
+            if _matches(inner, series.labels) and (point := series.point(at)):
+                by = expression.modifier.labels
+                key = tuple((label, series.labels[label]) for label in by if label in series.labels)
+                groups[key].append(point[0] if stamps else point[1])
+        operator = query.partition(" ")[0]
+        return {key: _REDUCE[operator](values) for key, values in groups.items()}
+
+    async def instant(self, request: web.Request) -> web.Response:
+        """`/api/v1/query`."""
+        form = await self._asked(request)
+        at = float(form["time"])
+        result = [
+            {"metric": dict(key), "value": [at, _text(value)]}
+            for key, value in self.evaluate(form["query"], at).items()
+        ]
+        return _answer("vector", result)
+
+    async def range(self, request: web.Request) -> web.Response:
+        """`/api/v1/query_range`."""
+        form = await self._asked(request)
+        start, end, step = (float(form[name]) for name in ("start", "end", "step"))
+        found: dict[tuple[tuple[str, str], ...], list[list[Any]]] = defaultdict(list)
+        for number in range(int((end - start) / step + 1e-9) + 1):
+            at = start + number * step
+            for key, value in self.evaluate(form["query"], at).items():
+                found[key].append([at, _text(value)])
+        return _answer("matrix", [{"metric": dict(key), "values": values} for key, values in found.items()])
+
+    async def _asked(self, request: web.Request) -> dict[str, str]:
+        form = {key: str(value) for key, value in (await request.post()).items()}
+        self.queries.append(form)
+        self.headers.append(dict(request.headers))
+        if self.down:
+            raise web.HTTPBadGateway
+        return form
+
+
+@asynccontextmanager
+async def little_prometheus(*series: Timeseries) -> AsyncIterator[LittlePrometheus]:
+    """Yield a server on a free loopback port."""
+    server = LittlePrometheus(list(series))
+    application = web.Application()
+    application.add_routes(
+        [web.post("/api/v1/query", server.instant), web.post("/api/v1/query_range", server.range)]
+    )
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+def _matches(selector: Any, labels: Mapping[str, str]) -> bool:
+    if labels["__name__"] != selector.name:
+        return False
+    return all(_fits(each, labels.get(each.name, "")) for each in selector.matchers.matchers)
+
+
+def _fits(matcher: Any, value: str) -> bool:
+    match str(matcher.op):
+        case "MatchOp.Equal":
+            return bool(matcher.value == value)
+        case "MatchOp.NotEqual":
+            return bool(matcher.value != value)
+        case "MatchOp.Re":
+            return re2.fullmatch(matcher.value, value) is not None
+        case _:
+            return re2.fullmatch(matcher.value, value) is None
+
+
+def _answer(kind: str, result: list[dict[str, Any]]) -> web.Response:
+    return web.json_response({"status": "success", "data": {"resultType": kind, "result": result}})
+
+
+def _text(value: float) -> str:
+    return {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN" if math.isnan(value) else repr(value))

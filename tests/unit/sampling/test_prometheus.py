@@ -1,0 +1,303 @@
+"""A source that remembers: polls at the ends of intervals, the same whenever they are asked for."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from modelward.analysis.counters import Counters, Sample
+from modelward.analysis.problem import Unknown
+from modelward.analysis.readings import Arm, GaugeReading, HistogramReading, RatioReading
+from modelward.api.names import child_name
+from modelward.clients.prometheus import Prometheus
+from modelward.clients.scrape import Scraper
+from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling.pods import PodSource, Polled
+from modelward.sampling.prometheus import PrometheusSource, boundary, pod_pattern
+from modelward.sampling.queries import LabelNames, Queries
+from modelward.sampling.sampler import NamedSource, Sampler
+from modelward.sampling.selectors import parse_selector
+from modelward.sampling.subject import Side
+from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
+from support.little_prometheus import LittlePrometheus, Timeseries, little_prometheus
+from unit.sampling.fleet import KEY, Fleet, no_history, until
+
+CANARY, STABLE = "bcdfghjkl2", "mnpqrstvw4"
+NOW = 1_763_800_000.0
+STEP = 15.0
+ERRORS = WantedRatio(
+    name="errors", hits=parse_selector('hits{code="5"}', "f"), total=parse_selector("hits", "f")
+)
+LATENCY = WantedHistogram(name="latency", buckets=parse_selector("took", "f").named("_bucket"), scale=1e-3)
+DEPTH = WantedGauge(name="depth", gauge=parse_selector("depth", "f"))
+POD = {Arm.CANARY: f"fraud-{CANARY}-5d4f-abcde", Arm.STABLE: f"fraud-{STABLE}-6c7b-fghij"}
+
+
+def _series(name: str, arm: Arm, rate: float, **labels: str) -> Timeseries:
+    own = {"__name__": name, "pod": POD[arm], "namespace": KEY[0], "job": "pods", "instance": POD[arm]}
+    return Timeseries(labels={**own, **labels}, value=lambda at: math.floor((at - NOW + 7200) * rate))
+
+
+def _ratio(arm: Arm, rate: float = 10) -> list[Timeseries]:
+    return [_series("hits", arm, rate, code="2"), _series("hits", arm, rate / 10, code="5")]
+
+
+BOTH = [*_ratio(Arm.CANARY), *_ratio(Arm.STABLE, 90)]
+
+
+def _sides(*wanted: Wanted) -> dict[Arm, Side]:
+    revisions = {Arm.CANARY: CANARY, Arm.STABLE: STABLE}
+    return {arm: Side(revision=revisions[arm], wanted=wanted or (ERRORS,), endpoint=None) for arm in Arm}
+
+
+@asynccontextmanager
+async def _source(*series: Timeseries) -> AsyncIterator[tuple[PrometheusSource, LittlePrometheus]]:
+    async with little_prometheus(*series) as server:
+        client = Prometheus(name="prom", url=server.url, timeout=5)
+        try:
+            yield PrometheusSource(queries=Queries(server=client, labels=LabelNames())), server
+        finally:
+            await client.close()
+
+
+async def _polled(*series: Timeseries, wanted: tuple[Wanted, ...] = (ERRORS,), at: float = NOW) -> Polled:
+    async with _source(*series) as (source, _):
+        return (await source.polls(KEY, _sides(*wanted), (at,), interval=STEP))[0]
+
+
+async def test_raw_counters_of_each_pod() -> None:
+    """Told apart by the names of pods; hits, histograms and gauges."""
+    buckets = [
+        _series("took_bucket", arm, rate, le=le)
+        for arm in Arm
+        for le, rate in (("100", 1.0), ("250.0", 2.0), ("+Inf", 3.0))
+    ]
+    gauges = [_series("depth", arm, 0.001) for arm in Arm]
+    polled = await _polled(*BOTH, *buckets, *gauges, wanted=(ERRORS, LATENCY, DEPTH))
+    at = math.floor(NOW / 15) * 15 - NOW + 7200
+    pods = {pod.arm: pod for pod in polled.poll.pods}
+    assert {arm: pod.pod for arm, pod in pods.items()} == POD
+    assert pods[Arm.STABLE].metrics["errors"] == RatioReading(hits=at * 9, total=at * 99)
+    assert pods[Arm.CANARY].metrics["latency"] == HistogramReading(
+        buckets={0.1: at, 0.25: 2 * at, math.inf: 3 * at}
+    )
+    assert pods[Arm.CANARY].metrics["depth"] == GaugeReading(value=math.floor(at * 0.001))
+    assert not polled.unread
+
+
+async def test_every_query_is_held_to_namespace_and_pods() -> None:
+    """Whatever the selector says: the last two matchers are ours, and all must hold."""
+    sly = WantedRatio(
+        name="errors",
+        hits=parse_selector('hits{namespace="other",pod=~".*"}', "f"),
+        total=parse_selector('hits{x="\\"} or up{"}', "f"),
+    )
+    async with _source(*BOTH) as (source, server):
+        await source.polls(KEY, _sides(sly), (NOW,), interval=STEP)
+    ours = f'namespace="shop",pod=~"fraud-{CANARY}-[a-z0-9-]{{5,16}}|fraud-{STABLE}-[a-z0-9-]{{5,16}}"}}'
+    for asked in server.queries:
+        assert asked["query"].removesuffix(")").removesuffix(")").endswith(ours)
+
+
+async def test_a_look_at_the_past_is_what_a_look_then_was() -> None:
+    """One by one or as a range, early or late: the same polls. So a restart at any moment loses nothing."""
+    times = tuple(boundary(NOW, STEP) + STEP * number for number in range(8))
+    async with _source(*BOTH) as (source, _):
+        ranged = await source.polls(KEY, _sides(), times, interval=STEP)
+        single = [(await source.polls(KEY, _sides(), (time,), interval=STEP))[0] for time in times]
+    assert [each.poll for each in ranged] == [each.poll for each in single]
+    assert _samples(ranged) == _samples(single[:3]) + _samples(single[2:])
+
+
+def _samples(polled: list[Polled]) -> list[Sample]:
+    counters, samples = Counters(), []
+    for each in polled:
+        counters, sample = counters.advance(each.poll)
+        if sample:
+            samples.append(sample)
+    return samples
+
+
+def _gone(series: list[Timeseries], **change: Any) -> list[Timeseries]:
+    return [replace(each, **change) for each in series]
+
+
+@pytest.mark.parametrize(
+    ("series", "reason"),
+    [
+        pytest.param([], Unknown.METRIC_MISSING, id="empty"),
+        pytest.param([_series("hits", Arm.CANARY, math.nan)], Unknown.METRIC_INVALID, id="NaN"),
+        pytest.param([_series("hits", Arm.CANARY, math.inf)], Unknown.METRIC_INVALID, id="infinite"),
+        pytest.param(
+            [*_ratio(Arm.CANARY), _series("hits", Arm.CANARY, 1, job="again")],
+            Unknown.METRIC_INVALID,
+            id="scraped twice",
+        ),
+        pytest.param(_gone(_ratio(Arm.CANARY), last=NOW - 60), Unknown.METRIC_MISSING, id="ended"),
+    ],
+)
+async def test_what_is_wrong_is_unknown(series: list[Timeseries], reason: Unknown) -> None:
+    """No reading of the canary; stable's is there."""
+    safe = [replace(each, value=_odd(each.value)) for each in series]
+    polled = await _polled(*safe, *_ratio(Arm.STABLE))
+    assert [pod.arm for pod in polled.poll.pods if pod.metrics] == [Arm.STABLE]
+    assert polled.lacking[Arm.CANARY]["errors"].reason is reason
+
+
+def _odd(value: Callable[[float], float]) -> Callable[[float], float]:
+    """NaN and infinity cannot be floored: they are what they are."""
+
+    def odd(at: float) -> float:
+        try:
+            return value(at)
+        except ValueError:
+            return math.nan
+        except OverflowError:
+            return math.inf
+
+    return odd
+
+
+async def test_old_values_are_stale() -> None:
+    """Prometheus shows a series for five minutes when nobody marked its end; a pod with old values is unread."""
+    old = _gone(_ratio(Arm.CANARY), last=NOW - 120, stuck=True)
+    polled = await _polled(*old, *_ratio(Arm.STABLE))
+    assert polled.poll.unread == ((POD[Arm.CANARY], Arm.CANARY),)
+    assert polled.unread[POD[Arm.CANARY]].reason is Unknown.STALE
+
+
+async def test_several_gauges_are_no_value() -> None:
+    """A mean of them would be a guess."""
+    several = [_series("depth", Arm.CANARY, 0.001, queue=queue) for queue in "ab"]
+    polled = await _polled(*several, wanted=(DEPTH,))
+    assert polled.lacking[Arm.CANARY]["depth"].reason is Unknown.METRIC_INVALID
+
+
+async def test_rollouts_ask_together_and_get_their_own() -> None:
+    """The same series at the same time is one query for all; one that fails is asked by each alone."""
+    others = [(KEY[0], f"model-{number}") for number in range(6)]
+    series = [
+        replace(each, labels={**each.labels, "pod": each.labels["pod"].replace("fraud", name)})
+        for _, name in others
+        for each in BOTH
+    ]
+    async with _source(*series) as (source, server):
+        polls = await asyncio.gather(*(source.polls(key, _sides(), (NOW,), interval=STEP) for key in others))
+        assert len(server.queries) == 3  # total, hits and the time of the last scrape, both arms at once
+        for (_, name), found in zip(others, polls, strict=True):
+            assert [pod.pod.startswith(f"{name}-") for pod in found[0].poll.pods] == [True, True]
+        server.down = True
+        with pytest.raises(MetricsUnknown):
+            await source.polls(KEY, _sides(), (NOW,), interval=STEP)
+
+
+def test_names_of_pods() -> None:
+    """Of this revision, of this model, and of no other; too long a name cannot be told apart, and says so."""
+    pattern = pod_pattern(KEY, CANARY)
+    matcher = parse_selector(f'x{{pod=~"{pattern}"}}', "f")
+    assert matcher.accepts({"pod": POD[Arm.CANARY]})
+    for other in (
+        POD[Arm.STABLE],
+        f"fraud-{CANARY}",
+        f"not-{POD[Arm.CANARY]}",
+        f"fraud-{CANARY}-{STABLE}-5d4f-abcde",
+    ):
+        assert not matcher.accepts({"pod": other})
+    longest = "m" * 45
+    assert len(child_name(longest, CANARY)) == 56
+    assert pod_pattern(("shop", longest), CANARY)
+    with pytest.raises(MetricsUnknown):
+        pod_pattern(("shop", "m" * 46), CANARY)
+
+
+async def test_history_is_an_hour_of_stable() -> None:
+    """In parts, without a gap and without the canary."""
+    async with _source(*BOTH) as (source, server):
+        polls = await source.history(KEY, _sides()[Arm.STABLE], boundary(NOW, STEP), STEP)
+    assert [later.time - sooner.time for sooner, later in pairwise(polls)] == [STEP] * 240
+    assert {pod.arm for poll in polls for pod in poll.pods} == {Arm.STABLE}
+    assert len(server.queries) <= 15
+
+
+class _Clock:
+    """A clock that runs fast."""
+
+    def __init__(self, now: float, speed: float) -> None:
+        self._start, self._real, self._speed = now, asyncio.get_running_loop().time(), speed
+
+    def __call__(self) -> float:
+        return self._start + (asyncio.get_running_loop().time() - self._real) * self._speed
+
+
+@asynccontextmanager
+async def _sampler(
+    source: PrometheusSource, clock: Callable[[], float]
+) -> AsyncIterator[tuple[Sampler, Fleet]]:
+    fleet, scraper = Fleet(port=1), Scraper()
+    made = Sampler(
+        pods=PodSource(scraper, fleet.watched),
+        sources={"prom": NamedSource(source=source, delay_seconds=0)},
+        clock=clock,
+        wake=fleet.woken.append,
+        noise=no_history,
+    )
+    try:
+        yield made, fleet
+    finally:
+        await made.stop()
+        await scraper.close()
+
+
+async def _first(source: PrometheusSource, since: float | None, number: int, now: float) -> list[Sample]:
+    async with _sampler(source, _Clock(now, 1)) as (made, fleet):
+        subject = replace(
+            fleet.subject(),
+            source="prom",
+            interval_seconds=STEP,
+            canary=_sides()[Arm.CANARY],
+            stable=_sides()[Arm.STABLE],
+        )
+        made.track(subject, since)
+        await until(lambda: len(made.evidence(KEY).samples) >= number)
+        return list(made.evidence(KEY).samples)[:number]
+
+
+async def test_after_a_restart_the_same_samples_follow() -> None:
+    """From any recorded sample on, whenever the operator comes back."""
+    start = boundary(NOW, STEP)
+    async with _source(*BOTH) as (source, _):
+        whole = await _first(source, start, 8, NOW + 8 * STEP + 3)
+        assert [sample.time - start for sample in whole] == [STEP * number for number in range(1, 9)]
+        for at in (0, 3, 6):
+            again = await _first(source, whole[at].time, 7 - at, NOW + 8 * STEP + 20)
+            assert again == whole[at + 1 :]
+
+
+async def test_a_source_that_is_away_is_unknown_and_asked_at_its_pace() -> None:
+    """Not faster because it fails; and what it missed is made up for."""
+    async with _source(*BOTH) as (source, server):
+        server.down = True
+        async with _sampler(source, _Clock(NOW, 1)) as (made, fleet):
+            subject = replace(
+                fleet.subject(),
+                source="prom",
+                interval_seconds=1,
+                canary=_sides()[Arm.CANARY],
+                stable=_sides()[Arm.STABLE],
+            )
+            made.track(subject)
+            await until(lambda: made.evidence(KEY).problem)
+            problem = made.evidence(KEY).problem
+            assert problem is not None
+            assert problem.reason is Unknown.HTTP_STATUS
+            assert (
+                len(server.queries) <= 6 * 5
+            )  # five looks of history and polls, three queries and a few alone
+            server.down = False
+            await until(lambda: made.evidence(KEY).problem is None and made.evidence(KEY).samples)
+            assert fleet.woken

@@ -1,0 +1,144 @@
+"""At rest: one budget for the fleet, every model in its turn, and a history that a rollout can begin with."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from modelward.analysis.noise import Noise
+from modelward.analysis.readings import Arm
+from modelward.clients.scrape import Scraper
+from modelward.rollout.observed import Pod
+from modelward.sampling.pods import PodSource
+from modelward.sampling.rest import MOST_PODS_AT_REST, ROUND_SECONDS, Rest, Resting
+from modelward.sampling.subject import Endpoint, Key, Side
+from support.faulty_server import Behaviour, hanging
+from unit.sampling.fleet import KEY, METRICS, STABLE, WANTED, Fleet, counting, fleet
+
+WINDOW = 3 * ROUND_SECONDS
+
+
+class World:
+    """Models at rest on a clock of their own, and how often each was read."""
+
+    def __init__(self, pods: Fleet, keys: Sequence[Key], *, rate: float, pods_each: int) -> None:
+        self.now = 1_763_800_000.0
+        self.keys = list(keys)
+        self.busy: set[Key] = set()
+        self.read: Counter[Key] = Counter()
+        self.pods_each = pods_each
+        self.fleet = pods
+        self.scraper = Scraper(timeout=0.2)
+        self.rest = Rest(
+            pods=PodSource(self.scraper, self._watched),
+            models=lambda: list(self.keys),
+            look=self._look,
+            clock=lambda: self.now,
+            scrapes_per_second=rate,
+            window_seconds=WINDOW,
+            sleep=self._sleep,
+        )
+
+    async def rounds(self, number: int) -> None:
+        """Let as many rounds go by."""
+        for _ in range(number):
+            await self.rest.round()
+
+    def noise(self, key: Key = KEY) -> Noise:
+        """What is known of a model."""
+        return self.rest.noise(key, STABLE, METRICS)
+
+    def _watched(self, key: Key) -> list[Pod]:
+        self.read[key] += 1
+        return self.fleet.watched(key)
+
+    def _look(self, key: Key) -> Resting | None:
+        if key in self.busy:
+            return None
+        side = Side(revision=STABLE, wanted=WANTED, endpoint=Endpoint(port=self.fleet.port, path="/metrics"))
+        return Resting(key=key, side=side, metrics=METRICS, pods=self.pods_each)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@asynccontextmanager
+async def _world(
+    *behaviours: Behaviour, models: int = 1, rate: float = 20, pods_each: int = 1
+) -> AsyncIterator[World]:
+    async with fleet(*((Arm.STABLE, behaviour) for behaviour in behaviours)) as pods:
+        keys = [KEY, *((KEY[0], f"model-{number}") for number in range(models - 1))]
+        world = World(pods, keys, rate=rate, pods_each=pods_each)
+        try:
+            yield world
+        finally:
+            await world.scraper.close()
+
+
+async def test_a_model_at_rest_gets_a_history() -> None:
+    """Read every five seconds, its counts are summed up; a rollout begins with that."""
+    async with _world(counting(per_look=1000, errors=10), counting(per_look=1000, errors=10)) as world:
+        await world.rounds(10)
+        known = world.noise().reference().metrics["errors"]
+        assert known.hits / known.total == pytest.approx(0.01)
+        assert known.total > 10_000
+        assert world.read[KEY] == 10
+
+
+@pytest.mark.parametrize("rate", [0.4, 1, 20])
+async def test_the_budget_is_kept_and_everybody_has_a_turn(rate: float) -> None:
+    """However many models there are: so many scrapes in a round at most, and none is passed over."""
+    models = 12
+    async with _world(counting(), models=models, rate=rate) as world:
+        most = 0
+        windows = -(-models // int(rate * ROUND_SECONDS))
+        for _ in range(windows * int(WINDOW / ROUND_SECONDS + 2)):
+            before = world.read.total()
+            await world.rounds(1)
+            most = max(most, world.read.total() - before)
+        assert most <= rate * ROUND_SECONDS
+        assert set(world.read) == set(world.keys)
+
+
+async def test_many_pods_cost_no_more_than_some() -> None:
+    """Of a large model a few are read, and always the same."""
+    async with _world(*[counting()] * (MOST_PODS_AT_REST + 4), pods_each=MOST_PODS_AT_REST + 4) as world:
+        await world.rounds(3)
+        looks = sorted(len(server.heads) for server in world.fleet.servers)
+        assert looks == [0] * 4 + [3] * MOST_PODS_AT_REST
+
+
+async def test_a_history_outlives_its_window_and_not_its_model() -> None:
+    """Between two windows it is a text; a model that is gone leaves nothing behind."""
+    async with _world(counting(per_look=1000)) as world:
+        await world.rounds(4)
+        total = world.noise().reference().metrics["errors"].total
+        world.busy.add(KEY)
+        await world.rounds(1)
+        assert world.noise().reference().metrics["errors"].total == pytest.approx(total)
+        assert world.read[KEY] == 4
+        world.keys.clear()
+        await world.rounds(1)
+        assert not world.noise().reference().metrics
+
+
+async def test_another_revision_begins_anew() -> None:
+    """What the last version did says nothing about the noise of this one."""
+    async with _world(counting(per_look=1000)) as world:
+        await world.rounds(4)
+        assert not world.rest.noise(KEY, "another", METRICS).reference().metrics
+
+
+async def test_no_budget_is_no_reading() -> None:
+    """A fleet may be left alone."""
+    async with _world(counting(), rate=0) as world:
+        await world.rounds(3)
+        assert not world.read
+
+
+async def test_a_pod_that_hangs_is_passed_over() -> None:
+    """The others tell enough."""
+    async with _world(hanging, counting(per_look=1000)) as world:
+        await world.rounds(3)
+        assert world.noise().reference().metrics["errors"].total == pytest.approx(2000, rel=0.01)
