@@ -7,10 +7,10 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-failover clean
+.PHONY: help setup check fmt lint types imports unit golden test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-failover bench-analysis bench-analysis-quick clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.done ## Make .venv with everything that is needed, pinned by hashes
 
@@ -40,7 +40,7 @@ unit: setup ## Unit tests
 golden: setup ## Golden stories: whole rollouts told as text
 	$(BIN)/pytest tests/golden -q
 
-test: check kubernetes ## Everything: what CI runs
+test: check bench-analysis-quick kubernetes ## Everything: what CI runs
 	$(BIN)/pytest tests/cluster tests/e2e -q
 
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
@@ -84,6 +84,12 @@ bench-latency: setup ## From apply to Ready on a real node, beside a bare Deploy
 
 bench-failover: setup ## How soon another operator takes over, and a thousand losses of the lead without a write out of turn
 	@$(BIN)/python -m bench.failover
+
+bench-analysis: setup ## The judge beside its rivals in simulation: tables and goals. ARGS="--table errors --rollouts 2000"
+	@$(BIN)/python -m bench.analysis $(ARGS)
+
+bench-analysis-quick: setup ## The same in two minutes, with fixed seeds: fails if a goal is missed
+	@$(BIN)/python -m bench.analysis --quick
 
 clean: ## Remove the virtual environment and caches inside the repository
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
