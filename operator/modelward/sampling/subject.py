@@ -61,9 +61,12 @@ class Subject:
         return self.namespace, self.name
 
     @property
-    def rollout(self) -> tuple[str, str, str]:
-        """What makes it another rollout: the two revisions, and who is asked."""
-        return self.canary.revision, self.stable.revision, self.source
+    def rollout(self) -> tuple[Side, Side, str]:
+        """What makes it another rollout: the two revisions, what is wanted of them, and who is asked.
+
+        Whoever changes `spec.analysis` in mid-canary has it judged anew, by the new metrics.
+        """
+        return self.canary, self.stable, self.source
 
     def side(self, arm: Arm) -> Side:
         """The revision of an arm."""
