@@ -44,6 +44,12 @@ class Metrics:
             ["verb", "code"],
             registry=self.registry,
         )
+        self.page_reads = Counter(
+            "modelward_metrics_page_reads_total",
+            "Readings of pods' metrics pages: OK, or why they failed.",
+            ["result"],
+            registry=self.registry,
+        )
         self.watch_age_seconds = Gauge(
             "modelward_watch_age_seconds",
             "Time since what is held of a kind was last confirmed.",
@@ -76,6 +82,10 @@ class Metrics:
             yield
         finally:
             self.leader.set(0)
+
+    def count_page_read(self, result: str) -> None:
+        """One page of a pod was read, or could not be."""
+        self.page_reads.labels(result).inc()
 
     def count_request(self, verb: str, code: str) -> None:
         """One request to the API server was answered with `code`."""

@@ -105,7 +105,8 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
         with metrics.leading():
             await _freshen(resync)
             urgent = functools.partial(queue.add, urgent=True)
-            async with sampling(store, settings.metrics, urgent) as (sampler, rest):
+            counted = metrics.count_page_read
+            async with sampling(store, settings.metrics, urgent, counted) as (sampler, rest):
                 reconciler = Reconciler(
                     kube, store, queue, metrics, now=_steady_now(), sampling=sampler, limits=_limits(settings)
                 )

@@ -87,16 +87,19 @@ class AtRest:
 
 @asynccontextmanager
 async def sampling(
-    store: Store, settings: MetricsSettings, wake: Callable[[Key], None]
+    store: Store,
+    settings: MetricsSettings,
+    wake: Callable[[Key], None],
+    count: Callable[[str], None] = lambda _result: None,
 ) -> AsyncIterator[tuple[Sampler, Rest]]:
     """A Sampler that may be used at once, and the reading at rest, whose `run` is a part of the process.
 
-    Raises InvalidSettings if a source's CA file cannot be read.
+    `count` is told how each reading of a page went. Raises InvalidSettings if a source's CA file cannot be read.
     """
     scraper = Scraper(timeout=settings.scrape_timeout_seconds)
     servers = [(source, _server(source)) for source in settings.sources]
     clock, at_rest = steady_clock(), AtRest(store)
-    pods = PodSource(scraper, at_rest.pods)
+    pods = PodSource(scraper, at_rest.pods, count)
     rest = Rest(
         pods=pods,
         models=lambda: list(store.models()),

@@ -8,6 +8,7 @@ model's history is a short text.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,6 +26,9 @@ WINDOW_SECONDS: Final = 600.0
 """Two of the longest blocks of time over which pods are compared."""
 MOST_PODS_AT_REST: Final = 8
 """Of a model with more pods, these tell about the others."""
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +73,13 @@ class Rest:
     _next: int = 0
 
     async def run(self) -> None:
-        """Read for ever."""
+        """Read for ever. No error ends this: without a history rollouts are judged all the same."""
         while True:
-            await self.round()
+            try:
+                await self.round()
+            except Exception:
+                logger.exception("reading at rest failed, please report it")
+                await self.sleep(ROUND_SECONDS)
 
     def noise(self, key: Key, revision: str, metrics: tuple[MetricPolicy, ...]) -> Noise:
         """What is known of a revision; without history an empty one."""
