@@ -49,7 +49,7 @@ class _Stage:
     weight: int = 25
     version: str = "2"
     rollout: Mapping[str, Any] | None = None
-    began: float | None = 30
+    began: float | None = 700
     """Seconds since the present step began; None: its clock does not run."""
 
 
@@ -63,7 +63,7 @@ _STAGES: Final = {
     Phase.INCONCLUSIVE: _Stage(),
     Phase.METRICS_UNAVAILABLE: _Stage(),
     Phase.PROMOTING: _Stage(step=3, weight=50),
-    Phase.WATCHING: _Stage(stable=B, canary="", previous=A, step=3, weight=100),
+    Phase.WATCHING: _Stage(stable=B, canary="", previous=A, step=3, weight=100, began=30),
     Phase.DRAINING: _Stage(stable=B, canary="", previous=A, step=3, weight=100, began=2),
     Phase.ROLLING_BACK: _Stage(weight=0, began=2),
 }

@@ -9,7 +9,7 @@ from builders import NAME, NAMESPACE, UID, before, make_model, make_observed, ma
 from modelward.api.conditions import Reason
 from modelward.api.weights import Rule
 from modelward.rollout.observed import Observed, Route
-from modelward.rollout.routing import TAKEN_FOR_GRANTED_SECONDS, problem, reached
+from modelward.rollout.routing import TAKEN_FOR_GRANTED_SECONDS, problem, reached, wake_after
 
 A, B = "bcdfghjklm", "npqrstvwxz"
 STABLE, CANARY = NAME, f"{NAME}-canary"
@@ -153,6 +153,22 @@ def test_what_somebody_must_mend(found: Route, words: str) -> None:
     assert blocked.message.endswith(".")
     answer = reached(observed(found), 10)
     assert (answer.done, answer.problem) == (False, blocked)
+
+
+def test_what_a_gateway_says_right_after_a_write_is_waited_out() -> None:
+    """It may not know the Service yet that was made just before."""
+    rules = ((OF_A, 90), (OF_B, 10))
+    fields: dict[str, Any] = {"resolved": False, "message": "Gateway x/y: ResolvedRefs is False (BackendNotFound)"}
+    fresh = observed(route(rules, written=before(4), **fields))
+    assert problem(fresh) is None
+    assert wake_after(fresh) == TAKEN_FOR_GRANTED_SECONDS - 4
+    found = reached(fresh, 10)
+    assert (found.done, found.wake_after) == (False, TAKEN_FOR_GRANTED_SECONDS - 4)
+    assert "BackendNotFound" in found.message
+    stays = observed(route(rules, written=before(11), **fields))
+    assert problem(stays) is not None
+    assert wake_after(stays) is None
+    assert wake_after(observed(route(rules, written=before(4)))) is None
 
 
 def test_what_is_odd_about_a_users_route_is_said() -> None:
