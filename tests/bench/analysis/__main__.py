@@ -22,6 +22,7 @@ from bench.analysis.tables import (
     onset,
     restart,
     slowness,
+    small_load,
     together,
     walk,
 )
@@ -39,6 +40,7 @@ TABLES: Final[dict[str, Callable[[Run], Outcome]]] = {
     "onset": onset.outcome,
     "drift": drift.outcome,
     "walk": walk.outcome,
+    "small-load": small_load.outcome,
     "restart": restart.outcome,
 }
 QUICK: Final[dict[str, Callable[[Run], Outcome]]] = {

@@ -53,12 +53,14 @@ def incidents(poll: float) -> tuple[Incident, ...]:
     """All of 4.4; the scrapes of pods lie as far apart as the source lets them."""
     apart = NOT_ALIGNED[poll]
     return (
-        Incident(name="incident 0.1 -> 5 % for 10 min, aligned", rate=_ten_minutes),
-        Incident(name=f"the same, pods read within {apart:g} s", rate=_ten_minutes, apart=apart),
-        Incident(name="the same, read anywhere in the interval", rate=_ten_minutes, apart=poll),
-        Incident(name="the same, every fifth scrape fails", rate=_ten_minutes, apart=apart, gaps=0.2),
+        Incident(name="0.1 -> 5 % for 10 min, pods read at once", rate=_ten_minutes),
+        Incident(name=f"0.1 -> 5 % for 10 min, within {apart:g} s", rate=_ten_minutes, apart=apart),
+        Incident(name="0.1 -> 5 % for 10 min, anywhere in the interval", rate=_ten_minutes, apart=poll),
+        Incident(
+            name="0.1 -> 5 % for 10 min, every fifth scrape fails", rate=_ten_minutes, apart=apart, gaps=0.2
+        ),
         Incident(name=f"20 s blips to 30 % every 2 min, within {apart:g} s", rate=_blips, apart=apart),
-        Incident(name="the same, read anywhere in the interval", rate=_blips, apart=poll),
+        Incident(name="20 s blips to 30 %, anywhere in the interval", rate=_blips, apart=poll),
         Incident(
             name="weight 5 -> 25 -> 50 %, incident at 50 %", rate=_last_step, apart=apart, weight=_steps
         ),
