@@ -27,6 +27,7 @@ from modelward.metrics import Metrics
 from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
 from modelward.projection.metadata import Manifest
 from modelward.projection.project import Projection, project, snapshots
+from modelward.rollout import routing
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Decision
@@ -189,6 +190,7 @@ class Reconciler:
             status.wake_after(observed, decision.status),
             applied.wait,
             ROUTE_POLL_SECONDS if route and not (route.own or route.opted_in) else None,
+            routing.wake_after(observed),
         ]
         return min((wait for wait in waits if wait is not None), default=None)
 

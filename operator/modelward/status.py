@@ -17,7 +17,7 @@ from modelward.api.status import Condition, ModelDeploymentStatus, RolloutResult
 from modelward.api.times import format_seconds
 from modelward.projection.service import KIND as SERVICE
 from modelward.projection.service import url
-from modelward.rollout import readiness
+from modelward.rollout import readiness, routing
 from modelward.rollout.capacity import replicas_of_user, sizes
 from modelward.rollout.decide import without_evidence
 from modelward.rollout.decision import Decision
@@ -100,10 +100,9 @@ _CANARY_REASONS: Final = {
 
 
 def _situation(observed: Observed, decision: Decision) -> _Situation:
-    if decision.blocked:
-        return _stalled(decision.blocked.reason, decision.blocked.message)
-    if observed.refusals:
-        return _stalled(Reason.REFUSED, refusal(observed.refusals).message)
+    refused = refusal(observed.refusals) if observed.refusals else None
+    if blocked := decision.blocked or refused or routing.problem(observed):
+        return _stalled(blocked.reason, blocked.message)
     phase = Phase(decision.status.rollout.state) if decision.status.rollout else Phase.SERVING
     if phase is Phase.DEPLOYING or phase in WITH_CANARY:
         return _changing(observed, decision, phase)

@@ -45,15 +45,12 @@ def reached(
     route = observed.route
     if route is None:
         return Reached(done=True)
-    if blocked := problem(observed, weight_percent):
-        return Reached(
-            done=False, message=blocked.message, problem=blocked, percent=_percent(observed, route)
-        )
     percent = _percent(observed, route)
-    if not _weighs(observed, route, weight_percent, status or observed.model.status):
-        return Reached(done=False, message=f"{_called(route)} is being given its weights", percent=percent)
-    if not route.answered:
-        return Reached(done=False, message=f"{_called(route)} waits: {route.message}", percent=percent)
+    if blocked := problem(observed, weight_percent):
+        return Reached(done=False, message=blocked.message, problem=blocked, percent=percent)
+    if awaited := _awaited(observed, route, weight_percent, status or observed.model.status):
+        message = f"{_called(route)} {awaited}"
+        return Reached(done=False, message=message, percent=percent, wake_after=wake_after(observed))
     if route.observed_generation >= route.generation:
         return Reached(done=True, message=_oddities(observed, route, weight_percent), percent=percent)
     return _of_an_older_generation(observed, route, percent)
@@ -66,6 +63,14 @@ def problem(observed: Observed, weight_percent: int = 0) -> Blocked | None:
         return None
     message = next(_problems(observed, route, weight_percent), "")
     return Blocked(reason=Reason.ROUTE_NOT_READY, message=message) if message else None
+
+
+def wake_after(observed: Observed) -> float | None:
+    """Seconds until what a Gateway complains about counts as a problem; None when nothing is pending."""
+    route = observed.route
+    if route is None or not route.answered or (route.accepted and route.resolved):
+        return None
+    return _fresh_for(observed, route)
 
 
 def pairs(observed: Observed, route: Route) -> tuple[tuple[int, Pair], ...]:
@@ -82,7 +87,8 @@ def _problems(observed: Observed, route: Route, weight_percent: int) -> Iterator
         return  # ours is about to be made
     if not route.own:
         yield from _problems_of_user(observed, route, weight_percent)
-    if route.answered and not (route.accepted and route.resolved) and not _is_behind(route):
+    refused = route.answered and not (route.accepted and route.resolved) and not _is_behind(route)
+    if refused and _fresh_for(observed, route) is None:
         yield f"{_called(route)} carries no traffic as it should. {route.message}."
 
 
@@ -108,6 +114,14 @@ def _problems_of_user(observed: Observed, route: Route, weight_percent: int) -> 
                 f"{_called(route)}: the weights of {stable} and {canary} in rule {number + 1} sum to"
                 f" {each.total}, which cannot be split into {weight_percent}%: let them sum to {WHOLE}."
             )
+
+
+def _awaited(observed: Observed, route: Route, weight_percent: int, status: ModelDeploymentStatus) -> str:
+    """What has not happened yet, as the end of a sentence; empty when only the generation may be an older one."""
+    if not _weighs(observed, route, weight_percent, status):
+        return "is being given its weights"
+    refused = not (route.accepted and route.resolved) and not _is_behind(route)
+    return f"waits: {route.message}" if refused or not route.answered else ""
 
 
 def _weighs(observed: Observed, route: Route, weight_percent: int, status: ModelDeploymentStatus) -> bool:
@@ -139,10 +153,9 @@ def _of_an_older_generation(observed: Observed, route: Route, percent: float | N
     """The Gateway has not reported for what the route says now: it lags, or never will."""
     if not (route.accepted and route.resolved) or route.written is None:
         return Reached(done=False, message=f"{_called(route)} waits for its Gateway", percent=percent)
-    left = timedelta(seconds=TAKEN_FOR_GRANTED_SECONDS) - (observed.now - route.written)
-    if left > timedelta(0):
+    if left := _fresh_for(observed, route):
         message = f"{_called(route)} waits for its Gateway"
-        return Reached(done=False, message=message, percent=percent, wake_after=left.total_seconds())
+        return Reached(done=False, message=message, percent=percent, wake_after=left)
     message = (
         f"{_called(route)}: its Gateway reports on generation {route.observed_generation}, not yet on"
         f" {route.generation}; its weights are taken to be in effect"
@@ -167,6 +180,17 @@ def _oddities(observed: Observed, route: Route, weight_percent: int) -> str:
         if number not in weighed and names_any(rule, (stable,))
     ]
     return "; ".join([f"{_called(route)}: {each}" for each in (*coarse, *alone)])
+
+
+def _fresh_for(observed: Observed, route: Route) -> float | None:
+    """Seconds for which what a Gateway says may be of the moment before our last write; None when it is not.
+
+    A Service that was made just before the route may not be known to the Gateway yet.
+    """
+    if route.written is None:
+        return None
+    left = timedelta(seconds=TAKEN_FOR_GRANTED_SECONDS) - (observed.now - route.written)
+    return left.total_seconds() if left > timedelta(0) else None
 
 
 def _is_behind(route: Route) -> bool:

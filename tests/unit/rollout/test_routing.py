@@ -158,7 +158,10 @@ def test_what_somebody_must_mend(found: Route, words: str) -> None:
 def test_what_a_gateway_says_right_after_a_write_is_waited_out() -> None:
     """It may not know the Service yet that was made just before."""
     rules = ((OF_A, 90), (OF_B, 10))
-    fields: dict[str, Any] = {"resolved": False, "message": "Gateway x/y: ResolvedRefs is False (BackendNotFound)"}
+    fields: dict[str, Any] = {
+        "resolved": False,
+        "message": "Gateway x/y: ResolvedRefs is False (BackendNotFound)",
+    }
     fresh = observed(route(rules, written=before(4), **fields))
     assert problem(fresh) is None
     assert wake_after(fresh) == TAKEN_FOR_GRANTED_SECONDS - 4
