@@ -5,7 +5,7 @@ status/generate.go, eviction/eviction_manager.go, kuberuntime/kuberuntime_manage
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelward.api import names
@@ -19,6 +19,8 @@ PULL_FAILURES: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 )
 CRASH_LOOP: Final = "CrashLoopBackOff"
+_BACK_OFF_FORGOTTEN_AFTER: Final = timedelta(minutes=10)
+"""The kubelet's back-off begins anew for a container that ran for so long (twice its longest back-off)."""
 _NORMAL_WAITS: Final = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -100,11 +102,24 @@ def _ended(container: Raw) -> Raw | None:
 
 
 def _crash_looping(init: Iterable[Raw], containers: Iterable[Raw]) -> str:
-    """The container that the kubelet holds back because it ends again and again."""
+    """The container that the kubelet holds back because it ended twice within ten minutes.
+
+    It says CrashLoopBackOff only when it looks at the pod again, and that may be when the back-off is over: ten
+    seconds later (seen with Kubernetes 1.36). Until then both ends are told.
+    """
     for container in (*init, *containers):
-        if _waiting(container).get("reason") == CRASH_LOOP:
+        if _waiting(container).get("reason") == CRASH_LOOP or _ended_twice(container):
             return str(container.get("name", ""))
     return ""
+
+
+def _ended_twice(container: Raw) -> bool:
+    now = (container.get("state") or {}).get("terminated") or {}
+    before = (container.get("lastState") or {}).get("terminated") or {}
+    last, first = _time(now.get("finishedAt")), _time(before.get("finishedAt"))
+    if last is None or first is None or (container.get("ready") and now.get("exitCode") == 0):
+        return False  # an init container that has succeeded in the end is "ready"
+    return last - first <= _BACK_OFF_FORGOTTEN_AFTER
 
 
 def _is_over_storage_limit(status: Raw, conditions: Mapping[str, Raw]) -> bool:

@@ -423,3 +423,32 @@ def test_a_pod_that_is_being_deleted() -> None:
     raw = full_pod()
     raw["metadata"]["deletionTimestamp"] = "2026-11-22T12:01:00Z"
     assert trim.pod(raw).deleting
+
+
+@pytest.mark.parametrize(
+    ("first", "looping"),
+    [
+        pytest.param("2026-11-22T12:00:30Z", "server", id="for the second time in ten seconds"),
+        pytest.param("2026-11-22T11:50:40Z", "server", id="for the second time in ten minutes"),
+        pytest.param("2026-11-22T11:50:39Z", "", id="the first time is forgotten"),
+        pytest.param(None, "", id="for the first time"),
+    ],
+)
+def test_a_container_that_has_ended_twice_is_looping(first: str | None, looping: str) -> None:
+    """The kubelet holds it back already, and says so only later."""
+    before = {"lastState": {"terminated": {"exitCode": 1, "finishedAt": first}}} if first else {}
+    now = {"state": {"terminated": {"exitCode": 1, "finishedAt": "2026-11-22T12:00:40Z"}}}
+    server = {"name": "server", "ready": False, **now, **before}
+    assert trim.pod(full_pod(containerStatuses=[server])).crash_looping == looping
+
+
+def test_an_init_container_that_succeeds_at_the_second_try_is_not_looping() -> None:
+    """It keeps both ends for as long as the pod lives."""
+    fetch = {
+        "name": "fetch",
+        "ready": True,
+        "restartCount": 1,
+        "state": {"terminated": {"exitCode": 0, "finishedAt": "2026-11-22T12:00:40Z"}},
+        "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-11-22T12:00:30Z"}},
+    }
+    assert trim.pod(full_pod(initContainerStatuses=[fetch])).crash_looping == ""

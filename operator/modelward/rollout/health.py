@@ -9,7 +9,7 @@ the node or the container engine was restarted).
 
 1. OutOfMemory: a container was killed for its use of memory (OOMKilled), once: it will be again.
 2. CrashLooping: the kubelet holds a container back (CrashLoopBackOff), which it does from the second end within
-   a few minutes on. One pod of many suffices. A container that ends at its start gets there in seconds. An init
+   ten minutes on. One pod of many suffices. A container that ends at its start gets there in seconds. An init
    container counts after five restarts only (about three minutes): storage that is away for a minute is
    no reason to reject a model for good, and nothing gets traffic meanwhile.
 3. OutOfStorage: a pod was evicted for using more disk than its own limit.
@@ -105,7 +105,7 @@ def _loops(pod: Pod, _began: datetime | None) -> bool:
 
 
 def _has_ended(pod: Pod, began: datetime | None) -> bool:
-    """It loops, or a container of it ended recently by its own fault: between two crashes a loop is not seen."""
+    """It loops, or a container of it ended recently by its own fault: while it runs again a loop is not seen."""
     if _ended_unseen(pod):
         return False
     return bool(pod.crash_looping) or (pod.ended is not None and pod.restarts > 0 and _recently(pod, began))
