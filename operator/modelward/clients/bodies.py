@@ -1,10 +1,8 @@
 """The body of an answer, up to a limit: what is compressed is unpacked no further than that, either."""
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
-
-import httpx
 
 from modelward.analysis.problem import Unknown
 from modelward.clients.unknown import MetricsUnknown
@@ -13,20 +11,18 @@ _GZIP_WINDOW: Final = 31
 """zlib's word for "with a gzip header"."""
 
 
-async def bounded_body(response: httpx.Response, limit: int) -> bytes:
-    """The body, unpacked, at most `limit` bytes. Raises MetricsUnknown: too large, or packed in another way."""
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+async def bounded_body(headers: Mapping[str, str], chunks: AsyncIterator[bytes], limit: int) -> bytes:
+    """The body of raw `chunks`, unpacked, at most `limit` bytes.
+
+    Raises MetricsUnknown: it is too large, or packed in another way than was asked for.
+    """
+    encoding = headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in {"", "identity", "gzip"}:
         raise MetricsUnknown(Unknown.NOT_METRICS, "the answer is compressed in a way that was not asked for")
-    if _announced(response) > limit:
+    length = headers.get("Content-Length", "")
+    if length.isascii() and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    chunks = response.aiter_raw()
     return await (_unpacked(chunks, limit) if encoding == "gzip" else _plain(chunks, limit))
-
-
-def _announced(response: httpx.Response) -> int:
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 async def _plain(chunks: AsyncIterator[bytes], limit: int) -> bytes:

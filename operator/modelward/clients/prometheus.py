@@ -9,6 +9,7 @@ import math
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,7 +19,7 @@ import msgspec
 from modelward.analysis.problem import Unknown
 from modelward.api.names import MANAGER
 from modelward.clients.bodies import bounded_body
-from modelward.clients.scrape import no_cookies, refusal
+from modelward.clients.scrape import refusal
 from modelward.clients.unknown import MetricsUnknown
 
 TIMEOUT_SECONDS: Final = 5.0
@@ -82,7 +83,7 @@ class Prometheus:
             trust_env=False,
             follow_redirects=False,
             verify=context,
-            cookies=no_cookies(),
+            cookies=_no_cookies(),
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": MANAGER},
             timeout=timeout,
             limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
@@ -116,7 +117,8 @@ class Prometheus:
     async def _post(self, call: str, form: dict[str, str]) -> tuple[int, bytes]:
         url = f"{self._base}/api/v1/{call}"
         async with self._client.stream("POST", url, data=form, headers=self._credentials()) as response:
-            return response.status_code, await bounded_body(response, self._limit)
+            body = await bounded_body(response.headers, response.aiter_raw(), self._limit)
+            return response.status_code, body
 
     def _credentials(self) -> dict[str, str]:
         """Read at every request: mounted tokens are renewed in place."""
@@ -166,6 +168,11 @@ class Prometheus:
 
     def _unknown(self, reason: Unknown, message: str) -> MetricsUnknown:
         return MetricsUnknown(reason, f"metric source {self.name}: {message}")
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that takes nothing: what a server sets, it never gets back, and it fills no memory."""
+    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _number(text: str) -> float:

@@ -158,7 +158,7 @@ async def test_a_path_stays_a_path(path: str) -> None:
 def test_no_path_names_another_host(path: str, address: IPv4Address | IPv6Address) -> None:
     """Host and port are the page's, with every path that the API takes; nothing is raised."""
     url = Page(address=str(address), port=8123, path=path).url
-    assert (url.scheme, ip_address(url.host), url.port, url.userinfo) == ("http", address, 8123, b"")
+    assert (url.scheme, ip_address(url.host or ""), url.port, url.user) == ("http", address, 8123, None)
 
 
 async def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
