@@ -22,6 +22,10 @@ RESTART_SECONDS: Final = 1800.0
 CAP_SHARE: Final = 0.75
 """No stratum may multiply a bet by more than alpha ** -0.75: a single scrape never decides."""
 
+MOST_CASES: Final = 5_000_000
+"""Larger tables are judged as if they were so large: a sum has as many terms as the root of the cases, and a pod that
+lies about its counts must not keep the judge busy. It only lowers evidence."""
+
 _NEGLIGIBLE: Final = 1e-17
 _SMALL_SUPPORT: Final = 24
 """Sums of so few terms cannot overflow, whatever the counts of a scrape are."""
@@ -46,7 +50,8 @@ def likelihood_ratios(
 
     Its mean is 1 at the margin and at most 1 below it (the ratio is monotone).
     """
-    hits, cases, stable_hits, stable_cases = table
+    too_many = -(-(table[1] + table[3]) // MOST_CASES)
+    hits, cases, stable_hits, stable_cases = (count // too_many for count in table) if too_many > 1 else table
     m = hits + stable_hits
     if not cases or not stable_cases or not 0 < m < cases + stable_cases:
         return None

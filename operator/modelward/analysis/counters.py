@@ -21,6 +21,7 @@ from modelward.analysis.readings import (
     RatioReading,
     Reading,
 )
+from modelward.api.fields import EXACT_INT_MAX
 
 MOST_POLLS_TO_WAIT: Final = 4
 """Polls that a sample waits for an arm that could not be read."""
@@ -126,13 +127,15 @@ def clean(reading: Reading) -> Reading | None:
     """The reading, or None when it has numbers that no counter can have: unknown, never zero."""
     match reading:
         case RatioReading(hits=hits, total=total):
-            return reading if isfinite(hits) and isfinite(total) and hits >= 0 and total >= 0 else None
+            return reading if 0 <= hits <= EXACT_INT_MAX and 0 <= total <= EXACT_INT_MAX else None
         case GaugeReading(value=value):
             return reading if isfinite(value) else None
         case HistogramReading(buckets=buckets):
             bounds = sorted(buckets)
             counts = [buckets[bound] for bound in bounds]
-            sound = bool(bounds) and bounds[-1] == inf and all(isfinite(c) and c >= 0 for c in counts)
+            sound = (
+                bool(bounds) and bounds[-1] == inf and all(0 <= count <= EXACT_INT_MAX for count in counts)
+            )
             return reading if sound and all(low <= high for low, high in pairwise(counts)) else None
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import isfinite, isnan, nan
+from math import isnan, nan
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +24,7 @@ from modelward.analysis.readings import (
     Reading,
 )
 from modelward.api.analysis_policy import Direction, Metric, MetricAction, MetricKind, SignalName
+from modelward.api.fields import EXACT_INT_MAX
 from modelward.api.rollout_policy import DEFAULT_STEPS, OnInconclusive
 from modelward.errors import InvalidLine
 
@@ -316,7 +317,7 @@ def _poll(raw: Any, path: str, *, stable: bool = False) -> Poll:
     if weight is not None and not (_is_number(weight) and 0 <= weight <= 100):
         raise InvalidLine(f"{path}weightPercent must be a number from 0 to 100")
     time = raw.get("time")
-    if not isinstance(time, int | float) or isinstance(time, bool) or not isfinite(time):
+    if not isinstance(time, int | float) or isinstance(time, bool) or not abs(time) <= EXACT_INT_MAX:
         raise InvalidLine(f"{path}time must be a number of seconds")
     return Poll(time=float(time), weight_percent=nan if weight is None else float(weight), pods=read)
 
@@ -329,7 +330,7 @@ def _pod(raw: Any, path: str, *, stable: bool) -> PodReading:
         raise InvalidLine(f"{path}.pod must be a name")
     if stable and arm is None:
         arm = Arm.STABLE.value
-    if arm not in _ARMS:
+    if not isinstance(arm, str) or arm not in _ARMS:
         raise InvalidLine(f'{path}.arm must be "canary" or "stable"')
     if metrics is not None and not isinstance(metrics, dict):
         raise InvalidLine(f"{path}.metrics must be an object")
@@ -389,7 +390,8 @@ def _value(raw: Any, path: str) -> float:
         return nan
     if not _is_number(raw):
         raise InvalidLine(f"{path} must be a number")
-    return float(raw)
+    # A whole number may be too large for a float; no counter is.
+    return float(raw) if abs(raw) <= EXACT_INT_MAX else nan
 
 
 def _is_number(value: Any) -> bool:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from math import inf
-from random import Random
 from typing import Any
+
+from numpy.random import default_rng
 
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample, Values
 from modelward.analysis.judge import Assessment, State, Step, assess, begin, observe
@@ -75,19 +76,6 @@ def assessed(
     return assess(policy, state, step)
 
 
-def binomial(random: Random, cases: int, rate: float) -> int:
-    """A draw, by counting the failures between hits."""
-    return sum(random.random() < rate for _ in range(cases))
-
-
-def poisson(random: Random, mean: float) -> int:
-    """A draw, by the times between events; for means of some hundreds at most."""
-    count, time = 0, random.expovariate(1)
-    while time < mean:
-        count, time = count + 1, time + random.expovariate(1)
-    return count
-
-
 def rollout(
     seed: int,
     rates: tuple[float, float],
@@ -98,9 +86,9 @@ def rollout(
     seconds: float = 1800,
 ) -> Iterator[Sample]:
     """Samples of errors, with the rates of stable and canary."""
-    random = Random(seed)  # noqa: S311
+    random = default_rng(seed)
     mean = requests_per_second * interval
     for number in range(1, int(seconds / interval) + 1):
-        cases = poisson(random, mean * weight / 100), poisson(random, mean * (1 - weight / 100))
-        hits = binomial(random, cases[0], rates[1]), binomial(random, cases[1], rates[0])
+        cases = [int(random.poisson(mean * share)) for share in (weight / 100, 1 - weight / 100)]
+        hits = [int(random.binomial(n, rate)) for n, rate in zip(cases, reversed(rates), strict=True)]
         yield make_sample(number * interval, weight, errors=ratio((hits[0], cases[0]), (hits[1], cases[1])))

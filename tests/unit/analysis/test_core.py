@@ -7,7 +7,7 @@ from itertools import product
 from math import comb, exp, inf, log
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nchypergeom_fisher
 
@@ -70,6 +70,7 @@ TABLES = st.tuples(st.integers(1, 400), st.integers(1, 4000), st.floats(0, 1), s
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(TABLES, st.sampled_from(MARGINS))
 def test_ratios_are_those_of_scipy(drawn: tuple[int, int, float, float], margin: float) -> None:
     """Fisher's non-central hypergeometric distribution as SciPy has it, for few terms and for many."""
@@ -155,3 +156,11 @@ def test_a_bet_on_a_sign_is_fair() -> None:
     for up, down in zip(core.sign_ratios(1), core.sign_ratios(-1), strict=True):
         assert exp(up) + exp(down) == pytest.approx(2)
     assert core.sign_ratios(0) == (0, 0, 0)
+
+
+def test_tables_of_any_size_are_judged_in_a_moment() -> None:
+    """A pod that lies about its counts: the sum has some ten thousand terms, and evidence is not larger for it."""
+    honest = core.likelihood_ratios((250_000, 2_500_000, 200_000, 2_500_000), 1.25)
+    lied = core.likelihood_ratios((10**14, 10**15, 8 * 10**13, 10**15), 1.25)
+    assert honest is not None
+    assert lied == pytest.approx(honest)

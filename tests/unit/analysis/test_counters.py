@@ -213,6 +213,7 @@ def test_histograms(now: dict[float, float], expected: tuple[float, ...]) -> Non
         pytest.param(HistogramReading(buckets={0.1: 3.0, inf: 2.0}), id="buckets that fall"),
         pytest.param(RatioReading(hits=-1, total=2), id="negative"),
         pytest.param(RatioReading(hits=1, total=inf), id="infinite"),
+        pytest.param(RatioReading(hits=1, total=1e300), id="no counter counts so far"),
         pytest.param(GaugeReading(value=nan), id="not a number"),
     ],
 )

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from math import inf
-from random import Random
 
 import pytest
+from numpy.random import Generator, default_rng
 
 from modelward.analysis import noise
 from modelward.analysis.noise import Noise, Reference, decode, encode
@@ -12,9 +12,9 @@ from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.readings import Arm, HistogramReading, PodReading, Poll, RatioReading
 from modelward.api.analysis_policy import MetricKind
 from modelward.errors import InvalidState
-from unit.analysis.samples import ERRORS, LATENCY, binomial
+from unit.analysis.samples import ERRORS, LATENCY
 
-Hits = Callable[[Random, int, int], int]
+Hits = Callable[[Generator, int, int], int]
 """Random, pod and cases -> hits."""
 
 
@@ -22,7 +22,7 @@ def history(
     hits: Hits, *, pods: int = 9, polls: int = 240, interval: float = 15, seed: int = 1
 ) -> list[Poll]:
     """An hour of `pods` with 75 requests each and poll."""
-    random = Random(seed)  # noqa: S311
+    random = default_rng(seed)
     counted = [[0, 0] for _ in range(pods)]
     made = []
     for number in range(polls + 1):
@@ -46,19 +46,19 @@ def history(
     return made
 
 
-def independent(random: Random, pod: int, cases: int) -> int:
+def independent(random: Generator, pod: int, cases: int) -> int:
     """Each request fails by itself, 2 % of them."""
-    return binomial(random, cases, 0.02)
+    return int(random.binomial(cases, 0.02))
 
 
-def in_bursts(random: Random, pod: int, cases: int) -> int:
+def in_bursts(random: Generator, pod: int, cases: int) -> int:
     """Five at a time."""
-    return 5 * binomial(random, cases // 5, 0.02)
+    return 5 * int(random.binomial(cases // 5, 0.02))
 
 
-def by_pod(random: Random, pod: int, cases: int) -> int:
+def by_pod(random: Generator, pod: int, cases: int) -> int:
     """Pods that differ by a factor of four."""
-    return binomial(random, cases, 0.01 if pod % 2 else 0.04)
+    return int(random.binomial(cases, 0.01 if pod % 2 else 0.04))
 
 
 def phi_of(polls: Sequence[Poll], metric: MetricPolicy = ERRORS) -> float:
