@@ -16,7 +16,7 @@ from demo.kubectl import Manifest
 from demo.objects import MODEL, NAMESPACE, Action
 from demo.places import Place, reach
 from demo.traffic import Answer
-from demo.waiting import condition, wait_model, wait_operator
+from demo.waiting import condition, is_ready, wait_model, wait_operator
 
 FIRST, SECOND = "1", "2"
 SCORES_SHOWN = 8
@@ -98,12 +98,8 @@ def _serve(place: Place, images: Images, console: Console) -> str:
     kubectl = place.kubectl
     _apply(place, [objects.namespace()])
     _apply(place, [objects.runtime(images, namespaced=not place.own)])
-    before = kubectl.get("modeldeployment", MODEL, NAMESPACE)
+    before = _left_by_an_earlier_run(place, console)
     version = _version(before) if before else FIRST
-    if before:  # whatever was tried with it since: the sample's own size again
-        as_in_the_sample = '{"spec": {"replicas": 2, "autoscaling": null}}'
-        where = ("modeldeployment", MODEL, f"--namespace={NAMESPACE}", "--type=merge")
-        kubectl("patch", *where, f"--patch={as_in_the_sample}")
     started = time.monotonic()
     _apply(place, [objects.model(version)])
     console.say(
@@ -115,6 +111,16 @@ def _serve(place: Place, images: Images, console: Console) -> str:
     waited = "" if before else f", {time.monotonic() - started:.1f} s after it was applied"
     console.say(f"Ready: {condition(model, 'Ready')['message']}".rstrip(".") + waited)
     return version
+
+
+def _left_by_an_earlier_run(place: Place, console: Console) -> Manifest | None:
+    """The model as an earlier run left it; one that was left in the middle of a change is made anew."""
+    before = place.kubectl.get("modeldeployment", MODEL, NAMESPACE)
+    if before is None or (is_ready(before) and not before["status"].get("rollout")):
+        return before
+    console.say(f"ModelDeployment {NAMESPACE}/{MODEL} was left in the middle of a change: it is made anew")
+    place.kubectl(*("delete", "modeldeployment", MODEL, f"--namespace={NAMESPACE}", "--cascade=foreground"))
+    return None
 
 
 def _version(model: Manifest) -> str:

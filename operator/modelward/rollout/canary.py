@@ -157,10 +157,11 @@ def _step_begun(observed: Observed, progress: Progress) -> Progress:
     first = rollout.step == 0
     step = plan.name_of(policy, rollout.step)
     canary = progress.status.canary_revision
+    why = progress.status.analysis.message if progress.status.analysis else ""
     told = (
         ("CanaryStarted", f"Canary {canary} begins with {step}.")
         if first
-        else ("StepAdvanced", f"Canary {canary} goes on to {step}.")
+        else ("StepAdvanced", f"Canary {canary} goes on to {step}. {why}".rstrip())
     )
     return next_step_judged(
         progress.going(Trigger.STEP_BEGINS, weight_percent=weight, step_start_time=None).telling(*told)
