@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 
 from builders import NAME, NAMESPACE, UID, make_model, make_revision, make_status, revision_name
+from builders.rollouts import GATEWAY, ROUTE_REF
 from modelward.api.names import DECISION_ANNOTATION, INTENT_ANNOTATION, REVISION_LABEL
 from modelward.api.revision import Revision
 from modelward.projection.controller_revision import controller_revision, read_revision
 from modelward.projection.metadata import intent_hash
 from modelward.projection.project import Projection, project, snapshots
+from modelward.projection.route import UserRoute
+from modelward.shares import Size, Split
 
 A, B, C = revision_name("1"), revision_name("2"), revision_name("3")
 REVISIONS = {
@@ -18,12 +21,25 @@ REVISIONS = {
 }
 
 
-def projected(*, scale: int | None = 2, spec: dict[str, Any] | None = None, **status: Any) -> Projection:
-    """What should exist of a model whose stable revision is A."""
+def projected(
+    *,
+    scale: int | None = 2,
+    most: int = 0,
+    weight: int = 0,
+    spec: dict[str, Any] | None = None,
+    **status: Any,
+) -> Projection:
+    """What should exist of a model whose stable revision is A; `weight` is what the other one is to get."""
     made = make_status(status.pop("stable", A), decision=9, **status)
-    model = make_model("1", **(spec or {}))
-    first = dict.fromkeys(REVISIONS, 4)
-    return project(model, made, REVISIONS, scale=scale, first=first)
+    size = Size(first=4, scale=scale, least=2 if scale is None else 0, most=most)
+    running = [made.stable_revision, made.canary_revision]
+    split = Split(
+        stable=made.stable_revision,
+        other=made.canary_revision or made.previous_revision,
+        weight_percent=weight,
+    )
+    sizes = {name: size for name in running if name}
+    return project(make_model("1", **(spec or {})), made, REVISIONS, sizes=sizes, split=split)
 
 
 def listed(projection: Projection) -> list[str]:
@@ -42,38 +58,72 @@ def manifest(kind: str, **words: Any) -> dict[str, Any]:
     [
         pytest.param(
             {},
-            [f"Deployment/{NAME}-{A}", f"Service/{NAME}", f"PodDisruptionBudget/{NAME}"],
+            [f"Service/{NAME}", f"Deployment/{NAME}-{A}", f"PodDisruptionBudget/{NAME}"],
             id="at rest",
         ),
         pytest.param({"stable": ""}, [], id="nothing is decided yet"),
-        pytest.param({"scale": 1}, [f"Deployment/{NAME}-{A}", f"Service/{NAME}"], id="one pod has no budget"),
-        pytest.param({"scale": 0}, [f"Deployment/{NAME}-{A}", f"Service/{NAME}"], id="nor have none"),
+        pytest.param({"scale": 1}, [f"Service/{NAME}", f"Deployment/{NAME}-{A}"], id="one pod has no budget"),
+        pytest.param({"scale": 0}, [f"Service/{NAME}", f"Deployment/{NAME}-{A}"], id="nor have none"),
         pytest.param(
             {"canary_revision": B},
             [
+                f"Service/{NAME}",
                 f"Deployment/{NAME}-{A}",
                 f"Deployment/{NAME}-{B}",
-                f"Service/{NAME}",
                 f"PodDisruptionBudget/{NAME}",
             ],
             id="a rollout",
         ),
         pytest.param(
-            {"scale": None, "spec": {"autoscaling": {"maxReplicas": 3}}, "canary_revision": B},
+            {"scale": None, "most": 3, "spec": {"autoscaling": {"maxReplicas": 3}}, "canary_revision": B},
             [
+                f"Service/{NAME}",
                 f"Deployment/{NAME}-{A}",
                 f"Deployment/{NAME}-{B}",
                 f"HorizontalPodAutoscaler/{NAME}-{A}",
                 f"HorizontalPodAutoscaler/{NAME}-{B}",
-                f"Service/{NAME}",
                 f"PodDisruptionBudget/{NAME}",
             ],
             id="stable and canary scale apart",
         ),
         pytest.param(
-            {"scale": None, "spec": {"autoscaling": {"maxReplicas": 1}}},
-            [f"Deployment/{NAME}-{A}", f"HorizontalPodAutoscaler/{NAME}-{A}", f"Service/{NAME}"],
+            {"scale": None, "most": 1, "spec": {"autoscaling": {"maxReplicas": 1}}},
+            [f"Service/{NAME}", f"Deployment/{NAME}-{A}", f"HorizontalPodAutoscaler/{NAME}-{A}"],
             id="at most one pod has no budget",
+        ),
+        pytest.param(
+            {"spec": {"traffic": GATEWAY}, "canary_revision": B, "weight": 25},
+            [
+                f"Service/{NAME}",
+                f"Service/{NAME}-{A}",
+                f"Service/{NAME}-{B}",
+                f"HTTPRoute/{NAME}",
+                f"Deployment/{NAME}-{A}",
+                f"Deployment/{NAME}-{B}",
+                f"PodDisruptionBudget/{NAME}",
+            ],
+            id="a route of our own",
+        ),
+        pytest.param(
+            {"spec": {"traffic": ROUTE_REF}, "canary_revision": B, "weight": 25},
+            [
+                f"Service/{NAME}",
+                f"Service/{NAME}-canary",
+                f"Deployment/{NAME}-{A}",
+                f"Deployment/{NAME}-{B}",
+                f"PodDisruptionBudget/{NAME}",
+            ],
+            id="a route of the user's",
+        ),
+        pytest.param(
+            {"spec": {"rollout": {"strategy": "BlueGreen"}}},
+            [
+                f"Service/{NAME}",
+                f"Service/{NAME}-canary",
+                f"Deployment/{NAME}-{A}",
+                f"PodDisruptionBudget/{NAME}",
+            ],
+            id="the preview has an address, always",
         ),
     ],
 )
@@ -107,7 +157,13 @@ def test_a_service_has_a_grpc_port_only_where_the_pods_have_one() -> None:
     model, revisions = make_model("1", **words), {name: make_revision("1", **words)}
     (service,) = [
         each.manifest
-        for each in project(model, make_status(name), revisions, scale=1, first={name: 1}).intents
+        for each in project(
+            model,
+            make_status(name),
+            revisions,
+            sizes={name: Size(first=1, scale=1)},
+            split=Split(stable=name),
+        ).intents
         if each.kind == "Service"
     ]
     assert [(port["name"], port["targetPort"]) for port in service["spec"]["ports"]] == [
@@ -137,7 +193,13 @@ def test_the_decision_number_is_no_part_of_the_intent() -> None:
     """A new decision does not rewrite what it does not change."""
     before = manifest("Service")["metadata"]["annotations"][INTENT_ANNOTATION]
     model = make_model("1")
-    later = project(model, make_status(A, decision=10), REVISIONS, scale=1, first={A: 1})
+    later = project(
+        model,
+        make_status(A, decision=10),
+        REVISIONS,
+        sizes={A: Size(first=1, scale=1)},
+        split=Split(stable=A),
+    )
     (service,) = [each.manifest for each in later.intents if each.kind == "Service"]
     assert service["metadata"]["annotations"][INTENT_ANNOTATION] == before
 
@@ -153,7 +215,7 @@ def test_the_decision_number_is_no_part_of_the_intent() -> None:
 def test_targets_of_an_autoscaler(autoscaling: dict[str, Any], metrics: list[tuple[str, int]]) -> None:
     """In autoscaling/v2's words."""
     spec = {"autoscaling": {"minReplicas": 2, "maxReplicas": 9, **autoscaling}}
-    made = manifest("HorizontalPodAutoscaler", scale=None, spec=spec)["spec"]
+    made = manifest("HorizontalPodAutoscaler", scale=None, most=9, spec=spec)["spec"]
     resources = [each["resource"] for each in made["metrics"]]
     assert [(each["name"], each["target"]["averageUtilization"]) for each in resources] == metrics
     assert (made["minReplicas"], made["maxReplicas"]) == (2, 9)
@@ -164,9 +226,49 @@ def test_other_metrics_of_an_autoscaler() -> None:
     """Pods and External, by name and average value."""
     metric = {"type": "Pods", "name": "queue", "averageValue": 5}
     spec = {"autoscaling": {"maxReplicas": 9, "metrics": [metric]}}
-    (made,) = manifest("HorizontalPodAutoscaler", scale=None, spec=spec)["spec"]["metrics"]
+    (made,) = manifest("HorizontalPodAutoscaler", scale=None, most=9, spec=spec)["spec"]["metrics"]
     target = {"type": "AverageValue", "averageValue": "5"}
     assert made == {"type": "Pods", "pods": {"metric": {"name": "queue"}, "target": target}}
+
+
+@pytest.mark.parametrize(
+    ("weight", "revision"),
+    [
+        pytest.param(0, A, id="a canary without weight gets nothing"),
+        pytest.param(5, None, id="with weight the pods of both share"),
+    ],
+)
+def test_without_a_router_the_service_makes_the_share(weight: int, revision: str | None) -> None:
+    """By its selector alone: pods are never relabelled."""
+    selector = manifest("Service", canary_revision=B, weight=weight)["spec"]["selector"]
+    assert selector.get(REVISION_LABEL) == revision
+
+
+def test_our_own_route_has_the_weights() -> None:
+    """They sum to 100, and each revision has a Service of its own."""
+    spec = {"traffic": GATEWAY}
+    (rule,) = manifest("HTTPRoute", spec=spec, canary_revision=B, weight=25)["spec"]["rules"]
+    assert [(ref["name"], ref["weight"]) for ref in rule["backendRefs"]] == [
+        (f"{NAME}-{A}", 75),
+        (f"{NAME}-{B}", 25),
+    ]
+
+
+@pytest.mark.parametrize("weight", [0, 25, 100])
+def test_a_route_of_the_users_is_given_a_weight_and_is_no_object_of_ours(weight: int) -> None:
+    """It is patched, not projected."""
+    projection = projected(spec={"traffic": ROUTE_REF}, canary_revision=B, weight=weight)
+    assert projection.user_route == UserRoute(name="routes", weight_percent=weight)
+    assert "HTTPRoute" not in {intent.kind for intent in projection.intents}
+
+
+def test_an_autoscaler_that_may_not_shrink_says_so() -> None:
+    """Stable's pods are needed for the way back."""
+    size = {A: Size(first=4, scale=None, least=2, most=9, shrinks=False)}
+    model = make_model("1", autoscaling={"maxReplicas": 9})
+    projection = project(model, make_status(A), REVISIONS, sizes=size, split=Split(stable=A))
+    (made,) = [each.manifest for each in projection.intents if each.kind == "HorizontalPodAutoscaler"]
+    assert made["spec"]["behavior"]["scaleDown"]["selectPolicy"] == "Disabled"
 
 
 def test_a_draining_revision_stays_as_it_is() -> None:
@@ -186,7 +288,7 @@ def test_old_snapshots_are_pruned_beyond_the_limit() -> None:
 def test_the_service_outlives_a_deleted_snapshot() -> None:
     """What serves goes on serving, although nothing can be projected for it."""
     model = make_model("2")
-    projection = project(model, make_status("gone"), {}, scale=2, first={})
+    projection = project(model, make_status("gone"), {}, sizes={}, split=Split(stable="gone"))
     assert projection.intents == ()
     assert {("Service", NAME), ("PodDisruptionBudget", NAME)} <= projection.kept
 

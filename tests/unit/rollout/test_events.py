@@ -279,6 +279,7 @@ def test_every_transition_of_the_table_happens(monkeypatch: pytest.MonkeyPatch) 
     walked = _Walked(TRANSITIONS)
     walked.seen = set()
     monkeypatch.setattr(phases, "TRANSITIONS", walked)
+    cases: list[tuple[Phase, Event, dict[str, Any]]]
     cases = [(phase, event, {}) for phase in Phase for event in EVENTS.values()]
     for phase, event, words in (*cases, *RARE.values()):
         say(monkeypatch, event, phase)
