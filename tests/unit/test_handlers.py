@@ -9,7 +9,7 @@ import pytest
 from builders import NAME, NAMESPACE, make_status, manifest
 from modelward.api.decode import encode
 from modelward.api.names import MODEL_LABEL
-from modelward.api.status import ModelDeploymentStatus
+from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT, SERVICE
 from modelward.handlers import Intake, _Connection, operator_settings
 from modelward.store import Key, Store
@@ -50,8 +50,14 @@ def pod_event(kind: str, version: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "looks"),
     [
-        pytest.param(make_status("a", canary_revision="b"), 1, id="a canary"),
-        pytest.param(make_status("b", previous_revision="a"), 1, id="the watch after a promotion"),
+        pytest.param(
+            make_status("a", canary_revision="b", rollout=RolloutStatus(state="Warming")), 1, id="a canary"
+        ),
+        pytest.param(
+            make_status("b", previous_revision="a", rollout=RolloutStatus(state="Watching")),
+            1,
+            id="the watch after a promotion",
+        ),
         pytest.param(make_status("a"), 0, id="at rest"),
     ],
 )
