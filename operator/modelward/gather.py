@@ -42,7 +42,6 @@ class Sampling(Protocol):
         canary: str,
         stable: str,
         weight_percent: float,
-        pods: tuple[int, int] = (0, 0),
     ) -> Evidence:
         """Follow the rollout from `stable` to `canary`, and give what has come in since status was recorded."""
 
@@ -111,14 +110,12 @@ def _evidence(sampling: Sampling, observed: Observed) -> Evidence:
     if arms is None:
         sampling.forget((model.namespace, model.name))
         return Evidence()
-    ready = [each.ready if each else 0 for each in map(observed.deployment, arms)]
     return sampling.follow(
         model,
         observed.revisions,
         canary=arms[0],
         stable=arms[1],
         weight_percent=model.status.rollout.weight_percent if model.status.rollout else 0,
-        pods=(ready[0], ready[1]),
     )
 
 

@@ -49,6 +49,7 @@ def _sentences(observed: Observed, progress: Progress) -> Iterator[str]:
             yield _load(observed, progress)
         if suffering := health.shared(observed, status.canary_revision, status.stable_revision):
             yield f"{suffering[0].upper()}{suffering[1:]}."
+        yield _way_out(observed, progress)
 
 
 def _of_phase(observed: Observed, progress: Progress) -> str:
@@ -138,22 +139,34 @@ def _without_metrics(observed: Observed) -> str:
 
 
 def _waiting(observed: Observed, progress: Progress) -> str:
-    model, rollout, canary = observed.model, progress.rollout, progress.status.canary_revision
-    policy = model.spec.rollout
-    at = f"Canary {canary} at {rollout.weight_percent}%"
+    policy, rollout = observed.model.spec.rollout, progress.rollout
+    at = f"Canary {progress.status.canary_revision} at {rollout.weight_percent}%"
     analysis = progress.status.analysis.message if progress.status.analysis else ""
     match progress.phase:
         case Phase.AWAITING_APPROVAL:
             step = plan.step_above(policy, rollout.weight_percent)
-            return f"{at} waits for approval of {plan.name_of(policy, step)}: {_command(observed, 'approve', f'{canary}/{step}')}"
+            return f"{at} waits for approval of {plan.name_of(policy, step)}."
         case Phase.PAUSED:
             return f"{at} is paused by spec.rollout.paused. {analysis}".rstrip()
         case Phase.METRICS_UNAVAILABLE:
             problem = observed.evidence.problem
             return f"{at} waits: metrics cannot be had. {_sentence(problem.message) if problem else analysis}".rstrip()
         case _:
-            choice = f"{_command(observed, 'promote', canary)} or {_command(observed, 'abort', canary)}"
-            return f"{at}: {analysis} It waits for more evidence, or for your word: {choice}"
+            return f"{at}: {analysis} It waits for more evidence, or for a word of yours."
+
+
+def _way_out(observed: Observed, progress: Progress) -> str:
+    """What a person may type, at the end, so that it can be copied."""
+    policy, canary = observed.model.spec.rollout, progress.status.canary_revision
+    match progress.phase:
+        case Phase.AWAITING_APPROVAL:
+            step = plan.step_above(policy, progress.rollout.weight_percent)
+            return f"Approve: {_command(observed, 'approve', f'{canary}/{step}')}"
+        case Phase.INCONCLUSIVE | Phase.METRICS_UNAVAILABLE:
+            promote, abort = (_command(observed, name, canary) for name in ("promote", "abort"))
+            return f"Promote: {promote} - or take it back: {abort}"
+        case _:
+            return ""
 
 
 def _command(observed: Observed, name: str, value: str) -> str:
