@@ -19,8 +19,10 @@ from builders import (
     make_status,
     revision_name,
 )
+from builders.rollouts import rolling
 from modelward import status
 from modelward.api.status import (
+    AnalysisStatus,
     Condition,
     ModelDeploymentStatus,
     RejectedRevision,
@@ -29,8 +31,9 @@ from modelward.api.status import (
 )
 from modelward.api.times import format_micro, format_seconds
 from modelward.rollout.decide import decide
-from modelward.rollout.observed import NameConflict, Observed
+from modelward.rollout.observed import NameConflict, Observed, Turn
 from modelward.rollout.phases import Phase
+from unit.rollout.events import ERRORS, NO_METRICS
 
 A, B = revision_name("1"), revision_name("2")
 CONFLICT = NameConflict(kind="Service", name="fraud", owner="somebody else")
@@ -109,6 +112,46 @@ TABLE = [
     pytest.param(serving(conflicts=[CONFLICT]), (F, F, F, None, T), "NameConflict", id="name conflict"),
     pytest.param(serving(runtime={"name": "none"}), (F, T, F, None, T), "NoRuntime", id="no runtime"),
     pytest.param(warming(deadline=True), (F, T, F, None, T), "DeadlineExceeded", id="deadline, and paused"),
+    pytest.param(rolling(Phase.WARMING), (U, T, T, T, None), "Deploying", id="a canary without weight yet"),
+    pytest.param(rolling(Phase.ANALYZING), (U, T, T, T, None), "CanaryStep", id="a canary at a step"),
+    pytest.param(
+        rolling(Phase.WARMING, step=1, weight=5), (U, T, T, T, None), "CanaryStep", id="between two steps"
+    ),
+    pytest.param(
+        rolling(Phase.AWAITING_APPROVAL), (U, T, U, T, None), "Paused", id="a step that wants approval"
+    ),
+    pytest.param(rolling(Phase.PAUSED), (U, T, U, T, None), "Paused", id="paused"),
+    pytest.param(
+        rolling(Phase.METRICS_UNAVAILABLE, analysis=ERRORS, evidence=NO_METRICS),
+        (U, T, U, T, None),
+        "MetricsUnavailable",
+        id="metrics cannot be had",
+    ),
+    pytest.param(rolling(Phase.PROMOTING), (U, T, T, T, None), "CanaryStep", id="being promoted"),
+    pytest.param(rolling(Phase.WATCHING), (T, T, F, None, None), "Available", id="promoted, and watched"),
+    pytest.param(
+        rolling(Phase.DRAINING, began=1), (T, T, F, None, None), "Available", id="promoted for good"
+    ),
+    pytest.param(
+        rolling(Phase.ANALYZING, commands={"abort": B}),
+        (F, T, F, None, T),
+        "Aborted",
+        id="a canary is aborted",
+    ),
+    pytest.param(
+        rolling(Phase.WATCHING, commands={"rollback": A}),
+        (F, T, F, None, T),
+        "RolledBack",
+        id="a person went back",
+    ),
+    pytest.param(
+        replace(
+            rolling(Phase.SERVING, "2"), turn=Turn(granted=False, place=1, waiting=1, running=5, limit=5)
+        ),
+        (U, T, T, T, None),
+        "Queued",
+        id="a change waits for its turn",
+    ),
     pytest.param(unhealthy(50), (F, F, T, T, None), "ReplicasNotReady", id="stable unhealthy for 50 s"),
     pytest.param(unhealthy(60), (F, F, F, None, T), "Unavailable", id="stable unhealthy for 60 s"),
 ]
@@ -123,6 +166,31 @@ def test_the_table_of_situations(observed: Observed, expected: tuple[str | None,
     assert tuple(found.get(column) for column in columns) == expected
     assert condition(made, "Ready").reason == reason
     assert condition(made, "Ready").message
+
+
+def test_a_canary_that_lacks_evidence_waits_for_a_word() -> None:
+    """With the command that goes on, and the one that goes back."""
+    observed = rolling(Phase.INCONCLUSIVE, analysis=ERRORS)
+    made = completed(observed)
+    assert words(made)["Ready"] == U
+    assert condition(made, "Ready").reason == "Inconclusive"
+    for command in ("promote", "abort"):
+        assert f"modelward.dev/{command}={B}" in condition(made, "Ready").message
+
+
+def test_a_step_that_wants_approval_tells_how_to_give_it() -> None:
+    """The very line, for the very step."""
+    message = condition(completed(rolling(Phase.AWAITING_APPROVAL)), "Ready").message
+    assert f"kubectl annotate mwd fraud -n shop --overwrite modelward.dev/approve={B}/2" in message
+
+
+def test_newer_evidence_and_other_counts_are_no_change_of_their_own() -> None:
+    """They may be written later; a decision or a condition may not."""
+    before = completed(rolling(Phase.ANALYZING))
+    newer = msgspec.structs.replace(before, analysis=AnalysisStatus(odds="0.3"), ready_replicas=1)
+    assert status.only_counts_differ(before, newer)
+    assert not status.only_counts_differ(before, completed(rolling(Phase.ANALYZING, step=2, weight=50)))
+    assert not status.only_counts_differ(before, before)
 
 
 def test_scaled_to_zero_is_ready() -> None:
@@ -155,7 +223,9 @@ def recorded(observed: Observed, made: ModelDeploymentStatus, seconds: float = 0
 def test_the_same_world_later_makes_the_same_status(observed: Any) -> None:
     """Nothing in status changes while nothing changes, or the operator would never be quiet."""
     first = completed(observed)
-    assert completed(recorded(observed, first, 3)) == first
+    later = completed(recorded(observed, first, 3))
+    # The judge tells how long it has been looking.
+    assert msgspec.structs.replace(later, analysis=first.analysis) == first
 
 
 def test_the_time_of_a_condition_moves_with_its_status_only() -> None:
