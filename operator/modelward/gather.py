@@ -60,12 +60,11 @@ class NothingMeasured:
         canary: str,  # noqa: ARG002
         stable: str,  # noqa: ARG002
         weight_percent: float,  # noqa: ARG002
-        pods: tuple[int, int] = (0, 0),  # noqa: ARG002
     ) -> Evidence:
         """No evidence."""
         return Evidence()
 
-    def forget(self, key: Key) -> None:  # noqa: ARG002
+    def forget(self, key: Key) -> None:
         """Nothing is followed."""
 
 
