@@ -5,16 +5,12 @@ not ask how large a difference is, and so needs no idea of the variance.
 """
 
 from dataclasses import replace
-from typing import Final
 
 from modelward.analysis import core
 from modelward.analysis.counters import Values
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.strata import horizon
 from modelward.analysis.table import MetricState, Table
-
-SPACING_SECONDS: Final = 60.0
-"""Least time between two values that count: neighbours are alike."""
 
 
 def observed(
@@ -25,7 +21,7 @@ def observed(
     if not canary.number or not stable.number or (state.due is not None and time < state.due):
         return state
     sign = sign_of(canary.mean, stable.mean, metric)
-    spacing = max(SPACING_SECONDS, policy.interval_seconds)
+    spacing = max(state.bounds[0], policy.interval_seconds)
     fresh = core.fresh_stake(state.strata + 1, horizon(spacing))
     cap = core.cap_of(policy.alpha)
     table = Table(1, 1, (int(sign > 0),), (int(sign < 0),))

@@ -8,6 +8,7 @@ from modelward.analysis import core, distribution, gauge, latency
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Values
 from modelward.analysis.noise import Reference
 from modelward.analysis.policy import MetricPolicy, Policy
+from modelward.analysis.spacing import GRID_SECONDS
 from modelward.analysis.strata import whole, with_table
 from modelward.analysis.table import MetricState, Table
 from modelward.api.analysis_policy import MetricKind
@@ -34,10 +35,19 @@ def begun(metric: MetricPolicy, reference: Reference) -> MetricState:
         kind=metric.kind,
         phis=(reference.phi_without_history if in_histogram else reference.phi(metric.name),) * tests,
         tests=(core.begun(bets),) * tests,
-        bounds=(nan,) * tests if metric.kind is MetricKind.LATENCY else (),
+        bounds=_bounds(metric.kind, known.spacing_seconds if known else GRID_SECONDS),
         history=history,
         history_phis=tuple(reference.phi(metric.name, bound) for bound in history.bounds),
     )
+
+
+def _bounds(kind: MetricKind, spacing_seconds: float) -> tuple[float, ...]:
+    match kind:
+        case MetricKind.LATENCY:
+            return (nan,) * TESTS[kind]
+        case MetricKind.GAUGE:
+            return (spacing_seconds,)
+    return ()
 
 
 def shaped(state: MetricState, increment: Increment, buckets: int) -> MetricState | None:

@@ -20,7 +20,8 @@ import msgspec
 
 from modelward.analysis.counters import BucketCounts, RatioCounts, Values, clean, increment
 from modelward.analysis.policy import MetricPolicy
-from modelward.analysis.readings import Arm, Poll, Reading
+from modelward.analysis.readings import Arm, GaugeReading, Poll, Reading
+from modelward.analysis.spacing import GRID_SECONDS, Spacing
 from modelward.api.analysis_policy import MetricKind
 from modelward.errors import InvalidState
 
@@ -47,6 +48,8 @@ class MetricReference:
     hits: float = 0
     total: float = 0
     histogram: BucketCounts = field(default_factory=BucketCounts)
+    spacing_seconds: float = GRID_SECONDS
+    """Of a gauge: how far apart two values must be to tell something new."""
     from_totals: bool = False
     """Whether phi comes from successive blocks of a single pod: it is then blind to differences of pods."""
 
@@ -158,6 +161,8 @@ class Noise:
     sums: Mapping[str, _Metric] = field(default_factory=dict)
     last: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
     """The last readings of the pods that were there."""
+    spacings: Mapping[str, Spacing] = field(default_factory=dict)
+    """Of the gauges, by name; begun anew after a restart."""
     time: float | None = None
 
     def plus(self, poll: Poll) -> "Noise":
@@ -165,7 +170,7 @@ class Noise:
         if self.time is not None and poll.time <= self.time:
             return self
         now = {pod.pod: _sound(pod.metrics) for pod in poll.pods if pod.arm is Arm.STABLE}
-        after = replace(self, last=now, time=poll.time)
+        after = replace(self, last=now, time=poll.time, spacings=self._spaced(now, poll.time))
         if self.time is None:
             return after
         sums = dict(self.sums)
@@ -173,6 +178,17 @@ class Noise:
             if counted := self._counted(metric, now):
                 sums[metric.name] = self._summed(metric, counted, (self.time, poll.time))
         return replace(after, sums=sums)
+
+    def _spaced(self, now: Mapping[str, Mapping[str, Reading]], time: float) -> Mapping[str, Spacing]:
+        spacings = dict(self.spacings)
+        for metric in self.metrics:
+            shown = {pod: readings.get(metric.name) for pod, readings in now.items()}
+            values = {
+                pod: reading.value for pod, reading in shown.items() if isinstance(reading, GaugeReading)
+            }
+            if values:
+                spacings[metric.name] = spacings.get(metric.name, Spacing()).plus(values, time)
+        return spacings
 
     def _counted(
         self, metric: MetricPolicy, now: Mapping[str, Mapping[str, Reading]]
@@ -226,6 +242,8 @@ class Noise:
         )
 
     def _known(self, name: str) -> MetricReference | None:
+        if name in self.spacings:
+            return MetricReference(phi=1.0, spacing_seconds=self.spacings[name].seconds)
         sums = self.sums.get(name)
         total = sums.total if sums else None
         if total is None or total.total < ENOUGH_CASES:

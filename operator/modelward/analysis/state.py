@@ -190,6 +190,7 @@ def _check(state: MetricState) -> None:
         and state.tests
         and len(state.phis) * per_hit == len(state.tests)
         and all(phi >= 1 for phi in state.phis)
+        and (state.kind is not MetricKind.GAUGE or len(state.bounds) == 1)
         and hits <= {expected}
         and len(state.history.bounds) == len(state.history.cumulative) == len(state.history_phis)
     )

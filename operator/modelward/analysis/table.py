@@ -42,7 +42,8 @@ class MetricState:
     known: float | None = None
     """Time of the last sample that had it."""
     bounds: tuple[float, ...] = ()
-    """Of a latency: the bound of each test, NaN while it is not chosen. Of a distribution: the upper bounds."""
+    """Of a latency: the bound of each test, NaN while it is not chosen. Of a distribution: the upper bounds.
+    Of a gauge: the seconds between two values that count."""
     phis: tuple[float, ...] = ()
     tests: tuple[Logs, ...] = ()
     strata: int = 0
