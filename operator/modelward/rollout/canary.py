@@ -219,6 +219,12 @@ def _by_verdict(observed: Observed, progress: Progress, judgement: Judgement) ->
             return _conclusive(progress)
 
 
+def _both_suffer(observed: Observed, progress: Progress) -> bool:
+    """Pods of both revisions do what no healthy pod does: the canary is not to blame, and goes no further."""
+    status = progress.status
+    return bool(health.shared(observed, status.canary_revision, status.stable_revision))
+
+
 def _is_overdue(observed: Observed, progress: Progress) -> bool:
     """Whether the longest time of the step is over."""
     return seconds_left(observed, progress, observed.model.spec.rollout.step_max_seconds) <= 0
