@@ -1,6 +1,5 @@
-"""What a user does in a story, as acts of a script."""
+"""What happens to a model in a story, as acts of a script."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +11,17 @@ USER = "kubectl"
 PLACE = ("ModelDeployment", NAMESPACE, NAME)
 
 
-def create(second: float, version: str = "1", /, **spec: Any) -> Act:
+# --- people -------------------------------------------------------------------------------------------------
+
+
+def create(second: float, version: str = "1", /, *, name: str = NAME, **spec: Any) -> Act:
     """Create the model."""
-    raw = manifest(version, **spec)
-    shown = f"creates {NAME}: {_words(version, spec)}"
+    raw = manifest(version, name=name, **spec)
+    shown = f"creates {name}: {_words(version, spec)}"
     return Act(second=second, words=shown, do=lambda sim: _done(sim.server.create(raw, USER)))
 
 
-def change(second: float, version: str | None = None, /, **spec: Any) -> Act:
+def change(second: float, version: str | None = None, /, *, name: str = NAME, **spec: Any) -> Act:
     """Change spec: another version, other fields; None removes a field."""
 
     def edit(raw: Raw) -> None:
@@ -30,7 +32,10 @@ def change(second: float, version: str | None = None, /, **spec: Any) -> Act:
             if value is not None:
                 raw["spec"][key] = value
 
-    return _edit(second, f"changes spec: {_words(version, spec)}", edit)
+    of = "" if name == NAME else f" of {name}"
+    at = (PLACE[0], NAMESPACE, name)
+    words = f"changes spec{of}: {_words(version, spec)}"
+    return Act(second=second, words=words, do=lambda sim: _done(sim.server.change(at, USER, edit)))
 
 
 def annotate(second: float, command: str, value: str | Callable[[Simulation], str]) -> Act:
@@ -38,7 +43,7 @@ def annotate(second: float, command: str, value: str | Callable[[Simulation], st
 
     def do(sim: Simulation) -> None:
         text = value if isinstance(value, str) else value(sim)
-        sim.told[-1] = (sim.told[-1][0], f"annotates modelward.dev/{command}: {text}")
+        sim.tell("user", f"annotates modelward.dev/{command}: {text}")
 
         def edit(raw: Raw) -> None:
             raw["metadata"].setdefault("annotations", {})[f"modelward.dev/{command}"] = text
@@ -46,6 +51,16 @@ def annotate(second: float, command: str, value: str | Callable[[Simulation], st
         sim.server.change(PLACE, USER, edit)
 
     return Act(second=second, words="", do=do)
+
+
+def reapply(second: float) -> Act:
+    """A GitOps tool writes the same spec once more."""
+
+    def edit(raw: Raw) -> None:
+        raw["metadata"].setdefault("annotations", {})["example.com/synced"] = str(second)
+
+    words = "applies the same spec again, as a GitOps tool does"
+    return Act(second=second, words=words, do=lambda sim: _done(sim.server.change(PLACE, "argocd", edit)))
 
 
 def delete(second: float) -> Act:
@@ -65,9 +80,52 @@ def lose_status(second: float) -> Act:
     return Act(second=second, words="restores a backup, which has no status", do=do)
 
 
-def other(second: float, words: str, do: Callable[[Simulation], Any]) -> Act:
+def other(second: float, words: str, do: Callable[[Simulation], Any], *, actor: str = "user") -> Act:
     """Anything else."""
-    return Act(second=second, words=words, do=lambda sim: _done(do(sim)))
+    return Act(second=second, words=words, do=lambda sim: _done(do(sim)), actor=actor)
+
+
+# --- the cluster --------------------------------------------------------------------------------------------
+
+
+def becomes(second: float, version: str, **behaviour: Any) -> Act:
+    """From now on the pods of a version behave in another way."""
+
+    def do(sim: Simulation) -> None:
+        sim.world.set(version, **behaviour)
+
+    return Act(second=second, words=f"version {version}: {_words(None, behaviour)}", do=do, actor="cluster")
+
+
+def demand(second: float, pods: int) -> Act:
+    """So many requests come in that autoscalers want this number of pods."""
+
+    def do(sim: Simulation) -> None:
+        sim.world.demand = pods
+
+    return Act(second=second, words=f"gets requests for {pods} pods", do=do, actor="cluster")
+
+
+def room(second: float, pods: int) -> Act:
+    """The cluster gets room for so many pods in all."""
+
+    def do(sim: Simulation) -> None:
+        sim.world.room = pods
+
+    return Act(second=second, words=f"has room for {pods} pods now", do=do, actor="cluster")
+
+
+def evict(second: float, revision: Callable[[Simulation], str]) -> Act:
+    """A node gets short of memory."""
+    return Act(
+        second=second,
+        words="a node is short of memory",
+        do=lambda sim: sim.nodes.evict(revision(sim)),
+        actor="cluster",
+    )
+
+
+# --- what is there ------------------------------------------------------------------------------------------
 
 
 def stable(sim: Simulation) -> str:
@@ -80,21 +138,51 @@ def canary(sim: Simulation) -> str:
     return str(sim.model()["status"].get("canaryRevision", ""))
 
 
+def rejected(sim: Simulation) -> str:
+    """The revision that was rejected last."""
+    return str(sim.model()["status"]["rejectedRevisions"][0]["revision"])
+
+
+def first(sim: Simulation) -> str:
+    """The revision that was deployed first."""
+    return str(sim.model()["status"]["history"][-1]["revision"])
+
+
 def deployment_of(sim: Simulation, revision: str) -> tuple[str, str, str]:
     """Where the Deployment of a revision is."""
     return "Deployment", NAMESPACE, f"{NAME}-{revision}"
 
 
-def _edit(second: float, words: str, edit: Callable[[Raw], None]) -> Act:
-    return Act(second=second, words=words, do=lambda sim: _done(sim.server.change(PLACE, USER, edit)))
-
-
-def _words(version: str | None, spec: dict[str, Any]) -> str:
+def _words(version: str | None, fields: dict[str, Any]) -> str:
     changes = ([] if version is None else [f"version {version}"]) + [
-        f"no {key}" if value is None else f"{key} {json.dumps(value).replace(chr(34), '')}"
-        for key, value in spec.items()
+        f"no {key}" if value is None else _field(key, value) for key, value in fields.items()
     ]
     return ", ".join(changes)
+
+
+def _field(key: str, value: Any) -> str:
+    if key == "runtime" and "signals" in value:
+        return f"a server that shows {' and '.join(value['signals'])}"
+    if key == "rollout":
+        return f"rollout {_plain(value)}" if value else "rollout by the defaults"
+    return f"{key} {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    """A value as one would say it: `(steps 10 50, stepMinSeconds 30)`."""
+    match value:
+        case {"weightPercent": weight, "approval": "Required"}:
+            return f"{weight} with approval"
+        case {"weightPercent": weight}:
+            return str(weight)
+        case dict():
+            return f"({', '.join(f'{key} {_plain(each)}' for key, each in value.items())})"
+        case list():
+            return " ".join(map(_plain, value))
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
 
 
 def _done(_: object) -> None:

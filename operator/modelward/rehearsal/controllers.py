@@ -24,8 +24,8 @@ class Controllers:
     server: ApiServer
     nodes: Nodes
     world: World
-    share: Callable[[str], float]
-    """The share of the traffic that a revision gets now (0-1)."""
+    share: Callable[[str, str], float]
+    """The share of the traffic of a model that a revision gets now (0-1)."""
     _pods: int = field(default=0)
 
     def act(self) -> None:
@@ -69,8 +69,9 @@ class Controllers:
         """Pods that a revision needs for its share of the traffic."""
         if self.world.demand is None:
             return current
-        revision = autoscaler["metadata"]["labels"].get(REVISION_LABEL, "")
-        return math.ceil(round(self.world.demand * self.share(revision), 6))
+        owner = next(each for each in autoscaler["metadata"]["ownerReferences"] if each.get("controller"))
+        share = self.share(owner["name"], autoscaler["metadata"]["labels"][REVISION_LABEL])
+        return math.ceil(round(self.world.demand * share, 6))
 
     def _populate(self, deployment: Raw) -> None:
         pods = self._pods_of(deployment)
@@ -113,7 +114,7 @@ class Controllers:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {
-                "name": f"{metadata['name']}-{self._pods}",
+                "name": f"{metadata['name']}-{self._pods:02}",
                 "namespace": metadata["namespace"],
                 "labels": template["metadata"]["labels"],
                 "ownerReferences": [owner],

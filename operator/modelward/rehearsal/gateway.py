@@ -3,12 +3,13 @@
 As `status.parents` of the Gateway API has it (https://gateway-api.sigs.k8s.io/reference/spec/#routeparentstatus).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from modelward.api.times import format_seconds
+from modelward.api.weights import Rule
 from modelward.projection.route import rules
 from modelward.rehearsal.api_server import ApiServer, Place, Raw, place
 from modelward.rehearsal.world import World
@@ -20,7 +21,7 @@ _CONTROLLER: Final = "example.com/gateway"
 @dataclass(frozen=True, slots=True)
 class _Taken:
     generation: int
-    weights: Mapping[str, int]
+    rules: tuple[Rule, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,10 +60,11 @@ class Gateway:
         waiting = (at for at, (generation, _) in self._seen.items() if not self._has(at, generation))
         return min((self._due(at) for at in waiting if at in self.server.objects), default=None)
 
-    def weights(self, at: Place) -> Mapping[str, int]:
-        """The weight of each Service by which a route splits traffic now; empty if it does not."""
+    def weights(self, at: Place, services: Container[str]) -> Mapping[str, int]:
+        """Weights of the first rule of a route that sends to one of these Services, as they are in effect."""
         taken = self._taken.get(at)
-        return taken.weights if taken else {}
+        found = (rule for rule in (taken.rules if taken else ()) if any(name in services for name, _ in rule))
+        return dict(next(found, ()))
 
     def _due(self, at: Place) -> float:
         return self._seen[at][1] + self.world.gateway.delay_seconds
@@ -74,8 +76,7 @@ class Gateway:
     def _take(self, raw: Raw) -> None:
         at, generation = place(raw), raw["metadata"]["generation"]
         accepts = self.world.gateway.accepts
-        weights = dict(next((rule for rule in rules(raw) if rule), ())) if accepts else {}
-        if self._taken.get(at) != (taken := _Taken(generation, weights)):
+        if self._taken.get(at) != (taken := _Taken(generation, rules(raw) if accepts else ())):
             self._taken[at] = taken
             self.changes += 1
         self._first.setdefault(at, generation)

@@ -24,7 +24,7 @@ from modelward.analysis.readings import (
 )
 from modelward.api.analysis_policy import MetricKind
 from modelward.api.model import Model
-from modelward.api.names import REVISION_LABEL
+from modelward.api.names import MODEL_LABEL, REVISION_LABEL, model_label
 from modelward.api.revision import Revision
 from modelward.api.times import parse
 from modelward.clients.unknown import MetricsUnknown
@@ -115,7 +115,7 @@ class Meter:
         read: list[PodReading] = []
         unread: dict[str, tuple[Arm, MetricsProblem]] = {}
         for arm in Arm:
-            for pod, life in self._pods(subject.side(arm)):
+            for pod, life in self._pods(subject, arm):
                 if self.world.version(pod).shows_metrics:
                     read.append(self._reading(pod, life, arm, subject))
                 elif life.ready:
@@ -128,9 +128,10 @@ class Meter:
         )
         return Polled(poll=poll, unread={name: problem for name, (_, problem) in unread.items()})
 
-    def _pods(self, side: Side) -> Iterator[tuple[Raw, Life]]:
+    def _pods(self, subject: Subject, arm: Arm) -> Iterator[tuple[Raw, Life]]:
         """The pods of a revision whose servers run."""
-        for pod in self.server.find("Pod", **{REVISION_LABEL: side.revision}):
+        labels = {MODEL_LABEL: model_label(subject.name), REVISION_LABEL: subject.side(arm).revision}
+        for pod in self.server.find("Pod", **labels):
             life = self.nodes.lives.get(pod["metadata"]["uid"])
             if life and life.started is not None:
                 yield pod, life
@@ -153,7 +154,7 @@ class Meter:
         noise = Noise(metrics=subject.metrics)
         pods = [
             (self._reading(pod, life, Arm.STABLE, subject), self.second() - (life.started or 0.0))
-            for pod, life in self._pods(subject.stable)
+            for pod, life in self._pods(subject, Arm.STABLE)
         ]
         for ago in range(HISTORY_SECONDS, 0, -_HISTORY_INTERVAL):
             then = tuple(

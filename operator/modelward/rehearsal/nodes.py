@@ -29,6 +29,8 @@ class Life:
     scheduled: float | None = None
     started: float | None = None
     """Since when its container runs."""
+    load_seconds: float | None = None
+    """How long this run takes to load the model; None: for ever."""
     resumes: float | None = None
     """When a container that is held back starts again."""
     restarts: int = 0
@@ -117,24 +119,24 @@ class Nodes:
                 self.tell(f"Pod {pod['metadata']['name']} finds no node: there is no room")
                 self._write(pod, life)
             return
-        life.scheduled = life.started = self.second()
+        life.scheduled = self.second()
+        self._start(pod, life)
         self.changes += 1
         self._write(pod, life)
 
     def _moves(self, pod: Raw, life: Life) -> bool:
         """Bring the pod to what is due; whether anything changed."""
         version, now, before = self.world.version(pod), self.second(), self._state(life)
+        restarts, held = life.restarts, life.resumes
         if life.resumes is not None and life.resumes <= now:
-            life.resumes, life.started = None, now
+            life.resumes = None
             life.restarts += 1
+            self._start(pod, life)
         while life.started is not None and (crash := self._crash(life, version)) is not None and crash <= now:
             self._crashes(pod, life, version)
-        loaded = life.started is not None and version.load_seconds is not None
-        ready = (
-            loaded and version.passes_probe and life.started + version.load_seconds <= now  # type: ignore[operator]  # both are there if it is loaded
-        )
+        ready = version.passes_probe and (loaded := self._loaded(life)) is not None and loaded <= now
         if ready != life.ready:
-            if life.ready and life.started is not None:
+            if life.ready and (life.restarts, life.resumes) == (restarts, held):
                 self.tell(f"Pod {pod['metadata']['name']} does not answer its readiness probe any more")
             life.ready, life.ready_since = ready, self._time()
         changed = self._state(life) != before
@@ -148,11 +150,21 @@ class Nodes:
         how = "is killed for its use of memory" if version.out_of_memory else f"ends with exit code {code}"
         if life.restarts == 0:
             self.tell(f"Pod {name} {how}, and is started again")
-            life.restarts, life.started = 1, self.second()
+            life.restarts = 1
+            self._start(pod, life)
             return
         backoff = min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** (life.restarts - 1))
         self.tell(f"Pod {name} {how}, and is held back for {backoff:.0f} s")
         life.started, life.resumes = None, self.second() + backoff
+
+    def _start(self, pod: Raw, life: Life) -> None:
+        life.started, life.load_seconds = self.second(), self.world.version(pod).load_seconds
+
+    def _loaded(self, life: Life) -> float | None:
+        """When the model is loaded."""
+        if life.started is None or life.load_seconds is None:
+            return None
+        return life.started + life.load_seconds
 
     def _crash(self, life: Life, version: Version) -> float | None:
         if (
@@ -168,13 +180,8 @@ class Nodes:
             yield life.resumes
         if (crash := self._crash(life, version)) is not None:
             yield crash
-        if (
-            life.started is not None
-            and not life.ready
-            and version.passes_probe
-            and version.load_seconds is not None
-        ):
-            yield life.started + version.load_seconds
+        if not life.ready and version.passes_probe and (loaded := self._loaded(life)) is not None:
+            yield loaded
 
     def _state(self, life: Life) -> tuple[Any, ...]:
         return life.started, life.resumes, life.restarts, life.ready

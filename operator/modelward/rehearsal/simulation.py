@@ -56,6 +56,7 @@ class Act:
 
     second: float
     words: str
+    """Empty if `do` tells it itself."""
     do: "Callable[[Simulation], None]"
     actor: str = "user"
 
@@ -207,7 +208,8 @@ class Simulation:
         acted = False
         while self._acts and self._acts[0].second <= self.second:
             act = self._acts.pop(0)
-            self.tell(act.actor, act.words)
+            if act.words:
+                self.tell(act.actor, act.words)
             act.do(self)
             acted = True
         return acted

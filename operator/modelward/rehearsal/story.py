@@ -201,6 +201,8 @@ def _changes(before: Raw, after: Raw) -> str:
         why = f"{ready['reason']}: {ready['message']}"
     decided = after["status"].get("decision")
     number = f"decision {decided}" if decided != (before.get("status") or {}).get("decision") else ""
+    if number and _phase(after) != _phase(before):
+        number = f"{number}, {_phase(after)}"
     now = _weight(after)
     moved = now is not None and now != (_weight(before) or 0)
     weight = f"weight {now}%" if moved else ""
@@ -218,6 +220,10 @@ def _weight(raw: Raw) -> int | None:
     if not status.get("canaryRevision"):
         return None
     return int((status.get("rollout") or {}).get("weightPercent", 0))
+
+
+def _phase(raw: Raw) -> str:
+    return str(((raw.get("status") or {}).get("rollout") or {}).get("state") or "Serving")
 
 
 def _counts(status: Raw) -> str:

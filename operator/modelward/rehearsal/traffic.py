@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import erf, floor, inf, log, sqrt
 from typing import Final
 
-from modelward.api.names import REVISION_LABEL
+from modelward.api.names import MODEL_LABEL, REVISION_LABEL, model_label
 from modelward.rehearsal.api_server import ApiServer, Raw
 from modelward.rehearsal.gateway import Gateway
 from modelward.rehearsal.nodes import Nodes
@@ -76,9 +76,10 @@ class Traffic:
             self._key = key
         return self._shares
 
-    def share(self, revision: str) -> float:
-        """The share of a revision."""
-        pods = self.server.find("Pod", **{REVISION_LABEL: revision})
+    def share(self, model: str, revision: str) -> float:
+        """The share of a revision of a model."""
+        labels = {MODEL_LABEL: model_label(model), REVISION_LABEL: revision}
+        pods = self.server.find("Pod", **labels)
         shares = self.shares()
         return sum(shares.get(pod["metadata"]["uid"], 0.0) for pod in pods)
 
@@ -108,7 +109,8 @@ class Traffic:
                 yield service["spec"]["selector"], 1.0
             return
         route = (traffic.get("httpRouteRef") or {}).get("name", name)
-        weights = self.gateway.weights(("HTTPRoute", namespace, route))
+        services = {at[2] for at in self.server.objects if at[0] == "Service" and at[1] == namespace}
+        weights = self.gateway.weights(("HTTPRoute", namespace, route), services)
         for service_name, weight in weights.items():
             service = self.server.objects.get(("Service", namespace, service_name))
             if service and weight:

@@ -15,7 +15,7 @@ class Version:
     """What the pods of one version of the model do."""
 
     load_seconds: float | None = 5.0
-    """From the start of the container to readiness; None for a model that never gets ready."""
+    """From the start of a container to readiness; None for a model that never gets ready. As it is at the start."""
     error_percent: float = 0.1
     """Requests that are answered with an error."""
     latency_milliseconds: float = 60.0

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from modelward.rehearsal.api_server import ApiServer, Refused, Write, matches
+from modelward.rehearsal.api_server import ApiServer, Refused, Write
+from modelward.rehearsal.connection import matches
 from modelward.rehearsal.json_patch import patched
 
 Raw = dict[str, Any]

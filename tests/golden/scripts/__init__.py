@@ -1,0 +1,13 @@
+"""The scripts of the stories: what people do, what the cluster and the versions are like. The rest follows."""
+
+from golden.script import Script
+from golden.scripts.capacity import CAPACITY
+from golden.scripts.evidence import EVIDENCE
+from golden.scripts.lifecycle import LIFECYCLE
+from golden.scripts.people import PEOPLE
+from golden.scripts.pods import PODS
+from golden.scripts.routes import ROUTES
+
+__all__ = ["SCRIPTS", "Script"]
+
+SCRIPTS = (*LIFECYCLE, *EVIDENCE, *PODS, *PEOPLE, *ROUTES, *CAPACITY)
