@@ -159,6 +159,10 @@ class HistoryEntry(ApiStruct, frozen=True, kw_only=True):
     model_version: Annotated[
         Annotated[str, Meta(max_length=128)], Meta(description="spec.model.version of the revision.")
     ] = ""
+    changed_by: Annotated[
+        Annotated[str, Meta(max_length=128)],
+        Meta(description="Which tool made the change: a field manager, not always a person."),
+    ] = ""
     result: Annotated[RolloutResult, Meta(description="How it ended.")]
     start_time: Annotated[Time | None, Meta(description="When it began.")] = None
     end_time: Annotated[Time | None, Meta(description="When it ended.")] = None

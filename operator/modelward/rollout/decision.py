@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,8 @@ from modelward.api.status import (
 )
 from modelward.api.times import format_micro
 from modelward.rollout.phases import Phase, Trigger, following
+
+_LONGEST_CAUSE: Final = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +92,18 @@ class Progress:
         entry = HistoryEntry(
             revision=revision,
             model_version=self.model_version(revision),
+            changed_by=self.changed_by(revision),
             result=result,
             start_time=status.rollout.start_time if status.rollout else None,
             end_time=format_micro(now),
             message=clip(message),
         )
         return self.having(history=(entry, *status.history)[:HISTORY_LENGTH])
+
+    def changed_by(self, revision: str) -> str:
+        """Which tool asked for a revision, as far as it fits into status."""
+        snapshot = self.revisions.get(revision)
+        return snapshot.cause[:_LONGEST_CAUSE] if snapshot else ""
 
     def model_version(self, revision: str) -> str:
         """What the user calls the version of a revision, or an empty string."""
