@@ -76,15 +76,15 @@ class Bench:
 
     setting: Setting
     directory: Path
+    credentials: Path
 
     def pair(self, name: str, timing: dict[str, float]) -> Replicas:
         """Two operators of a new namespace, not started yet."""
         self.setting.admin("create", "namespace", name)
         self.setting.admin("label", "namespace", name, "purpose=bench")
-        credentials = self.setting.cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
         directory = self.directory / name
         directory.mkdir()
-        return Replicas(self.setting.cluster, credentials, directory, name, **timing)
+        return Replicas(self.setting.cluster, self.credentials, directory, name, **timing)
 
     def takeovers(self, how: Harm, rounds: int) -> list[Loss]:
         """So many losses of the real Lease, one after the other, with work for the heir in each."""
@@ -222,7 +222,8 @@ def main(trials: int, rounds: int, pairs: int, name: str, keep: bool, output: st
         tempfile.TemporaryDirectory() as directory,
         ThreadPoolExecutor(max_workers=max(pairs, len(Harm))) as pool,
     ):
-        bench = Bench(setting, Path(directory))
+        credentials = setting.cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
+        bench = Bench(setting, Path(directory), credentials)
         frozen = {Harm.FREEZE: (rounds + 4) // 5}
         measuring = [pool.submit(bench.takeovers, how, frozen.get(how, rounds)) for how in Harm if rounds]
         losses = [loss for each in measuring for loss in each.result()]

@@ -92,6 +92,8 @@ class OperatorProcess:
 
     def text(self) -> str:
         """What it has logged since its last start."""
+        if not self.log.exists():
+            return ""
         with self.log.open("rb") as log:
             log.seek(self._began)
             return log.read().decode(errors="replace")
