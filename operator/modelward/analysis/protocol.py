@@ -319,7 +319,22 @@ def _poll(raw: Any, path: str, *, stable: bool = False) -> Poll:
     time = raw.get("time")
     if not isinstance(time, int | float) or isinstance(time, bool) or not abs(time) <= EXACT_INT_MAX:
         raise InvalidLine(f"{path}time must be a number of seconds")
-    return Poll(time=float(time), weight_percent=nan if weight is None else float(weight), pods=read)
+    return Poll(
+        time=float(time),
+        weight_percent=nan if weight is None else float(weight),
+        pods=read,
+        unread=_unread(raw.get("unread"), f"{path}unread"),
+    )
+
+
+def _unread(raw: Any, path: str) -> tuple[tuple[str, Arm], ...]:
+    """Pods that should have been read and could not: a sample waits for them."""
+    if raw is None:
+        return ()
+    if not isinstance(raw, list):
+        raise InvalidLine(f"{path} must be a list of pods")
+    pods = [_pod(pod, f"{path}[{index}]", stable=False) for index, pod in enumerate(raw)]
+    return tuple((pod.pod, pod.arm) for pod in pods)
 
 
 def _pod(raw: Any, path: str, *, stable: bool) -> PodReading:
@@ -340,7 +355,23 @@ def _pod(raw: Any, path: str, *, stable: bool) -> PodReading:
         if (reading := _reading(value, f"{path}.metrics.{name}")) is not None
     }
     node = raw.get("node")
-    return PodReading(pod=pod, arm=_ARMS[arm], metrics=readings, node=node if isinstance(node, str) else "")
+    return PodReading(
+        pod=pod,
+        arm=_ARMS[arm],
+        metrics=readings,
+        node=node if isinstance(node, str) else "",
+        started=_seconds(raw.get("started"), f"{path}.started"),
+        ready_since=_seconds(raw.get("readySince"), f"{path}.readySince"),
+    )
+
+
+def _seconds(raw: Any, path: str) -> float | None:
+    """A time on the clock of the scrapes; None: not known."""
+    if raw is None:
+        return None
+    if not _is_number(raw) or not abs(raw) <= EXACT_INT_MAX:
+        raise InvalidLine(f"{path} must be a number of seconds")
+    return float(raw)
 
 
 _ARMS: Final = {arm.value: arm for arm in Arm}

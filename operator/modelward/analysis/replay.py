@@ -6,7 +6,7 @@ from enum import StrEnum
 from math import inf, isfinite, isnan, sqrt
 from typing import Final
 
-from modelward.analysis.counters import Counters, from_zero
+from modelward.analysis.counters import Counters, Sample, from_zero
 from modelward.analysis.judge import Assessment, State, Step, Verdict, assess, begin, next_step, observe
 from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, Noise, Reference
 from modelward.analysis.policy import Policy
@@ -68,10 +68,13 @@ class Replay:
         self._stopped = False
         self.time: float | None = None
         """Of the last poll; None before the first."""
+        self.samples: list[Sample] = []
+        """What the last poll completed, for those who look over the judge's shoulder."""
 
     def take(self, poll: Poll) -> Iterator[Said]:
         """What there is to say after `poll`, which is later than the last."""
         self.time = poll.time
+        self.samples = []
         poll = self._aliased(poll)
         if self._counters is None and self._interval is None and self._held is None:
             self._held = poll  # how long an interval is shows with the second poll
@@ -86,6 +89,16 @@ class Replay:
     def is_answered(self) -> bool:
         """Whether each poll has been answered, as `every` asks for: a single one waits for the next."""
         return self._every and self._held is None
+
+    @property
+    def policy(self) -> Policy:
+        """By what is judged, as far as the polls have shown it."""
+        return self._policy
+
+    @property
+    def phis(self) -> dict[str, float]:
+        """The noise by which evidence is divided, by metric: the largest of its tests."""
+        return {metric.name: max(metric.phis) for metric in self._state.metrics if metric.phis}
 
     def last(self) -> Said | None:
         """The last state; None when there was no poll."""
@@ -114,6 +127,7 @@ class Replay:
         self._move(poll)
         self._counters, sample = self._counters.advance(poll)
         if sample:
+            self.samples.append(sample)
             self._state = observe(self._policy, self._state, sample)
         if self._walk:
             yield from self._walked()
@@ -137,6 +151,8 @@ class Replay:
             self._policy = self._given.policy(self._shown, self._interval)
             if self._counters is None:
                 self._reference = _reference(self._policy, self._past, poll)
+            else:
+                self._counters = replace(self._counters, latency=self._histograms())
             self._state = begin(self._policy, self._reference)
 
     def _begun(self, poll: Poll) -> Counters:
@@ -144,17 +160,23 @@ class Replay:
         before = self._past[-1] if self._past else None
         interval = self._policy.interval_seconds
         started = poll.time
-        counters = Counters()
+        counters = Counters(latency=self._histograms())
         if before and 0 < poll.time - before.time <= _CONTINUED_GAPS * interval:
             counters, _ = counters.advance(replace(before, weight_percent=poll.weight_percent))
             started = before.time
         elif began_together(poll):
-            counters = from_zero()
+            counters = from_zero(self._histograms())
             started = poll.time - interval
         weight = self._step.weight_percent if self._walk else poll.weight_percent
         self._weight = poll.weight_percent
         self._step = self._at(weight, started)
         return counters
+
+    def _histograms(self) -> frozenset[str]:
+        """What pods that are not warm yet are left out of, where the stream says since when they are Ready."""
+        return frozenset(
+            name for name, reading in self._shown.items() if isinstance(reading, HistogramReading)
+        )
 
     def _at(self, weight: float, started: float) -> Step:
         following = self._given.next_weight(weight)
