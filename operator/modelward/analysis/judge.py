@@ -65,7 +65,7 @@ def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
 def _noise_source(reference: Reference) -> NoiseSource:
     if reference.phi_without_history == 1:
         return NoiseSource.ASSUMED
-    if not reference.metrics:
+    if all(known.guessed for known in reference.metrics.values()):
         return NoiseSource.NONE
     totals = any(known.from_totals for known in reference.metrics.values())
     return NoiseSource.TOTALS if totals else NoiseSource.PODS

@@ -3,6 +3,7 @@
 from math import exp, isnan, log
 
 from modelward.analysis import core
+from modelward.analysis.noise import PHI_WITHOUT_HISTORY
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.promotion import Harm, cases_needed
 from modelward.analysis.state import NoiseSource, State
@@ -163,7 +164,8 @@ def remarks(state: State, metric: MetricState) -> str:
         parts.append(f"All evidence from pod {metric.pod}.")
     worst = max(metric.phis)
     if state.noise is NoiseSource.NONE:
-        parts.append(f"No noise history, evidence discounted by {worst:.2g}.")
+        much = "No" if worst == PHI_WITHOUT_HISTORY else "Little"
+        parts.append(f"{much} noise history, evidence discounted by {worst:.2g}.")
     elif worst >= _NOISY:
         totals = " from totals" if state.noise is NoiseSource.TOTALS else ""
         noun = "Errors" if metric.kind is MetricKind.RATIO else "Cases"

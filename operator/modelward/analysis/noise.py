@@ -10,13 +10,12 @@ history gives about 2, much history what was seen. Evidence is divided by phi (q
 Nelder, Generalized Linear Models, 1989, section 4.5). With one pod, successive blocks stand in for the pods.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from math import inf
-from typing import Final
-
-import msgspec
+from math import inf, isfinite
+from typing import Any, Final
 
 from modelward.analysis.counters import BucketCounts, RatioCounts, Values, clean, increment
 from modelward.analysis.policy import MetricPolicy
@@ -50,6 +49,8 @@ class MetricReference:
     histogram: BucketCounts = field(default_factory=BucketCounts)
     spacing_seconds: float = GRID_SECONDS
     """Of a gauge: how far apart two values must be to tell something new."""
+    guessed: bool = False
+    """Whether too little was seen of the pods to speak of noise: phi is then (nearly) that of no history."""
     from_totals: bool = False
     """Whether phi comes from successive blocks of a single pod: it is then blind to differences of pods."""
 
@@ -258,6 +259,7 @@ class Noise:
             hits=total.hits if isinstance(total, RatioCounts) else 0,
             total=total.total,
             histogram=histogram,
+            guessed=sums is None or max(sums.blocks[0].freedom) < PRIOR_FREEDOM,
             from_totals=sums is not None and sums.most_pods == 1,
         )
 
@@ -314,10 +316,9 @@ def _scaled(counts: RatioCounts | BucketCounts, factor: float) -> RatioCounts | 
 
 
 def encode(noise: Noise) -> str:
-    """The sums as compact JSON, about 1 KB. The open blocks and the last readings are left out."""
-    return msgspec.json.encode(
-        [_VERSION, {name: _packed(sums) for name, sums in noise.sums.items()}]
-    ).decode()
+    """The sums as compact JSON, about 1 KB. The open blocks, the last readings and the gauges are left out."""
+    packed = [_VERSION, {name: _packed(sums) for name, sums in noise.sums.items()}]
+    return json.dumps(packed, separators=(",", ":"), allow_nan=False)
 
 
 def decode(
@@ -325,42 +326,50 @@ def decode(
 ) -> Noise:
     """The sums that were encoded; they go on with the next look. Raises InvalidState."""
     try:
-        version, packed = msgspec.json.decode(text, type=tuple[int, dict[str, _Packed]])
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        packed = _current(*json.loads(text))
+        sums = {metric.name: _unpacked(packed[metric.name]) for metric in metrics if metric.name in packed}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidState(f"the noise of the pods cannot be read: {error}") from error
-    if version != _VERSION:
-        raise InvalidState(f"the noise of the pods has version {version}, not {_VERSION}")
-    sums = {metric.name: _unpacked(packed[metric.name]) for metric in metrics if metric.name in packed}
     return Noise(metrics=metrics, half_life_seconds=half_life_seconds, sums=sums)
 
 
-_Packed = tuple[list[float], list[float], int, list[tuple[list[float], list[float]]]]
-"""Bounds without infinity, the counts (hits and total, or by bucket), most pods, sums by block length."""
+def _current(version: Any, packed: Any) -> Any:
+    if version != _VERSION:
+        raise ValueError("they are of another version")
+    return packed
 
 
-def _packed(sums: _Metric) -> _Packed:
+def _packed(sums: _Metric) -> list[Any]:
+    """Bounds without infinity, the counts (hits and total, or by bucket), most pods, sums by block length."""
     total = sums.total
     counts = [total.hits, total.total] if isinstance(total, RatioCounts) else [*total.cumulative]
-    blocks = [([*map(_rounded, block.x2)], [*map(_rounded, block.freedom)]) for block in sums.blocks]
-    return [*sums.bounds[:-1]], [*map(_rounded, counts)], sums.most_pods, blocks
+    blocks = [[[*map(_rounded, block.x2)], [*map(_rounded, block.freedom)]] for block in sums.blocks]
+    return [sums.bounds[:-1], [*map(_rounded, counts)], sums.most_pods, blocks]
 
 
-def _unpacked(packed: _Packed) -> _Metric:
+def _unpacked(packed: Any) -> _Metric:
     finite, counts, most_pods, blocks = packed
+    finite, counts = _numbers(finite), _numbers(counts)
     bounds = (*finite, inf) if finite or len(counts) == 1 else ()
-    tests = {len(sums) for block in blocks for sums in block}
-    if len(blocks) != len(BLOCK_SECONDS) or len(tests) != 1 or len(counts) != (len(bounds) or 2):
-        raise InvalidState("the noise of the pods has sums that do not fit together")
+    made = tuple(
+        _Block(seconds=seconds, x2=_numbers(x2), freedom=_numbers(freedom))
+        for seconds, (x2, freedom) in zip(BLOCK_SECONDS, blocks, strict=True)
+    )
+    widths = {len(sums) for block in made for sums in (block.x2, block.freedom)}
+    if len(widths) != 1 or len(counts) != (len(bounds) or 2) or not isinstance(most_pods, int):
+        raise ValueError("the sums do not fit together")
     total = (
-        BucketCounts(bounds=bounds, cumulative=tuple(counts))
+        BucketCounts(bounds=bounds, cumulative=counts)
         if bounds
         else RatioCounts(hits=counts[0], total=counts[1])
     )
-    made = tuple(
-        _Block(seconds=seconds, x2=tuple(x2), freedom=tuple(freedom))
-        for seconds, (x2, freedom) in zip(BLOCK_SECONDS, blocks, strict=True)
-    )
     return _Metric(bounds=bounds, blocks=made, total=total, most_pods=most_pods)
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    if not all(isinstance(value, int | float) and isfinite(value) for value in values):
+        raise TypeError("a number is missing")
+    return tuple(values)
 
 
 def _rounded(number: float) -> float:

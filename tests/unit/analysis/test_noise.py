@@ -95,6 +95,8 @@ def test_little_history_is_treated_like_none() -> None:
     assert phi_of([]) == 2
     assert 1.3 < phi_of(history(independent, polls=2)) < 2.3
     assert phi_of(history(in_bursts, polls=2)) > 1.9
+    assert summed(history(independent, polls=2)).reference().metrics["errors"].guessed
+    assert not summed(history(independent)).reference().metrics["errors"].guessed
 
 
 def test_phi_from_totals_is_marked() -> None:
@@ -119,6 +121,7 @@ def test_counters_since_the_start_stand_in_for_history() -> None:
     ]
     known = summed([Poll(time=0, weight_percent=0, pods=tuple(old))]).reference().metrics["errors"]
     assert (known.hits, known.total, known.phi) == (10, 10_000, 2)
+    assert known.guessed
 
 
 def test_the_canary_takes_no_part() -> None:
@@ -196,7 +199,18 @@ def test_histograms_survive_a_restart() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "[2,{}]", '[1,{"errors":1}]', '[1,{"errors":[[],[1,2],1,[]]}]', "[" * 2000]
+    "text",
+    [
+        "",
+        "3",
+        '[1,{"errors":[[],[1,"2"],1,[]]}]',
+        "{}",
+        "[]",
+        "[2,{}]",
+        '[1,{"errors":1}]',
+        '[1,{"errors":[[],[1,2],1,[]]}]',
+        "[" * 2000,
+    ],
 )
 def test_nonsense_is_refused(text: str) -> None:
     """With an error of ours: the sums begin anew."""
