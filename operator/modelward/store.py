@@ -43,11 +43,13 @@ class Snapshot:
     child: Child
     number: int
     data: bytes
+    verdict: str = ""
 
     def read(self) -> Revision | None:
         """The revision in it; None if it is not ours to read."""
         try:
-            return read_revision(self.child.revision or "", self.number, msgspec.json.decode(self.data))
+            data = msgspec.json.decode(self.data)
+            return read_revision(self.child.revision or "", self.number, data, self.verdict)
         except (KeyError, TypeError, msgspec.DecodeError):
             return None
 
@@ -259,7 +261,9 @@ def _view(raw: Mapping[str, Any]) -> View:
     if kind in (MODEL_RUNTIME.kind, CLUSTER_MODEL_RUNTIME.kind):
         return trim.runtime(raw)
     if kind == CONTROLLER_REVISION.kind:
-        return Snapshot(trim.child(raw), int(raw.get("revision", 0)), msgspec.json.encode(raw.get("data")))
+        verdict = (raw["metadata"].get("annotations") or {}).get(names.VERDICT_ANNOTATION, "")
+        data = msgspec.json.encode(raw.get("data"))
+        return Snapshot(trim.child(raw), int(raw.get("revision", 0)), data, verdict)
     if kind not in BY_KIND:
         raise ValueError(f"kind {kind} is not watched")
     return trim.child(raw)

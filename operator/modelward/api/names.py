@@ -26,6 +26,8 @@ WEIGHTS_MANAGED: Final = "managed"
 ROUTE_FINALIZER: Final = f"{GROUP}/route"
 """On a ModelDeployment, while weights of a user's own route are set: they are put back before it goes."""
 
+VERDICT_ANNOTATION: Final = f"{GROUP}/verdict"
+"""On a ControllerRevision: why its revision was rejected, so that a status that is lost forgets no rejection."""
 INTENT_ANNOTATION: Final = f"{GROUP}/intent"
 """Hash of what we meant when we last wrote the object (see `modelward.apply`)."""
 DECISION_ANNOTATION: Final = f"{GROUP}/decision"

@@ -29,6 +29,8 @@ class Revision:
     """The rendered pod template."""
     cause: str = ""
     """Which tool made the change (a field manager), for people."""
+    verdict: str = ""
+    """Why it was rejected, as its snapshot is annotated: reason, time and message; empty if it was not."""
 
     @property
     def model_version(self) -> str:

@@ -4,6 +4,9 @@ Source: k8s.io/apimachinery/pkg/apis/meta/v1, time.go and micro_time.go.
 """
 
 from datetime import UTC, datetime
+from typing import Final
+
+_YEARS: Final = range(1970, 9000)
 
 
 def format_seconds(time: datetime) -> str:
@@ -22,3 +25,11 @@ def parse(text: str) -> datetime:
     if time.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return time
+
+
+def is_time(text: str) -> bool:
+    """Whether the text is a time that can be counted with."""
+    try:
+        return parse(text).year in _YEARS
+    except ValueError:
+        return False

@@ -1,4 +1,4 @@
-"""ControllerRevision `<model>-<revision>`: the snapshot of a revision, written once and never changed."""
+"""ControllerRevision `<model>-<revision>`: the snapshot of a revision. Its data never changes, a verdict is noted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,16 @@ def controller_revision(model: Model, revision: Revision) -> Manifest:
     }
 
 
-def read_revision(name: str, number: int, data: Mapping[str, Any]) -> Revision:
+def judged_revision(model: Model, revision: Revision, verdict: str) -> Manifest:
+    """The manifest with the note of why the revision was rejected; empty when that is not held against it any more."""
+    manifest = controller_revision(model, revision)
+    return {
+        **manifest,
+        "metadata": {**manifest["metadata"], "annotations": {names.VERDICT_ANNOTATION: verdict}},
+    }
+
+
+def read_revision(name: str, number: int, data: Mapping[str, Any], verdict: str = "") -> Revision:
     """The revision that a ControllerRevision's `revision` and `data` hold. Raises KeyError if it is not ours."""
     return Revision(
         name=name,
@@ -41,4 +50,5 @@ def read_revision(name: str, number: int, data: Mapping[str, Any]) -> Revision:
         runtime=data["runtime"],
         template=data["template"],
         cause=data.get("cause", ""),
+        verdict=verdict,
     )

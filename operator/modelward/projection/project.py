@@ -8,7 +8,7 @@ from modelward.api.model import Model
 from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.revision import Revision
 from modelward.api.rollout_policy import Strategy
-from modelward.api.status import ModelDeploymentStatus
+from modelward.api.status import ModelDeploymentStatus, RejectedRevision
 from modelward.projection import (
     autoscaler,
     controller_revision,
@@ -75,6 +75,7 @@ def project(
         ),
         *_autoscalers(model, running.values()),
         *_disruption_budget(model, status, sizes),
+        *_verdicts(model, status, revisions),
     )
     return Projection(
         intents=tuple(
@@ -83,6 +84,11 @@ def project(
         kept=frozenset(_kept(model, status, revisions)),
         user_route=_user_route(model, split),
     )
+
+
+def verdict(entry: RejectedRevision) -> str:
+    """What a snapshot is annotated with: reason, time and message of a rejection."""
+    return f"{entry.reason} {entry.time or '-'} {entry.message}"
 
 
 def snapshots(
@@ -148,8 +154,23 @@ def _autoscalers(model: Model, running: Iterable[tuple[Revision, Size]]) -> Iter
 def _disruption_budget(
     model: Model, status: ModelDeploymentStatus, sizes: Mapping[str, Size]
 ) -> Iterator[Intent]:
-    if status.stable_revision in sizes and sum(max(each.scale or 0, each.most) for each in sizes.values()) > 1:
+    if (
+        status.stable_revision in sizes
+        and sum(max(each.scale or 0, each.most) for each in sizes.values()) > 1
+    ):
         yield Intent(manifest=disruption_budget.disruption_budget(model, status.stable_revision))
+
+
+def _verdicts(
+    model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision]
+) -> Iterator[Intent]:
+    """Snapshots whose note differs from what status holds against them."""
+    rejected = {entry.revision: verdict(entry) for entry in status.rejected_revisions}
+    kept = {name for kind, name in _kept(model, status, revisions) if kind == controller_revision.KIND}
+    for revision in revisions.values():
+        wanted = rejected.get(revision.name, "")
+        if wanted != revision.verdict and names.child_name(model.name, revision.name) in kept:
+            yield Intent(manifest=controller_revision.judged_revision(model, revision, wanted))
 
 
 def _kept(

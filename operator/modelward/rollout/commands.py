@@ -104,6 +104,8 @@ def _refused(
         "promote": partial(_cannot_promote, status=status),
         "approve": partial(_cannot_approve, model=model, status=status),
         "retry": partial(_cannot_retry, status=status),
+        "restart": partial(_cannot_start_anew, model=model, status=status, retries="retry" in new),
+        "refresh": partial(_cannot_start_anew, model=model, status=status, retries="retry" in new),
     }
     for name, check in checks.items():
         if name in new and (why := check(new[name])):
@@ -153,6 +155,8 @@ def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> 
     revision, _, step = value.partition("/")
     if revision != status.canary_revision or _phase(status) not in WITH_CANARY or not status.rollout:
         return f"{revision} is not on its way ({_under_way(status)})."
+    if _phase(status) is Phase.PROMOTING:
+        return f"{revision} is being promoted already."
     last = len(model.spec.rollout.planned_steps) - 1
     if not step.isdecimal() or not step.isascii() or int(step[:9]) > last:
         return f"{value} names no step (<revision>/<step>, steps are numbered from 0 to {last})."
@@ -166,6 +170,14 @@ def _cannot_retry(value: str, status: ModelDeploymentStatus) -> str:
         return ""
     known = ", ".join(entry.revision for entry in status.rejected_revisions) or "none"
     return f"{value} names no rejected revision (<revision>/<anything new>; rejected: {known})."
+
+
+def _cannot_start_anew(_: str, model: Model, status: ModelDeploymentStatus, *, retries: bool) -> str:
+    content = revision_hash(model.fields)
+    refused = next((entry for entry in status.rejected_revisions if entry.content == content), None)
+    if refused is None or retries:
+        return ""
+    return f"what spec asks for was rejected; modelward.dev/retry={refused.revision}/1 tries it again."
 
 
 def _rejected_content(status: ModelDeploymentStatus, revision: str) -> str:

@@ -21,6 +21,7 @@ from modelward.rollout.canary import DRAIN_SECONDS, followed, guarded, promoted_
 from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.ending import (
     left,
+    noted_rejections,
     rejected,
     rejection,
     still_rejected,
@@ -73,6 +74,7 @@ def _recovered(observed: Observed, progress: Progress) -> Progress:
         stable_revision=stable,
         revision_nonce=snapshot.nonce if snapshot else 0,
         decision=max(child.decision for child in observed.children),
+        rejected_revisions=noted_rejections(progress.revisions.values()),
         commands=commands.present(observed.model),  # a lost memory is no reason to carry out an old one again
     )
 

@@ -4,11 +4,13 @@ What was taken back is remembered by its content, so that it is not tried again 
 the canary's pods end when no new request is sent to them any more.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from modelward.api.conditions import Blocked, Reason
+from modelward.api.revision import Revision
 from modelward.api.status import (
     HISTORY_LENGTH,
     ModelDeploymentStatus,
@@ -16,7 +18,7 @@ from modelward.api.status import (
     RolloutResult,
     clip,
 )
-from modelward.api.times import format_micro, format_seconds, parse
+from modelward.api.times import format_micro, format_seconds, is_time, parse
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase, Trigger, following
@@ -35,6 +37,25 @@ def rejection(observed: Observed, status: ModelDeploymentStatus) -> RejectedRevi
     """The record that says that what spec asks for was rejected, whatever its nonce."""
     content = revision_hash(observed.model.fields)
     return next((entry for entry in status.rejected_revisions if entry.content == content), None)
+
+
+def noted_rejections(revisions: Iterable[Revision]) -> tuple[RejectedRevision, ...]:
+    """What the snapshots' notes say was rejected, newest first: the memory when status is lost."""
+    found = []
+    for revision in revisions:
+        reason, _, rest = revision.verdict.partition(" ")
+        time, _, message = rest.partition(" ")
+        if reason:
+            found.append(
+                RejectedRevision(
+                    revision=revision.name,
+                    content=revision.content,
+                    reason=reason if reason in Reason.__members__.values() else Reason.ROLLED_BACK,
+                    message=clip(message),
+                    time=time if is_time(time) else None,
+                )
+            )
+    return tuple(sorted(found, key=lambda entry: entry.time or "", reverse=True)[:HISTORY_LENGTH])
 
 
 def still_rejected(observed: Observed, progress: Progress, entry: RejectedRevision) -> Progress:

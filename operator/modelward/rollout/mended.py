@@ -11,12 +11,11 @@ from typing import Final
 import msgspec
 
 from modelward.api.status import AnalysisStatus, Condition, ModelDeploymentStatus, RolloutStatus
-from modelward.api.times import parse
+from modelward.api.times import is_time
 from modelward.rollout.phases import WITH_CANARY, Phase
 
 _OF_CANARY: Final = (*WITH_CANARY, Phase.ROLLING_BACK)
 _OF_PREVIOUS: Final = (Phase.WATCHING, Phase.DRAINING)
-_YEARS: Final = range(1970, 9000)
 
 
 def mended(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
@@ -69,7 +68,4 @@ def _dated(conditions: Iterable[Condition]) -> Iterable[Condition]:
 
 def _time(text: str | None) -> str | None:
     """The time, if it is one that can be counted with."""
-    try:
-        return text if text and parse(text).year in _YEARS else None
-    except ValueError:
-        return None
+    return text if text and is_time(text) else None
