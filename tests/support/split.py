@@ -19,7 +19,7 @@ from modelward.apply import Applied, Applier
 from modelward.clients.connection import connect
 from modelward.clients.kube import Kube
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT
-from modelward.gather import gather
+from modelward.gather import NothingMeasured, gather
 from modelward.projection import deployment, route, service
 from modelward.projection.metadata import Manifest, stamped
 from modelward.projection.project import Intent, Projection
@@ -50,7 +50,9 @@ class Hands:
         for resource in (MODEL_DEPLOYMENT, HTTP_ROUTE):
             async for raw in self.kube.list(resource, self.kubectl.namespace, labels=resource.selector):
                 self.store.put({**raw, "kind": resource.kind})
-        return await gather(self.kube, self.store, self.model(), now=datetime.now(UTC))
+        return await gather(
+            self.kube, self.store, self.model(), now=datetime.now(UTC), sampling=NothingMeasured()
+        )
 
     def model(self) -> Model:
         """The ModelDeployment, with the two revisions recorded as stable and canary."""

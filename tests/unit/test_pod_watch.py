@@ -48,7 +48,9 @@ class ScriptedKube(Kube):
 
 async def played(script: Script, *namespaces: str, sweep: Exception | None = None) -> tuple[Any, ...]:
     """Versions asked for, versions of the events that were told, and how often a sweep was made."""
-    kube, told, swept = ScriptedKube(script), [], []
+    kube = ScriptedKube(script)
+    told: list[Any] = []
+    swept: list[None] = []
 
     async def sweeping() -> None:
         swept.append(None)
