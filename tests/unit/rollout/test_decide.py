@@ -284,6 +284,7 @@ def test_a_rejected_content_is_rejected_under_any_nonce() -> None:
     status = make_status(A, rejected_revisions=(rejected("2"),))
     decision = decide(serving("2", status=status, commands={"restart": "x"}))
     assert (decision.status.canary_revision, decision.status.revision_nonce) == ("", 0)
+    assert f"modelward.dev/retry={B}/1" in decision.announcements[0].message
 
 
 def test_another_change_goes_out_after_a_rejection() -> None:

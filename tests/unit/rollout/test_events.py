@@ -241,8 +241,8 @@ def _essence(decision: Decision) -> Any:
 
 
 def _is_in_effect(event: str, phase: Phase) -> bool:
-    """What is asked for is so already, or comes to nothing because of what is rejected."""
-    return phase is Phase.ROLLING_BACK and event in {"rollback to A", "restart"}
+    """What is asked for is under way already; only the reason is another one then."""
+    return phase is Phase.ROLLING_BACK and event == "rollback to A"
 
 
 # --- the table of phases ------------------------------------------------------------------------------------
