@@ -1,0 +1,56 @@
+"""What the pages say that can be read back from the code: reasons, commands, states, defaults."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from modelward.api.conditions import Reason
+from modelward.api.rollout_policy import RolloutPolicy
+from modelward.rollout.commands import HANDLED
+from modelward.rollout.phases import Phase
+
+DOCS: Final = Path(__file__).parents[2] / "docs"
+
+
+def page(name: str) -> str:
+    """Its text."""
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_in_troubleshooting(reason: Reason) -> None:
+    """Who looks up the STATUS column finds it: as a heading, or among the other conditions."""
+    headings = re.findall(r"^## (.+)$", page("troubleshooting.md"), re.MULTILINE)
+    named = {word for heading in headings for word in re.split(r"[ ,]+", heading)}
+    others = page("troubleshooting.md").split("## Other conditions")[1].split("\n## ")[0]
+    assert reason in named or f"`{reason}`" in others
+
+
+@pytest.mark.parametrize("command", HANDLED)
+def test_every_command_is_shown_as_a_line_to_type(command: str) -> None:
+    """With the annotation that it is."""
+    assert re.search(rf"kubectl annotate mwd \S+ --overwrite modelward\.dev/{command}=", page("rollouts.md"))
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.SERVING])
+def test_every_state_is_explained(phase: Phase) -> None:
+    """In the table of what one sees."""
+    assert re.search(rf"^\| .*`{phase}`", page("rollouts.md"), re.MULTILINE)
+
+
+def test_the_defaults_are_those_of_the_type() -> None:
+    """The page says what happens without a word of the user's."""
+    policy, text = RolloutPolicy(), page("rollouts.md")
+    for words, value in (
+        (r"for at least (\d+) minutes", policy.step_min_seconds // 60),
+        (r"after (\d+) minutes \(`stepMaxSeconds`\)", policy.step_max_seconds // 60),
+        (r"`progressDeadlineSeconds` \((\d+)\)", policy.progress_deadline_seconds),
+        (r"`keepPreviousSeconds` \((\d+)\)", policy.keep_previous_seconds),
+        (r"for (\d+) minutes more", policy.keep_previous_seconds // 60),
+    ):
+        assert [int(number) for number in re.findall(words, text)[:1]] == [value]
+    assert re.findall(r"CanaryStep, (\d+)", text) == [
+        str(step.weight_percent) for step in policy.planned_steps
+    ]
