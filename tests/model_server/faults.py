@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from model_server import pages
+
 ENV_PREFIX = "FAULT_"
 CORRUPT_MODES = ("", "exit", "unready")  # none; the process ends; it stays up and is never ready
+MODES = {"corrupt_model": CORRUPT_MODES, "metrics_page": pages.MODES}
 RANGES: dict[str, tuple[float, float]] = {
     "error_rate": (0, 1),
     "added_latency_seconds": (0, 60),
     "latency_share": (0, 1),
+    "latency_sigma": (0, 2),
     "score_shift": (-1, 1),
     "load_seconds": (0, 3600),
     "crash_after_requests": (0, 1_000_000),
@@ -26,6 +30,8 @@ class Faults:
     added_latency_seconds: float = 0.0
     """Wait before an answer, for `latency_share` of the requests."""
     latency_share: float = 1.0
+    latency_sigma: float = 0.0
+    """The wait scatters log-normally around `added_latency_seconds`, its median; 0 is always the same wait."""
     score_shift: float = 0.0
     """Added to every score, which stays within 0-1."""
     load_seconds: float = 0.0
@@ -35,6 +41,8 @@ class Faults:
     crash_after_requests: int = 0
     """So many inference requests are answered, the next one ends the process; 0 is never."""
     crash_on_start: bool = False
+    metrics_page: str = ""
+    """One of pages.MODES: what is wrong with `/metrics`."""
 
 
 def faults_from_env(environ: Mapping[str, str]) -> Faults:
@@ -47,7 +55,7 @@ def faults_from_env(environ: Mapping[str, str]) -> Faults:
         if variable not in known:
             raise ValueError(f"{variable} is unknown; there are: {', '.join(known)}")
         name = known[variable]
-        values[name] = text if name == "corrupt_model" else _decoded(variable, text)
+        values[name] = text if name in MODES else _decoded(variable, text)
     return parse_faults(values)
 
 
@@ -73,11 +81,9 @@ def parse_faults(values: Any) -> Faults:
 
 
 def _check(name: str, value: Any) -> None:
-    if name == "corrupt_model":
-        if value not in CORRUPT_MODES:
-            raise ValueError(
-                f"corrupt_model must be one of {', '.join(map(repr, CORRUPT_MODES))}, not {value!r}"
-            )
+    if name in MODES:
+        if value not in MODES[name]:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, MODES[name]))}, not {value!r}")
     elif name == "crash_on_start":
         if not isinstance(value, bool):
             raise ValueError(f"crash_on_start must be true or false, not {value!r}")

@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from model_server import pages
 from model_server.faults import Faults, parse_faults
 from model_server.metrics import Metrics
 from model_server.model import Model, ModelError, load, scores, shift_scores
@@ -26,6 +27,7 @@ from model_server.settings import Settings
 LOG = logging.getLogger("model_server")
 BODY_BYTES = 16 * 2**20
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - a pod's; one family, so that port 0 gives one port
+HANG_SECONDS = 60.0
 FINISH_SECONDS = 30.0  # for requests in flight once nothing new is accepted
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,6 +49,7 @@ class Server:
         self.draining = False
         self.stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._answered = 0
+        self._readings = 0
         self._loading: asyncio.Task[None] | None = None
         self._random = random.Random()  # noqa: S311 - picks requests to fail, guards nothing
 
@@ -154,7 +157,7 @@ class Server:
             os._exit(1)  # as a crash does: no answer, no clean-up
         body = await request.text()
         if self._random.random() < faults.latency_share:
-            await asyncio.sleep(faults.added_latency_seconds)
+            await asyncio.sleep(self._wait(faults))
         if self._random.random() < faults.error_rate:
             return failure(500, "error_rate: failing as told")
         if self.model is None:
@@ -165,6 +168,11 @@ class Server:
             return failure(400, str(error))
         except ValueError as error:
             return failure(400, f"the request is not JSON: {error}")
+
+    def _wait(self, faults: Faults) -> float:
+        """Seconds before an answer."""
+        scatter = self._random.lognormvariate(0, faults.latency_sigma) if faults.latency_sigma else 1.0
+        return faults.added_latency_seconds * scatter
 
     def _predict(self, model: Model, body: Any, shift: float) -> web.Response:
         # In the event loop on purpose: these models take microseconds, a thread's hand-over takes longer.
@@ -181,10 +189,24 @@ class Server:
 
     # --- metrics and faults ----------------------------------------------------------------------------
 
-    async def show_metrics(self, _: web.Request) -> web.Response:
-        """Metrics in Prometheus' text format."""
-        text = generate_latest(self.metrics.registry)
-        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def show_metrics(self, request: web.Request) -> web.StreamResponse:
+        """Metrics in Prometheus' text format, or what a fault makes of them."""
+        mode = self.faults.metrics_page
+        if mode == pages.HANGING:
+            await asyncio.sleep(HANG_SECONDS)
+        if mode == pages.FLOODING:
+            return await self._flood(request)
+        self._readings += 1
+        text = pages.lied(generate_latest(self.metrics.registry).decode(), mode, self._readings)
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _flood(self, request: web.Request) -> web.StreamResponse:
+        """Comments without end, until the reader has had enough."""
+        response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE_LATEST})
+        await response.prepare(request)
+        while not self.draining:
+            await response.write(pages.FLOOD)
+        return response
 
     async def show_faults(self, _: web.Request) -> web.Response:
         """The faults in force."""

@@ -186,6 +186,45 @@ class TestFaults:
         served.put_faults(added_latency_seconds=60, latency_share=0)
         assert served.infer().status_code == 200
 
+    def test_scattered_latency(self, served: Served) -> None:
+        """With a sigma some requests wait for less than the median, and some for more."""
+        served.put_faults(added_latency_seconds=0.02, latency_sigma=1)
+        seconds = [served.infer().elapsed.total_seconds() for _ in range(40)]
+        assert min(seconds) < 0.02 < max(seconds)
+
+    def test_metrics_that_are_no_numbers(self, served: Served) -> None:
+        """Every value of the model's series is NaN; other series stay."""
+        served.put_faults(metrics_page="nan")
+        text = served.metrics.get("/metrics").text
+        values = {line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith("model_")}
+        assert values == {"NaN"}
+
+    def test_metrics_that_fall(self, served: Served) -> None:
+        """There are ever fewer of a million good requests."""
+        served.put_faults(metrics_page="falling")
+        first, errors = served.sample("model_requests_total"), served.sample("model_request_errors_total")
+        assert first > 500_000
+        assert served.sample("model_requests_total") < first
+        assert errors < 1_000
+
+    def test_metrics_that_hang(self, served: Served) -> None:
+        """No answer comes while requests are served."""
+        served.put_faults(metrics_page="hanging")
+        with pytest.raises(httpx.ReadTimeout):
+            served.metrics.get("/metrics", timeout=0.3)
+        assert served.infer().status_code == 200
+
+    def test_metrics_that_flood(self, served: Served) -> None:
+        """The page is longer than anybody wants to read."""
+        served.put_faults(metrics_page="flooding")
+        with served.metrics.stream("GET", "/metrics") as response:
+            read = 0
+            for chunk in response.iter_bytes():
+                read += len(chunk)
+                if read > 4 * 2**20:
+                    break
+        assert read > 4 * 2**20
+
     def test_scores(self, served: Served) -> None:
         """Shifted scores stay within 0-1, and probabilities still add up to 1."""
         served.put_faults(score_shift=0.25)
