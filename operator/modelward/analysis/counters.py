@@ -197,17 +197,24 @@ class _Arms:
     pods: Mapping[str, float] = field(default_factory=dict)
     """Hits (of a histogram: cases) by canary pod."""
 
-    def plus(self, arm: Arm, pod: str, counts: Counts) -> "_Arms":
-        total = added(self.counts.get(arm), counts)
-        if total is None:
-            return _Arms()
-        return _Arms(counts={**self.counts, arm: total}, pods=self._pods_with(arm, pod, counts))
+    def plus(self, steps: Iterable[tuple[PodReading, Counts]]) -> "_Arms":
+        """The counts with those of some pods. Of a gauge only the values of now count."""
+        counts: dict[Arm, Counts] = {
+            arm: old for arm, old in self.counts.items() if not isinstance(old, Values)
+        }
+        pods = dict(self.pods)
+        for pod, step in steps:
+            total = added(counts.get(pod.arm), step)
+            if total is None:
+                return _Arms()
+            counts[pod.arm] = total
+            if pod.arm is Arm.CANARY and not isinstance(step, Values):
+                pods[pod.pod] = pods.get(pod.pod, 0) + _hits(step)
+        return _Arms(counts=counts, pods=pods)
 
-    def _pods_with(self, arm: Arm, pod: str, counts: Counts) -> Mapping[str, float]:
-        if arm is Arm.STABLE or isinstance(counts, Values):
-            return self.pods
-        hits = counts.hits if isinstance(counts, RatioCounts) else counts.total
-        return {**self.pods, pod: self.pods.get(pod, 0) + hits}
+
+def _hits(counts: RatioCounts | BucketCounts) -> float:
+    return counts.hits if isinstance(counts, RatioCounts) else counts.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,19 +278,17 @@ def _with_increments(before: Counters, poll: Poll, pods: list[PodReading]) -> Ma
     """What is not yet released, with what the pods did since each was read last."""
     pending = dict(before.pending)
     for name in {name: None for pod in pods for name in pod.metrics}:
-        arms = pending.get(name, _Arms())
-        # Of a gauge only the values of now count.
-        arms = replace(arms, counts={arm: c for arm, c in arms.counts.items() if not isinstance(c, Values)})
-        shown = [pod for pod in pods if name in pod.metrics]
-        known = [(pod, old) for pod in shown if (old := _before(before, pod, name)) is not None]
-        steps = [(pod, increment(old, pod.metrics[name])) for pod, old in known]
+        shown = [(pod, _before(before, pod, name)) for pod in pods if name in pod.metrics]
+        steps = [(pod, increment(old, pod.metrics[name])) for pod, old in shown if old is not None]
         usual = max((_cases(counts) for _, counts in steps), default=inf)
-        fresh = [pod for pod in shown if _before(before, pod, name) is None]
-        steps += [(pod, increment(_start(before, pod, name, usual), pod.metrics[name])) for pod in fresh]
-        for pod, counts in steps:
-            cold = name in before.latency and _is_cold(pod, poll.time)
-            arms = arms.plus(pod.arm, pod.pod, _none_of(counts) if cold else counts)
-        pending[name] = arms
+        steps += [
+            (pod, increment(_start(before, pod, name, usual), pod.metrics[name]))
+            for pod, old in shown
+            if old is None
+        ]
+        if name in before.latency:
+            steps = [(pod, _none_of(c) if _is_cold(pod, poll.time) else c) for pod, c in steps]
+        pending[name] = pending.get(name, _Arms()).plus(steps)
     return pending
 
 

@@ -107,4 +107,4 @@ def _with_leader(state: MetricState, increment: Increment) -> MetricState:
         lead += whole(hits) if name == pod else -whole(hits)
         if lead < 0:
             pod, lead = name, -lead
-    return replace(state, pod=pod, lead=lead)
+    return state if lead == state.lead and pod == state.pod else replace(state, pod=pod, lead=lead)

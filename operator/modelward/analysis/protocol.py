@@ -5,7 +5,7 @@ reading that could not be had: unknown, never zero and never a verdict.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import isnan, nan
@@ -310,7 +310,7 @@ def _poll(raw: Any, path: str, *, stable: bool = False) -> Poll:
     pods = raw.get("pods")
     if not isinstance(pods, list):
         raise InvalidLine(f"{path}pods must be a list")
-    read = tuple(_pod(pod, f"{path}pods[{index}]", stable=stable) for index, pod in enumerate(pods))
+    read = tuple(_each_pod(pods, f"{path}pods", stable=stable))
     if len({pod.pod for pod in read}) != len(read):
         raise InvalidLine(f"{path}pods has a pod twice")
     weight = raw.get("weightPercent")
@@ -333,35 +333,37 @@ def _unread(raw: Any, path: str) -> tuple[tuple[str, Arm], ...]:
         return ()
     if not isinstance(raw, list):
         raise InvalidLine(f"{path} must be a list of pods")
-    pods = [_pod(pod, f"{path}[{index}]", stable=False) for index, pod in enumerate(raw)]
-    return tuple((pod.pod, pod.arm) for pod in pods)
+    return tuple((pod.pod, pod.arm) for pod in _each_pod(raw, path, stable=False))
 
 
-def _pod(raw: Any, path: str, *, stable: bool) -> PodReading:
+def _each_pod(raw: list[Any], path: str, *, stable: bool) -> Iterator[PodReading]:
+    """The pods. Where something is wrong is only put together when it is: streams have millions of pods."""
+    for index, pod in enumerate(raw):
+        try:
+            yield _pod(pod, stable=stable)
+        except InvalidLine as error:
+            raise InvalidLine(f"{path}[{index}]{error}") from error
+
+
+def _pod(raw: Any, *, stable: bool) -> PodReading:
     if not isinstance(raw, dict):
-        raise InvalidLine(f"{path} must be an object")
-    pod, arm, metrics = raw.get("pod"), raw.get("arm"), raw.get("metrics")
+        raise InvalidLine(" must be an object")
+    pod, arm, metrics, node = raw.get("pod"), raw.get("arm"), raw.get("metrics"), raw.get("node")
     if not isinstance(pod, str) or not pod:
-        raise InvalidLine(f"{path}.pod must be a name")
+        raise InvalidLine(".pod must be a name")
     if stable and arm is None:
         arm = Arm.STABLE.value
     if not isinstance(arm, str) or arm not in _ARMS:
-        raise InvalidLine(f'{path}.arm must be "canary" or "stable"')
+        raise InvalidLine('.arm must be "canary" or "stable"')
     if metrics is not None and not isinstance(metrics, dict):
-        raise InvalidLine(f"{path}.metrics must be an object")
-    readings = {
-        name: reading
-        for name, value in (metrics or {}).items()
-        if (reading := _reading(value, f"{path}.metrics.{name}")) is not None
-    }
-    node = raw.get("node")
+        raise InvalidLine(".metrics must be an object")
     return PodReading(
         pod=pod,
         arm=_ARMS[arm],
-        metrics=readings,
+        metrics=_readings(metrics) if metrics else {},
         node=node if isinstance(node, str) else "",
-        started=_seconds(raw.get("started"), f"{path}.started"),
-        ready_since=_seconds(raw.get("readySince"), f"{path}.readySince"),
+        started=_seconds(raw.get("started"), ".started"),
+        ready_since=_seconds(raw.get("readySince"), ".readySince"),
     )
 
 
@@ -377,31 +379,42 @@ def _seconds(raw: Any, path: str) -> float | None:
 _ARMS: Final = {arm.value: arm for arm in Arm}
 
 
-def _reading(raw: Any, path: str) -> Reading | None:
+def _readings(raw: dict[str, Any]) -> dict[str, Reading]:
+    readings = {}
+    for name, value in raw.items():
+        try:
+            reading = _reading(value)
+        except InvalidLine as error:
+            raise InvalidLine(f".metrics.{name}{error}") from error
+        if reading is not None:
+            readings[name] = reading
+    return readings
+
+
+def _reading(raw: Any) -> Reading | None:
     """The reading, by its shape; None: it could not be had."""
     if raw is None:
         return None
     if not isinstance(raw, dict):
-        raise InvalidLine(f"{path} must be an object")
+        raise InvalidLine(" must be an object")
     if "buckets" in raw:
-        return _histogram(raw["buckets"], f"{path}.buckets")
+        return _histogram(raw["buckets"])
     if "total" in raw:
-        total = _value(raw["total"], f"{path}.total")
         # A series of hits is born with the first hit; the total has been seen, so there was none yet.
-        return RatioReading(hits=_value(raw.get("hits", 0), f"{path}.hits"), total=total)
+        return RatioReading(hits=_value(raw.get("hits", 0), ".hits"), total=_value(raw["total"], ".total"))
     if "value" in raw:
-        return GaugeReading(value=_value(raw["value"], f"{path}.value"))
+        return GaugeReading(value=_value(raw["value"], ".value"))
     if "hits" in raw:
         return None
-    raise InvalidLine(f"{path} must have hits and total, buckets, or value")
+    raise InvalidLine(" must have hits and total, buckets, or value")
 
 
-def _histogram(raw: Any, path: str) -> Reading | None:
+def _histogram(raw: Any) -> Reading | None:
     if raw is None:
         return None
     if not isinstance(raw, dict):
-        raise InvalidLine(f"{path} must be an object")
-    return HistogramReading(buckets={_bound(name): _value(count, path) for name, count in raw.items()})
+        raise InvalidLine(".buckets must be an object")
+    return HistogramReading(buckets={_bound(name): _value(count, ".buckets") for name, count in raw.items()})
 
 
 @lru_cache(maxsize=4096)
@@ -411,7 +424,7 @@ def _bound(text: str) -> float:
     except ValueError:
         bound = nan
     if isnan(bound):
-        raise InvalidLine(f"buckets have the bound {text!r}, which is not a number")
+        raise InvalidLine(f".buckets has the bound {text!r}, which is not a number")
     return bound
 
 
@@ -422,7 +435,7 @@ def _value(raw: Any, path: str) -> float:
     if not _is_number(raw):
         raise InvalidLine(f"{path} must be a number")
     # A whole number may be too large for a float; no counter is.
-    return float(raw) if abs(raw) <= EXACT_INT_MAX else nan
+    return float(raw) if -EXACT_INT_MAX <= raw <= EXACT_INT_MAX else nan
 
 
 def _is_number(value: Any) -> bool:

@@ -103,7 +103,7 @@ def test_a_value_that_is_not_there_is_unknown(value: Any) -> None:
         ),
         pytest.param(
             SCRAPE | {"pods": [POD | {"metrics": {"m": {"buckets": {"fast": 2}}}}]},
-            "buckets have the bound 'fast', which is not a number",
+            "pods[0].metrics.m.buckets has the bound 'fast', which is not a number",
             id="bound",
         ),
         pytest.param(
