@@ -11,13 +11,16 @@ from modelward.projection.metadata import Manifest, metadata
 KIND = "ControllerRevision"
 
 
-def controller_revision(model: Model, revision: Revision) -> Manifest:
-    """The manifest that keeps a revision."""
+def controller_revision(model: Model, revision: Revision, verdict: str = "") -> Manifest:
+    """The manifest that keeps a revision; `verdict` is why it was rejected, empty if that is not held against it."""
     labels = names.revision_labels(model.name, revision.name)
     return {
         "apiVersion": "apps/v1",
         "kind": KIND,
-        "metadata": metadata(model, names.child_name(model.name, revision.name), labels),
+        "metadata": {
+            **metadata(model, names.child_name(model.name, revision.name), labels),
+            "annotations": {names.VERDICT_ANNOTATION: verdict},
+        },
         "revision": revision.number,
         "data": {
             "content": revision.content,
@@ -27,15 +30,6 @@ def controller_revision(model: Model, revision: Revision) -> Manifest:
             "template": revision.template,
             "cause": revision.cause,
         },
-    }
-
-
-def judged_revision(model: Model, revision: Revision, verdict: str) -> Manifest:
-    """The manifest with the note of why the revision was rejected; empty when that is not held against it any more."""
-    manifest = controller_revision(model, revision)
-    return {
-        **manifest,
-        "metadata": {**manifest["metadata"], "annotations": {names.VERDICT_ANNOTATION: verdict}},
     }
 
 

@@ -170,7 +170,7 @@ def _verdicts(
     for revision in revisions.values():
         wanted = rejected.get(revision.name, "")
         if wanted != revision.verdict and names.child_name(model.name, revision.name) in kept:
-            yield Intent(manifest=controller_revision.judged_revision(model, revision, wanted))
+            yield Intent(manifest=controller_revision.controller_revision(model, revision, wanted))
 
 
 def _kept(

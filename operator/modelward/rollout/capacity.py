@@ -11,6 +11,7 @@ from modelward.api.status import ModelDeploymentStatus, ScalingStatus
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
 from modelward.rollout.plan import WHOLE, weight_of
+from modelward.rollout.traffic import in_effect
 from modelward.shares import Size
 
 
@@ -104,7 +105,9 @@ def shared_target(observed: Observed, status: ModelDeploymentStatus, total: int)
         return max(0, min(current, total - 1))
     if not (status.rollout and status.rollout.weight_percent):
         return 1  # stable carries everything: it gives up no more than one pod to start with
-    return min(shared_wanted(observed, status, total), max(ready + 1, current))
+    # Stable gives up the next pod when the share that this pod carried has reached the canary.
+    more = max(ready + 1, current) if in_effect(observed, status).done else max(1, current)
+    return min(shared_wanted(observed, status, total), more)
 
 
 def shared_wanted(observed: Observed, status: ModelDeploymentStatus, total: int) -> int:

@@ -58,11 +58,20 @@ def judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
             state = judge.observe(policy, state, sample)
             progress = _sampled(observed, progress, sample.time, policy)
     assessment = judge.assess(policy, state, _step(observed, progress))
-    if policy.metrics:
+    if policy.metrics and _is_news(observed, progress, assessment):
         # Nothing is remembered before the first sample: until then stable's past may not have been read.
         remembered = judge.encode(state) if _last_sample(progress) else ""
         progress = _recorded(progress, remembered, assessment)
     return progress, _judgement(observed, policy, assessment)
+
+
+def _is_news(observed: Observed, progress: Progress, assessment: Assessment) -> bool:
+    """Whether there is more to record than that time has passed: while nothing changes, nothing is written."""
+    before = observed.model.status.analysis
+    if before is None or not before.message or progress.status.analysis is None:
+        return True
+    over = assessment.verdict is Verdict.INCONCLUSIVE and progress.phase is not Phase.INCONCLUSIVE
+    return over or progress.status.analysis.last_sample_time != before.last_sample_time
 
 
 def arms_of(model: Model) -> tuple[str, str] | None:

@@ -120,7 +120,8 @@ _TELLERS: Final = {
 
 
 def _starting(observed: Observed, progress: Progress, revision: str) -> str:
-    return f"Revision {revision}: {_count(observed, progress, revision)}; {readiness.what_keeps(observed, revision)}."
+    keeps = readiness.what_keeps(observed, revision).rstrip(".")
+    return f"Revision {revision}: {_count(observed, progress, revision)}; {keeps}."
 
 
 def _beside(observed: Observed, progress: Progress) -> str:
