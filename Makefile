@@ -7,7 +7,7 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-failover bench-analysis bench-analysis-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-failover bench-analysis bench-analysis-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ unit: setup ## Unit tests
 
 golden: setup ## Golden stories: whole rollouts told as text
 	$(BIN)/pytest tests/golden -q
+
+golden-all: setup ## The same with the operator killed at every single write, and ten shuffles of events: minutes
+	GOLDEN=all $(BIN)/pytest tests/golden -q
 
 test: check bench-analysis-quick kubernetes ## Everything: what CI runs
 	$(BIN)/pytest tests/cluster tests/e2e -q

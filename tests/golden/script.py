@@ -41,6 +41,8 @@ class Script:
     without_gateway_api: bool = False
     ends: float = 400.0
     """By then everything is said and done, and nothing may be written for ten minutes."""
+    long: bool = False
+    """So long that it is disturbed by `make golden-all` only."""
     races: bool = False
     """Somebody acts within seconds of the operator, so that history may tell it the one way or the other."""
     may_lose_seconds: float = 0.0

@@ -123,6 +123,66 @@ def judge_command(file: BinaryIO, output: str, *, every: bool, walk: bool) -> No
     sys.exit(judge(file, sys.stdout, walk=walk, every=every, text=output == "text"))
 
 
+@main.command("rehearse")
+@click.argument("file", required=False)
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="NAME",
+    help="What happens; may be repeated. Default: good and bad. `all` plays every one.",
+)
+@click.option("--list-scenarios", is_flag=True, help="List the scenarios, and what each should come to.")
+@click.option("--change", "changes", multiple=True, metavar="FIELD=VALUE", help="As spec.model.version=8.")
+@click.option(
+    "--to", metavar="FILE", help="The manifest as it is changed to. Default: another model version."
+)
+@click.option(
+    "--requests-per-second",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="To the model.",
+)
+@click.option(
+    "--load-seconds",
+    type=click.FloatRange(min=0, max=86_400),
+    default=5.0,
+    show_default=True,
+    help="From the start of a pod to readiness.",
+)
+@click.option("--approve/--no-approve", default=True, help="Approve steps that ask for it, after a minute.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form."
+)
+def rehearse_command(
+    file: str | None, scenarios: tuple[str, ...], output: str, *, list_scenarios: bool, **options: Any
+) -> None:
+    """Play the next rollout of a ModelDeployment on a virtual clock, without a cluster.
+
+    FILE is a YAML manifest (- for standard input), which may hold runtimes and HTTPRoutes, too. Printed is
+    what happens, at which second after the change, and why; the last line of each scenario says how it ends.
+
+    Exit codes: 0 every scenario ends as it should, 1 one ends otherwise (a bad version is promoted, say),
+    2 wrong usage or a manifest that the API server would refuse.
+    """
+    from modelward.cli.rehearse import DEFAULT_SCENARIOS, Options, run
+    from modelward.rehearsal.scenarios import SCENARIOS
+
+    if list_scenarios:
+        for each in SCENARIOS.values():
+            click.echo(f"{each.name:<20} {' or '.join(each.ends):<32} {each.summary}")
+        return
+    if file is None:
+        raise click.UsageError("Missing argument 'FILE'.")
+    names = tuple(SCENARIOS) if "all" in scenarios else scenarios or DEFAULT_SCENARIOS
+    if unknown := [name for name in names if name not in SCENARIOS]:
+        raise click.BadParameter(
+            f"{unknown[0]} is none of {', '.join(SCENARIOS)}, all", param_hint="'--scenario'"
+        )
+    sys.exit(run(Options(file=file, scenarios=names, json=output == "json", **options)))
+
+
 @main.command("crds")
 def crds_command() -> None:
     """Print the custom resource definitions as YAML, for `kubectl apply -f -`."""

@@ -98,7 +98,7 @@ class Connection:
             raise AssertionError(f"a patch of {at} without the guards {guards}")
         try:
             return self.server.change(at, MANAGER, lambda raw: patched(raw, body), subresource=subresource)
-        except TestFailed as failed:
+        except (TestFailed, LookupError) as failed:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", str(failed)) from failed
 
 

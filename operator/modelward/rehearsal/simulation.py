@@ -83,10 +83,10 @@ class Happening:
 class Watch(Protocol):
     """Somebody who looks on."""
 
-    def written(self, simulation: "Simulation", write: Write) -> None:
+    def written(self, simulation: "Simulation", write: Write, /) -> None:
         """A write was carried out."""
 
-    def settled(self, simulation: "Simulation", until: float) -> None:
+    def settled(self, simulation: "Simulation", until: float, /) -> None:
         """All that was due is done; nothing will happen until that second."""
 
 
@@ -159,6 +159,10 @@ class Simulation:
     def restart(self) -> None:
         """End the operator, and start it anew with what the cluster tells."""
         self._operator = self._started()
+
+    def plan(self, act: Act) -> None:
+        """Add an act to the script, while it is played."""
+        self._acts = sorted([*self._acts, act], key=lambda each: each.second)
 
     def model(self) -> Raw:
         """The one ModelDeployment of the script; of several the first."""

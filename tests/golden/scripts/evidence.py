@@ -39,6 +39,7 @@ def _too_little(policy: str) -> tuple[Act, ...]:
 EVIDENCE = (
     Script(
         title="a good version, by the defaults",
+        long=True,
         acts=(create(0, runtime=SIGNALS, rollout={}), change(60, "2")),
         ends=1200,
     ),

@@ -68,6 +68,7 @@ PEOPLE = (
     ),
     Script(
         title="paused for an hour",
+        long=True,
         acts=(
             create(0, **PLAIN),
             change(60, "2"),

@@ -18,6 +18,7 @@ def _changed(spec: dict[str, Any], *more: Act) -> tuple[Act, ...]:
 PODS = (
     Script(
         title="a version that loads slowly",
+        long=True,
         acts=_changed(PLAIN),
         versions={"2": Version(load_seconds=400)},
         ends=1400,
@@ -49,6 +50,7 @@ PODS = (
     ),
     Script(
         title="a version that crashes while it is promoted",
+        races=True,
         may_lose_seconds=1,
         acts=_changed(routed(replicas=6), becomes(138, "2", crash_after_seconds=1)),
         versions={"2": Version(load_seconds=20)},
