@@ -323,7 +323,7 @@ def applied_by_a_tool(kubectl: Kubectl, manifest: dict[str, Any]) -> None:
 
 
 async def test_a_tool_that_applies_the_route_again(users: Hands, kubectl: Kubectl, gateway: Gateway) -> None:
-    """It takes the weights back each time, unless it is told to leave the live weights, or `rules`, as they are."""
+    """It takes the weights back each time, unless it is told to leave the live ones as they are."""
     in_git = user_route(gateway)
     applied_by_a_tool(kubectl, in_git)
     await users.apply(user_route=UserRoute(name=ROUTE, weight_percent=20))
@@ -335,14 +335,6 @@ async def test_a_tool_that_applies_the_route_again(users: Hands, kubectl: Kubect
         for ref in rule["backendRefs"]:
             ref["weight"] = found[ref["name"]]
     applied_by_a_tool(kubectl, ignoring_weights)
-    assert weights(kubectl) == live
-
-    ignoring_rules = json.loads(json.dumps(in_git))
-    del ignoring_rules["spec"]["rules"]
-    kubectl.run(
-        *("apply", "--server-side", "--field-manager=another-tool", "-f", "-"),
-        stdin=json.dumps(ignoring_rules),
-    )
     assert weights(kubectl) == live
 
     applied_by_a_tool(kubectl, in_git)
@@ -361,3 +353,19 @@ async def test_a_tool_that_applies_the_route_again(users: Hands, kubectl: Kubect
     problem = (await users.reached(20)).problem
     assert problem is not None
     assert "sum to 2" in problem.message
+
+
+async def test_a_tool_that_leaves_the_rules_out(users: Hands, kubectl: Kubectl, gateway: Gateway) -> None:
+    """It loses them, unless we have written them before: why docs/traffic.md warns of it."""
+    in_git = user_route(gateway)
+    without_rules = json.loads(json.dumps(in_git))
+    del without_rules["spec"]["rules"]
+    applied_by_a_tool(kubectl, in_git)
+    await users.apply(user_route=UserRoute(name=ROUTE, weight_percent=20))
+    live = weights(kubectl)
+    applied_by_a_tool(kubectl, without_rules)
+    assert weights(kubectl) == live
+    kubectl("delete", "httproute", ROUTE)
+    applied_by_a_tool(kubectl, in_git)
+    applied_by_a_tool(kubectl, without_rules)
+    assert "backendRefs" not in (kubectl.get("httproute", ROUTE) or {})["spec"]["rules"][0]

@@ -17,6 +17,7 @@ from modelward.api.times import parse
 from support import gateway as requests
 from support.kubectl import Kubectl
 from support.models import KIND, condition, status, wait_quiet, wait_ready
+from support.places import SAMPLES
 from support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("operator")]
@@ -125,14 +126,14 @@ def serving(
 
     kubectl.apply(made("1"))
     wait_ready(kubectl, name)
-    until(lambda: requests.answers(gateway.url, HOST, MODEL, 1) if _routed(gateway) else None, "it answers")
+    until(lambda: _routed(gateway, HOST), "the gateway has taken the route")
     yield made
     kubectl("delete", KIND, name, "--cascade=foreground", "--timeout=60s")
     kubectl("delete", "httproute", "shop-routes", "--ignore-not-found")
 
 
-def _routed(gateway: Gateway) -> bool:
-    with requests.client(HOST) as caller:
+def _routed(gateway: Gateway, host: str) -> bool:
+    with requests.client(host) as caller:
         return caller.get(f"{gateway.url}/v2/models/{MODEL}/ready").is_success
 
 
@@ -229,3 +230,22 @@ def test_a_model_that_is_deleted_in_a_canary_puts_the_route_back(kubectl: Kubect
     weights = [ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"]]
     assert weights == [1000, 0]
     kubectl("delete", "httproute", "shop-routes")
+
+
+@pytest.mark.parametrize(
+    ("sample", "name"), [("own-route", "behind-gateway"), ("your-route", "your-route")], ids=lambda each: each
+)
+def test_sample_answers_through_the_gateway(
+    kubectl: Kubectl, admin: Kubectl, gateway: Gateway, sample: str, name: str
+) -> None:
+    """The sample, applied as it stands, is Ready and answers by the host name of its route."""
+    files = [SAMPLES / "runtime.yaml", SAMPLES / "gateway" / f"{sample}.yaml"]
+    for file in files:
+        kubectl("apply", "-f", str(file))
+    try:
+        wait_ready(kubectl, name)
+        until(lambda: _routed(gateway, f"{name}.example.com"), "the gateway has taken the route")
+        assert set(requests.answers(gateway.url, f"{name}.example.com", MODEL, 20)) == {"1"}
+    finally:
+        for file in reversed(files):
+            kubectl("delete", "-f", str(file), "--cascade=foreground", "--timeout=60s")
