@@ -94,7 +94,17 @@ def becomes(second: float, version: str, **behaviour: Any) -> Act:
     def do(sim: Simulation) -> None:
         sim.world.set(version, **behaviour)
 
-    return Act(second=second, words=f"version {version}: {_words(None, behaviour)}", do=do, actor="cluster")
+    words = " and ".join(_BEHAVIOUR[key](value) for key, value in behaviour.items())
+    return Act(second=second, words=f"version {version} {words} from now on", do=do, actor="cluster")
+
+
+_BEHAVIOUR: dict[str, Callable[[Any], str]] = {
+    "load_seconds": lambda value: "never gets ready" if value is None else f"loads in {value:g} s",
+    "error_percent": lambda value: f"answers {value:g}% of its requests with an error",
+    "crash_after_seconds": lambda value: f"crashes after {value:g} s" if value else "crashes at its start",
+    "passes_probe": lambda value: "passes its probe" if value else "fails its readiness probe",
+    "shows_metrics": lambda value: "shows its metrics" if value else "does not show its metrics",
+}
 
 
 def demand(second: float, pods: int) -> Act:

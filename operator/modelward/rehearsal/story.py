@@ -4,7 +4,7 @@ Evidence that comes in without a decision is told once, just before what follows
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from modelward.api.names import MANAGER, REVISION_LABEL
@@ -45,10 +45,22 @@ def tell(simulation: Simulation) -> str:
 
 def lines(simulation: Simulation) -> Iterator[Line]:
     """What happened, in its order."""
-    return _without_repeats(line for each in simulation.happened for line in _lines(each))
+    return _in_fewer_words(_latest_evidence(line for each in simulation.happened for line in _lines(each)))
 
 
-def _without_repeats(told: Iterable[Line]) -> Iterator[Line]:
+def _in_fewer_words(told: Iterable[Line]) -> Iterator[Line]:
+    """An Event that only repeats what status has just said is not written out once more."""
+    status: Line | None = None
+    for line in told:
+        status = line if line.kind == "status" else status
+        note = line.text.partition(": ")[2]
+        if line.kind == "event" and status and status.second == line.second and note in status.text:
+            yield replace(line, text=f"says {line.reason}, in the same words")
+        else:
+            yield line
+
+
+def _latest_evidence(told: Iterable[Line]) -> Iterator[Line]:
     """Of evidence that only grows, the latest before anything else happens."""
     kept: Line | None = None
     for line in told:
