@@ -15,7 +15,7 @@ import msgspec
 from modelward.api.names import MANAGER
 from modelward.clients.resources import BY_KIND, Resource
 from modelward.rehearsal.api_server import ApiServer, Place, Raw, Refused
-from modelward.rehearsal.json_patch import TestFailed, patched
+from modelward.rehearsal.json_patch import Mismatch, patched
 
 _BY_PLURAL: Final = {resource.plural: resource for resource in BY_KIND.values()}
 _TERM: Final = re.compile(r"(?P<key>[^=,\s]+)(?:=(?P<value>[^,]*)|\s+in\s+\((?P<values>[^)]*)\))(?:,|$)")
@@ -98,7 +98,7 @@ class Connection:
             raise AssertionError(f"a patch of {at} without the guards {guards}")
         try:
             return self.server.change(at, MANAGER, lambda raw: patched(raw, body), subresource=subresource)
-        except (TestFailed, LookupError) as failed:
+        except (Mismatch, LookupError) as failed:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", str(failed)) from failed
 
 

@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 
 
-class TestFailed(Exception):
+class Mismatch(Exception):
     """The document is not what a `test` says; nothing of the patch is done."""
 
 
 def patched(document: Mapping[str, Any], operations: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """A copy of `document` with the operations carried out.
 
-    Raises TestFailed, and LookupError where a parent is missing.
+    Raises Mismatch, and LookupError where a parent is missing.
     """
     result: dict[str, Any] = copied(document)
     for operation in operations:
@@ -25,7 +25,7 @@ def patched(document: Mapping[str, Any], operations: Iterable[Mapping[str, Any]]
             case "test":
                 found = target[int(last)] if isinstance(target, list) else target.get(last)
                 if found != operation["value"]:
-                    raise TestFailed(f"{operation['path']} is {found!r}, not {operation['value']!r}")
+                    raise Mismatch(f"{operation['path']} is {found!r}, not {operation['value']!r}")
             case "add":
                 target[last] = operation["value"]
             case "remove":
