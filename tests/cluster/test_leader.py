@@ -39,7 +39,7 @@ def replicas(
 
 
 def told(cluster: Cluster, replicas: Replicas, since: float) -> Account:
-    """The account of the API server: nobody has sent anything out of turn, and nothing was accepted from anybody but the leader."""
+    """The account of the API server: nobody has sent anything out of turn, and nothing was changed but by the leader."""
     time.sleep(0.5)  # the last lines are on their way
     found = account(cluster.audit_log, replicas.lease, since=since)
     assert found.sent_out_of_turn(replicas.sent()) == []
@@ -117,7 +117,7 @@ def test_sigterm_gives_the_lease_back(
 
 def test_no_write_out_of_turn_in_many_losses(cluster: Cluster, replicas: Replicas) -> None:
     """Harmed at random moments of constant work: no request of an ex-leader began after its loss."""
-    chance = random.Random(SEED)  # noqa: S311 - no secret
+    chance = random.Random(SEED)
     since = time.time()
     replicas.launch(3)
     with changing(cluster, replicas.namespace, pause=CHANGE_SECONDS):

@@ -5,7 +5,6 @@ import random
 import re
 import secrets
 import signal
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import httpx
 import yaml
 
 from devcluster import Cluster
 from support.elsewhere import ELSEWHERE, SENT_FILE
 from support.kubectl import Kubectl
 from support.models import fake_model
+from support.onlooker import administrator
 from support.operator import OperatorProcess
 from support.severable import Severable
 from support.waiting import until
@@ -181,7 +180,7 @@ class Replicas:
 @contextmanager
 def changing(cluster: Cluster, namespace: str, *, pause: float, seed: int = 0) -> Iterator[None]:
     """Change a model all the time, so that a leader always has something to write."""
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)
     name = "changing"
     autoscaling = {"minReplicas": 1, "maxReplicas": 2}
     Kubectl(cluster, namespace).apply(fake_model(name, autoscaling=autoscaling))
@@ -189,7 +188,7 @@ def changing(cluster: Cluster, namespace: str, *, pause: float, seed: int = 0) -
     ended = threading.Event()
 
     def change() -> None:
-        with _administrator(cluster) as client:
+        with administrator(cluster) as client:
             for number in itertools.count(1):
                 if ended.wait(chance.uniform(0, 2 * pause)):
                     return
@@ -207,10 +206,3 @@ def changing(cluster: Cluster, namespace: str, *, pause: float, seed: int = 0) -
     finally:
         ended.set()
         thread.join()
-
-
-def _administrator(cluster: Cluster) -> httpx.Client:
-    pki = cluster.directory / "pki"
-    tls = ssl.create_default_context(cafile=pki / "ca.crt")
-    tls.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-    return httpx.Client(base_url=cluster.api_url, verify=tls, trust_env=False)

@@ -84,18 +84,23 @@ class Account:
     """The Lease's own apart."""
 
     def landed_out_of_turn(self) -> list[Write]:
-        """Writes that were accepted although another process had taken the Lease before they arrived."""
-        return [each for each in self.writes if each.accepted and not self._has_turn(each.who, each.received)]
+        """Changes and deletions that were accepted although another process had taken the Lease before they came."""
+        return [each for each in self._late() if each.accepted and each.verb != "create"]
+
+    def late_creates(self) -> list[Write]:
+        """Objects that were made by a request held up on its way. A create never changes what is there."""
+        return [each for each in self._late() if each.accepted and each.verb == "create"]
 
     def refused_out_of_turn(self) -> list[Write]:
         """Writes that arrived when another process had taken the Lease, and changed nothing."""
-        return [
-            each for each in self.writes if not each.accepted and not self._has_turn(each.who, each.received)
-        ]
+        return [each for each in self._late() if not each.accepted]
 
     def sent_out_of_turn(self, sent: Mapping[str, Iterable[float]]) -> list[tuple[str, float]]:
         """Of what was sent, by process: what was when another one was taking the Lease or had taken it."""
         return [(who, when) for who, times in sent.items() for when in times if not self._has_turn(who, when)]
+
+    def _late(self) -> list[Write]:
+        return [each for each in self.writes if not self._has_turn(each.who, each.received)]
 
     def _has_turn(self, who: str, when: float) -> bool:
         at = bisect_right([term.asked for term in self.terms], when) - 1
@@ -129,22 +134,34 @@ def _terms(of_lease: Iterable[Write]) -> Iterator[Term]:
 
 
 def _writes(audit_log: Path, since: float) -> Iterator[Write]:
-    with audit_log.open("rb") as lines:
-        for text in lines:
-            if b"modelward/" not in text:
-                continue
-            line = msgspec.json.decode(text, type=_Line)
-            agent = _AGENT.fullmatch(line.user_agent)
-            received = line.request_received_timestamp.timestamp()
-            if agent and line.verb in _WRITES and line.stage == "ResponseComplete" and received >= since:
-                about = line.object_ref
-                yield Write(
-                    who=agent["identity"],
-                    verb=line.verb,
-                    resource="/".join(part for part in (about.resource, about.subresource) if part),
-                    namespace=about.namespace,
-                    name=about.name,
-                    received=received,
-                    answered=line.stage_timestamp.timestamp(),
-                    code=line.response_status.code,
-                )
+    for file in _rotated(audit_log, since):
+        with file.open("rb") as lines:
+            yield from _writes_in(lines, since)
+
+
+def _rotated(audit_log: Path, since: float) -> list[Path]:
+    """The files of the log that hold something since then, in their order."""
+    files = audit_log.parent.glob(f"{audit_log.stem}*{audit_log.suffix}")
+    written = sorted((file.stat().st_mtime, file) for file in files)
+    return [file for when, file in written if when >= since]
+
+
+def _writes_in(lines: Iterable[bytes], since: float) -> Iterator[Write]:
+    for text in lines:
+        if b"modelward/" not in text:
+            continue
+        line = msgspec.json.decode(text, type=_Line)
+        agent = _AGENT.fullmatch(line.user_agent)
+        received = line.request_received_timestamp.timestamp()
+        if agent and line.verb in _WRITES and line.stage == "ResponseComplete" and received >= since:
+            about = line.object_ref
+            yield Write(
+                who=agent["identity"],
+                verb=line.verb,
+                resource="/".join(part for part in (about.resource, about.subresource) if part),
+                namespace=about.namespace,
+                name=about.name,
+                received=received,
+                answered=line.stage_timestamp.timestamp(),
+                code=line.response_status.code,
+            )

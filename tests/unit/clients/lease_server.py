@@ -53,7 +53,7 @@ class Wire:
     """One client's way to the server; stands in for Kube."""
 
     server: LeaseServer
-    chance: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - no secret
+    chance: random.Random = field(default_factory=lambda: random.Random(0))
     slowest: float = 0.0
     """Seconds that a request or an answer may take."""
     cut: bool = False

@@ -134,7 +134,7 @@ def test_a_killed_leader_is_replaced_when_its_lease_ends() -> None:
             server.stored = None
             candidates = operators(server, 3)
             first = await leading(candidates)
-            await asyncio.sleep(random.Random(1).uniform(0, 5))  # noqa: S311 - no secret
+            await asyncio.sleep(random.Random(1).uniform(0, 5))
             await first.kill()
             rest = [each for each in candidates if each is not first]
             took = await takeover(rest)
@@ -333,7 +333,7 @@ def test_two_never_write_at_once(seed: int) -> None:
     """Half an hour of a bad network, deaths, and clocks that differ by 1 %: of all gates at most one is open."""
 
     async def story() -> None:
-        chance = random.Random(seed)  # noqa: S311 - no secret
+        chance = random.Random(seed)
         server = LeaseServer()
         candidates = [
             Operator(
