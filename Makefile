@@ -7,7 +7,7 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-failover bench-analysis bench-analysis-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-failover bench-canary bench-analysis bench-analysis-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-latency: setup ## From apply to Ready on a real node, beside a bare Deploy
 
 bench-failover: setup ## How soon another operator takes over, and a thousand losses of the lead without a write out of turn
 	@$(BIN)/python -m bench.failover
+
+bench-canary: setup ## Canaries on a real node under load: bad ones, good ones, ways back. ARGS="--scenarios errors --runs 5"
+	@$(BIN)/python -m bench.canary $(ARGS)
 
 bench-analysis: setup ## The judge beside its rivals in simulation: tables and goals. ARGS="--table errors --rollouts 2000"
 	@$(BIN)/python -m bench.analysis $(ARGS)

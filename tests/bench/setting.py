@@ -39,11 +39,13 @@ def stopwatch() -> Say:
 
 
 @contextmanager
-def prepared(name: str, *, fake_nodes: int = 0, node: bool = False, keep: bool = False) -> Iterator[Setting]:
+def prepared(
+    name: str, *, fake_nodes: int = 0, node: bool = False, gateway: bool = False, keep: bool = False
+) -> Iterator[Setting]:
     """A cluster with an empty namespace. All that was started is stopped, but with `keep` the cluster."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up like Ctrl-C
     say = stopwatch()
-    with _cluster(name, fake_nodes=fake_nodes, node=node, keep=keep, say=say) as cluster:
+    with _cluster(name, fake_nodes=fake_nodes, node=node, gateway=gateway, keep=keep, say=say) as cluster:
         admin = Kubectl(cluster)
         install(admin)
         admin("delete", "namespace", "--selector", _LABEL)  # of a run that kept the cluster
@@ -61,9 +63,11 @@ def prepared(name: str, *, fake_nodes: int = 0, node: bool = False, keep: bool =
 
 
 @contextmanager
-def _cluster(name: str, *, fake_nodes: int, node: bool, keep: bool, say: Say) -> Iterator[Cluster]:
+def _cluster(
+    name: str, *, fake_nodes: int, node: bool, gateway: bool, keep: bool, say: Say
+) -> Iterator[Cluster]:
     try:
-        cluster = ensure_up(name, node=node, kwok=fake_nodes)
+        cluster = ensure_up(name, node=node, kwok=fake_nodes, with_gateway=gateway)
         say(f"cluster {name} is up")
         yield cluster
     finally:
