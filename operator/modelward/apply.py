@@ -53,6 +53,8 @@ class Applier:
     routes: UserRoutes = field(init=False)
     _mended: dict[str, list[datetime]] = field(default_factory=dict)
     """By uid: when an object was put right of late."""
+    _unnotable: set[str] = field(default_factory=set)
+    """uids of snapshots that the API server lets nobody annotate."""
 
     def __post_init__(self) -> None:
         self.routes = UserRoutes(self.kube, self.store)
@@ -75,6 +77,8 @@ class Applier:
             child = live.get((intent.kind, intent.name))
             if child is None:
                 await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
+            elif child.decision <= decision and intent.kind == CONTROLLER_REVISION.kind:
+                await self._annotate(intent, child, applied)
             elif child.decision <= decision:
                 with _noting(applied, intent.kind, intent.name):
                     await self._update(intent, child, observed.now, applied)
@@ -142,6 +146,16 @@ class Applier:
             self.store.settle(child)
         if isinstance(child, Deployment):
             await self._hand_over(intent, child, applied)
+
+    async def _annotate(self, intent: Intent, child: Child, applied: Applied) -> None:
+        """Note on a snapshot why it was rejected. It is a note only: a refusal holds nothing else up."""
+        if child.uid in self._unnotable:
+            return
+        try:
+            await self._mend(child, intent.manifest, None, applied)
+        except Refused as error:
+            self._unnotable.add(child.uid)
+            logger.warning("%s %s takes no note: %s", intent.kind, intent.name, error)
 
     def _drifted(self, child: Child) -> bool:
         """Somebody has changed what is ours to say."""

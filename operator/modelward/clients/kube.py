@@ -6,6 +6,7 @@ object has moved on. See docs/design/0002 for why this is not server-side apply.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
@@ -14,7 +15,7 @@ import aiohttp
 import msgspec
 
 from modelward.api.names import MANAGER
-from modelward.clients.resources import Resource
+from modelward.clients.resources import CONTROLLER_REVISION, Resource
 from modelward.errors import (
     AlreadyExists,
     ApiError,
@@ -34,6 +35,10 @@ LIST_CHUNK: Final = 200
 """An object takes up to 60 KiB while it is decoded; 1,000 objects of 5 kinds are still no more than 25 requests."""
 _MUTATING: Final = frozenset({"POST", "PATCH", "DELETE"})
 _JSON_PATCH: Final = "application/json-patch+json"
+_JSON: Final = "application/json"
+_YAML: Final = "application/yaml"
+_NOT_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What JSON takes as it is and YAML does not: control characters, line breaks of Unicode, marks of byte order."""
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 _BROKEN: Final = (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError)
@@ -154,9 +159,18 @@ class Kube:
             response.response.close()
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Create an object; the answer is what is stored. Raises AlreadyExists."""
+        """Create an object; the answer is what is stored. Raises AlreadyExists.
+
+        A ControllerRevision is sent as YAML: the API server then stores its free-form data in its own spelling.
+        What is sent as JSON it keeps byte by byte, spells differently at the next write, and refuses then, even
+        if only an annotation was to change ("data: field is immutable").
+        """
         path = resource.path(manifest["metadata"].get("namespace"))
-        made: Manifest = await self._request("POST", path, verb="create", body=manifest)
+        free_form = resource.kind == CONTROLLER_REVISION.kind
+        body, content_type = (_yaml(manifest), _YAML) if free_form else (manifest, _JSON)
+        made: Manifest = await self._request(
+            "POST", path, verb="create", body=body, content_type=content_type
+        )
         return made
 
     async def patch(
@@ -282,3 +296,9 @@ def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[An
         raise Refused(status, reason, message)
     after = headers.get("Retry-After", "")
     raise ApiError(status, reason, message, retry_after=float(after) if after.isdigit() else None)
+
+
+def _yaml(manifest: Manifest) -> str:
+    """The manifest as JSON that is YAML, too."""
+    text = msgspec.json.encode(manifest).decode()
+    return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

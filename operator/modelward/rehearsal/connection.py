@@ -68,6 +68,7 @@ class Connection:
             if method == "GET":
                 query = {key: values[-1] for key, values in parse_qs(urlsplit(url).query).items()}
                 return Answer(HTTPStatus.OK, self._read(resource, namespace, name, query))
+            body = msgspec.json.decode(body) if isinstance(body, str) else body
             self.interrupt("before")
             answer = self._write(method, (resource.kind, namespace, name), subresource, body)
             self.interrupt("after")

@@ -1,14 +1,17 @@
 """The client against a real server on the loopback that answers whatever a broken world answers."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
 from kubernetes.aio import client
 
+from modelward.clients import kube
 from modelward.clients.kube import Kube
 from modelward.clients.resources import DEPLOYMENT, MODEL_DEPLOYMENT, POD
 from modelward.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unreachable
@@ -338,3 +341,14 @@ async def test_a_silent_watch_is_given_up(world: World, monkeypatch: pytest.Monk
     world.server.answer = answer
     with pytest.raises(Unreachable):
         await watched(world)
+
+
+def test_snapshot_is_sent_as_yaml_that_is_json() -> None:
+    """Every character that YAML takes for something else is escaped: line breaks, control characters, emoji."""
+    odd = {
+        "a": "tab\t nl\n del\x7f nel\x85 ls\u2028 bom\ufeff \U0001f600 <x>&'\"# : - {}[]",
+        "e": "1e3",
+        "n": None,
+    }
+    text = kube._yaml(odd)
+    assert yaml.safe_load(text) == odd == json.loads(text)
