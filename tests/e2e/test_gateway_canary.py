@@ -27,7 +27,6 @@ REQUESTS = 5_000
 TOLERANCE_POINTS = 2.0
 SETTLE_SECONDS = 1.0
 """After the gateway has reported on new weights, until it sends by them: its throttle of 0.1 s, ten times."""
-HOST = "canary.example.com"
 APPROVED = "Required"
 
 
@@ -87,13 +86,19 @@ def model(name: str, traffic: dict[str, Any], version: str = "1", **rollout: Any
     }
 
 
-def own_traffic(gateway: Gateway) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def host(namespace: str) -> str:
+    """Host name of the routes: of this run only, in case that an earlier one was killed."""
+    return f"{namespace}.example.com"
+
+
+def own_traffic(gateway: Gateway, host: str) -> dict[str, Any]:
     """A route of the operator's own."""
     parent = {"name": gateway.name, "namespace": gateway.namespace}
-    return {"gateway": {"parentRefs": [parent], "hostnames": [HOST]}}
+    return {"gateway": {"parentRefs": [parent], "hostnames": [host]}}
 
 
-def user_route(gateway: Gateway, name: str) -> dict[str, Any]:
+def user_route(gateway: Gateway, host: str, name: str) -> dict[str, Any]:
     """A route of the user's own."""
     backends = [
         {"name": name, "port": 80, "weight": 1000},
@@ -105,7 +110,7 @@ def user_route(gateway: Gateway, name: str) -> dict[str, Any]:
         "metadata": {"name": "shop-routes", "labels": {"modelward.dev/weights": "managed"}},
         "spec": {
             "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace}],
-            "hostnames": [HOST],
+            "hostnames": [host],
             "rules": [{"backendRefs": backends}],
         },
     }
@@ -113,20 +118,20 @@ def user_route(gateway: Gateway, name: str) -> dict[str, Any]:
 
 @pytest.fixture(params=["own", "users"])
 def serving(
-    kubectl: Kubectl, gateway: Gateway, request: pytest.FixtureRequest
+    kubectl: Kubectl, gateway: Gateway, host: str, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., dict[str, Any]]]:
     """A model whose version 1 serves through the gateway: what makes its manifest. Deleted afterwards."""
     name, users = f"m-{request.param}", request.param == "users"
     if users:
-        kubectl.apply(user_route(gateway, name))
-    traffic = {"httpRouteRef": {"name": "shop-routes"}} if users else own_traffic(gateway)
+        kubectl.apply(user_route(gateway, host, name))
+    traffic = {"httpRouteRef": {"name": "shop-routes"}} if users else own_traffic(gateway, host)
 
     def made(version: str, **rollout: Any) -> dict[str, Any]:
         return model(name, traffic, version, **rollout)
 
     kubectl.apply(made("1"))
     wait_ready(kubectl, name)
-    until(lambda: _routed(gateway, HOST), "the gateway has taken the route")
+    until(lambda: _routed(gateway, host), "the gateway has taken the route")
     yield made
     kubectl("delete", KIND, name, "--cascade=foreground", "--timeout=60s")
     kubectl("delete", "httproute", "shop-routes", "--ignore-not-found")
@@ -157,10 +162,10 @@ def approve(kubectl: Kubectl, name: str, step: int) -> None:
     kubectl("annotate", "--overwrite", KIND, name, f"modelward.dev/approve={revision}/{step}")
 
 
-def measured(gateway: Gateway, percent: int) -> None:
+def measured(gateway: Gateway, host: str, percent: int) -> None:
     """Count who answers, and compare with the weight."""
     time.sleep(SETTLE_SECONDS)
-    found = requests.answers(gateway.url, HOST, MODEL, REQUESTS)
+    found = requests.answers(gateway.url, host, MODEL, REQUESTS)
     print(f"step of {percent}%: {dict(found)}")
     assert found.total() == REQUESTS
     assert requests.percent(found, "2") == pytest.approx(percent, abs=TOLERANCE_POINTS)
@@ -172,19 +177,19 @@ def finalizers(kubectl: Kubectl, name: str) -> list[str]:
 
 
 def test_each_step_has_its_share_and_an_abort_takes_all_back(
-    kubectl: Kubectl, gateway: Gateway, serving: Callable[..., dict[str, Any]]
+    kubectl: Kubectl, gateway: Gateway, host: str, serving: Callable[..., dict[str, Any]]
 ) -> None:
     """Over 5,000 requests each step is within 2 points; after an abort the canary answers nothing any more."""
     name = serving("1")["metadata"]["name"]
     kubectl.apply(serving("2"))
     for step, percent in enumerate((10, 50)):
         wait_step(kubectl, name, percent)
-        measured(gateway, percent)
+        measured(gateway, host, percent)
         if step == 0:
             approve(kubectl, name, 1)
     held = [ROUTE_FINALIZER] if "users" in name else []
     assert finalizers(kubectl, name) == held
-    with Traffic(gateway.url, MODEL, host=HOST) as load:
+    with Traffic(gateway.url, MODEL, host=host) as load:
         until(lambda: load.versions()["2"] > 20, "the canary answers")
         canary = status(kubectl, name)["canaryRevision"]
         kubectl("annotate", KIND, name, f"modelward.dev/abort={canary}")
@@ -201,11 +206,11 @@ def test_each_step_has_its_share_and_an_abort_takes_all_back(
 
 
 def test_promotion_loses_no_request(
-    kubectl: Kubectl, gateway: Gateway, serving: Callable[..., dict[str, Any]]
+    kubectl: Kubectl, gateway: Gateway, host: str, serving: Callable[..., dict[str, Any]]
 ) -> None:
     """Version 2 goes out to all through the gateway while clients ask all the time; not one request fails."""
     name = serving("1")["metadata"]["name"]
-    with Traffic(gateway.url, MODEL, host=HOST) as load:
+    with Traffic(gateway.url, MODEL, host=host) as load:
         kubectl.apply(serving("2", steps=[{"weightPercent": 50}], stepMinSeconds=5))
         wait_quiet(kubectl, name)
         until(lambda: load.samples()[-1].version == "2", "version 2 answers")
@@ -216,9 +221,11 @@ def test_promotion_loses_no_request(
     assert status(kubectl, name)["history"][0]["result"] == "Promoted"
 
 
-def test_a_model_that_is_deleted_in_a_canary_puts_the_route_back(kubectl: Kubectl, gateway: Gateway) -> None:
+def test_a_model_that_is_deleted_in_a_canary_puts_the_route_back(
+    kubectl: Kubectl, gateway: Gateway, host: str
+) -> None:
     """The user's weights are theirs again, and the finalizer does not keep the model."""
-    kubectl.apply(user_route(gateway, "m-gone"))
+    kubectl.apply(user_route(gateway, host, "m-gone"))
     traffic = {"httpRouteRef": {"name": "shop-routes"}}
     kubectl.apply(model("m-gone", traffic))
     wait_ready(kubectl, "m-gone")
