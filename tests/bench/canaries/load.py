@@ -18,7 +18,7 @@ import aiohttp
 from demo.traffic import REQUEST
 
 KEPT_CLIENTS: Final = 6
-KEPT_SECONDS: Final = 20.0
+KEPT_SECONDS: Final = 10.0
 """After so long a client begins with a new connection, as pools of connections do."""
 TIMEOUT_SECONDS: Final = 10.0
 SERVER_ERROR: Final = 500

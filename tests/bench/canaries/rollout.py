@@ -95,10 +95,10 @@ class Rollout:
             PATIENCE_SECONDS,
         )
 
-    async def wait_answers(self, revision: str, count: int) -> None:
-        """Wait until a revision has answered so often."""
+    async def wait_answers(self, revision: str, count: int, *, kept: bool | None = None) -> None:
+        """Wait until a revision has answered so often, anybody or clients that keep their connections."""
         await self.sight.until(
-            lambda: len(self.load.of(revision)) >= count, f"{revision} answers", PATIENCE_SECONDS
+            lambda: len(self.load.of(revision, kept=kept)) >= count, f"{revision} answers", PATIENCE_SECONDS
         )
 
     async def ended(self, revision: str, patience: float) -> dict[str, Any]:

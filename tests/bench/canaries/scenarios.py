@@ -110,9 +110,10 @@ async def _taken_back(rollout: Rollout, revision: str, event: float) -> Outcome:
 
 
 async def aborted(rollout: Rollout) -> Outcome:
-    """A good canary with traffic that somebody aborts."""
+    """A good canary that somebody aborts while all kinds of clients use it."""
     revision = await rollout.change({})
     await rollout.wait_answers(revision, ANSWERS)
+    await rollout.wait_answers(revision, 1, kept=True)
     event = await rollout.command("abort", revision)
     return await _taken_back(rollout, revision, event)
 
