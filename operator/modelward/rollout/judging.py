@@ -153,7 +153,7 @@ def _sampled(observed: Observed, progress: Progress, time: float, policy: Policy
     """The time of the sample; after a gap in which nobody looked the step asks for a full window again."""
     before = _last_sample(progress)
     longest = max(LONGEST_GAP_SECONDS, 2 * policy.interval_seconds)
-    if before and time - before > longest and progress.phase is Phase.ANALYZING:
+    if before and time - before > longest and progress.phase in (Phase.ANALYZING, Phase.INCONCLUSIVE):
         progress = progress.rolling(step_start_time=format_micro(observed.now))
     analysis = progress.status.analysis or AnalysisStatus()
     taken = format_micro(datetime.fromtimestamp(time, UTC))
