@@ -25,6 +25,8 @@ from bench.setting import NAMESPACE, Setting, prepared
 from devcluster.images import build_image
 
 NAME: Final = "bench-canary"
+SETTLE_SECONDS: Final = 2.0
+"""Load on a model whose canaries are not judged by numbers, before the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class Bench:
     sight: Sight
     about: Circumstances
     at_once: int
+    history: float
 
     async def measure(self, key: str, scenario: Scenario, runs: int) -> Measured:
         """All runs of a scenario, spread over models side by side."""
@@ -68,7 +71,7 @@ class Bench:
         """So many runs on one model."""
         async with contextlib.AsyncExitStack() as stack:
             rollout = await self._serving(name, scenario, stack)
-            await asyncio.sleep(scenario.history_seconds)
+            await asyncio.sleep(self.history if scenario.with_history else SETTLE_SECONDS)
             return [await self._run(rollout, scenario) for _ in range(runs)]
 
     async def _serving(self, name: str, scenario: Scenario, stack: contextlib.AsyncExitStack) -> Rollout:
@@ -113,10 +116,10 @@ class Bench:
 
 
 async def _measure(
-    setting: Setting, names: Sequence[str], runs: int, about: Circumstances, at_once: int
+    setting: Setting, names: Sequence[str], runs: int, about: Circumstances, at_once: int, history: float
 ) -> dict[str, Measured]:
     async with Api(setting.cluster) as api, Sight.of(api, NAMESPACE) as sight:
-        bench = Bench(setting, api, sight, about, at_once)
+        bench = Bench(setting, api, sight, about, at_once, history)
         found = {}
         for name in names:
             scenario = SCENARIOS[name]
@@ -153,6 +156,13 @@ def _as_text(found: dict[str, Measured]) -> str:
     "--at-once", type=click.IntRange(1, 10), default=3, show_default=True, help="Models side by side."
 )
 @click.option(
+    "--history",
+    type=click.FloatRange(0, 7200),
+    default=60,
+    show_default=True,
+    help="Seconds of load on stable before the first canary that is judged: its noise is then known better.",
+)
+@click.option(
     "--interval",
     type=click.IntRange(1, 60),
     default=models.INTERVAL_SECONDS,
@@ -167,6 +177,7 @@ def main(
     runs: int,
     rps: float,
     at_once: int,
+    history: float,
     interval: int,
     name: str,
     keep: bool,  # noqa: FBT001 - click hands over all options alike
@@ -182,7 +193,7 @@ def main(
         setting.cluster.load_image(archive)
         setting.admin.apply(models.runtime())
         setting.operator.start()
-        found = asyncio.run(_measure(setting, names, runs, about, at_once))
+        found = asyncio.run(_measure(setting, names, runs, about, at_once, history))
     click.echo(_as_json(found, about) if output == "json" else f"\n{_as_text(found)}")
 
 

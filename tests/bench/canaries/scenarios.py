@@ -22,8 +22,6 @@ VERDICT_SECONDS: Final = 240.0
 WALK_SECONDS: Final = 180.0
 ANSWERS: Final = 10
 """Of a canary, before it is aborted."""
-HISTORY_SECONDS: Final = 30.0
-"""Load on stable before the first rollout that is judged, so that its noise is known."""
 
 Run = Callable[[Rollout], Awaitable[Outcome]]
 
@@ -42,7 +40,8 @@ class Scenario:
     stable: Faults = field(default_factory=dict)
     part: float = 1.0
     """Of the runs that are asked for."""
-    history_seconds: float = 2.0
+    with_history: bool = False
+    """Stable is under load for a while before the first rollout, so that its noise is known."""
     prediction: Callable[[Circumstances, tuple[float, ...]], Prediction] | None = None
     """What the simulation says, given phi."""
     metric: str = ""
@@ -197,7 +196,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         wanted="RolledBack",
         rollout=_at_one_weight(),
         stable=_USUAL_ERRORS,
-        history_seconds=HISTORY_SECONDS,
+        with_history=True,
         prediction=lambda about, phi: predicted.errors(about, phi, STABLE_ERRORS, CANARY_ERRORS),
         metric="errors",
         predicts=FIRST_TO_WEIGHT_0,
@@ -211,7 +210,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         wanted="RolledBack",
         rollout=_at_one_weight(),
         stable=_slow(1.0),
-        history_seconds=HISTORY_SECONDS,
+        with_history=True,
         prediction=lambda about, phi: predicted.latency(about, phi, SLOWER),
         metric="latency",
         predicts=FIRST_TO_WEIGHT_0,
@@ -223,7 +222,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         wanted="Promoted",
         rollout=_SHORT_WALK,
         stable=_USUAL_ERRORS,
-        history_seconds=HISTORY_SECONDS,
+        with_history=True,
     ),
     "crash": Scenario(
         title="crash under load after 30 answers",
