@@ -96,6 +96,11 @@ class Replay:
         return self._policy
 
     @property
+    def began(self) -> float | None:
+        """Since when the canary has had traffic; None: not yet."""
+        return self._state.began
+
+    @property
     def phis(self) -> dict[str, float]:
         """The noise by which evidence is divided, by metric: the largest of its tests."""
         return {metric.name: max(metric.phis) for metric in self._state.metrics if metric.phis}

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import click
 
 from modelward import __version__
+from modelward.cli.backtest import backtest_command
 
 EXIT_SETTINGS = 2
 """Settings are wrong or no cluster can be reached with them (click's own code for bad usage, too)."""
@@ -181,6 +182,9 @@ def rehearse_command(
             f"{unknown[0]} is none of {', '.join(SCENARIOS)}, all", param_hint="'--scenario'"
         )
     sys.exit(run(Options(file=file, scenarios=names, json=output == "json", **options)))
+
+
+main.add_command(backtest_command)
 
 
 @main.command("crds")

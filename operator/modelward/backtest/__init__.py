@@ -1,0 +1,1 @@
+"""Back-tests: the judge on recorded counters, beside the rules of others."""
