@@ -140,22 +140,27 @@ def evict(second: float, revision: Callable[[Simulation], str]) -> Act:
 
 def stable(sim: Simulation) -> str:
     """The revision that serves."""
-    return str(sim.model()["status"]["stableRevision"])
+    return str(_status(sim)["stableRevision"])
 
 
 def canary(sim: Simulation) -> str:
     """The revision that is awaited."""
-    return str(sim.model()["status"].get("canaryRevision", ""))
+    return str(_status(sim).get("canaryRevision", ""))
 
 
 def rejected(sim: Simulation) -> str:
     """The revision that was rejected last."""
-    return str(sim.model()["status"]["rejectedRevisions"][0]["revision"])
+    return str(_status(sim)["rejectedRevisions"][0]["revision"])
 
 
 def first(sim: Simulation) -> str:
     """The revision that was deployed first."""
-    return str(sim.model()["status"]["history"][-1]["revision"])
+    return str(_status(sim)["history"][-1]["revision"])
+
+
+def _status(sim: Simulation) -> Raw:
+    status: Raw = sim.server.get(*PLACE)["status"]
+    return status
 
 
 def deployment_of(sim: Simulation, revision: str) -> tuple[str, str, str]:

@@ -96,7 +96,7 @@ def test_no_request_is_lost_by_the_operator(script: Script) -> None:
 @each_disturbed
 def test_late_and_shuffled_events_change_nothing(script: Script, seed: int) -> None:
     """L1: whatever order the events of the watches come in, and however late, the end is the same."""
-    numbers = random.Random(seed)  # noqa: S311 - a seeded shuffle
+    numbers = random.Random(seed)
     disturbance = Disturbance(delay_seconds=lambda: numbers.uniform(0.0, LONGEST_DELAY_SECONDS))
     assert outcome(script, play(script, disturbance)) == outcome(script, undisturbed(script.title))
 
@@ -108,7 +108,7 @@ def test_a_crash_at_any_write_loses_nothing(script: Script) -> None:
     expected = outcome(script, whole)
     writes = sum(by_operator(write) for _, write in whole.writes)
     moments = [(0, "before"), *((number, "after") for number in range(writes))]
-    drawn = random.Random(script.title).sample(moments, min(MOMENTS, len(moments)))  # noqa: S311 - a seeded draw
+    drawn = random.Random(script.title).sample(moments, min(MOMENTS, len(moments)))
     for moment in drawn:
         stopped = play(script, Disturbance(stops=lambda *at: at == moment))  # noqa: B023 - used at once
         assert outcome(script, stopped) == expected, f"stopped {moment[1]} write {moment[0]}"

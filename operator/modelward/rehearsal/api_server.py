@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from modelward.api.times import format_seconds
-from modelward.clients.resources import MODEL_DEPLOYMENT
+from modelward.clients.resources import CONTROLLER_REVISION, MODEL_DEPLOYMENT
 from modelward.rehearsal.json_patch import copied
 
 Raw = dict[str, Any]
@@ -94,13 +94,15 @@ class ApiServer:
     def change(
         self, at: Place, manager: str, edit: Callable[[Raw], Raw | None], *, subresource: str = ""
     ) -> Raw:
-        """Change an object by `edit`, which gets a copy. Raises Refused (404, 409)."""
+        """Change an object by `edit`, which gets a copy. Raises Refused (404, 409, 422)."""
         before = self._held(at)
         draft = copied(before)
         after = edit(draft) or draft
         if _identity(after) != _identity(before):
             raise Refused(HTTPStatus.CONFLICT, "Conflict", f"{at[0]} {at[2]} has been modified")
         after = _limited(before, after, subresource)
+        if at[0] == CONTROLLER_REVISION.kind and after.get("data") != before.get("data"):
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "data: field is immutable")
         if after == before:
             # Told nevertheless: a write that changes nothing is a request too many.
             self.written(

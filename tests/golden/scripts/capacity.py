@@ -9,9 +9,6 @@ from modelward.rollout.fleet import Limits
 
 AUTOSCALING: dict[str, Any] = {"minReplicas": 2, "maxReplicas": 10}
 SHARED = QUICK | {"capacity": "Shared"}
-GIVEN_UP_TOO_SOON = 0.25
-"""Stable's last pod ends while the Gateway still sends it a quarter of the requests, for the second that it takes to
-follow."""
 
 CAPACITY = (
     Script(
@@ -46,7 +43,6 @@ CAPACITY = (
         title="shared capacity: no pod more than there is room for",
         acts=(create(0, **routed(replicas=4) | {"rollout": SHARED}), change(60, "2")),
         room=4,
-        may_lose_seconds=GIVEN_UP_TOO_SOON,
     ),
     Script(
         title="shared capacity: a bad version, and stable grows back",
@@ -56,7 +52,6 @@ CAPACITY = (
             becomes(150, "2", error_percent=10),
         ),
         room=4,
-        may_lose_seconds=GIVEN_UP_TOO_SOON,
     ),
     Script(
         title="shared capacity without a router: a version that never gets ready",
