@@ -97,8 +97,8 @@ def judged(faults: Faults) -> Run:
 
 async def _taken_back(rollout: Rollout, revision: str, event: float) -> Outcome:
     """What follows an event that takes the canary back."""
-    weightless = await rollout.weightless(revision, event)
     entry = await rollout.ended(revision, VERDICT_SECONDS)
+    weightless = await rollout.weightless(revision, event)
     await rollout.wait_gone(revision)
     times = {EVENT_TO_WEIGHT_0: weightless - event}
     for title, kept in ((EVENT_TO_LAST, None), (EVENT_TO_LAST_KEPT, True)):

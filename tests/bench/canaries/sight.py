@@ -74,14 +74,16 @@ class Sight:
         return _share(seen[-1][1], revision) if seen else 0
 
     def weightless(self, way: Way, model: str, revision: str, since: float) -> float | None:
-        """When a revision that had weight had none any more, after a moment; None: it has some, or never had."""
-        had = False
+        """When a revision that had weight lost it for good, after a moment; None: it has some, or never had."""
+        had, lost = False, None
         for when, shares in self.shares[way, model]:
             share = _share(shares, revision)
-            if had and not share and when >= since:
-                return when
+            if had and not share:
+                lost = when
+            elif share:
+                lost = None  # for now only: its pods were away for a moment
             had = share > 0
-        return None
+        return lost if lost is not None and lost >= since else None
 
     def _see_model(self, _when: float, seen: Manifest) -> None:
         self.statuses[seen["metadata"]["name"]] = seen.get("status", {})

@@ -12,16 +12,18 @@ LOAD = Circumstances(rps=60, weight_percent=10, interval=5)
 
 
 def test_weight_is_gone_when_a_route_takes_it_away() -> None:
-    """The first moment counts at which a revision that had weight has none."""
+    """The moment counts at which a revision that had weight has lost it for good."""
     sight = Sight()
     sight.shares[Way.ROUTE, "fraud"] += [
         (1.0, {"a": 100}),
         (2.0, {"a": 90, "b": 10}),
         (3.0, {"a": 100, "b": 0}),
-        (4.0, {"a": 100}),
+        (4.0, {"a": 90, "b": 10}),
     ]
-    assert sight.weightless(Way.ROUTE, "fraud", "b", 0.0) == 3.0
-    assert sight.weightless(Way.ROUTE, "fraud", "b", 3.5) is None, "before that moment it happened already"
+    assert sight.weightless(Way.ROUTE, "fraud", "b", 0.0) is None, "it has weight again"
+    sight.shares[Way.ROUTE, "fraud"] += [(5.0, {"a": 100, "b": 0}), (6.0, {"a": 100})]
+    assert sight.weightless(Way.ROUTE, "fraud", "b", 0.0) == 5.0
+    assert sight.weightless(Way.ROUTE, "fraud", "b", 5.5) is None, "before that moment it happened already"
     assert sight.weightless(Way.SERVICE, "fraud", "b", 0.0) is None
 
 
