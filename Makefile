@@ -64,7 +64,7 @@ demo-down: setup ## Remove all that `make demo` made
 image: setup ## Build the operator's image without a Docker engine
 	$(BIN)/python -m devcluster.images operator
 
-generate: setup ## Write the files that are made from code: CRDs, API reference, state diagram
+generate: setup ## Write the files that are made from code: CRDs, install.yaml, reference pages, state diagrams
 	$(BIN)/python -m generate
 
 verify: setup ## Fail if a generated file is stale

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from generate import pages
+from generate import install, pages
 from modelward.api import crds, reference
 
 ROOT: Final = Path(__file__).parents[2]
@@ -25,6 +25,7 @@ def generated() -> dict[Path, str]:
         folder / "metrics.md": pages.metrics(),
         folder / "phases.md": pages.phases(),
         folder / "settings.md": pages.settings(),
+        Path("manifests/install.yaml"): install.text(),
     }
 
 
