@@ -129,6 +129,7 @@ class Replay:
         self._look(poll)
         if self._counters is None:
             self._counters = self._begun(poll)
+            self._past = None  # an hour of polls; what it tells is in the reference
         self._move(poll)
         self._counters, sample = self._counters.advance(poll)
         if sample:

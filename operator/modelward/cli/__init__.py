@@ -83,7 +83,30 @@ def run_command(
         sys.exit(EXIT_SETTINGS)
 
 
-@main.command("judge")
+_JUDGE_HELP = """Judge rollouts from the counters of their pods, line by line.
+
+FILE (default: standard input) has one JSON object per line. A rollout may begin with a header, in which
+everything is optional; "reference" is what stable's pods counted before:
+
+\b
+  {"rollout": "r1", "policy": {"confidencePercent": 99}, "reference": [{"time": -15, "pods": [...]}]}
+
+Then a line per scrape, with counters since the start of each pod:
+
+\b
+  {"rollout": "r1", "time": 15, "weightPercent": 10, "pods": [
+     {"pod": "a", "arm": "stable", "metrics": {"errors": {"hits": 1, "total": 1350}}},
+     {"pod": "b", "arm": "canary", "metrics": {"errors": {"hits": 9, "total": 150}}}]}
+
+(in one line). Printed is one line per verdict, with the odds and a sentence: RollBack as soon as it is
+certain, and at the end of the input the last state of the other rollouts. With --walk also Advance, Promote
+and Inconclusive, as they come. docs/judge.md says what is compared and what is guaranteed.
+
+Exit codes: 0 all lines were used, 1 some were not (each is named on standard error), 2 wrong usage.
+"""
+
+
+@main.command("judge", help=_JUDGE_HELP)
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--all", "every", is_flag=True, help="Answer every scrape, not only with a verdict.")
 @click.option(
@@ -98,27 +121,7 @@ def run_command(
     help="Form of a verdict.",
 )
 def judge_command(file: BinaryIO, output: str, *, every: bool, walk: bool) -> None:
-    r"""Judge rollouts from the counters of their pods, line by line.
-
-    FILE (default: standard input) has one JSON object per line. A rollout may begin with a header, in which
-    everything is optional; "reference" is what stable's pods counted before:
-
-    \b
-      {"rollout": "r1", "policy": {"confidencePercent": 99}, "reference": [{"time": -15, "pods": [...]}]}
-
-    Then a line per scrape, with counters since the start of each pod:
-
-    \b
-      {"rollout": "r1", "time": 15, "weightPercent": 10, "pods": [
-         {"pod": "a", "arm": "stable", "metrics": {"errors": {"hits": 1, "total": 1350}}},
-         {"pod": "b", "arm": "canary", "metrics": {"errors": {"hits": 9, "total": 150}}}]}
-
-    (in one line). Printed is one line per verdict, with the odds and a sentence: RollBack as soon as it is
-    certain, and at the end of the input the last state of the other rollouts. With --walk also Advance, Promote
-    and Inconclusive, as they come. docs/judge.md says what is compared and what is guaranteed.
-
-    Exit codes: 0 all lines were used, 1 some were not (each is named on standard error), 2 wrong usage.
-    """
+    """Judge rollouts from the counters of their pods, line by line."""
     from modelward.cli.judge import judge
 
     sys.exit(judge(file, sys.stdout, walk=walk, every=every, text=output == "text"))

@@ -5,146 +5,75 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 import click
+
+from modelward.cli.backtest_options import (
+    FILE,
+    OUTPUT,
+    ROLLOUT,
+    RULES,
+    SOURCE,
+    WINDOWS,
+    cutting,
+    thresholds,
+    together,
+)
 
 if TYPE_CHECKING:
     from modelward.analysis.protocol import Line
     from modelward.backtest.results import Result
-    from modelward.backtest.rivals import Thresholds
-    from modelward.backtest.windows import Cutting
 
 EXIT_UNUSED = 1
 """Some lines could not be used, or there was nothing to judge, or the source could not be read."""
 EXIT_MORE_THAN_PROMISED = 3
 """A/A: more healthy pods would have been rolled back than promised."""
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+_HELP = """Try the judge on the past: on a saved file, or on the history in a Prometheus.
+
+Would it have rolled back healthy pods of mine? Look here before rollbacks are automatic:
+
+\b
+  modelward backtest aa --prometheus http://prometheus:9090 \\
+    --manifest model.yaml --from 7d
+
+How soon would it have found 2, 5 and 20 times as many errors on my traffic?
+
+\b
+  modelward backtest inject recording.jsonl
+
+What would it have said of a past rollout?
+
+\b
+  modelward backtest replay recording.jsonl --plot rollout.svg
+
+Keep the history as a file, which `modelward judge` reads, too:
+
+\b
+  modelward backtest record --prometheus ... > recording.jsonl
+
+Nothing is written to a cluster, and only --prometheus opens a connection. docs/backtest.md has examples, the form of the
+JSON, and what the figures can and cannot tell.
+
+Exit codes: 0 done; 1 lines were not used (each is named), nothing could be judged, or the server gave no answer; 2 wrong
+usage; 3 `aa` found more than the promised share of false rollbacks.
+"""
 
 
-def _all(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
-    """All options at once, in the order in which --help shall show them."""
-
-    def decorated(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorated
-
-
-_FILE = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), required=False)
-_OUTPUT = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="A table, or JSON for programs.",
-)
-_ROLLOUT = click.option("--rollout", help="Only this rollout of the file.")
-_SOURCE = _all(
-    click.option("--prometheus", metavar="URL", help="Read the past from this server instead of a file."),
-    click.option(
-        "--token-file", type=click.Path(path_type=Path), help="File with a bearer token for the server."
-    ),
-    click.option(
-        "--ca-file", type=click.Path(path_type=Path), help="Authorities (PEM) for the server's TLS."
-    ),
-    click.option(
-        "--timeout", "timeout_seconds", type=float, default=30.0, show_default=True, help="Seconds per query."
-    ),
-    click.option("--pod-label", default="pod", show_default=True, help="What the server calls a pod."),
-    click.option(
-        "--namespace-label", default="namespace", show_default=True, help="What it calls a namespace."
-    ),
-    click.option(
-        "--manifest",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="The ModelDeployment (YAML), if need be with its runtime: which metrics, and the policy.",
-    ),
-    click.option("--namespace", help="Of the model. Default: the manifest's."),
-    click.option("--model", help="Name of the ModelDeployment. Default: the manifest's."),
-    click.option("--errors-hits", metavar="SELECTOR", help="Without a manifest: counter of failed requests."),
-    click.option("--errors-total", metavar="SELECTOR", help="Counter of all requests."),
-    click.option("--latency-histogram", metavar="SELECTOR", help="Histogram of durations, without _bucket."),
-    click.option(
-        "--latency-unit",
-        type=click.Choice(["Seconds", "Milliseconds", "Microseconds"]),
-        help="Of its bounds. Default Seconds.",
-    ),
-    click.option(
-        "--from", "start", metavar="TIME", default="24h", show_default=True, help="90m, 36h, 7d: so long ago."
-    ),
-    click.option(
-        "--to", "end", metavar="TIME", help="Or 2026-11-22T10:00:00Z, or Unix seconds. Default: now."
-    ),
-    click.option("--interval", type=float, default=15.0, show_default=True, help="Seconds between polls."),
-    click.option("--stable", help="Revision that served. Default: what the operator's metrics tell."),
-    click.option("--canary", help="Revision that was the canary; with --stable."),
-    click.option("--weight-percent", type=float, help="Traffic of the canary, if no metric tells it."),
-)
-_RULES = _all(
-    click.option("--flagger-threshold", type=int, default=5, show_default=True, help="Failed checks."),
-    click.option("--flagger-success-percent", type=float, default=99.0, show_default=True),
-    click.option(
-        "--flagger-p99-ms", type=float, default=500.0, show_default=True, help="0: latency is not checked."
-    ),
-    click.option("--argo-success-percent", type=float, default=95.0, show_default=True),
-    click.option("--argo-failure-limit", type=int, default=3, show_default=True, help="Failures it allows."),
-)
-_WINDOWS = _all(
-    click.option(
-        "--window-minutes", type=click.FloatRange(1), default=30.0, show_default=True, help="Of one trial."
-    ),
-    click.option(
-        "--reference-minutes",
-        type=click.FloatRange(1),
-        default=60.0,
-        show_default=True,
-        help="History before a window, from which noise is learned.",
-    ),
-    click.option(
-        "--pods",
-        type=click.IntRange(1),
-        default=8,
-        show_default=True,
-        help="Pods that take a turn in one window.",
-    ),
-)
-
-
-@click.group("backtest")
+@click.group("backtest", help=_HELP, short_help="Try the judge on the past.")
 def backtest_command() -> None:
-    r"""Try the judge on the past: on a saved file, or on the history in a Prometheus.
-
-    \b
-      modelward backtest aa --prometheus http://prometheus:9090 --manifest model.yaml --from 7d
-          Would it have rolled back healthy pods of mine? Look here before rollbacks are automatic.
-      modelward backtest inject recording.jsonl
-          How soon would it have found 2, 5 and 20 times as many errors on my traffic?
-      modelward backtest replay recording.jsonl --plot rollout.svg
-          What would it have said of a past rollout?
-      modelward backtest record --prometheus ... > recording.jsonl
-          Keep the history as a file, which `modelward judge` reads, too.
-
-    Nothing is written to a cluster, and only `--prometheus` opens a connection. docs/backtest.md has examples,
-    the form of the JSON, and what the figures can and cannot tell.
-
-    Exit codes: 0 done; 1 lines were not used (each is named), nothing could be judged, or the server gave no answer;
-    2 wrong usage; 3 `aa` found more than the promised share of false rollbacks.
-    """
+    """The group of commands."""
 
 
 @backtest_command.command("replay")
-@_all(_FILE, _ROLLOUT, _OUTPUT)
+@together(FILE, ROLLOUT, OUTPUT)
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the evidence and both rates: a .svg or .png file.",
 )
-@_all(_RULES, _SOURCE)
+@together(RULES, SOURCE)
 def replay_command(output: str, plot: Path | None, **options: Any) -> None:
     """Judge past rollouts anew: verdict, time, sentence and bad requests, beside Flagger and Argo Rollouts.
 
@@ -155,7 +84,7 @@ def replay_command(output: str, plot: Path | None, **options: Any) -> None:
     from modelward.backtest.replay import Replays
     from modelward.backtest.report import replay_text
 
-    made = Replays(thresholds=_thresholds(options), traced=plot is not None)
+    made = Replays(thresholds=thresholds(options), traced=plot is not None)
     try:
         if plot:
             check(plot)
@@ -175,19 +104,19 @@ def replay_command(output: str, plot: Path | None, **options: Any) -> None:
 
 
 @backtest_command.command("aa")
-@_all(_FILE, _ROLLOUT, _OUTPUT, _WINDOWS, _RULES, _SOURCE)
+@together(FILE, ROLLOUT, OUTPUT, WINDOWS, RULES, SOURCE)
 def aa_command(output: str, **options: Any) -> None:
     """Let healthy pods play the canary, and count those that would have been rolled back.
 
     History is cut into windows. In each of them one pod of stable after the other takes the canary's part, judged
     against the rest with the hour before as reference. They all run the same version, so every rollback is false.
     """
+    from modelward.backtest.healthy import aa
     from modelward.backtest.report import aa_text
     from modelward.backtest.results import Conclusion
-    from modelward.backtest.trials import aa
 
     with _lines(options) as (lines, refused):
-        result = aa(lines, _cutting(options), _thresholds(options))
+        result = aa(lines, cutting(options), thresholds(options))
     if not result.trials:
         _fail(_too_short(options, result.skipped_windows))
     _print(result, output, aa_text)
@@ -197,13 +126,13 @@ def aa_command(output: str, **options: Any) -> None:
 
 
 @backtest_command.command("inject")
-@_all(_FILE, _ROLLOUT, _OUTPUT)
+@together(FILE, ROLLOUT, OUTPUT)
 @click.option(
     "--factor",
     "factors",
     type=click.FloatRange(1, min_open=True),
     multiple=True,
-    help="Errors so many times as frequent as usual. May be repeated. Default: 2, 5, 20.",
+    help="Errors so many times as frequent as usual. May be repeated. Default, without any fault: 2, 5, 20.",
 )
 @click.option(
     "--errors-percent",
@@ -218,7 +147,7 @@ def aa_command(output: str, **options: Any) -> None:
     help="Requests that take so many times as long. May be repeated.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the random numbers.")
-@_all(_WINDOWS, _RULES, _SOURCE)
+@together(WINDOWS, RULES, SOURCE)
 def inject_command(
     output: str,
     factors: tuple[float, ...],
@@ -233,8 +162,8 @@ def inject_command(
     brackets says in how many of the trials it was found at all.
     """
     from modelward.backtest.faults import Fault, Wrong
+    from modelward.backtest.injection import inject
     from modelward.backtest.report import inject_text
-    from modelward.backtest.trials import inject
 
     amounts = [
         (Wrong.ERRORS_TIMES, factors),
@@ -246,7 +175,7 @@ def inject_command(
     ]
     faults = faults or [Fault(wrong=Wrong.ERRORS_TIMES, amount=factor) for factor in (2, 5, 20)]
     with _lines(options) as (lines, refused):
-        result = inject(lines, faults, _cutting(options), _thresholds(options), seed)
+        result = inject(lines, faults, cutting(options), thresholds(options), seed)
     if not result.windows:
         _fail(_too_short(options, result.skipped_windows))
     _print(result, output, inject_text)
@@ -254,7 +183,7 @@ def inject_command(
 
 
 @backtest_command.command("record")
-@_SOURCE
+@SOURCE
 def record_command(**options: Any) -> None:
     """Write the history in a Prometheus as JSON Lines to standard output.
 
@@ -318,28 +247,6 @@ def _record(options: dict[str, Any], sink: IO[bytes]) -> None:
         raise click.UsageError(str(error)) from error
     except MetricsUnknown as unknown:
         _fail(f"{unknown.problem.reason}: {unknown.problem.message}")
-
-
-def _thresholds(options: dict[str, Any]) -> "Thresholds":
-    from modelward.backtest.rivals import Thresholds
-
-    return Thresholds(
-        flagger_threshold=options["flagger_threshold"],
-        flagger_success_percent=options["flagger_success_percent"],
-        flagger_p99_seconds=options["flagger_p99_ms"] / 1000 or None,
-        argo_success_percent=options["argo_success_percent"],
-        argo_failure_limit=options["argo_failure_limit"],
-    )
-
-
-def _cutting(options: dict[str, Any]) -> "Cutting":
-    from modelward.backtest.windows import Cutting
-
-    return Cutting(
-        window_seconds=60 * options["window_minutes"],
-        reference_seconds=60 * options["reference_minutes"],
-        most_pods=options["pods"],
-    )
 
 
 # --- output -------------------------------------------------------------------------------------------------

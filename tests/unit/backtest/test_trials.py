@@ -9,10 +9,12 @@ from scipy.stats import beta, binom
 
 from modelward.analysis.protocol import Header, Line, parsed
 from modelward.analysis.readings import Arm
+from modelward.backtest.chances import at_most, rank, upper_bound
 from modelward.backtest.faults import Fault, Wrong
+from modelward.backtest.healthy import aa, concluded
+from modelward.backtest.injection import inject, usual_share
 from modelward.backtest.results import Conclusion
 from modelward.backtest.rivals import Thresholds
-from modelward.backtest.trials import aa, at_most, concluded, inject, rank, upper_bound, usual_share
 from modelward.backtest.windows import Cutting, Window, Windows, trials
 from unit.backtest.traffic import at_rest, rollout
 
