@@ -171,10 +171,10 @@ def _goal_four(found: list[Found]) -> Goal:
 
 
 def _goal_margin(found: list[dict[str, Found]]) -> Goal:
-    worst = max(cell[name].share for cell in found for name in (ENGINE, ALONE))
+    beside, alone = (max(cell[name].share for cell in found) for name in (ENGINE, ALONE))
     return Goal(
         number="G3",
         target="at the margin (odds ratio 1.25), 1 h: <= 0.5 %",
-        measured=f"worst {percent(worst)} %",
-        ok=worst <= 0.005,
+        measured=f"worst {percent(beside)} %, one metric {percent(alone)} % ({found[0][ENGINE].rollouts:,} rollouts per cell)",
+        ok=max(beside, alone) <= 0.005,
     )
