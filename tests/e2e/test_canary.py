@@ -120,7 +120,7 @@ def test_good_version_is_promoted_without_a_restart(kubectl: Kubectl, serving: t
     name, url = serving
     with Traffic(url, MODEL) as load:
         kubectl.apply(served(name, "2"))
-        canary = until(lambda: status(kubectl, name).get("canaryRevision"), "there is a canary")
+        canary = str(until(lambda: status(kubectl, name).get("canaryRevision"), "there is a canary"))
         until(
             lambda: status(kubectl, name)["rollout"].get("weightPercent") == 50,
             "it has its second step",

@@ -51,7 +51,7 @@ class Server:
         self._answered = 0
         self._readings = 0
         self._loading: asyncio.Task[None] | None = None
-        self._random = random.Random()  # noqa: S311 - picks requests to fail, guards nothing
+        self._random = random.Random()
 
     def start_loading(self) -> None:
         """Loads the model (anew) in the background: not ready until it is done."""
