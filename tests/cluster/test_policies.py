@@ -1,0 +1,250 @@
+"""The admission policies on a real API server: what each lets through, and the words in which it refuses the rest.
+
+They hold for the whole cluster, so they are taken away afterwards.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster import Cluster
+from devcluster.gateway import crd_directory, install_crds
+from devcluster.progress import silence
+from support.kubectl import Kubectl
+from support.models import KIND, children, fake_model, wait_ready
+from support.operator import OperatorProcess
+from support.waiting import until
+
+POLICIES = Path(__file__).parents[2] / "manifests" / "policies"
+ACCOUNT = "system:serviceaccount:modelward-system:modelward"
+MANAGED = {"app.kubernetes.io/managed-by": "modelward"}
+ONLY_OURS = "the operator may change only what carries app.kubernetes.io/managed-by=modelward"
+ONLY_FINALIZERS = "the operator may change the status and the finalizers of a model and nothing else"
+RBAC = "rbac.authorization.k8s.io"
+
+
+class As:
+    """Kubectl as somebody else."""
+
+    def __init__(self, kubectl: Kubectl, user: str) -> None:
+        """Use the rights of `user` where `kubectl` works."""
+        self._kubectl = kubectl
+        self._user = f"--as={user}"
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        """Why it was refused; empty when it was not."""
+        done = self._kubectl.run(self._user, *arguments, stdin=stdin)
+        return done.stderr if done.returncode else ""
+
+    def create(self, manifest: dict[str, Any]) -> str:
+        """Why an object would not be created; nothing is."""
+        return self("create", "--dry-run=server", "-f", "-", stdin=json.dumps(manifest))
+
+    def patch(self, kind: str, name: str, change: dict[str, Any], *flags: str) -> str:
+        """Why an object would not be changed; nothing is."""
+        return self("patch", kind, name, "--dry-run=server", "--type=merge", "-p", json.dumps(change), *flags)
+
+
+def granted(user: str, name: str, *rules: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A Role with the rules, and its binding to a user."""
+    role = {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": name}, "rules": list(rules)}
+    return role, bound(user, name, "Role")
+
+
+def bound(user: str, name: str, kind: str) -> dict[str, Any]:
+    """A RoleBinding of the role of that name and kind to a user."""
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
+    }
+
+
+def rule(group: str, resource: str, *verbs: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
+    """One rule of a Role."""
+    found: dict[str, Any] = {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
+    return found | ({"resourceNames": list(names)} if names else {})
+
+
+def service(name: str, **metadata: Any) -> dict[str, Any]:
+    """A Service."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, **metadata},
+        "spec": {"ports": [{"port": 80}]},
+    }
+
+
+@pytest.fixture(scope="module")
+def tenant(kubectl: Kubectl) -> As:
+    """A user who may write models, and nothing else."""
+    models = rule("modelward.dev", "modeldeployments", "get", "create", "patch")
+    kubectl.apply(*granted("tenant", "models", models))
+    return As(kubectl, "tenant")
+
+
+@pytest.fixture(scope="module")
+def account(kubectl: Kubectl) -> As:
+    """The operator's account with every right there is in the namespace: only the policy holds it back."""
+    kubectl.apply(bound(ACCOUNT, "cluster-admin", "ClusterRole"))
+    return As(kubectl, ACCOUNT)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def policies(admin: Kubectl, kubectl: Kubectl, account: As, tenant: As) -> Iterator[None]:
+    """Both policies in force, which they are a moment after they are stored."""
+    admin("apply", "-k", str(POLICIES))
+    try:
+        borrowing = fake_model("probe", serviceAccountName="scorer")
+        until(lambda: account.create(service("probe")), "the operator is confined")
+        until(lambda: tenant.create(borrowing), "service accounts are guarded")
+        yield
+    finally:
+        admin("delete", "-k", str(POLICIES))
+
+
+def test_a_service_account_must_be_ones_own_to_use(tenant: As) -> None:
+    """The message names the field, the user, the account, and what is lacking."""
+    refused = tenant.create(fake_model("borrowed", serviceAccountName="scorer"))
+    assert "spec.serviceAccountName: tenant may not run pods as service account scorer" in refused
+    assert "needs the verb use on serviceaccounts/scorer, or create on pods" in refused
+
+
+def test_a_model_without_a_service_account_needs_nothing(tenant: As) -> None:
+    """Its pods run as the namespace's default account, without a token unless the runtime asks for it."""
+    assert tenant.create(fake_model("plain")) == ""
+
+
+@pytest.mark.parametrize(
+    ("user", "right"),
+    [
+        pytest.param("user", rule("", "serviceaccounts", "use", names=("scorer",)), id="may use it"),
+        pytest.param("maker", rule("", "pods", "create"), id="may create pods"),
+    ],
+)
+def test_who_may_use_the_account_may_name_it(kubectl: Kubectl, user: str, right: dict[str, Any]) -> None:
+    """By the verb `use` on that account and no other, or because they could run pods as it anyway."""
+    kubectl.apply(
+        *granted(user, f"right-of-{user}", right, rule("modelward.dev", "modeldeployments", "create"))
+    )
+    somebody = As(kubectl, user)
+    until(lambda: not somebody.create(fake_model("lent", serviceAccountName="scorer")), f"{user} may")
+    other = somebody.create(fake_model("lent", serviceAccountName="other"))
+    assert ("may not run pods" in other) == (user == "user")
+
+
+def test_what_others_set_up_may_not_be_used(kubectl: Kubectl, tenant: As) -> None:
+    """Another image under an account that was given earlier is refused, and so is a command; a label is not."""
+    kubectl.apply(fake_model("given", serviceAccountName="scorer"))
+    image = {"spec": {"runtime": {"image": "registry.invalid/evil:1"}}}
+    command = {"metadata": {"annotations": {"modelward.dev/refresh": "now"}}}
+    assert "may not run pods" in tenant.patch(KIND, "given", image)
+    assert "may not run pods" in tenant.patch(KIND, "given", command)
+    assert tenant.patch(KIND, "given", {"metadata": {"labels": {"team": "a"}}}) == ""
+    assert tenant.patch(KIND, "given", {"spec": {"serviceAccountName": None}}) == ""
+
+
+def test_the_account_may_make_and_change_what_carries_the_label(kubectl: Kubectl, account: As) -> None:
+    """And what does not, it may not touch."""
+    kubectl.apply(service("ours", labels=MANAGED), service("theirs"))
+    change = {"spec": {"selector": {"app": "x"}}}
+    assert account.create(service("new", labels=MANAGED)) == ""
+    assert ONLY_OURS in account.create(service("new"))
+    assert account.patch("service", "ours", change) == ""
+    assert ONLY_OURS in account.patch("service", "theirs", change)
+    assert account("delete", "service", "ours", "--dry-run=server") == ""
+    assert f"{ONLY_OURS}: services {kubectl.namespace}/theirs" in account(
+        "delete", "service", "theirs", "--dry-run=server"
+    )
+
+
+def test_the_account_may_not_move_the_label(kubectl: Kubectl, account: As) -> None:
+    """Neither claim a stranger's object by labelling it, nor let go of its own."""
+    kubectl.apply(service("mine", labels=MANAGED), service("foreign"))
+    assert ONLY_OURS in account.patch("service", "foreign", {"metadata": {"labels": MANAGED}})
+    assert ONLY_OURS in account.patch("service", "mine", {"metadata": {"labels": dict.fromkeys(MANAGED)}})
+
+
+def test_the_account_reaches_nothing_else(account: As) -> None:
+    """Whatever RBAC grants it: no Secret, no token, no binding, and no model of its own."""
+    assert ONLY_OURS in account("create", "secret", "generic", "stolen", "--dry-run=server")
+    assert ONLY_OURS in account("create", "token", "default")
+    assert ONLY_OURS in account("create", "rolebinding", "more", "--clusterrole=admin", "--user=x")
+    assert ONLY_FINALIZERS in account.create(fake_model("own"))
+
+
+def test_the_account_writes_status_and_finalizers_of_models(kubectl: Kubectl, account: As) -> None:
+    """And neither their spec nor their metadata, nor does it delete them."""
+    kubectl.apply(fake_model("theirs"))
+    finalizer = {"metadata": {"finalizers": ["modelward.dev/route"]}}
+    assert account.patch(KIND, "theirs", finalizer) == ""
+    assert account.patch(KIND, "theirs", {"status": {"replicas": 1}}, "--subresource=status") == ""
+    assert ONLY_FINALIZERS in account.patch(KIND, "theirs", {"spec": {"replicas": 7}})
+    assert ONLY_FINALIZERS in account.patch(KIND, "theirs", {"spec": {"replicas": 7}}, "--subresource=scale")
+    assert ONLY_FINALIZERS in account.patch(KIND, "theirs", {"metadata": {"labels": {"a": "b"}}})
+    assert ONLY_FINALIZERS in account("delete", KIND, "theirs", "--dry-run=server")
+
+
+@pytest.fixture
+def routes(cluster: Cluster, admin: Kubectl) -> Iterator[None]:
+    """The Gateway API's kinds; taken away again where they were not."""
+    before = admin("get", "crd", "httproutes.gateway.networking.k8s.io", "--ignore-not-found")
+    install_crds(cluster.directory, cluster.binaries, silence)
+    yield
+    if not before:
+        admin("delete", "-f", str(crd_directory(silence)), "--ignore-not-found", "--wait")
+
+
+def route(name: str, weight: int, **labels: str) -> dict[str, Any]:
+    """Somebody's HTTPRoute with a canary."""
+    backends = [
+        {"name": "m", "port": 80, "weight": 100 - weight},
+        {"name": "m-canary", "port": 80, "weight": weight},
+    ]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"parentRefs": [{"name": "public"}], "rules": [{"backendRefs": backends}]},
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("routes")
+def test_the_account_weighs_routes_that_opted_in(kubectl: Kubectl, account: As) -> None:
+    """Their weights, and no other route, host name or Gateway."""
+    opted = {"modelward.dev/weights": "managed"}
+    kubectl.apply(route("in", 0, **opted), route("out", 0))
+    weights = {"spec": {"rules": route("in", 5)["spec"]["rules"]}}
+    assert account.patch("httproute", "in", weights) == ""
+    assert "and the weights of a route that carries modelward.dev/weights=managed" in account.patch(
+        "httproute", "out", weights
+    )
+    assert ONLY_OURS in account.patch("httproute", "in", {"spec": {"hostnames": ["evil.example.com"]}})
+    assert ONLY_OURS in account.patch("httproute", "out", {"metadata": {"labels": opted}})
+    assert ONLY_OURS in account("delete", "httproute", "in", "--dry-run=server")
+
+
+def test_the_operator_needs_no_more(kubectl: Kubectl, operator: OperatorProcess) -> None:
+    """A model is served, changed, mended and deleted under both policies, and nothing is refused."""
+    kubectl.apply(fake_model("life"))
+    first = wait_ready(kubectl, "life")["stableRevision"]
+    kubectl.patch("deployment", f"life-{first}", {"metadata": {"labels": dict.fromkeys(MANAGED)}})
+    until(lambda: _is_managed(kubectl, f"life-{first}"), "the label is back")
+    kubectl.apply(fake_model("life", version="2"))
+    until(lambda: wait_ready(kubectl, "life")["stableRevision"] != first, "the change is through")
+    kubectl("delete", KIND, "life")
+    until(lambda: not children(kubectl, "deploy", "life"), "its objects are gone")
+    assert "the operator may change" not in operator.text()
+
+
+def _is_managed(kubectl: Kubectl, name: str) -> bool:
+    deployment = kubectl.get("deployment", name)
+    assert deployment is not None
+    return MANAGED.items() <= deployment["metadata"]["labels"].items()
