@@ -2,8 +2,9 @@
 
 Raw counters are subtracted here rather than by a server's `rate()` or `increase()`, which extrapolate to the
 edges of a window and lose the first increment of a new series (prometheus#3746, #1673). A counter that fell was
-reset: its value is the increment. A pod that came after the first poll counts from zero. What a vanished pod
-did after its last reading is lost.
+reset: its value is the increment - but not where the container is known to have run on. Then it is not believed in
+that poll, or a page whose counters fall again and again would show every request as often as it is read. A pod
+that came after the first poll counts from zero. What a vanished pod did after its last reading is lost.
 """
 
 from collections.abc import Iterable, Mapping
@@ -237,10 +238,11 @@ class Counters:
         """
         if poll.time <= self.last_time:
             return self, None
-        pods = [_cleaned(pod) for pod in poll.pods]
+        read = [_cleaned(pod) for pod in poll.pods]
+        pods = [_believed(self, pod) for pod in read]
         after = replace(
             self,
-            seen=_seen_now(self.seen, pods, poll.time),
+            seen=_seen_now(self.seen, read, poll.time),
             pending=self.pending if self.first_time is None else _with_increments(self, poll, pods),
             first_time=poll.time if self.first_time is None else self.first_time,
             last_time=poll.time,
@@ -262,6 +264,25 @@ def from_zero(latency: frozenset[str] = frozenset()) -> Counters:
 def _cleaned(pod: PodReading) -> PodReading:
     sound = {name: reading for name, raw in pod.metrics.items() if (reading := clean(raw)) is not None}
     return pod if len(sound) == len(pod.metrics) else replace(pod, metrics=sound)
+
+
+def _believed(counters: Counters, pod: PodReading) -> PodReading:
+    """The reading without counters that fell although nobody started them anew: unknown, never a reset."""
+    old = counters.seen.get(pod.pod)
+    if old is None or old.arm is not pod.arm or pod.started is None or pod.started != old.started:
+        return pod
+    kept = {name: now for name, now in pod.metrics.items() if not _fell(old.metrics.get(name), now)}
+    return pod if len(kept) == len(pod.metrics) else replace(pod, metrics=kept)
+
+
+def _fell(before: Reading | None, now: Reading) -> bool:
+    match before, now:
+        case RatioReading() as old, RatioReading():
+            return now.total < old.total or now.hits < old.hits
+        case HistogramReading() as old, HistogramReading():
+            same = old.buckets.keys() == now.buckets.keys()
+            return same and any(now.buckets[bound] < count for bound, count in old.buckets.items())
+    return False
 
 
 def _seen_now(seen: Mapping[str, _Seen], pods: Iterable[PodReading], time: float) -> Mapping[str, _Seen]:

@@ -54,6 +54,45 @@ def errors(sample: Sample | None) -> tuple[float, float, float, float]:
     return increment.canary.hits, increment.canary.total, increment.stable.hits, increment.stable.total
 
 
+def running(hits: float, total: float) -> PodReading:
+    """A canary pod whose container is known to have run since time 1."""
+    return pod("canary-1", hits, total, started=1.0)
+
+
+def test_counters_that_fall_while_the_container_runs_on_are_not_believed() -> None:
+    """Nobody started them anew: the metric is unknown in that poll, and goes on from what it shows now."""
+    stable = [pod("stable-1", 50, 5000 + 90 * number) for number in range(5)]
+    shown = [(5, 50), (5, 40), (5, 30), (6, 40)]
+    polls = [poll(15 * number, running(*counts), stable[number]) for number, counts in enumerate(shown)]
+    _, fallen, once_more, risen = samples(*polls)
+    assert fallen is not None
+    assert once_more is not None
+    assert fallen.metrics == once_more.metrics == {}
+    assert errors(risen) == (1, 10, 0, 270), "stable's requests have waited"
+
+
+def test_histogram_that_falls_while_the_container_runs_on_is_not_believed() -> None:
+    """One bucket is enough."""
+    before, after = {0.1: 9.0, inf: 10.0}, {0.1: 8.0, inf: 20.0}
+    polls = [
+        poll(
+            15 * number,
+            shown("canary-1", {"latency": HistogramReading(buckets=buckets)}, started=1.0),
+            shown("stable-1", {"latency": HistogramReading(buckets={0.1: 9.0 + number, inf: 10.0 + number})}),
+        )
+        for number, buckets in enumerate((before, after))
+    ]
+    fallen = samples(*polls)[1]
+    assert fallen is not None
+    assert fallen.metrics == {}
+
+
+def test_counters_that_fall_because_the_container_was_started_anew_are_a_reset() -> None:
+    """They count from zero."""
+    before, after = poll(0, running(5, 50), pod("stable-1", 50, 5000)), pod("canary-1", 1, 8, started=9.0)
+    assert errors(samples(before, poll(15, after, pod("stable-1", 51, 5090)))[1]) == (1, 8, 1, 90)
+
+
 FIRST = poll(0, pod("canary-1", 5, 50), pod("stable-1", 50, 5000))
 
 
