@@ -35,10 +35,10 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup ## Unit tests
-	$(BIN)/pytest tests/unit tests/model_server tests/devcluster -q
+	$(BIN)/pytest tests/unit tests/model_server tests/devcluster -q -n logical --dist loadfile
 
 golden: setup ## Golden stories: whole rollouts told as text
-	$(BIN)/pytest tests/golden -q
+	$(BIN)/pytest tests/golden -q -n logical
 
 golden-all: setup ## The same with the operator killed at every single write, and ten shuffles of events: minutes
 	GOLDEN=all $(BIN)/pytest tests/golden -q
