@@ -101,7 +101,8 @@ def test_change_fails_no_request(served: str, kubectl: Kubectl) -> None:
     """A model change under constant load reaches every client, and not one request fails."""
     with Traffic(served, MODEL) as load:
         until(lambda: load.versions()["1"] >= ENOUGH_REQUESTS, "version 1 answers")
-        kubectl.patch("modeldeployment", MODEL, {"spec": {"model": {"version": "2"}}})
+        direct = {"strategy": "Direct"}  # whole canaries have tests of their own
+        kubectl.patch("modeldeployment", MODEL, {"spec": {"model": {"version": "2"}, "rollout": direct}})
         kubectl("wait", "--for=condition=RolloutSucceeded", f"modeldeployment/{MODEL}", "--timeout=110s")
         until(lambda: _only(load, "2"), "only version 2 answers", seconds=PATIENCE_SECONDS)
         until(lambda: len(_deployments(kubectl)) == 1, "version 1 is gone", seconds=PATIENCE_SECONDS)
