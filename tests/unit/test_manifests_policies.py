@@ -20,9 +20,10 @@ def test_the_confined_account_is_the_one_that_is_installed() -> None:
     (account,) = read("base/service-account.yaml")
     (kustomization,) = read("base/kustomization.yaml")
     policy, _ = read("policies/confinement.yaml")
-    who, *_ = policy["spec"]["matchConditions"]
+    who, _, lease, _ = policy["spec"]["matchConditions"]
     user = f"system:serviceaccount:{kustomization['namespace']}:{account['metadata']['name']}"
     assert who["expression"] == f"request.userInfo.username == '{user}'"
+    assert f"== '{kustomization['namespace']}'" in lease["expression"]
 
 
 def test_the_labels_are_those_that_the_operator_goes_by() -> None:
