@@ -68,19 +68,26 @@ class _Pulse:
         return "" if self.filled else "the first list of all objects is not complete"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Core:
+    """What all parts share: what is held, what is due, and the way to the API server."""
+
+    settings: Settings
+    kubeconfig: Path | None
+    kube: Kube
+    store: Store
+    queue: WorkQueue[Key]
+    metrics: Metrics
+    intake: Intake
+    resync: Resync
+    discovery: Discovery
+
+
 async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
     """Run the operator until SIGTERM or SIGINT. Raises whatever ended it otherwise."""
-    store, pulse, gate = Store(), _Pulse(), Gate()
-    queue = WorkQueue[Key](clock=time.monotonic, is_urgent=store.is_live)
-    metrics = Metrics(store)
-    intake = Intake(store, queue)
-    identity = own_identity()
+    pulse, gate, identity = _Pulse(), Gate(), own_identity()
     agent = f"{MANAGER}/{__version__} ({identity})"
-    kube = Kube(await connect(kubeconfig, may_write=gate.check), count=metrics.count_request, agent=agent)
-    resync = Resync(
-        kube, store, settings, metrics, changed=intake.changed, gone=intake.gone, events=intake.events
-    )
-    discovery = Discovery(kube, store, settings.namespaces)
+    core = await _core(settings, kubeconfig, gate, agent)
     lease_kube = Kube(await connect(kubeconfig), agent=agent)
     leader = _leader(
         settings.leader_election,
@@ -89,61 +96,97 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
         identity=identity,
         namespace=settings.leader_election.namespace or own_namespace(kubeconfig),
     )
-    endpoints = Endpoints(
-        registry=metrics.registry,
-        healthy=(pulse.problem, leader.stuck, resync.dead),
-        ready=(pulse.unready, leader.trouble, resync.old),
-        before_scrape=lambda: metrics.queue_depth.set(queue.depth() if gate.left() > 0 else 0),
-    )
+    endpoints = _endpoints(core, pulse, gate, leader)
     stop = _stop_on_signals()
-
-    async def work() -> None:
-        """What a leader does, and nobody else."""
-        store.unsettle()
-        queue.clear()
-        intake.everything()
-        with metrics.leading():
-            await _freshen(resync)
-            urgent = functools.partial(queue.add, urgent=True)
-            counted = metrics.count_page_read
-            async with sampling(store, settings.metrics, urgent, counted) as (sampler, rest):
-                reconciler = Reconciler(
-                    kube, store, queue, metrics, now=_steady_now(), sampling=sampler, limits=_limits(settings)
-                )
-                workers = (reconciler.work() for _ in range(settings.workers))
-                await asyncio.gather(rest.run(), *workers)
-
     # From the start: waiting for an API server, or for the CRDs, is no reason for the kubelet to restart us.
     heart = asyncio.create_task(pulse.beat())
     try:
         port = await endpoints.start(settings.host, settings.port)
         logger.info("modelward %s listens on port %d", __version__, port)
-        await _fill(discovery, resync, stop)
+        await _fill(core.discovery, core.resync, stop)
         pulse.filled = True
-        watching = Watching(
-            intake=intake,
-            resync=resync,
-            discovery=discovery,
-            namespaces=settings.namespaces,
-            kubeconfig=kubeconfig,
-            runs=lambda: _stop_on_signals(stop),
-        )
-        pods = PodWatch(
-            kube=kube,
-            namespaces=settings.namespaces,
-            event=intake.event,
-            sweep=lambda: resync.sweep(POD),
-        )
-        leading = leader.run(work) if settings.leader_election.enabled else _alone(work, gate)
-        parts = [_stopped(stop), leading, watching.run(stop), pods.run(), discovery.run(), resync.run()]
-        await _until_stopped(stop, parts)
+        term = functools.partial(_work, core)
+        leading = leader.run(term) if settings.leader_election.enabled else _alone(term, gate)
+        await _until_stopped(stop, [_stopped(stop), leading, *_watches(core, stop)])
     finally:
         pulse.stopping = True
         heart.cancel()
         await endpoints.stop()
-        await kube.close()
+        await core.kube.close()
         await lease_kube.close()
         logger.info("stopped")
+
+
+async def _core(settings: Settings, kubeconfig: Path | None, gate: Gate, agent: str) -> _Core:
+    store = Store()
+    queue = WorkQueue[Key](clock=time.monotonic, is_urgent=store.is_live)
+    metrics, intake = Metrics(store), Intake(store, queue)
+    kube = Kube(await connect(kubeconfig, may_write=gate.check), count=metrics.count_request, agent=agent)
+    resync = Resync(
+        kube, store, settings, metrics, changed=intake.changed, gone=intake.gone, events=intake.events
+    )
+    return _Core(
+        settings=settings,
+        kubeconfig=kubeconfig,
+        kube=kube,
+        store=store,
+        queue=queue,
+        metrics=metrics,
+        intake=intake,
+        resync=resync,
+        discovery=Discovery(kube, store, settings.namespaces),
+    )
+
+
+def _endpoints(core: _Core, pulse: _Pulse, gate: Gate, leader: Leader) -> Endpoints:
+    queue, depth = core.queue, core.metrics.queue_depth
+    return Endpoints(
+        registry=core.metrics.registry,
+        healthy=(pulse.problem, leader.stuck, core.resync.dead),
+        ready=(pulse.unready, leader.trouble, core.resync.old),
+        before_scrape=lambda: depth.set(queue.depth() if gate.left() > 0 else 0),
+    )
+
+
+def _watches(core: _Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+    """What keeps the view of the cluster true, in a leader and in a standby."""
+    watching = Watching(
+        intake=core.intake,
+        resync=core.resync,
+        discovery=core.discovery,
+        namespaces=core.settings.namespaces,
+        kubeconfig=core.kubeconfig,
+        runs=lambda: _stop_on_signals(stop),
+    )
+    pods = PodWatch(
+        kube=core.kube,
+        namespaces=core.settings.namespaces,
+        event=core.intake.event,
+        sweep=lambda: core.resync.sweep(POD),
+    )
+    return [watching.run(stop), pods.run(), core.discovery.run(), core.resync.run()]
+
+
+async def _work(core: _Core) -> None:
+    """What a leader does, and nobody else."""
+    core.store.unsettle()
+    core.queue.clear()
+    core.intake.everything()
+    urgent, counted = functools.partial(core.queue.add, urgent=True), core.metrics.count_page_read
+    with core.metrics.leading():
+        await _freshen(core.resync)
+        async with sampling(core.store, core.settings.metrics, urgent, counted) as (sampler, rest):
+            reconciler = Reconciler(
+                core.kube,
+                core.store,
+                core.queue,
+                core.metrics,
+                now=_steady_now(),
+                sampling=sampler,
+                limits=_limits(core.settings),
+            )
+            workers = (reconciler.work() for _ in range(core.settings.workers))
+            await asyncio.gather(rest.run(), *workers)
 
 
 def _steady_now() -> Callable[[], datetime]:
