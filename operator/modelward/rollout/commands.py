@@ -63,7 +63,7 @@ def pending(model: Model, status: ModelDeploymentStatus, revisions: Mapping[str,
         starts_anew=not first and _starts_anew(taken, model, status, retried),
         retried=retried,
         aborted=taken["abort"] if first == "abort" else "",
-        returned_to=taken["rollback"] if first == "rollback" else "",
+        returned_to=taken["rollback"].partition("/")[0] if first == "rollback" else "",
         promoted=taken["promote"] if first == "promote" else "",
         approved=int(taken["approve"].partition("/")[2]) if first == "approve" else None,
         ignored=tuple(f"{name}: {why}" for name, why in refusals.items()),
@@ -130,6 +130,8 @@ def _cannot_abort(value: str, status: ModelDeploymentStatus) -> str:
 
 
 def _cannot_return(value: str, status: ModelDeploymentStatus, revisions: Mapping[str, Revision]) -> str:
+    """The revision may be followed by a slash and anything new, to go back to it once more."""
+    value = value.partition("/")[0]
     if value not in revisions:
         kept = ", ".join(sorted(name for name in revisions if name != status.stable_revision)) or "none"
         return f"{value} is not a kept revision (kept: {kept})."

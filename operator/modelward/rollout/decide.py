@@ -238,7 +238,7 @@ def _return_target(observed: Observed, progress: Progress) -> str:
     status, refused = progress.status, rejection(observed, progress.status)
     if refused is None or refused.reason != Reason.RETURNED:
         return ""
-    target = status.commands.rollback
+    target = status.commands.rollback.partition("/")[0]
     failed = any(entry.revision == target for entry in status.rejected_revisions)
     return target if target in progress.revisions and not failed else ""
 

@@ -112,6 +112,15 @@ def test_a_return_goes_without_steps_and_holds_until_spec_changes() -> None:
     assert (changed.status.canary_revision, changed.blocked) == (B, None)
 
 
+def test_a_return_to_the_same_revision_is_possible_once_more() -> None:
+    """A value is handled once; what comes after the slash makes it another one."""
+    acknowledged = {"commands": CommandsStatus(rollback=C)}
+    again = decide(rolling(Phase.SERVING, status=acknowledged, commands={"rollback": C}))
+    assert again.status.canary_revision == ""
+    anew = decide(rolling(Phase.SERVING, status=acknowledged, commands={"rollback": f"{C}/2"}))
+    assert anew.status.canary_revision == C
+
+
 def _fields(status: object) -> dict[str, object]:
     names = ("stable_revision", "rejected_revisions", "history", "commands")
     return {name: getattr(status, name) for name in names}
