@@ -141,21 +141,27 @@ def test_good_version_is_promoted_without_a_restart(kubectl: Kubectl, serving: t
     assert set(now.values()) == {0}
 
 
+PATIENT = {**ROLLOUT, "steps": [{"weightPercent": 25}], "stepMinSeconds": 75, "stepMaxSeconds": 150}
+"""Latency is judged once pods have been ready for a minute: a shorter step would be over before."""
 BAD = {
-    "5% errors": ({"error_rate": "0.05"}, "errors"),
-    "twice as slow": ({"added_latency_seconds": "0.03"}, "took over"),
+    "5% errors": ({"error_rate": "0.05"}, ROLLOUT, "errors"),
+    "slower": ({"added_latency_seconds": "0.03"}, PATIENT, "took over"),
 }
 
 
-@pytest.mark.parametrize(("faults", "words"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("faults", "rollout", "words"), BAD.values(), ids=BAD)
 def test_worse_version_comes_back_by_itself(
-    kubectl: Kubectl, serving: tuple[str, str], faults: dict[str, str], words: str
+    kubectl: Kubectl,
+    serving: tuple[str, str],
+    faults: dict[str, str],
+    rollout: dict[str, Any],
+    words: str,
 ) -> None:
     """The judge finds it worse by the pods' own metrics; one sentence says why."""
     name, url = serving
     stable = status(kubectl, name)["stableRevision"]
     with Traffic(url, MODEL):
-        kubectl.apply(served(name, "2", faults=faults))
+        kubectl.apply(served(name, "2", faults=faults, rollout=rollout))
         entry = ended(kubectl, name, "RolledBack")
     print(entry)
     assert words in entry["message"]
