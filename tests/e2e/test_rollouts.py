@@ -100,20 +100,25 @@ def serving(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 BAD = {
-    "ends at its start": ({"version": "no-such-version"}, "ended with exit code 1"),
+    "ends at its start": ({"version": "no-such-version"}, "ended with exit code 1", "RolledBack"),
     "image cannot be pulled": (
         {"runtime": {"name": "onnx-server", "image": "registry.invalid/none:1"}},
         "cannot be pulled",
+        "DeadlineExceeded",
     ),
-    "never gets ready": ({"version": "2", "env": {"corrupt_model": "unready"}}, "does not succeed yet"),
+    "never gets ready": (
+        {"version": "2", "env": {"corrupt_model": "unready"}},
+        "does not succeed yet",
+        "DeadlineExceeded",
+    ),
 }
 
 
-@pytest.mark.parametrize(("change", "complaint"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("change", "complaint", "reason"), BAD.values(), ids=BAD)
 def test_bad_version_is_rejected(
-    kubectl: Kubectl, serving: str, change: dict[str, Any], complaint: str
+    kubectl: Kubectl, serving: str, change: dict[str, Any], complaint: str, reason: str
 ) -> None:
-    """A version that does not get ready is taken back at the deadline; not one request has failed meanwhile."""
+    """One that crashes goes at once, one that does not get ready at its deadline; no request fails meanwhile."""
     before = status(kubectl, serving)["stableRevision"]
     pods = {each["metadata"]["uid"] for each in children(kubectl, "pods", serving)}
     with Traffic(url(kubectl, serving), "breast-cancer") as load:
@@ -121,7 +126,7 @@ def test_bad_version_is_rejected(
         until(
             lambda: complaint in condition(kubectl, serving).get("message", ""), f"status says: {complaint}"
         )
-        ready = wait_reason(kubectl, serving, "DeadlineExceeded")
+        ready = wait_reason(kubectl, serving, reason)
         found = wait_quiet(kubectl, serving)
         until(lambda: len(load.samples()) >= ENOUGH_REQUESTS, "requests were answered")
     assert load.failures() == []
@@ -138,12 +143,12 @@ def test_bad_version_is_rejected(
 def test_rejected_revision_comes_back_only_by_a_retry(kubectl: Kubectl, serving: str) -> None:
     """Applied again, the rejected revision stays rejected; a retry that names it starts it anew; a good one heals."""
     kubectl.apply(served_model(serving, version="no-such-version"))
-    wait_reason(kubectl, serving, "DeadlineExceeded")
+    wait_reason(kubectl, serving, "RolledBack")
     rejected = status(kubectl, serving)["rejectedRevisions"][0]["revision"]
     kubectl.apply(served_model(serving))
     wait_ready(kubectl, serving)
     kubectl.apply(served_model(serving, version="no-such-version"))
-    wait_reason(kubectl, serving, "DeadlineExceeded")
+    wait_reason(kubectl, serving, "RolledBack")
     assert not status(kubectl, serving).get("canaryRevision")
     kubectl("annotate", KIND, serving, f"modelward.dev/retry={rejected}/1")
     until(lambda: status(kubectl, serving).get("canaryRevision"), "it is tried again")

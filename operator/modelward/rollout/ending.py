@@ -29,8 +29,8 @@ from modelward.shares import Router, router
 
 LEAVING_SECONDS: Final = 10
 """How long a router may take to say that the weight is 0; then the canary's pods end in any case."""
-_ADOPTED_REASONS: Final = {Reason.RETURNED: Reason.ROLLED_BACK}
-"""What a reader of conditions sees of a reason that only the record tells apart."""
+_SHOWN_AS_THEY_ARE: Final = (Reason.ABORTED, Reason.DEADLINE_EXCEEDED)
+"""Reasons of a rejection that conditions name. All others are RolledBack there; the record tells them apart."""
 
 
 def rejection(observed: Observed, status: ModelDeploymentStatus) -> RejectedRevision | None:
@@ -67,7 +67,7 @@ def still_rejected(observed: Observed, progress: Progress, entry: RejectedRevisi
         f"Change spec, or try it again: kubectl annotate mwd {model.name} -n {model.namespace} --overwrite"
         f" modelward.dev/retry={entry.revision}/1 (another number each time)."
     )
-    reason = _ADOPTED_REASONS.get(reason, reason)
+    reason = reason if reason in _SHOWN_AS_THEY_ARE else Reason.ROLLED_BACK
     return replace(progress, blocked=Blocked(reason=reason, message=f"{entry.message} {remedy}"))
 
 
