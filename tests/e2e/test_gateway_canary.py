@@ -221,6 +221,19 @@ def test_promotion_loses_no_request(
     assert status(kubectl, name)["history"][0]["result"] == "Promoted"
 
 
+def test_route_goes_with_the_wish_for_it(kubectl: Kubectl, gateway: Gateway, host: str) -> None:
+    """A model that asks for no traffic through a gateway any more loses the route, and serves on by its Service."""
+    wanted = model("unrouted", own_traffic(gateway, host))
+    kubectl.apply(wanted)
+    wait_ready(kubectl, "unrouted")
+    until(lambda: kubectl.get("httproute", "unrouted"), "there is a route")
+    del wanted["spec"]["traffic"]
+    kubectl.apply(wanted)
+    until(lambda: kubectl.get("httproute", "unrouted") is None, "the route is gone")
+    wait_ready(kubectl, "unrouted")
+    kubectl("delete", KIND, "unrouted", "--wait=false")
+
+
 def test_a_model_that_is_deleted_in_a_canary_puts_the_route_back(
     kubectl: Kubectl, gateway: Gateway, host: str
 ) -> None:
