@@ -23,18 +23,15 @@ from modelward.analysis.readings import (
     Reading,
 )
 from modelward.api.analysis_policy import MetricKind
-from modelward.api.model import Model
 from modelward.api.names import MODEL_LABEL, REVISION_LABEL, model_label
-from modelward.api.revision import Revision
 from modelward.api.times import parse
-from modelward.clients.unknown import MetricsUnknown
 from modelward.rehearsal.api_server import ApiServer, Raw
 from modelward.rehearsal.nodes import Life, Nodes
 from modelward.rehearsal.traffic import BOUNDS, Counted, Traffic, floored
 from modelward.rehearsal.world import World
-from modelward.sampling.following import Following
+from modelward.sampling.following import Follower, Following
 from modelward.sampling.pods import Polled
-from modelward.sampling.subject import Key, Side, Subject, subject_of
+from modelward.sampling.subject import Key, Side, Subject
 from modelward.sampling.wanted import WantedGauge, WantedHistogram
 
 HISTORY_SECONDS: Final = 600
@@ -44,7 +41,7 @@ _REFUSED: Final = MetricsProblem(reason=Unknown.REFUSED, message="nobody listens
 
 
 @dataclass(slots=True, kw_only=True)
-class Meter:
+class Meter(Follower):
     """Follows rollouts. Its memory is the operator's, and ends with it."""
 
     server: ApiServer
@@ -56,39 +53,22 @@ class Meter:
     _followed: dict[Key, Following] = field(default_factory=dict)
     _due: dict[Key, float] = field(default_factory=dict)
 
-    def follow(
-        self,
-        model: Model,
-        revisions: Mapping[str, Revision],
-        *,
-        canary: str,
-        stable: str,
-        weight_percent: float,
-    ) -> Evidence:
-        """As `modelward.gather.Sampling` has it."""
-        key = model.namespace, model.name
-        analysis = model.status.analysis
-        since = (
-            parse(analysis.last_sample_time).timestamp() if analysis and analysis.last_sample_time else None
-        )
-        try:
-            subject = subject_of(
-                model, revisions, canary=canary, stable=stable, weight_percent=weight_percent
-            )
-        except MetricsUnknown as unknown:
-            self.forget(key)
-            return Evidence(problem=unknown.problem)
-        following = self._followed.get(key)
+    def track(self, subject: Subject, since: float | None = None) -> None:  # noqa: ARG002 - nothing is lost here
+        """Follow a rollout, or go on with what is wanted of it now."""
+        following = self._followed.get(subject.key)
         if following and following.subject.rollout == subject.rollout:
             following.subject = subject
-        else:
-            following = self._followed[key] = Following(
-                subject=subject,
-                noise=self._history(subject),
-                counters=Counters(latency=subject.latencies()),
-            )
-            self._due[key] = self.second()
-        return following.evidence(since)
+            return
+        self._followed[subject.key] = Following(
+            subject=subject,
+            noise=self._history(subject),
+            counters=Counters(latency=subject.latencies()),
+        )
+        self._due[subject.key] = self.second()
+
+    def evidence(self, key: Key, since: float | None = None) -> Evidence:
+        """What came after `since`."""
+        return self._followed[key].evidence(since)
 
     def forget(self, key: Key) -> None:
         """Stop following a model."""

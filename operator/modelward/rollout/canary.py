@@ -84,7 +84,7 @@ def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
     """The progress without the canary, if its pods, the evidence or its deadline say so; and what the judge says."""
     status = progress.status
     canary, stable = status.canary_revision, status.stable_revision
-    goes_on = f"{stable} {'goes on serving' if readiness.serves(observed, stable) else 'has no ready pod'}"
+    goes_on = f"{stable} {readiness.goes_on(observed, stable)}"
     if ill := health.problem(observed, canary, stable):
         message = f"Revision {canary} was rolled back: {ill.message}. {goes_on}."
         return taken_back(observed, progress, Trigger.ILL, ill.reason, message), Judgement()

@@ -260,19 +260,12 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
         start_time=now,
         shared_replicas=capacity.shares(observed, status),
     )
+    meanwhile = readiness.goes_on(observed, status.stable_revision)
     return progress.having(
         canary_revision=wanted, previous_revision="", rollout=rollout, analysis=None
     ).telling(
         "RevisionCreated",
-        f"Revision {wanted}{version} is started beside {status.stable_revision}, {_meanwhile(observed, status)}.",
-    )
-
-
-def _meanwhile(observed: Observed, status: ModelDeploymentStatus) -> str:
-    return (
-        "which goes on serving"
-        if readiness.serves(observed, status.stable_revision)
-        else "which has no ready pod"
+        f"Revision {wanted}{version} is started beside {status.stable_revision}, which {meanwhile}.",
     )
 
 

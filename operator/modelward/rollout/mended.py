@@ -38,7 +38,7 @@ def _state(status: ModelDeploymentStatus, canary: str) -> Phase:
     said = status.rollout.state if status.rollout else Phase.SERVING
     if canary:
         return Phase(said) if said in _OF_CANARY else Phase.WARMING
-    if status.previous_revision and status.previous_revision != status.stable_revision:
+    if status.previous_revision not in {"", status.stable_revision} and status.stable_revision:
         return Phase(said) if said in _OF_PREVIOUS else Phase.SERVING
     return Phase.DEPLOYING if said == Phase.DEPLOYING and status.stable_revision else Phase.SERVING
 

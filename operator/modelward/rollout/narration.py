@@ -126,7 +126,7 @@ def _starting(observed: Observed, progress: Progress, revision: str) -> str:
 
 def _beside(observed: Observed, progress: Progress) -> str:
     stable = progress.status.stable_revision
-    return f"{stable} {'goes on serving' if readiness.serves(observed, stable) else 'has no ready pod'}."
+    return f"{stable} {readiness.goes_on(observed, stable)}."
 
 
 def _count(observed: Observed, progress: Progress, revision: str) -> str:

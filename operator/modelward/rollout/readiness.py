@@ -53,6 +53,11 @@ def unavailable_since(observed: Observed) -> datetime | None:
     return parse(before.last_transition_time)
 
 
+def goes_on(observed: Observed, revision: str) -> str:
+    """What a revision does while something happens beside it, in words to stand after its name."""
+    return "goes on serving" if serves(observed, revision) else "has no ready pod"
+
+
 def is_unavailable(observed: Observed) -> bool:
     """Whether no pod of stable serves, for so long that it is no mere restart."""
     since = unavailable_since(observed)

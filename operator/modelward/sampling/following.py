@@ -4,8 +4,9 @@ All the arithmetic of time is here, none of the waiting: `due` says when the nex
 handed in.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,12 +15,62 @@ from modelward.analysis.gathered import Evidence
 from modelward.analysis.noise import Noise
 from modelward.analysis.problem import MetricsProblem
 from modelward.analysis.readings import Poll
+from modelward.api.model import Model
+from modelward.api.revision import Revision
+from modelward.api.times import parse
+from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled
-from modelward.sampling.subject import Subject
+from modelward.sampling.subject import Key, Subject, subject_of
 
 MOST_SAMPLES: Final = 1000
 """Kept while nothing can be recorded, because the API server is away; then the oldest go."""
+
+
+class Follower(ABC):
+    """Who follows rollouts: the Sampler, and whoever plays it. What is wanted of each is worked out here, once."""
+
+    __slots__ = ()
+
+    def follow(
+        self,
+        model: Model,
+        revisions: Mapping[str, Revision],
+        *,
+        canary: str,
+        stable: str,
+        weight_percent: float,
+    ) -> Evidence:
+        """Follow the rollout from `stable` to `canary`, and give what has come in since status was recorded.
+
+        A rollout that is over needs a `forget`.
+        """
+        key = model.namespace, model.name
+        analysis = model.status.analysis
+        since = (
+            parse(analysis.last_sample_time).timestamp() if analysis and analysis.last_sample_time else None
+        )
+        try:
+            subject = subject_of(
+                model, revisions, canary=canary, stable=stable, weight_percent=weight_percent
+            )
+        except MetricsUnknown as unknown:
+            self.forget(key)
+            return Evidence(problem=unknown.problem)
+        self.track(subject, since)
+        return self.evidence(key, since)
+
+    @abstractmethod
+    def track(self, subject: Subject, since: float | None = None) -> None:
+        """Follow a rollout, or go on with what is wanted of it now. `since`: time of the last recorded sample."""
+
+    @abstractmethod
+    def evidence(self, key: Key, since: float | None = None) -> Evidence:
+        """What came after `since`, the time of the last recorded sample: call it for what is tracked only."""
+
+    @abstractmethod
+    def forget(self, key: Key) -> None:
+        """Stop following; what was not recorded is lost."""
 
 
 @dataclass(slots=True, kw_only=True)

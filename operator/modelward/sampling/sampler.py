@@ -17,15 +17,12 @@ from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm
 from modelward.api.analysis_policy import PODS
-from modelward.api.model import Model
-from modelward.api.revision import Revision
-from modelward.api.times import parse
 from modelward.clients.unknown import MetricsUnknown
-from modelward.sampling.following import Following
+from modelward.sampling.following import Follower, Following
 from modelward.sampling.freshness import MOST_MISSES
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import HISTORY_SECONDS, MOST_TIMES, PrometheusSource, boundary
-from modelward.sampling.subject import Key, Side, Subject, subject_of
+from modelward.sampling.subject import Key, Side, Subject
 
 _BUG: Final = MetricsProblem(
     reason=Unknown.NOT_METRICS,
@@ -44,7 +41,7 @@ class NamedSource:
 
 
 @dataclass(slots=True, kw_only=True)
-class Sampler:
+class Sampler(Follower):
     """`clock` gives Unix seconds that never go back; `wake` has a model looked at."""
 
     pods: PodSource
@@ -55,34 +52,6 @@ class Sampler:
     """What is known of a revision from the time at rest."""
     _followed: dict[Key, Following] = field(default_factory=dict)
     _tasks: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
-
-    def follow(
-        self,
-        model: Model,
-        revisions: Mapping[str, Revision],
-        *,
-        canary: str,
-        stable: str,
-        weight_percent: float,
-    ) -> Evidence:
-        """Follow the rollout from `stable` to `canary`, and give what has come in since status was recorded.
-
-        A rollout that is over needs a `forget`.
-        """
-        key = model.namespace, model.name
-        analysis = model.status.analysis
-        since = (
-            parse(analysis.last_sample_time).timestamp() if analysis and analysis.last_sample_time else None
-        )
-        try:
-            subject = subject_of(
-                model, revisions, canary=canary, stable=stable, weight_percent=weight_percent
-            )
-        except MetricsUnknown as unknown:
-            self.forget(key)
-            return Evidence(problem=unknown.problem)
-        self.track(subject, since)
-        return self.evidence(key, since)
 
     def track(self, subject: Subject, since: float | None = None) -> None:
         """Follow a rollout, or go on with what is wanted of it now. `since`: time of the last recorded sample."""

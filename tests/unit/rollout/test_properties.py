@@ -16,7 +16,7 @@ from builders import NOW, make_deployment, make_model, make_observed, make_servi
 from builders.rollouts import GATEWAY, REVISIONS, ROUTE_REF, A, B, C, follow, recorded, told
 from modelward import status, trim
 from modelward.api.decode import decode_status, encode
-from modelward.api.status import ModelDeploymentStatus
+from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.projection.project import project
 from modelward.rollout import traffic
 from modelward.rollout.capacity import sizes
@@ -221,6 +221,14 @@ def raw(observed: Observed, made: ModelDeploymentStatus) -> dict[str, Any]:
 def test_mending_is_done_once(made: ModelDeploymentStatus) -> None:
     """What is mended needs no mending."""
     assert mended(mended(made)) == mended(made)
+
+
+def test_a_previous_revision_without_a_stable_one_is_none() -> None:
+    """There is nothing to go back from; what is deployed next would be beside itself."""
+    made = mended(
+        ModelDeploymentStatus(previous_revision=A, rollout=RolloutStatus(state=Phase.WATCHING)),
+    )
+    assert (made.previous_revision, made.rollout) == ("", None)
 
 
 @pytest.mark.parametrize("phase", Phase)
