@@ -22,6 +22,7 @@ def generated() -> dict[Path, str]:
     return files | {
         folder / "api.md": reference.markdown(),
         folder / "conditions.md": pages.conditions(),
+        folder / "guarantees.md": pages.guarantees(),
         folder / "metrics.md": pages.metrics(),
         folder / "phases.md": pages.phases(),
         folder / "settings.md": pages.settings(),

@@ -8,6 +8,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from generate import guarantees as promised
 from generate import phase_diagrams
 from generate.docstrings import of_attributes
 from modelward.api.conditions import ConditionType, Reason
@@ -16,14 +17,14 @@ from modelward.rollout.phases import Phase, Trigger
 from modelward.settings import Settings
 from modelward.store import Store
 
-_MARK: Final = "<!-- Generated from operator/modelward/{source} by `make generate`. Do not edit. -->"
+_MARK: Final = "<!-- Generated from {source} by `make generate`. Do not edit. -->"
 
 
 def phases() -> str:
     """The phases of a rollout: the diagrams, and a sentence for each phase and trigger."""
     return _page(
         "Phases of a rollout",
-        "rollout/phases.py",
+        "operator/modelward/rollout/phases.py",
         "Where a rollout is, and what may follow what. The phase is an internal word, stored in"
         " `status.rollout.state`; a model without a rollout is Serving and has no `status.rollout`.",
         "The way forward:",
@@ -39,11 +40,26 @@ def conditions() -> str:
     """Types and reasons of the conditions in status."""
     return _page(
         "Conditions",
-        "api/conditions.py",
+        "operator/modelward/api/conditions.py",
         "The conditions in the status of a ModelDeployment, and their reasons. The reason of `Ready` is the"
         " column STATUS of `kubectl get`.",
         _words("Condition", ConditionType),
         _words("Reason", Reason),
+    )
+
+
+def guarantees() -> str:
+    """What must hold, and what shows it. Raises LookupError when a row names a test that does not exist."""
+    tables = promised.tables()
+    if missing := promised.unknown(tables):
+        raise LookupError(f"tests/generate/guarantees.toml names what is not there: {', '.join(missing)}")
+    return _page(
+        "Guarantees",
+        "tests/generate/guarantees.toml",
+        "What must hold for an operator that is trusted with production traffic, and how each point is shown: by"
+        " which tests, on what ground, with what figure. `make generate` refuses a row that names a test that is"
+        " not there. What is not proven is listed at the end.",
+        *promised.parts(tables),
     )
 
 
@@ -52,7 +68,7 @@ def metrics() -> str:
     rows = _metric_rows(Metrics(Store()).registry)
     return _page(
         "Metrics",
-        "metrics.py",
+        "operator/modelward/metrics.py",
         "What the operator tells about itself on `/metrics`, in the Prometheus text format or OpenMetrics.",
         _table(("Metric", "Type", "Labels", "Meaning"), rows),
     )
@@ -62,7 +78,7 @@ def settings() -> str:
     """Settings of the operator."""
     return _page(
         "Settings",
-        "settings.py",
+        "operator/modelward/settings.py",
         "Settings of the operator: a YAML file, `modelward run --settings FILE`. Flags win over the file;"
         " `modelward run --help` lists them. An unknown or wrong setting ends the process at start.",
         _table(("Setting", "Type", "Default", "Meaning"), _setting_rows(Settings, "")),

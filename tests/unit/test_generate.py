@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from generate import pages, phase_diagrams
+from generate import guarantees, pages, phase_diagrams
 from generate.__main__ import generated, main, stale, write
 from generate.docstrings import of_attributes
 from modelward.rollout.phases import TRANSITIONS, Phase
@@ -72,3 +72,26 @@ def test_every_setting_is_described() -> None:
     rows = [line for line in pages.settings().splitlines() if line.startswith("| `")]
     assert len(rows) >= 8
     assert all(row.rsplit("|", 2)[1].strip() for row in rows)
+
+
+def test_a_promise_names_only_tests_that_are_there() -> None:
+    """A test that was renamed takes its promise with it, or `make verify` fails."""
+    rows = (
+        guarantees.Row(id="S1", text="holds", tests=("unit/test_generate.py::test_bad_usage_ends_with_two",)),
+        guarantees.Row(id="S2", text="holds", tests=("unit/test_generate.py::test_that_was_renamed",)),
+        guarantees.Row(id="S3", text="holds", tests=("unit/test_that_was_moved.py", "bench/quick.py")),
+    )
+    table = guarantees.Table(title="T", words="", rows=rows)
+    assert guarantees.unknown([table]) == [
+        "bench/quick.py",
+        "unit/test_generate.py::test_that_was_renamed",
+        "unit/test_that_was_moved.py",
+    ]
+
+
+def test_what_nothing_shows_is_said_to_be_not_proven() -> None:
+    """In its row, and in the list at the end."""
+    table = guarantees.Table(title="T", words="", rows=(guarantees.Row(id="S1", text="holds"),))
+    page = "\n\n".join(guarantees.parts([table]))
+    assert "| **S1** | holds | **not proven** |" in page
+    assert "- **S1**: nothing shows it." in page
