@@ -16,10 +16,13 @@ from devcluster import Cluster, ensure_up, report
 from devcluster import plan as plans
 from support.kubectl import Kubectl
 from support.operator import OperatorProcess
+from support.repeatable import draw_the_same_examples
 
 ROOT = Path(__file__).parent.parent
 OPERATOR_NAMESPACE = "modelward-system"
 FAKE_NODES = 2
+
+draw_the_same_examples()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
