@@ -15,7 +15,7 @@ from modelward.clients.resources import BY_KIND, DEPLOYMENT
 from modelward.errors import NotFound
 from modelward.rollout.health import compared
 from modelward.rollout.judging import arms_of
-from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
+from modelward.rollout.observed import Child, Deployment, NameConflict, Observed, Pod, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
 from modelward.store import Key, Snapshot, Store
@@ -80,9 +80,13 @@ async def gather(
     """The world of `model`. Raises ApiError or Unreachable when something cannot be read: no decision then."""
     children = store.children(model.uid)
     deployments = {
-        child.revision: child for child in children if isinstance(child, Deployment) and child.revision
+        child.revision: child
+        for child in children
+        if isinstance(child, Deployment) and child.revision and _is_named_for_its_revision(model, child)
     }
-    snapshots = store.snapshots(model.uid)
+    snapshots = tuple(
+        each for each in store.snapshots(model.uid) if _is_named_for_its_revision(model, each.child)
+    )
     service_name = names.service_name(model.name)
     service = next(
         (each for each in children if isinstance(each, Service) and each.name == service_name), None
@@ -95,11 +99,16 @@ async def gather(
         deployments=deployments,
         service=service,
         route=await routes.observe(kube, store, model),
-        children=(*children, *(snapshot.child for snapshot in snapshots)),
+        children=(*children, *(snapshot.child for snapshot in store.snapshots(model.uid))),
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),
     )
     return replace(observed, pods=_pods(store, observed), evidence=_evidence(sampling, observed))
+
+
+def _is_named_for_its_revision(model: Model, child: Child) -> bool:
+    """Whether we could have made it. One with the label of a revision and another name would pass for that revision."""
+    return child.name == names.child_name(model.name, child.revision or "")
 
 
 def _evidence(sampling: Sampling, observed: Observed) -> Evidence:

@@ -75,7 +75,7 @@ class Intake:
     def gone(self, raw: Raw) -> None:
         """An object was deleted."""
         metadata = raw["metadata"]
-        owner = self.store.owner(owner_uid(metadata)) or self._owner_of(raw)
+        owner = self._owner(metadata) or self._owner_of(raw)
         version = float(metadata.get("resourceVersion", math.inf))
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         if raw["kind"] == POD.kind:
@@ -96,7 +96,7 @@ class Intake:
             self.queue.add(key, urgent=bool(model and model.status.rollout))
 
     def _child_changed(self, metadata: Raw) -> None:
-        if owner := self.store.owner(owner_uid(metadata)):
+        if owner := self._owner(metadata):
             model = self.store.model(owner)
             # A model on its way to a new revision goes before those that only get their status refreshed.
             self.queue.add(owner, urgent=bool(model and model.status.rollout))
@@ -117,10 +117,13 @@ class Intake:
             if namespace in (None, key[0]):
                 self.queue.add(key)
 
+    def _owner(self, metadata: Raw) -> Key | None:
+        return self.store.owner(owner_uid(metadata), metadata.get("namespace", ""))
+
     def _owner_of(self, raw: Raw) -> Key | None:
         """The owner of an object of which only the name is known any more."""
         child = self.store.named(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
-        return self.store.owner(child.owner_uid) if child else None
+        return self.store.owner(child.owner_uid, child.namespace) if child else None
 
 
 class _NoDiffs(kopf.DiffBaseStorage):

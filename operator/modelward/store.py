@@ -148,9 +148,10 @@ class Store:
         model = self.model(key)
         return model is not None and bool(compared(model.status))
 
-    def owner(self, uid: str | None) -> Key | None:
-        """Key of the ModelDeployment with that uid."""
-        return self._models_by_uid.get(uid) if uid else None
+    def owner(self, uid: str | None, namespace: str) -> Key | None:
+        """Key of the ModelDeployment with that uid; an object of another namespace belongs to none."""
+        key = self._models_by_uid.get(uid) if uid else None
+        return key if key and key[0] == namespace else None
 
     def runtimes(self, namespace: str) -> tuple[Runtime, ...]:
         """Runtimes that a model of the namespace may use."""
@@ -213,8 +214,11 @@ class Store:
         return sum(len(views) for kind, views in self._views.items() if kind != POD.kind)
 
     def _owned(self, owner: str) -> Iterable[View]:
+        """What names that owner, in the owner's own namespace: anybody may write a uid that they have read."""
+        home = self._models_by_uid.get(owner)
         for kind, key in sorted(self._children.get(owner, ())):
-            if held := self._views[kind].get(key):
+            held = self._views[kind].get(key)
+            if held and (home is None or home[0] == key[0]):
                 yield held.view
 
     def _forget(self, kind: str, key: Key, held: _Held) -> None:
@@ -270,5 +274,5 @@ def _view(raw: Mapping[str, Any]) -> View:
 
 
 def is_ours(child: Child, model: Model) -> bool:
-    """Whether the model controls the object: by uid, never by name or label."""
-    return child.owner_uid == model.uid
+    """Whether the model controls the object: by uid and namespace, never by name or label."""
+    return child.owner_uid == model.uid and child.namespace == model.namespace

@@ -17,7 +17,7 @@ from modelward.api.names import (
     model_label,
 )
 from modelward.rollout.observed import Service
-from modelward.store import Store
+from modelward.store import Store, is_ours
 
 Raw = dict[str, Any]
 
@@ -100,10 +100,27 @@ def test_children_are_found_by_the_uid_of_their_owner() -> None:
     assert store.children("m") == ()
     store.put(child(2, owner="m"))
     assert store.children("stranger") == ()
-    assert store.owner("m") is None
+    assert store.owner("m", NAMESPACE) is None
     store.put(model())
-    assert store.owner("m") == (NAMESPACE, "fraud")
-    assert store.owner(None) is None
+    assert store.owner("m", NAMESPACE) == (NAMESPACE, "fraud")
+    assert store.owner(None, NAMESPACE) is None
+
+
+@pytest.mark.parametrize("kind", ["Service", "Deployment", "ControllerRevision", "HTTPRoute"])
+def test_an_object_of_another_namespace_belongs_to_nobody(kind: str) -> None:
+    """A uid is no secret: whoever may make Deployments elsewhere could have theirs pass for a revision of ours."""
+    store = Store()
+    store.put(model())
+    planted = child(owner="m", kind=kind)
+    planted["metadata"]["namespace"] = "elsewhere"
+    store.put(planted)
+    assert store.children("m") == ()
+    assert store.snapshots("m") == ()
+    assert store.owner("m", "elsewhere") is None
+    held, victim = store.named(kind, "elsewhere", "fraud"), store.model((NAMESPACE, "fraud"))
+    assert held is not None
+    assert victim is not None
+    assert not is_ours(held, victim)
 
 
 def test_an_object_of_another_owner_is_foreign() -> None:

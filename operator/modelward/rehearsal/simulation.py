@@ -277,7 +277,7 @@ class Simulation:
         elif raw["kind"] == POD.kind:
             owner = pod_of or store.model_of_pod(namespace, name)
             keys = [owner] if owner and store.is_live(owner) else []
-        elif owner := store.owner(owner_uid(metadata)):
+        elif owner := store.owner(owner_uid(metadata), namespace):
             keys = [owner]
         elif raw["kind"] == HTTP_ROUTE.kind:
             keys = list(store.referring(namespace, name))
