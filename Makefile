@@ -7,7 +7,7 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-failover bench-canary bench-analysis bench-analysis-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-quick: setup ## 1,000 models at once on fake nodes: times, memory, request
 
 bench-latency: setup ## From apply to Ready on a real node, beside a bare Deployment of the same pod
 	@$(BIN)/python -m bench.latency
+
+bench-fleet: setup ## Many rollouts at once on fake nodes: until the last is promoted, until the last crashing one is back
+	@$(BIN)/python -m bench.fleet $(ARGS)
 
 bench-failover: setup ## How soon another operator takes over, and a thousand losses of the lead without a write out of turn
 	@$(BIN)/python -m bench.failover

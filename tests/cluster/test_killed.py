@@ -5,7 +5,6 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import pytest
 
 from devcluster import Cluster
 from support import audit
+from support.crashing import crash_looping
 from support.kubectl import Kubectl
 from support.models import KIND, children, fake_model, selected_revision, status, wait_quiet, wait_ready
 from support.onlooker import Onlooker
@@ -148,25 +148,6 @@ class Stories:
             if pod["metadata"]["labels"].get("modelward.dev/model") == self.name(story)
         }
         return list(Counter(found.values()).values())
-
-
-def crash_looping(pod: dict[str, Any]) -> dict[str, Any]:
-    """The status of a pod whose only container ends again and again."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    container = pod["status"]["containerStatuses"][0]
-    ended = {"exitCode": 1, "reason": "Error", "finishedAt": now, "startedAt": now}
-    waiting = {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}
-    changed = {
-        "ready": False,
-        "restartCount": 6,
-        "state": {"waiting": waiting},
-        "lastState": {"terminated": ended},
-    }
-    conditions = [
-        {**each, "status": "False"} if each["type"] in {"Ready", "ContainersReady"} else each
-        for each in pod["status"]["conditions"]
-    ]
-    return {"conditions": conditions, "containerStatuses": [{**container, **changed}]}
 
 
 @pytest.fixture(scope="module")
