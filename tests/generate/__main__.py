@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from generate import install, pages
+from generate import chart, install, pages
 from modelward.api import crds, reference
 
 ROOT: Final = Path(__file__).parents[2]
@@ -21,11 +21,14 @@ def generated() -> dict[Path, str]:
         }
     return files | {
         folder / "api.md": reference.markdown(),
+        folder / "chart.md": pages.chart(),
         folder / "conditions.md": pages.conditions(),
         folder / "guarantees.md": pages.guarantees(),
         folder / "metrics.md": pages.metrics(),
         folder / "phases.md": pages.phases(),
         folder / "settings.md": pages.settings(),
+        Path("manifests/chart/values.yaml"): chart.values_yaml(),
+        Path("manifests/chart/values.schema.json"): chart.schema_json(),
         Path("manifests/install.yaml"): install.text(),
     }
 

@@ -17,7 +17,7 @@ HEADER: Final = """\
 # Generated from crds/ and manifests/base by `make generate`. Do not edit.
 """
 _UNDERSTOOD: Final = {"apiVersion", "kind", "namespace", "resources", "images"}
-_CLUSTER_WIDE: Final = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
+_CLUSTER_WIDE: Final = {"ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass"}
 _NAMESPACED: Final = {
     "Deployment",
     "NetworkPolicy",

@@ -8,8 +8,10 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from generate import chart as charts
 from generate import guarantees as promised
 from generate import phase_diagrams
+from generate.chart_values import Values
 from generate.docstrings import of_attributes
 from modelward.api.conditions import ConditionType, Reason
 from modelward.metrics import Metrics
@@ -85,6 +87,20 @@ def settings() -> str:
     )
 
 
+def chart() -> str:
+    """Values of the Helm chart."""
+    fixed = ", ".join(f"`{each}`" for each in charts.FIXED)
+    return _page(
+        "Values of the Helm chart",
+        "tests/generate/chart_values.py",
+        "`helm install --set` and values files; [install](../install.md) says how. An unknown or wrong value is refused"
+        " by the chart's schema. What is under `settings` is the operator's [settings](settings.md) file, checked by the"
+        f" same rules; {fixed} are not taken, because the chart's manifests rely on what they are. The security contexts"
+        " of the pods are no values.",
+        _table(("Value", "Type", "Default", "Meaning"), _setting_rows(Values, "")),
+    )
+
+
 def _page(title: str, source: str, *parts: str) -> str:
     return "\n\n".join([f"# {title}", _MARK.format(source=source), *parts]) + "\n"
 
@@ -126,12 +142,19 @@ def _setting_rows(struct: type[msgspec.Struct], prefix: str) -> Iterator[tuple[s
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from _setting_rows(field.type, f"{name}.")
             continue
-        yield f"`{name}`", _type(field.type), f"`{_shown(field.default)}`", sentences.get(field.name, "")
+        yield (
+            f"`{name}`",
+            _type(field.type),
+            f"`{_shown(charts.default(field))}`",
+            sentences.get(field.name, ""),
+        )
 
 
 def _type(annotation: Any) -> str:
     schema = msgspec.json.schema(annotation)
-    words = {"array": "list", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    if choices := schema.get("enum"):
+        return "one of " + ", ".join(f"`{each}`" for each in choices)
+    words = {"array": "list", "integer": "whole number", "boolean": "true or false", "object": "map"}
     bounds = [f"at least {schema['minimum']}"] if "minimum" in schema else []
     bounds += [f"at most {schema['maximum']}"] if "maximum" in schema else []
     if choice := schema.get("pattern", ""):
