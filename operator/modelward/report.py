@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.printable import printable
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import format_micro, parse
 from modelward.clients.kube import Kube
@@ -72,7 +73,8 @@ def event(model: Model, decision: int, announcement: Announcement, now: datetime
 
 
 def _note(message: str) -> str:
-    """The message in at most 1024 bytes, whole characters only; an ellipsis shows the cut."""
+    """The message, printable, in at most 1024 bytes, whole characters only; an ellipsis shows the cut."""
+    message = printable(message)
     encoded = message.encode()
     if len(encoded) <= _NOTE_LIMIT:
         return message

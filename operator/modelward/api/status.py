@@ -11,6 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from modelward.api.fields import EXACT_INT_MAX, ApiStruct, Percent, atomic, list_map, schema_extra
+from modelward.api.printable import printable
 
 MESSAGE_LENGTH = 1024
 """Characters of a message that the API server takes; a longer one would have the whole status refused."""
@@ -34,7 +35,8 @@ CommandValue = Annotated[str, Meta(max_length=COMMAND_LENGTH)]
 
 
 def clip(text: str, length: int = MESSAGE_LENGTH) -> str:
-    """`text` in at most `length` characters; an ellipsis shows the cut."""
+    """`text`, printable, in at most `length` characters; an ellipsis shows the cut."""
+    text = printable(text)
     return text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 

@@ -53,6 +53,7 @@ def run_command(
     settings or no credentials for a cluster.
     """
     # Kopf and its dependencies take half a second to load; the other commands do without.
+    from modelward.api.printable import printable_lines
     from modelward.errors import InvalidSettings
     from modelward.logs import configure
     from modelward.run import run
@@ -79,7 +80,7 @@ def run_command(
         configure(settings.log)
         asyncio.run(run(settings, kubeconfig))
     except InvalidSettings as error:
-        click.echo(f"modelward: {error}", err=True)
+        click.echo(printable_lines(f"modelward: {error}"), err=True)
         sys.exit(EXIT_SETTINGS)
 
 

@@ -255,7 +255,12 @@ def _record(options: dict[str, Any], sink: IO[bytes]) -> None:
 def _print(result: "Result", output: str, text: Callable[[Any], str]) -> None:
     import msgspec
 
-    click.echo(msgspec.json.encode(result).decode() if output == "json" else text(result).rstrip("\n"))
+    from modelward.api.printable import printable_lines
+
+    as_text = output == "text"
+    click.echo(
+        printable_lines(text(result).rstrip("\n")) if as_text else msgspec.json.encode(result).decode()
+    )
 
 
 def _too_short(options: dict[str, Any], skipped: int) -> str:
@@ -267,7 +272,9 @@ def _too_short(options: dict[str, Any], skipped: int) -> str:
 
 
 def _complain(message: str) -> None:
-    click.echo(f"modelward: {message}", err=True)
+    from modelward.api.printable import printable_lines
+
+    click.echo(printable_lines(f"modelward: {message}"), err=True)
 
 
 def _fail(message: str) -> None:

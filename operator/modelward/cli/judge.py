@@ -9,6 +9,7 @@ import msgspec
 
 from modelward.analysis.protocol import Header, Line, parsed
 from modelward.analysis.replay import Replay, Said
+from modelward.api.printable import printable
 from modelward.cli.parking import Parking
 from modelward.errors import InvalidLine
 
@@ -110,7 +111,7 @@ def judge(lines: Iterable[bytes], out: TextIO, *, walk: bool, every: bool, text:
 
 def _print(out: TextIO, rollout: str | int, said: Said, *, text: bool) -> None:
     if text:
-        out.write(f"{rollout}  {said.time:g}s  {said.word}  {said.message}\n")
+        out.write(printable(f"{rollout}  {said.time:g}s  {said.word}  {said.message}") + "\n")
     else:
         entry = {
             "rollout": rollout,
@@ -130,4 +131,4 @@ def _note(number: int, message: str) -> None:
 
 
 def _complain(message: str) -> None:
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{printable(message)}\n")

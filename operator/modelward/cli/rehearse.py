@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from modelward.api.printable import printable_lines
 from modelward.rehearsal.manifests import InvalidManifest, Manifests, changed, read
 from modelward.rehearsal.rehearse import Rehearsal, Setting, completed, rehearse
 from modelward.rehearsal.scenarios import SCENARIOS
@@ -42,9 +43,10 @@ def run(options: Options) -> int:
         setting = completed(_setting(options))
         played = [rehearse(setting, SCENARIOS[name]) for name in options.scenarios]
     except InvalidManifest as error:
-        click.echo(f"modelward: {error}", err=True)
+        click.echo(printable_lines(f"modelward: {error}"), err=True)
         return EXIT_INVALID
-    click.echo(as_json(setting, played) if options.json else as_text(setting, played), nl=False)
+    told = as_json(setting, played) if options.json else printable_lines(as_text(setting, played))
+    click.echo(told, nl=False)
     return EXIT_AS_EXPECTED if all(each.as_expected for each in played) else EXIT_OTHERWISE
 
 

@@ -20,7 +20,8 @@ from modelward.api.status import (
 from modelward.api.times import format_micro
 from modelward.rollout.phases import Phase, Trigger, following
 
-_LONGEST_CAUSE: Final = 128
+_LONGEST_WORD: Final = 128
+"""Characters of a version and of a tool's name that status takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ class Progress:
         revision = status.canary_revision or status.stable_revision
         entry = HistoryEntry(
             revision=revision,
-            model_version=self.model_version(revision),
+            model_version=clip(self.model_version(revision), _LONGEST_WORD),
             changed_by=self.changed_by(revision),
             result=result,
             start_time=status.rollout.start_time if status.rollout else None,
@@ -103,7 +104,7 @@ class Progress:
     def changed_by(self, revision: str) -> str:
         """Which tool asked for a revision, as far as it fits into status."""
         snapshot = self.revisions.get(revision)
-        return snapshot.cause[:_LONGEST_CAUSE] if snapshot else ""
+        return clip(snapshot.cause, _LONGEST_WORD) if snapshot else ""
 
     def model_version(self, revision: str) -> str:
         """What the user calls the version of a revision, or an empty string."""
