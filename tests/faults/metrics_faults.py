@@ -25,7 +25,7 @@ REFUSED: Final = "refused"
 SCRAPE_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 2.0
 """What the operator is told to wait; a slow answer takes longer."""
-_BODY: Final = 16 * 1024 * 1024
+_BODY: Final = 9 * 1024 * 1024
 _STALE_SECONDS: Final = 120.0
 _FALLS: Final = 1_000_000
 Answer = Callable[[web.Request, LittlePrometheus], Awaitable[web.StreamResponse]]
