@@ -1,4 +1,5 @@
 # The operator's image. Builds with any Dockerfile builder: `docker build -t modelward .`
+# What it is built in may have a shell and a package manager; what it is has Python, its libraries and the operator.
 
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
 
@@ -9,6 +10,8 @@ RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--no-compile", "--requ
 # Hash-based bytecode stays valid whatever times a builder gives to files; a read-only root could not renew it.
 # Not for the Kubernetes client's 1,400 classes of objects, which the operator does not load: a third of the image.
 RUN ["python", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-x", "/kubernetes/.*client/(api|models)/", "/app"]
+# Commands of the packages, for people.
+RUN ["python", "-c", "import shutil; shutil.rmtree('/app/bin')"]
 
 FROM ${PYTHON_IMAGE} AS package
 COPY requirements-build.lock /build/
@@ -19,19 +22,32 @@ COPY operator /source/operator
 RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--no-compile", "--no-index", "--no-deps", \
      "--no-build-isolation", "--target=/app", "/source"]
 RUN ["python", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/app"]
+RUN ["python", "-c", "import shutil; shutil.rmtree('/app/bin')"]
 
-FROM ${PYTHON_IMAGE}
+FROM dependencies AS runtime
+COPY image/copy_runtime.py /build/
+RUN ["python", "/build/copy_runtime.py", "/runtime", "/app"]
+
+FROM scratch
+COPY --from=runtime /runtime /
 COPY --from=dependencies /app /app
 COPY --from=package /app /app
-# The root file system is read-only in the pod: nothing is written outside /tmp, an emptyDir.
-ENV PYTHONPATH=/app \
+# The root file system is read-only in the pod: nothing is written outside /tmp, an emptyDir, and nothing is
+# imported from there.
+ENV PATH=/usr/local/bin:/usr/bin \
+    LANG=C.UTF-8 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    PYTHONPATH=/app \
+    PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 ARG VERSION=dev
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="modelward" \
       org.opencontainers.image.description="Kubernetes operator that serves machine-learning models and rolls every change out safely" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 WORKDIR /tmp
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "modelward"]

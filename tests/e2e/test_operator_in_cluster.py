@@ -75,6 +75,12 @@ def test_namespace_of_the_operator_is_restricted(system: Kubectl, admin: Kubectl
         assert pod["spec"]["securityContext"]["runAsUser"] == 65532
 
 
+def test_image_holds_all_that_the_operator_imports(system: Kubectl) -> None:
+    """Each of its modules can be imported in the image, although that has but a part of Python's library."""
+    broken = json.loads(system("exec", "deployment/modelward", "--", "python", "-c", _IMPORT_ALL))
+    assert broken == []
+
+
 def test_answers_as_the_model_card_says(served: str) -> None:
     """A real inference request through the ClusterIP has the scores that the model card promises."""
     answer = traffic.first_answer(served, MODEL)
@@ -152,6 +158,18 @@ def test_one_of_the_two_operators_leads(served: str, system: Kubectl) -> None:
     assert holder in {pod["metadata"]["name"] for pod in system.all("pods")}
 
 
+_IMPORT_ALL = """
+import importlib, json, pkgutil
+import modelward
+broken = set()
+for module in pkgutil.walk_packages(modelward.__path__, "modelward."):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+        except ImportError as error:
+            broken.add(str(error))
+print(json.dumps(sorted(broken)))
+"""
 _LOOK_AROUND = """
 import json, os
 def writable(path):

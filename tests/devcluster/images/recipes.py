@@ -46,6 +46,7 @@ IMAGES: dict[ImageName, Recipe] = {
             "Dockerfile",
             "LICENSE",
             "README.md",
+            "image",
             "operator",
             "pyproject.toml",
             "requirements-build.lock",

@@ -1,0 +1,103 @@
+"""The operator's image: Python, its libraries, the operator, and no other program."""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from devcluster.images import build_image
+
+PROGRAMS = {"python3.13", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6"}
+SHELLS_AND_PACKAGE_MANAGERS = {
+    *("ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "perl", "sh", "zsh"),
+    *("apk", "apt", "apt-get", "conda", "dnf", "dpkg", "easy_install", "pip", "pip3", "rpm", "uv", "yum"),
+    *("curl", "env", "gcc", "ldd", "nc", "openssl", "su", "sudo", "wget"),
+}
+INSTALLERS = {
+    "pip",
+    "ensurepip",
+    "setuptools",
+    "uv",
+    "conda",
+    "dpkg",
+    "apt",
+}  # as folders: modules, databases
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image as an unpacked OCI layout."""
+    folder = tmp_path_factory.mktemp("image")
+    with tarfile.open(build_image("operator")) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(image: Path) -> dict[PurePosixPath, tarfile.TarInfo]:
+    """Everything that is in the layers, by path."""
+    return {
+        PurePosixPath("/", entry.name): entry
+        for layer in _manifest(image)["layers"]
+        for entry in _entries(image, layer)
+    }
+
+
+def test_python_is_the_only_program(files: dict[PurePosixPath, tarfile.TarInfo]) -> None:
+    """What may be executed is the interpreter, the loader of its libraries, and modules that only look so."""
+    executable = {
+        path.name
+        for path, entry in files.items()
+        if entry.isfile() and entry.mode & 0o111 and path.suffix not in {".py", ".so"}
+    }
+    assert "python3.13" in executable
+    assert executable <= PROGRAMS
+
+
+def test_no_shell_and_no_package_manager(files: dict[PurePosixPath, tarfile.TarInfo]) -> None:
+    """Neither as a file nor as a link, nor as a module of Python."""
+    assert not {str(path) for path in files if path.name in SHELLS_AND_PACKAGE_MANAGERS | INSTALLERS}
+    assert not [str(path) for path, entry in files.items() if entry.mode & 0o6000 and entry.isfile()]
+
+
+def test_nothing_but_tmp_can_be_written(files: dict[PurePosixPath, tarfile.TarInfo]) -> None:
+    """All belongs to root, and others may write to /tmp only."""
+    assert {entry.uid for entry in files.values()} == {0}
+    open_to_all = [path for path, entry in files.items() if entry.mode & 0o022 and not entry.issym()]
+    assert open_to_all == [PurePosixPath("/") / "tmp"]
+
+
+def test_configuration_of_the_image(image: Path) -> None:
+    """It starts the operator as nobody in particular, and says what it is."""
+    configuration = _json(image, _manifest(image)["config"]["digest"])["config"]
+    assert configuration["User"] == "65532:65532"
+    assert configuration["Entrypoint"] == ["python", "-m", "modelward"]
+    assert configuration["Cmd"] == ["run"]
+    assert "PYTHONSAFEPATH=1" in configuration["Env"]
+    labels = configuration["Labels"]
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert {f"org.opencontainers.image.{name}" for name in ("title", "version", "revision")} <= labels.keys()
+
+
+def _manifest(image: Path) -> dict[str, Any]:
+    (only,) = json.loads((image / "index.json").read_text())["manifests"]
+    return _json(image, only["digest"])
+
+
+def _json(image: Path, digest: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(_blob(image, digest).read_text())
+    return content
+
+
+def _entries(image: Path, layer: dict[str, Any]) -> Iterator[tarfile.TarInfo]:
+    with tarfile.open(_blob(image, layer["digest"])) as archive:
+        yield from archive
+
+
+def _blob(image: Path, digest: str) -> Path:
+    return image / "blobs" / digest.replace(":", "/")
