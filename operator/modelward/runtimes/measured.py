@@ -1,5 +1,6 @@
 """What the server of a revision shows about itself: its signals, and where to read them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -8,11 +9,12 @@ import msgspec
 
 from modelward.api.decode import without_nulls
 from modelward.api.model_deployment import RuntimeOverrides
-from modelward.api.pod import MetricsEndpoint
+from modelward.api.pod import MetricsEndpoint, Ports
 from modelward.api.revision import Revision
 from modelward.api.signals import Signals
 from modelward.errors import InvalidSpec
 from modelward.runtimes.choose import pinned
+from modelward.runtimes.render import port_numbers
 
 _NO_SIGNALS: Final = Signals()
 _KEPT: Final = 4096
@@ -64,14 +66,12 @@ def _measured(key: _Pinned) -> Measured:
     endpoint = overrides.metrics or (runtime.metrics if runtime else None)
     if endpoint is None:
         return Measured(signals=signals)
-    return Measured(signals=signals, port=_port(revision, endpoint), path=endpoint.path)
+    base = runtime.container.ports if runtime else Ports()
+    return Measured(
+        signals=signals, port=_port(endpoint, port_numbers(base, overrides.ports)), path=endpoint.path
+    )
 
 
-def _port(revision: Revision, endpoint: MetricsEndpoint) -> int | None:
-    """Number of the endpoint's port: a number as it is, a name as the rendered pod has it."""
-    if isinstance(endpoint.port, int):
-        return endpoint.port
-    containers = revision.template["spec"]["containers"]
-    ports = {port["name"]: port["containerPort"] for each in containers for port in each.get("ports", [])}
-    # A port of the same number as another is not rendered twice: metrics on the http port.
-    return ports.get(endpoint.port) or ports.get("http")
+def _port(endpoint: MetricsEndpoint, numbers: Mapping[str, int]) -> int:
+    """Number of the endpoint's port. Not read from the pod, which names a number that two ports share only once."""
+    return endpoint.port if isinstance(endpoint.port, int) else numbers.get(endpoint.port, numbers["http"])

@@ -82,11 +82,12 @@ def _pod_spec(subject: Subject, runtime: ModelRuntimeSpec) -> Manifest:
 
 def _container(subject: Subject, runtime: ModelRuntimeSpec, overrides: RuntimeOverrides) -> Manifest:
     base = runtime.container
+    numbers = port_numbers(base.ports, overrides.ports)
     ports = merged_ports(base.ports, overrides.ports)
     name = served_name(subject)
     readiness = overrides.readiness or base.readiness or HTTPProbe(path="/v2/models/$(MODEL_NAME)/ready")
     liveness = overrides.liveness or base.liveness
-    ready = _http_get(readiness, ports, name)
+    ready = _http_get(readiness, numbers, name)
     container: Manifest = {
         "name": CONTAINER,
         "image": overrides.image or base.image,
@@ -108,7 +109,7 @@ def _container(subject: Subject, runtime: ModelRuntimeSpec, overrides: RuntimeOv
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path in the pod
     }
     if liveness:
-        container["livenessProbe"] = _probe(_http_get(liveness, ports, name), period=10, failures=3)
+        container["livenessProbe"] = _probe(_http_get(liveness, numbers, name), period=10, failures=3)
     if command := overrides.command or base.command:
         container["command"] = list(command)
     if args := overrides.args or base.args:
@@ -116,17 +117,22 @@ def _container(subject: Subject, runtime: ModelRuntimeSpec, overrides: RuntimeOv
     return container
 
 
-def merged_ports(base: Ports, overrides: Ports | None) -> dict[str, int]:
-    """Port numbers by name; `http` is always there. A port of the same number as an earlier one is left out."""
+def port_numbers(base: Ports, overrides: Ports | None) -> dict[str, int]:
+    """Port numbers by name, the user's before the runtime's; `http` is always there."""
     over = overrides or Ports()
     wanted = {
         "http": over.http or base.http or DEFAULT_HTTP_PORT,
         "grpc": over.grpc or base.grpc,
         "metrics": over.metrics or base.metrics,
     }
+    return {name: number for name, number in wanted.items() if number}
+
+
+def merged_ports(base: Ports, overrides: Ports | None) -> dict[str, int]:
+    """The same without ports of the same number as an earlier one, which a pod can name only once."""
     ports: dict[str, int] = {}
-    for name, number in wanted.items():
-        if number and number not in ports.values():
+    for name, number in port_numbers(base, overrides).items():
+        if number not in ports.values():
             ports[name] = number
     return ports
 
@@ -167,9 +173,15 @@ def _resources(spec: ModelDeploymentSpec, runtime: ModelRuntimeSpec) -> Manifest
     return {**resources, "requests": {**requests, **resources.get("requests", {})}}
 
 
-def _http_get(probe: HTTPProbe, ports: Mapping[str, int], name: str) -> Manifest:
-    """Kubernetes expands no variables in probes, so the model's name is put in here."""
-    port = probe.port if isinstance(probe.port, int) or probe.port in ports else "http"
+def _http_get(probe: HTTPProbe, numbers: Mapping[str, int], name: str) -> Manifest:
+    """Kubernetes expands no variables in probes, so the model's name is put in here.
+
+    A port that shares its number with an earlier one goes by the name of that one.
+    """
+    port = probe.port
+    if isinstance(port, str):
+        wanted = numbers.get(port, numbers["http"])
+        port = next(each for each, number in numbers.items() if number == wanted)
     return {"path": probe.path.replace("$(MODEL_NAME)", name), "port": port}
 
 

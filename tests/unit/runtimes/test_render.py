@@ -126,9 +126,11 @@ def test_startup_time_is_what_the_runtime_gives() -> None:
 
 
 def test_probes_may_name_a_port_or_a_number() -> None:
-    """A name that is no port of this pod becomes http."""
+    """A name that is no port of this pod becomes http; one that shares its number goes by the first name."""
     words = {"ports": {"http": 80, "grpc": 81}, "readiness": {"port": "metrics", "path": "/r"}}
     assert server(container=words)["readinessProbe"]["httpGet"] == {"path": "/r", "port": "http"}
+    shared = words | {"ports": {"http": 80, "grpc": 81, "metrics": 81}}
+    assert server(container=shared)["readinessProbe"]["httpGet"] == {"path": "/r", "port": "grpc"}
     numbered = {"liveness": {"port": 9000, "path": "/l"}}
     assert server(container=numbered)["livenessProbe"]["httpGet"] == {"path": "/l", "port": 9000}
 
