@@ -43,14 +43,15 @@ LOOK_SECONDS: Final = 5.0
 
 def decide(observed: Observed) -> Decision:
     """The next status of a model and all that follows from it. Never raises for anything a user wrote."""
-    if observed.model.problem:
-        return held(observed, observed.model.problem)
+    problem = observed.model.problem
+    if problem and not observed.model.is_guarded:
+        return held(observed, problem)
     progress = Progress(status=observed.model.status, revisions=observed.revisions)
     progress = _recovered(observed, progress)
     progress = _commanded(observed, progress)
     progress = progress.having(scaling=capacity.next_scaling(observed))
-    if observed.conflicts:
-        return _finished(observed, replace(guarded(observed, progress), blocked=_conflict(observed)))
+    if obstacle := problem or (_conflict(observed) if observed.conflicts else None):
+        return _finished(observed, replace(guarded(observed, progress), blocked=obstacle))
     return _finished(observed, _converged(observed, progress))
 
 
@@ -73,7 +74,7 @@ def _recovered(observed: Observed, progress: Progress) -> Progress:
     return progress.having(
         stable_revision=stable,
         revision_nonce=snapshot.nonce if snapshot else 0,
-        decision=max(child.decision for child in observed.children),
+        decision=max(progress.status.decision, *(child.decision for child in observed.children)),
         rejected_revisions=noted_rejections(progress.revisions.values()),
         commands=commands.present(observed.model),  # a lost memory is no reason to carry out an old one again
     )

@@ -452,6 +452,13 @@ def test_without_a_service_the_oldest_deployment_is_stable() -> None:
     assert decide(observed).status.stable_revision == A
 
 
+def test_the_decision_number_does_not_fall_with_a_lost_revision() -> None:
+    """A hand took the stable revision out of status, and left the number, which no child has yet."""
+    model = make_model("1", status=ModelDeploymentStatus(decision=12))
+    observed = make_observed(model, make_deployment(A, decision=8), selects=A, revisions=[make_revision("1")])
+    assert decide(observed).status.decision == 13
+
+
 def test_a_lost_status_does_not_carry_out_old_commands_again() -> None:
     """What was acknowledged is not known any more; pods that serve are left alone."""
     model = make_model("1", status=ModelDeploymentStatus(), commands={"restart": "last year"})
