@@ -30,7 +30,8 @@ def size_bytes(status: ApiStruct) -> int:
 def within_limit(status: ModelDeploymentStatus, limit: int = LIMIT_BYTES) -> ModelDeploymentStatus:
     """Return `status` itself if it is small enough, else with as little as possible taken away.
 
-    What decisions are made from is never touched: revisions, numbers, times, the judge's state.
+    What decisions are made from is never touched: revisions, numbers, times. The judge's state is the very last
+    thing to go, and only one that no judge wrote is so large; without it judging begins anew.
     """
     for lighter in _STAGES:
         if size_bytes(status) <= limit:
@@ -57,11 +58,35 @@ def _short_messages_of_conditions(status: ModelDeploymentStatus) -> ModelDeploym
     return replace(status, conditions=_short(status.conditions))
 
 
+def _short_messages_of_the_present(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    rollout, analysis = status.rollout, status.analysis
+    return replace(
+        status,
+        rollout=replace(rollout, message=clip(rollout.message, _SHORT)) if rollout else None,
+        analysis=replace(analysis, message=clip(analysis.message, _SHORT)) if analysis else None,
+    )
+
+
+def _no_words_of_the_past(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    return replace(
+        status,
+        history=tuple(replace(each, message="", model_version="", changed_by="") for each in status.history),
+        rejected_revisions=tuple(replace(each, message="") for each in status.rejected_revisions),
+    )
+
+
+def _no_evidence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    return replace(status, analysis=None)
+
+
 _STAGES: Final[tuple[Callable[[ModelDeploymentStatus], ModelDeploymentStatus], ...]] = (
     _short_messages_of_the_past,
     _recent_history,
     _no_single_metrics,
     _short_messages_of_conditions,
+    _short_messages_of_the_present,
+    _no_words_of_the_past,
+    _no_evidence,
 )
 
 

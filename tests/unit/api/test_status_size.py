@@ -92,3 +92,19 @@ def test_the_past_is_shortened_before_the_present() -> None:
 def test_fitting_twice_changes_nothing_more() -> None:
     """The next reconcile must not write again."""
     assert within_limit(within_limit(LARGE)) == within_limit(LARGE)
+
+
+def test_four_bytes_a_character_are_counted() -> None:
+    """Every text that somebody else had a say in, in letters that UTF-8 makes four bytes of."""
+    emoji = "\N{GRINNING FACE}"
+    past = tuple(
+        replace(each, message=emoji * MESSAGE_LENGTH, model_version=emoji * 128, changed_by=emoji * 128)
+        for each in HISTORY
+    )
+    analysis = AnalysisStatus(message=emoji * MESSAGE_LENGTH, state=emoji * ANALYSIS_STATE_LENGTH)
+    commands = CommandsStatus(retry=emoji * 256, restart=emoji * 256, promote=emoji * 256, abort=emoji * 256)
+    status = replace(LARGE, history=past, analysis=analysis, commands=commands)
+    fitted = within_limit(status)
+    assert size_bytes(fitted) <= LIMIT_BYTES
+    assert fitted.commands == commands
+    assert within_limit(fitted) == fitted
