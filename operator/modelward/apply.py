@@ -22,7 +22,7 @@ from modelward.projection.metadata import Manifest
 from modelward.projection.project import Intent, Projection
 from modelward.rollout.observed import Child, Deployment, Observed
 from modelward.routes import UserRoutes
-from modelward.store import Store, is_ours
+from modelward.store import Snapshot, Store, is_ours
 
 _UNPROCESSABLE: Final = 422
 REPAIRS_PER_PERIOD: Final = 6
@@ -65,6 +65,19 @@ class Applier:
         for manifest in manifests:
             await self._create(model, CONTROLLER_REVISION, manifest, applied)
         return applied
+
+    async def discard(self, forged: Iterable[Snapshot]) -> None:
+        """Delete snapshots that are none of ours: they would stand in the way of the ones of their name."""
+        for snapshot in forged:
+            child = snapshot.child
+            logger.warning(
+                "%s %s/%s is not what this operator writes (%s) and is deleted",
+                child.kind,
+                child.namespace,
+                child.name,
+                snapshot.flaw,
+            )
+            await self._delete(child, Applied())
 
     async def apply(self, observed: Observed, projection: Projection, decision: int) -> Applied:
         """Bring the objects of a model to what is projected; in order, and deletions last."""

@@ -13,12 +13,13 @@ from modelward.api.revision import Revision
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, DEPLOYMENT
 from modelward.errors import NotFound
+from modelward.rollout.genuine import flaw
 from modelward.rollout.health import compared
 from modelward.rollout.judging import arms_of
-from modelward.rollout.observed import Child, Deployment, NameConflict, Observed, Pod, Service
+from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
-from modelward.store import Key, Snapshot, Store
+from modelward.store import Key, Snapshot, Store, is_named_for_its_revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +83,10 @@ async def gather(
     deployments = {
         child.revision: child
         for child in children
-        if isinstance(child, Deployment) and child.revision and _is_named_for_its_revision(model, child)
+        if isinstance(child, Deployment) and child.revision and is_named_for_its_revision(child, model)
     }
-    snapshots = tuple(
-        each for each in store.snapshots(model.uid) if _is_named_for_its_revision(model, each.child)
-    )
+    stored = store.snapshots(model.uid)
+    snapshots = tuple(each for each in stored if is_named_for_its_revision(each.child, model))
     service_name = names.service_name(model.name)
     service = next(
         (each for each in children if isinstance(each, Service) and each.name == service_name), None
@@ -99,16 +99,11 @@ async def gather(
         deployments=deployments,
         service=service,
         route=await routes.observe(kube, store, model),
-        children=(*children, *(snapshot.child for snapshot in store.snapshots(model.uid))),
+        children=(*children, *(snapshot.child for snapshot in stored)),
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),
     )
     return replace(observed, pods=_pods(store, observed), evidence=_evidence(sampling, observed))
-
-
-def _is_named_for_its_revision(model: Model, child: Child) -> bool:
-    """Whether we could have made it. One with the label of a revision and another name would pass for that revision."""
-    return child.name == names.child_name(model.name, child.revision or "")
 
 
 def _evidence(sampling: Sampling, observed: Observed) -> Evidence:
@@ -134,7 +129,9 @@ async def _revisions(
     revisions = {revision.name: revision for revision in read if revision}
     for name in (model.status.stable_revision, model.status.canary_revision):
         if name in deployments and name not in revisions:
-            revisions[name] = await _restored(kube, model, deployments[name])
+            restored = await _restored(kube, model, deployments[name])
+            if not flaw(restored):
+                revisions[name] = restored
     return revisions
 
 

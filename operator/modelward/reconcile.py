@@ -34,7 +34,7 @@ from modelward.rollout.decision import Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits
 from modelward.rollout.observed import Observed
 from modelward.rollout.traffic import split
-from modelward.store import Key, Store
+from modelward.store import Key, Store, is_named_for_its_revision
 from modelward.workqueue import WorkQueue
 
 OBSTACLE_POLL_SECONDS: Final = 5.0
@@ -109,6 +109,9 @@ class Reconciler:
             if model is not None and ROUTE_FINALIZER in model.finalizers:
                 return await self._applier.routes.release(model, self.now())
             return None
+        if forged := self.store.forged(model.uid):
+            await self._applier.discard(forged)
+            return 0.0
         observed = await gather(
             self.kube,
             self.store,
@@ -130,7 +133,7 @@ class Reconciler:
         counts_in = self._counts_in(key, observed, complete)
         if counts_in is None:
             await self._record(model, complete)
-        if model.problem:
+        if model.problem and not model.is_guarded:
             return counts_in  # spec says nothing that could be acted upon: all stays as it is
         try:
             applied = await self._applier.apply(
@@ -232,7 +235,11 @@ class Reconciler:
 
 
 def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
-    stored = {child.revision for child in observed.children if child.kind == CONTROLLER_REVISION}
+    stored = {
+        child.revision
+        for child in observed.children
+        if child.kind == CONTROLLER_REVISION and is_named_for_its_revision(child, observed.model)
+    }
     return snapshots(observed.model, decision.status, decision.revisions, stored)
 
 

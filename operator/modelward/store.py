@@ -9,7 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -27,6 +27,7 @@ from modelward.clients.resources import (
     POD,
 )
 from modelward.projection.controller_revision import read_revision
+from modelward.rollout.genuine import flaw
 from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Pod, Route
 from modelward.runtimes.choose import Runtime
@@ -44,14 +45,26 @@ class Snapshot:
     number: int
     data: bytes
     verdict: str = ""
+    flaw: str = ""
+    """Why it is none of ours and not to be used, in a few words."""
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """The snapshot in a raw ControllerRevision, looked at once for all readings."""
+        verdict = (raw["metadata"].get("annotations") or {}).get(names.VERDICT_ANNOTATION, "")
+        child, number = trim.child(raw), int(raw.get("revision", 0))
+        try:
+            data = msgspec.json.encode(raw.get("data"))
+            found = flaw(read_revision(child.revision or "", number, data, verdict))
+        except (msgspec.DecodeError, RecursionError):
+            return cls(child, number, b"", verdict, "it is not written as one")
+        return cls(child, number, b"" if found else data, verdict, found)
 
     def read(self) -> Revision | None:
         """The revision in it; None if it is not ours to read."""
-        try:
-            data = msgspec.json.decode(self.data)
-            return read_revision(self.child.revision or "", self.number, data, self.verdict)
-        except (KeyError, TypeError, msgspec.DecodeError):
+        if self.flaw:
             return None
+        return read_revision(self.child.revision or "", self.number, self.data, self.verdict)
 
 
 View = Model | Runtime | Child | Snapshot | Pod
@@ -167,6 +180,10 @@ class Store:
         """The ControllerRevisions of a model."""
         return tuple(view for view in self._owned(uid) if isinstance(view, Snapshot))
 
+    def forged(self, uid: str) -> tuple[Snapshot, ...]:
+        """The ControllerRevisions of a model that are none of ours."""
+        return tuple(each for each in self.snapshots(uid) if each.flaw)
+
     def pods(self, model: Model) -> tuple[Pod, ...]:
         """The pods that carry the labels of a model."""
         return tuple(view for view in self._owned(_label(model)) if isinstance(view, Pod))
@@ -265,12 +282,15 @@ def _view(raw: Mapping[str, Any]) -> View:
     if kind in (MODEL_RUNTIME.kind, CLUSTER_MODEL_RUNTIME.kind):
         return trim.runtime(raw)
     if kind == CONTROLLER_REVISION.kind:
-        verdict = (raw["metadata"].get("annotations") or {}).get(names.VERDICT_ANNOTATION, "")
-        data = msgspec.json.encode(raw.get("data"))
-        return Snapshot(trim.child(raw), int(raw.get("revision", 0)), data, verdict)
+        return Snapshot.of(raw)
     if kind not in BY_KIND:
         raise ValueError(f"kind {kind} is not watched")
     return trim.child(raw)
+
+
+def is_named_for_its_revision(child: Child, model: Model) -> bool:
+    """Whether an object is called what we call it: by its label alone, another could pass for that of a revision."""
+    return child.name == names.child_name(model.name, child.revision or "")
 
 
 def is_ours(child: Child, model: Model) -> bool:

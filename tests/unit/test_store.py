@@ -1,5 +1,6 @@
 """The store: the newest view wins, whatever order views come in."""
 
+import dataclasses
 import random
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import NAMESPACE, manifest, runtime_manifest
+from builders import NAMESPACE, make_model, make_revision, manifest, runtime_manifest
 from modelward.api.names import (
     MANAGED_BY_LABEL,
     MANAGER,
@@ -16,6 +17,7 @@ from modelward.api.names import (
     WEIGHTS_LABEL,
     model_label,
 )
+from modelward.projection.controller_revision import controller_revision
 from modelward.rollout.observed import Service
 from modelward.store import Store, is_ours
 
@@ -277,3 +279,52 @@ def test_pods_do_not_slow_the_sweeps() -> None:
     store.put(model())
     store.put(pod())
     assert store.count() == 1
+
+
+def a_snapshot(change: Raw | None = None, data: Any = None) -> Raw:
+    """A ControllerRevision of the model, with something changed in its data."""
+    revision = make_revision("1")
+    raw = child(uid="c", kind="ControllerRevision", revision=revision.name)
+    raw["metadata"]["name"] = f"fraud-{revision.name}"
+    stored = controller_revision(make_model("1"), revision)["data"]
+    return {**raw, "revision": 1, "data": {**stored, **(change or {})} if data is None else data}
+
+
+def test_a_snapshot_is_read_again_and_again() -> None:
+    """It is what was stored."""
+    store = Store()
+    store.put(a_snapshot())
+    (snapshot,) = store.snapshots("m")
+    assert snapshot.read() == snapshot.read() == dataclasses.replace(make_revision("1"), number=1)
+    assert store.forged("m") == ()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(
+            a_snapshot({"template": {"spec": {"hostNetwork": True}}}), id="pods on the node's network"
+        ),
+        pytest.param(a_snapshot({"spec": {"model": {"version": "9"}}}), id="other words under this name"),
+        pytest.param(a_snapshot({"nonce": "1"}), id="a nonce that is no number"),
+        pytest.param(a_snapshot(data=[1, 2]), id="a list"),
+        pytest.param(a_snapshot(data="text"), id="a string"),
+    ],
+)
+def test_a_forged_snapshot_is_not_read(raw: Raw) -> None:
+    """Who writes ControllerRevisions has no pods made by us; that one is there is known, so that it can go."""
+    store = Store()
+    store.put(raw)
+    (snapshot,) = store.forged("m")
+    assert snapshot.read() is None
+    assert snapshot.flaw
+
+
+def test_a_snapshot_without_bottom_is_not_read() -> None:
+    """The API server takes data that is nested as deep as one likes."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    store = Store()
+    store.put(a_snapshot(data={"template": deep}))
+    assert [each.flaw for each in store.forged("m")] == ["it is not written as one"]

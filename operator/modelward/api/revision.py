@@ -35,4 +35,5 @@ class Revision:
     @property
     def model_version(self) -> str:
         """What the user calls this version (`spec.model.version`), or an empty string."""
-        return str(self.spec.get("model", {}).get("version", ""))
+        model = self.spec.get("model")
+        return str(model.get("version", "")) if isinstance(model, Mapping) else ""

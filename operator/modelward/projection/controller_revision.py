@@ -1,7 +1,8 @@
 """ControllerRevision `<model>-<revision>`: the snapshot of a revision. Its data never changes, a verdict is noted."""
 
-from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from modelward.api import names
 from modelward.api.model import Model
@@ -33,16 +34,31 @@ def controller_revision(model: Model, revision: Revision, verdict: str = "") -> 
     }
 
 
-def read_revision(name: str, number: int, data: Mapping[str, Any], verdict: str = "") -> Revision:
-    """The revision that a ControllerRevision's `revision` and `data` hold. Raises KeyError if it is not ours."""
+class _Data(msgspec.Struct, frozen=True):
+    """`data`; other fields are another version's."""
+
+    content: str
+    nonce: int
+    spec: dict[str, Any]
+    runtime: dict[str, Any]
+    template: dict[str, Any]
+    cause: str = ""
+
+
+def read_revision(name: str, number: int, data: bytes, verdict: str = "") -> Revision:
+    """The revision that a ControllerRevision's `revision` and `data`, as JSON, hold.
+
+    Raises msgspec.DecodeError if it is not ours, RecursionError if it is nested too deep.
+    """
+    found = msgspec.json.decode(data, type=_Data)
     return Revision(
         name=name,
         number=number,
-        content=data["content"],
-        nonce=data["nonce"],
-        spec=data["spec"],
-        runtime=data["runtime"],
-        template=data["template"],
-        cause=data.get("cause", ""),
+        content=found.content,
+        nonce=found.nonce,
+        spec=found.spec,
+        runtime=found.runtime,
+        template=found.template,
+        cause=found.cause,
         verdict=verdict,
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from builders import NAME, NAMESPACE, UID, make_model, make_revision, make_status, revision_name
@@ -12,6 +13,7 @@ from modelward.projection.controller_revision import controller_revision, read_r
 from modelward.projection.metadata import intent_hash
 from modelward.projection.project import Projection, project, snapshots
 from modelward.projection.route import UserRoute
+from modelward.rollout.genuine import flaw
 from modelward.shares import Size, Split
 
 A, B, C = revision_name("1"), revision_name("2"), revision_name("3")
@@ -297,7 +299,9 @@ def test_a_snapshot_comes_back_as_it_went() -> None:
     """It is written once and read for ever."""
     made = controller_revision(make_model("1"), REVISIONS[B])
     assert made["metadata"]["name"] == f"{NAME}-{B}"
-    assert read_revision(B, made["revision"], made["data"]) == REVISIONS[B]
+    data = msgspec.json.encode(made["data"])
+    assert read_revision(B, made["revision"], data) == REVISIONS[B]
+    assert flaw(REVISIONS[B]) == ""
 
 
 def test_only_snapshots_that_are_needed_and_missing_are_made() -> None:
@@ -308,9 +312,9 @@ def test_only_snapshots_that_are_needed_and_missing_are_made() -> None:
 
 
 def test_the_snapshot_of_another_kind_is_not_ours() -> None:
-    """Data without our keys raises KeyError, which the store reads as none of ours."""
-    with pytest.raises(KeyError):
-        read_revision("x", 1, {"spec": {}})
+    """Data without our keys is refused, which the store reads as none of ours."""
+    with pytest.raises(msgspec.DecodeError):
+        read_revision("x", 1, b'{"spec": {}}')
 
 
 def test_a_revision_without_model_has_no_version() -> None:
