@@ -88,13 +88,13 @@ def operator(credentials: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         process.stop()
 
 
-def install(admin: Kubectl) -> None:
+def install(admin: Kubectl, root: Path = ROOT) -> None:
     """The CRDs, and what the operator's process needs of manifests/base: its account and its rights."""
-    admin("apply", "-f", str(ROOT / "crds"))
-    for crd in sorted((ROOT / "crds").glob("*.yaml")):
+    admin("apply", "-f", str(root / "crds"))
+    for crd in sorted((root / "crds").glob("*.yaml")):
         kind = crd.stem.replace("modelward.dev_", "") + ".modelward.dev"
         admin("wait", "--for=condition=Established", f"crd/{kind}", "--timeout=30s")
-    base = ROOT / "manifests" / "base"
+    base = root / "manifests" / "base"
     admin("apply", "-f", str(base / "namespace.yaml"))
     for part in ("service-account", "role", "role-binding", "leader-election", "user-roles"):
         admin("apply", "-n", OPERATOR_NAMESPACE, "-f", str(base / f"{part}.yaml"))

@@ -1,0 +1,238 @@
+"""From the release before to this one and back, with a rollout in every state. Real API server; pods are kwok's."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import pytest
+import yaml
+
+from devcluster import Cluster
+from devcluster.gateway import install_crds
+from devcluster.progress import silence
+from modelward.rollout.phases import Phase
+from support.kubectl import Kubectl
+from support.models import KIND, children, fake_model, wait_quiet
+from support.states import (
+    CASES,
+    HITS,
+    SOURCE,
+    TOTAL,
+    Case,
+    gate,
+    leave,
+    reach,
+    statuses,
+    wait_states,
+    weights,
+)
+from support.still_metrics import counters, still_metrics
+from support.terms import Account, account
+from support.versions import Operators, Version, present, previous
+from support.waiting import until
+
+pytestmark = pytest.mark.slow
+
+LEASE: Final = {"leaseSeconds": 4, "renewDeadlineSeconds": 3.0, "retrySeconds": 0.5}
+CHILDREN: Final = (
+    "pods",
+    "replicasets",
+    "deployments",
+    "services",
+    "hpa",
+    "pdb",
+    "controllerrevisions",
+    "httproutes",
+)
+OF_STATUS: Final = (
+    "stableRevision",
+    "canaryRevision",
+    "previousRevision",
+    "revisionNonce",
+    "rejectedRevisions",
+    "history",
+    "commands",
+    "scaling",
+)
+OF_ROLLOUT: Final = (
+    "state",
+    "step",
+    "weightPercent",
+    "startTime",
+    "stepStartTime",
+    "approvals",
+    "sharedReplicas",
+)
+DRAINING: Final = "draining"
+"""A model whose rollout goes on by itself while versions change."""
+UNDER_THE_OLD: Final = frozenset({"analyzing", "paused"})
+"""Canaries that go on after the way back."""
+SETTLE_SECONDS: Final = 0.5
+"""The last lines of the audit log are on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that an upgrade must leave alone."""
+
+    objects: Mapping[tuple[str, str], str]
+    """uid by kind and name."""
+    remembered: Mapping[str, Any]
+    """What the status of each model says of its revisions and its rollout."""
+
+    @classmethod
+    def seen(cls, kubectl: Kubectl) -> Self:
+        """As it is now, but for the model that goes on by itself."""
+        objects = {
+            (each["kind"], each["metadata"]["name"]): each["metadata"]["uid"]
+            for each in kubectl.all(",".join((*CHILDREN, KIND)))
+            if not each["metadata"]["name"].startswith(DRAINING)
+        }
+        remembered = {
+            name: {key: found.get(key) for key in OF_STATUS}
+            | {key: (found.get("rollout") or {}).get(key) for key in OF_ROLLOUT}
+            for name, found in statuses(kubectl).items()
+            if name != DRAINING
+        }
+        return cls(objects, remembered)
+
+    def without(self, names: frozenset[str]) -> "World":
+        """The same without models that have gone on."""
+        objects = {place: uid for place, uid in self.objects.items() if place[1].split("-")[0] not in names}
+        return World(objects, {name: each for name, each in self.remembered.items() if name not in names})
+
+    def pods(self, model: str, revision: str) -> set[str]:
+        """uids of the pods of a revision."""
+        prefix = f"{model}-{revision}-"
+        return {
+            uid for (kind, name), uid in self.objects.items() if kind == "Pod" and name.startswith(prefix)
+        }
+
+
+@dataclass(slots=True)
+class Setting:
+    """Two versions, and a namespace with one operator of either."""
+
+    cluster: Cluster
+    admin: Kubectl
+    kubectl: Kubectl
+    operators: Operators
+    old: Version
+    new: Version
+
+    def install(self, version: Version) -> None:
+        """Its CRDs and rights."""
+        version.install(self.admin, self.kubectl.namespace)
+
+    def upgraded(self, version: Version, *, but: frozenset[str] = frozenset()) -> set[str]:
+        """What an operator of that version writes when it takes over: of models that do not go on by themselves."""
+        since = time.time()
+        self.operators.hand_over(version)
+        found = self._account(since)
+        assert [str(each) for each in found.landed_out_of_turn()] == []
+        going = {DRAINING, *but}
+        return {
+            f"{each.verb} {each.resource} {each.name}"
+            for each in found.writes
+            if each.accepted and each.name.split("-")[0] not in going
+        }
+
+    def _account(self, since: float) -> Account:
+        time.sleep(SETTLE_SECONDS)
+        return account(self.cluster.audit_log, (self.kubectl.namespace, "modelward"), since=since)
+
+    def drain(self, version: str) -> None:
+        """Begin a rollout that ends by itself, and wait until it is nearly over."""
+        self.kubectl.apply(fake_model(DRAINING, version=version))
+        wait_states(self.kubectl, {DRAINING: ("Draining", None)})
+
+
+@pytest.fixture
+def setting(
+    cluster: Cluster, admin: Kubectl, kubectl: Kubectl, credentials: Path, tmp_path: Path
+) -> Iterator[Setting]:
+    """The version before leads, and all models are in their states."""
+    old, new = previous(tmp_path / "old"), present()
+    if cluster.gateway is None:
+        install_crds(cluster.directory, cluster.binaries, silence)
+    namespace, settings = kubectl.namespace, tmp_path / "settings.yaml"
+    flags = (f"--settings={settings}", f"--namespace={namespace}", f"--lease-namespace={namespace}")
+    with still_metrics() as metrics, Operators(credentials, tmp_path, flags) as operators:
+        sources = [{"name": SOURCE, "url": metrics.url, "delaySeconds": 0}]
+        settings.write_text(yaml.safe_dump({"leaderElection": LEASE, "metrics": {"sources": sources}}))
+        found = Setting(cluster, admin, kubectl, operators, old, new)
+        found.install(old)
+        operators.hand_over(old)
+        kubectl.apply(fake_model(DRAINING))
+
+        def measured() -> None:
+            metrics.series += counters(children(kubectl, "pods", "inconclusive"), HITS, TOTAL)
+
+        try:
+            reach(kubectl, CASES, measured)
+            yield found
+        finally:
+            gate(kubectl, *(case.name for case in CASES), opened=False)
+            found.install(new)
+
+
+def left(kubectl: Kubectl, cases: list[Case], before: World) -> None:
+    """Bring rollouts to their end: each ends as it should, with the pods that it had."""
+    leave(kubectl, cases)
+    for case in cases:
+        was = before.remembered[case.name]
+        new = 1 if case.leave and not case.state.startswith("Watching") and case.state != "RollingBack" else 0
+
+        def ended(case: Case = case, entries: int = len(was["history"] or ()) + new) -> dict[str, Any]:
+            now = statuses(kubectl)[case.name]
+            over = len(now.get("history", ())) == entries and not now.get("rollout")
+            return now if over else {}
+
+        now = until(ended, f"{case.name} ends; {statuses(kubectl)[case.name]}")
+        assert now["history"][new:] == (was["history"] or []), case.name
+        assert now["history"][0]["result"] == case.ends, case.name
+        serving = now["stableRevision"]
+        pods = {each["metadata"]["uid"] for each in children(kubectl, "pods", case.name)}
+        assert pods >= before.pods(case.name, serving), f"{case.name}: pods of {serving} were replaced"
+
+
+def test_all_states_are_tried() -> None:
+    """Those of the table of phases."""
+    assert {case.state or "Serving" for case in CASES} | {"Draining"} == {str(phase) for phase in Phase}
+
+
+def test_there_and_back_with_a_rollout_in_every_state(setting: Setting) -> None:
+    """No pod and no object is replaced, nothing is forgotten, next to nothing is written; then all rollouts go on."""
+    kubectl, old, new = setting.kubectl, setting.old, setting.new
+    before = World.seen(kubectl)
+
+    setting.drain("2")
+    setting.install(new)
+    assert not_notes(setting.upgraded(new)) == set()
+    assert World.seen(kubectl) == before
+
+    setting.drain("3")
+    assert setting.upgraded(old) == set()
+    setting.install(old)
+    assert World.seen(kubectl) == before
+    left(kubectl, [case for case in CASES if case.name in UNDER_THE_OLD], before)
+
+    setting.drain("4")
+    assert not_notes(setting.upgraded(new, but=UNDER_THE_OLD)) == set(), "the CRDs are the old ones"
+    assert World.seen(kubectl).without(UNDER_THE_OLD) == before.without(UNDER_THE_OLD)
+    setting.install(new)
+    left(kubectl, [case for case in CASES if case.name not in UNDER_THE_OLD], before)
+    assert weights(kubectl) == [100, 0]
+    assert [entry["modelVersion"] for entry in wait_quiet(kubectl, DRAINING)["history"]] == [
+        "4",
+        "3",
+        "2",
+        "1",
+    ]
+
+
+def not_notes(writes: set[str]) -> set[str]:
+    """Writes other than of a verdict on a snapshot, which the version before did not note."""
+    return {each for each in writes if not each.startswith("patch controllerrevisions")}

@@ -1,0 +1,118 @@
+"""Versions of the operator: this one, and the release before it as git remembers it."""
+
+import io
+import os
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import pytest
+
+from conftest import ROOT, install
+from support.kubectl import Kubectl
+from support.operator import OperatorProcess
+from support.waiting import until
+
+EARLIER: Final = "7d6d4e0627dab391d8a1aa7ef1f2b71e0e1eb0b5"
+"""Taken for the release before this one while no commit before this one has a tag: after it the CRDs changed."""
+PARTS: Final = ("operator", "crds", "manifests")
+TESTS: Final = ROOT / "tests"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """The operator's code, its CRDs and its rights, as they belong together."""
+
+    name: str
+    root: Path
+
+    def install(self, admin: Kubectl, namespace: str) -> None:
+        """Apply the CRDs, the account and its rights, and those to a Lease in `namespace`."""
+        install(admin, self.root)
+        lease = self.root / "manifests" / "base" / "leader-election.yaml"
+        admin("apply", "-n", namespace, "-f", str(lease))
+
+    def process(self, kubeconfig: Path, directory: Path, *flags: str) -> OperatorProcess:
+        """Its operator, which is not started yet. It runs with the libraries of this version."""
+        directory.mkdir(parents=True)
+        process = OperatorProcess(kubeconfig, directory, *flags)
+        process.environment["PYTHONPATH"] = os.pathsep.join([str(self.root / "operator"), str(TESTS)])
+        return process
+
+
+def present() -> Version:
+    """What is in the work tree."""
+    return Version(name="this", root=ROOT)
+
+
+def previous(directory: Path) -> Version:
+    """The last release before this commit, unpacked in `directory`.
+
+    Skips the test in a shallow clone, which does not have it. Raises AssertionError where there is no history at all.
+    """
+    revision = _last_tag() or EARLIER
+    archive = _git("archive", "--format=tar", revision, *PARTS)
+    if archive.returncode:
+        shallow = _git("rev-parse", "--is-shallow-repository").stdout.strip() == b"true"
+        if shallow:
+            pytest.skip(f"this clone is shallow and does not have {revision}: git fetch --unshallow --tags")
+        raise AssertionError(
+            f"an upgrade is tested from {revision}, which git does not have here; test in a clone of the"
+            f" repository: {archive.stderr.decode(errors='replace').strip()}"
+        )
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(directory, filter="data")
+    return Version(name=revision[:12], root=directory)
+
+
+def _last_tag() -> str:
+    """The newest tag of a version among the commits before this one; empty while there is none."""
+    found = _git("describe", "--tags", "--abbrev=0", "--match=v[0-9]*", "HEAD^")
+    return found.stdout.decode().strip() if found.returncode == 0 else ""
+
+
+def _git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)
+
+
+@dataclass(slots=True)
+class Operators:
+    """The operator in changing versions, of which one leads. Use as a context manager."""
+
+    credentials: Path
+    directory: Path
+    flags: tuple[str, ...]
+    leading: OperatorProcess | None = None
+    _starts: int = 0
+
+    def hand_over(self, version: Version) -> OperatorProcess:
+        """As a rolling update does: the new one starts and stands by, then the old one is told to go.
+
+        Returns when the new one has looked at everything. Raises AssertionError if both lead, or one ends badly.
+        """
+        self._starts += 1
+        directory = self.directory / f"{self._starts}-{version.name}"
+        process = version.process(self.credentials, directory, *self.flags)
+        process.launch()
+        before, self.leading = self.leading, process
+        try:
+            until(process.is_ready, f"{version.name} is ready; its log: {process.log}")
+            assert before is None or not process.leads(), "one leads at a time"
+        finally:
+            code = before.stop() if before else 0
+        assert code == 0
+        until(process.leads, f"{version.name} leads; its log: {process.log}")
+        until(lambda: process.metric("modelward_queue_depth") == 0, "it has looked at everything")
+        return process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.leading:
+            self.leading.stop()
