@@ -31,7 +31,8 @@ def values_yaml() -> str:
 
 def schema_json() -> str:
     """The schema, without references: Helm before 3.18 and editors resolve them in different ways."""
-    schema = {"$schema": _DRAFT, "title": "Values of the chart modelward"} | _described(Values)
+    schema: Schema = {"$schema": _DRAFT, "title": "Values of the chart modelward"}
+    schema |= _described(Values)
     schema["properties"]["settings"] |= _settings()
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
