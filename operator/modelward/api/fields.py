@@ -100,7 +100,7 @@ def map_of(limit: int) -> Meta:
 # Kubernetes' own notation: RFC 1123 for names, resource.Quantity without a sign, qualified names for keys.
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _QUANTITY = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$"
-_QUALIFIED_NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$"
+_QUALIFIED_NAME = rf"^({_DNS_LABEL}(\.{_DNS_LABEL})*/)?[A-Za-z0-9]([-_.A-Za-z0-9]{{0,61}}[A-Za-z0-9])?$"
 
 INT32_MAX = 2**31 - 1
 EXACT_INT_MAX = 2**53 - 1

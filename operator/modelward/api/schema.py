@@ -114,7 +114,7 @@ def _key_rule(key: types.StrType) -> Rule:
     return Rule(
         expression=f"self.all(k, size(k) <= {key.max_length} && k.matches(r'{key.pattern}'))",
         message="must have keys like example.com/name or name: letters, digits, '-', '_' and '.' in the name,"
-        f" at most {key.max_length} characters",
+        f" at most 63 characters there and {key.max_length} in all",
     )
 
 

@@ -195,6 +195,13 @@ ERRORS = [
         id="a quantity that is none",
     ),
     pytest.param(
+        {"podLabels": {"a": "b", "a" * 64: "b"}},
+        "spec.podLabels",
+        "must have keys like example.com/name or name: letters, digits, '-', '_' and '.' in the name, at most 63"
+        " characters there and 317 in all",
+        id="a key that Kubernetes would not take",
+    ),
+    pytest.param(
         {"autoscaling": {}},
         "spec.autoscaling.maxReplicas",
         "must be given: it is required",
