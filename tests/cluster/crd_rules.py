@@ -201,6 +201,20 @@ SPEC_CASES = [
         "podAnnotations",
         "must not have keys that begin with modelward.dev/, which the operator sets",
     ),
+    *(
+        _deployment(
+            f"pod annotations set no security profile ({prefix})",
+            {"podAnnotations": {"apparmor.example.com/note": "unconfined"}},
+            {"podAnnotations": {f"{prefix}.kubernetes.io/model-server": "unconfined"}},
+            "podAnnotations",
+            "must not have keys that set a security profile (AppArmor, seccomp): pods are restricted",
+        )
+        for prefix in (
+            "container.apparmor.security.beta",
+            "container.seccomp.security.alpha",
+            "seccomp.security.alpha",
+        )
+    ),
     _deployment(
         "pod annotations are qualified names",
         {"podAnnotations": {"note": ""}},
@@ -244,6 +258,23 @@ MODEL_CASES = [
         {"uri": "https://user:secret@example.com/a"},
         "uri",
         "must not carry a user name or password; give credentials by secretRef",
+    ),
+    _model(
+        "an address at Hugging Face carries no password",
+        {"uri": "hf://model@refs/pr/1"},
+        {"uri": "hf://user:secret@organisation/model"},
+        "uri",
+        "must not carry a user name or password; give credentials by secretRef",
+    ),
+    *(
+        _model(
+            f"an address stays below its root, however that is written ({end})",
+            {"uri": "https://example.com/a/...?b=.."},
+            {"uri": f"https://example.com/a{end}"},
+            "uri",
+            "must not have .. as a segment of the path",
+        )
+        for end in ("/..?x", "/..#x", "/%2e%2E/b", "/.%2e", "%2f..%2fb", "\\..\\b", "/..\\b")
     ),
     _model(
         "an address stays below its root",

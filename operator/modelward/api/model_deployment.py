@@ -114,6 +114,12 @@ _SCHEMES = "|".join(URI_SCHEMES)
 
 RESERVED_LABEL_PREFIXES = ("modelward.dev/", "app.kubernetes.io/")
 RESERVED_LABELS = ("pod-template-hash",)
+PROFILE_ANNOTATION_PREFIXES = (
+    "container.apparmor.security.beta.kubernetes.io/",
+    "container.seccomp.security.alpha.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
+)
+"""Annotations of pods by which the API server, or an older one, takes a container out of its security profile."""
 
 ModelUri = Annotated[
     str,
@@ -126,12 +132,14 @@ ModelUri = Annotated[
         ),
         # hf://model@revision has no host, so an @ there names no user.
         Rule(
-            expression="self.startsWith('hf://') || !self.matches('^[a-z0-9]+://[^/?#]*@')",
+            expression="!self.matches('^[a-z0-9]+://[^/?#]*@')"
+            " || (self.startsWith('hf://') && !self.matches('^hf://[^/?#]*:[^/?#]*@'))",
             message="must not carry a user name or password; give credentials by secretRef",
             reason=RuleReason.FORBIDDEN,
         ),
+        # However it is written: percent-encoded, with a backslash, before a query.
         Rule(
-            expression="!self.contains('/../') && !self.endsWith('/..')",
+            expression=r"!self.matches(r'(?i)(/|\\|%2f|%5c)(\.|%2e){2}([/?#\\]|%2f|%5c|$)')",
             message="must not have .. as a segment of the path",
         ),
     ),
@@ -155,7 +163,14 @@ PodAnnotations = Annotated[
             expression="self.all(k, !k.startsWith('modelward.dev/'))",
             message="must not have keys that begin with modelward.dev/, which the operator sets",
             reason=RuleReason.FORBIDDEN,
-        )
+        ),
+        Rule(
+            expression="self.all(k, "
+            + " && ".join(f"!k.startsWith('{prefix}')" for prefix in PROFILE_ANNOTATION_PREFIXES)
+            + ")",
+            message="must not have keys that set a security profile (AppArmor, seccomp): pods are restricted",
+            reason=RuleReason.FORBIDDEN,
+        ),
     ),
 ]
 PodLabels = Annotated[

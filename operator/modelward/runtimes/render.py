@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.decode import encode
-from modelward.api.model_deployment import ModelDeploymentSpec, RuntimeOverrides
+from modelward.api.model_deployment import PROFILE_ANNOTATION_PREFIXES, ModelDeploymentSpec, RuntimeOverrides
 from modelward.api.model_runtime import ModelRuntimeSpec
 from modelward.api.pod import EnvVar, HTTPProbe, Ports
 
@@ -43,8 +43,8 @@ def render_template(subject: Subject, runtime: ModelRuntimeSpec) -> Manifest:
     spec = subject.spec
     labels = {**spec.pod_labels, **names.revision_labels(subject.model, subject.revision)}
     metadata: Manifest = {"labels": labels}
-    if spec.pod_annotations:
-        metadata["annotations"] = dict(spec.pod_annotations)
+    if annotations := _annotations(spec):
+        metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": _pod_spec(subject, runtime)}
 
 
@@ -52,6 +52,15 @@ def served_name(subject: Subject) -> str:
     """The name that requests use: `spec.model.name`, else the name of the ModelDeployment."""
     model = subject.spec.model
     return (model.name if model else None) or subject.model
+
+
+def _annotations(spec: ModelDeploymentSpec) -> dict[str, str]:
+    """The user's, but for those that the CRD refuses and may have let through before it did."""
+    return {
+        key: value
+        for key, value in spec.pod_annotations.items()
+        if not key.startswith(PROFILE_ANNOTATION_PREFIXES)
+    }
 
 
 def _pod_spec(subject: Subject, runtime: ModelRuntimeSpec) -> Manifest:
@@ -143,8 +152,8 @@ def _environment(subject: Subject, runtime: ModelRuntimeSpec, overrides: Runtime
     ours = {
         "MODEL_NAME": served_name(subject),
         **({"MODEL_PATH": runtime.model_path} if runtime.model_path else {}),
-        "MODEL_VERSION": (model.version if model else None) or "",
-        "MODEL_URI": (model.uri if model else None) or "",
+        "MODEL_VERSION": _literal((model.version if model else None) or ""),
+        "MODEL_URI": _literal((model.uri if model else None) or ""),
         "MODEL_REVISION": subject.revision,
     }
     env: dict[str, Manifest] = {name: {"name": name, "value": value} for name, value in ours.items()}
@@ -154,6 +163,11 @@ def _environment(subject: Subject, runtime: ModelRuntimeSpec, overrides: Runtime
     # The root file system is read-only and the user has no home: caches go where writing is allowed.
     env.setdefault("HOME", {"name": "HOME", "value": "/tmp"})  # noqa: S108 - a path in the pod
     return list(env.values())
+
+
+def _literal(text: str) -> str:
+    """Text in which Kubernetes expands nothing: `$(MODEL_NAME)` in a version is part of the version."""
+    return text.replace("$", "$$")
 
 
 def _variable(variable: EnvVar) -> Manifest:

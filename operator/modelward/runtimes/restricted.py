@@ -10,6 +10,8 @@ Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from modelward.api.model_deployment import PROFILE_ANNOTATION_PREFIXES
+
 Fields = Mapping[str, Any]
 
 _HOST_NAMESPACES: Final = ("hostNetwork", "hostPID", "hostIPC")
@@ -37,10 +39,6 @@ _SELINUX_TYPES: Final = (
     "container_init_t",
     "container_kvm_t",
     "container_engine_t",
-)
-_PROFILE_ANNOTATIONS: Final = (
-    "container.apparmor.security.beta.kubernetes.io/",
-    "seccomp.security.alpha.kubernetes.io/",
 )
 _SAFE_SYSCTLS: Final = frozenset(
     {
@@ -71,7 +69,7 @@ def violation(template: Fields) -> str:
 def _violations(template: Fields) -> Iterator[str]:
     pod = template.get("spec") or {}
     annotations = (template.get("metadata") or {}).get("annotations") or {}
-    if any(key.startswith(_PROFILE_ANNOTATIONS) for key in annotations):
+    if any(key.startswith(PROFILE_ANNOTATION_PREFIXES) for key in annotations):
         yield "an annotation that sets a security profile"
     yield from (name for name in _HOST_NAMESPACES if pod.get(name))
     for volume in pod.get("volumes") or ():

@@ -3,11 +3,16 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from builders import NAME, make_model, runtime_manifest
-from modelward.api.decode import decode_runtime
+from modelward.api.decode import decode_runtime, decode_spec
+from modelward.api.model_deployment import ModelDeploymentSpec
+from modelward.api.model_runtime import ModelRuntimeSpec
 from modelward.api.pod import RESERVED_ENV, Ports
 from modelward.runtimes.render import Subject, merged_ports, render_template
+from modelward.runtimes.restricted import violation
+from unit.api.strategies import objects
 
 Raw = dict[str, Any]
 
@@ -197,3 +202,21 @@ def test_command_and_args_of_the_user_replace_the_runtimes() -> None:
     rendered = render_template(Subject(model=NAME, revision="r", spec=spec), decode_runtime(raw))
     (container,) = rendered["spec"]["containers"]
     assert (container["command"], container["args"], container["image"]) == (["a"], ["c"], "other:2")
+
+
+def test_a_version_is_free_text() -> None:
+    """Kubernetes expands nothing in it: what looks like a variable is a part of the version."""
+    assert environment(model={"version": "5$ $(MODEL_NAME)"})["MODEL_VERSION"] == "5$$ $$(MODEL_NAME)"
+
+
+def test_no_annotation_sets_a_security_profile() -> None:
+    """The CRD refuses them; one that was there before it did is left out."""
+    key = "container.apparmor.security.beta.kubernetes.io/model-server"
+    assert "annotations" not in template(podAnnotations={key: "unconfined"})["metadata"]
+
+
+@given(objects(ModelDeploymentSpec), objects(ModelRuntimeSpec))
+def test_whatever_is_asked_for_is_restricted(spec: Raw, runtime: Raw) -> None:
+    """No words of a model or a runtime make a pod that Pod Security `restricted` would refuse."""
+    subject = Subject(model=NAME, revision="r" * 10, spec=decode_spec(spec))
+    assert violation(render_template(subject, decode_runtime(runtime))) == ""
