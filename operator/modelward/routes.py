@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 async def observe(kube: Kube, store: Store, model: Model) -> Route | None:
     """The route that `spec.traffic` asks for, which says itself if it is missing; None without `spec.traffic`."""
     traffic = model.spec.traffic
-    if traffic is None or model.problem:
+    if traffic is None or not model.is_guarded:
         return None
     own = traffic.http_route_ref is None
     name = traffic.http_route_ref.name if traffic.http_route_ref else model.name

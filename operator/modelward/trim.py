@@ -15,9 +15,8 @@ from typing import Any, Final
 from modelward import trim_pod, trim_route
 from modelward.api import names
 from modelward.api.conditions import Blocked, Reason
-from modelward.api.decode import decode_spec, decode_status
+from modelward.api.decode import SalvagedSpec, decode_spec, decode_status, salvage_spec
 from modelward.api.model import Model
-from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.errors import InvalidSpec
@@ -43,7 +42,7 @@ pod: Final = trim_pod.pod
 def model(raw: Raw) -> Model:
     """A ModelDeployment."""
     metadata = raw["metadata"]
-    spec, problem = _spec(raw.get("spec") or {})
+    (spec, unreadable), problem = _spec(raw.get("spec") or {})
     annotations = metadata.get("annotations") or {}
     return Model(
         namespace=metadata["namespace"],
@@ -64,6 +63,7 @@ def model(raw: Raw) -> Model:
         fields=revision_fields(raw.get("spec") or {}),
         status=_status(raw),
         problem=problem,
+        unreadable=unreadable,
     )
 
 
@@ -119,11 +119,11 @@ def replicas_owners(raw: Raw) -> list[int]:
     ]
 
 
-def _spec(raw: Raw) -> tuple[ModelDeploymentSpec, Blocked | None]:
+def _spec(raw: Raw) -> tuple[SalvagedSpec, Blocked | None]:
     try:
-        return decode_spec(raw), None
+        return SalvagedSpec(decode_spec(raw), frozenset()), None
     except InvalidSpec as error:
-        return ModelDeploymentSpec(), Blocked(reason=Reason.INVALID_SPEC, message=str(error))
+        return salvage_spec(raw), Blocked(reason=Reason.INVALID_SPEC, message=str(error))
 
 
 def _status(raw: Raw) -> ModelDeploymentStatus:

@@ -81,6 +81,27 @@ def test_a_bad_spec_is_a_problem_and_no_exception() -> None:
     assert model.problem is not None
     assert model.problem.reason is Reason.INVALID_SPEC
     assert model.problem.message.startswith("spec.replicas:")
+    assert not model.is_guarded
+
+
+@pytest.mark.parametrize(
+    ("words", "unreadable", "guarded"),
+    [
+        pytest.param({"analysis": {"intervalSeconds": "often"}}, {"analysis"}, True, id="how it is judged"),
+        pytest.param({"scheduling": 5, "podLabels": 7}, {"scheduling", "podLabels"}, True, id="its pods"),
+        pytest.param({"rollout": {"steps": [{"weightPercent": "x"}]}}, {"rollout"}, False, id="its steps"),
+        pytest.param({"traffic": [], "analysis": 1}, {"traffic", "analysis"}, False, id="its traffic"),
+    ],
+)
+def test_a_bad_spec_is_read_as_far_as_it_goes(
+    words: dict[str, Any], unreadable: set[str], *, guarded: bool
+) -> None:
+    """What could be read serves to end a rollout under way, if it says all about the objects."""
+    model = trim.model(identified(manifest("1", replicas=3, **words)))
+    assert model.problem is not None
+    assert set(model.unreadable) == unreadable
+    assert model.is_guarded is guarded
+    assert model.spec.replicas == 3
 
 
 def test_a_damaged_status_is_read_as_far_as_it_goes() -> None:

@@ -7,7 +7,7 @@ memory: what cannot be read of it (another version wrote it, or a hand) is dropp
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from modelward.errors import InvalidSpec
 
 Struct = TypeVar("Struct", bound=ApiStruct)
 
+_ALL_FIELDS: Final = frozenset(each.encode_name for each in msgspec.structs.fields(ModelDeploymentSpec))
+
 
 class DecodedStatus(NamedTuple):
     """A status, and the paths (`status.rollout.step`) of what could not be read of it."""
@@ -29,9 +31,28 @@ class DecodedStatus(NamedTuple):
     dropped: tuple[str, ...]
 
 
+class SalvagedSpec(NamedTuple):
+    """A spec, and its fields (`rollout`) of which something could not be read."""
+
+    spec: ModelDeploymentSpec
+    unreadable: frozenset[str]
+
+
 def decode_spec(spec: Mapping[str, Any]) -> ModelDeploymentSpec:
     """Return the spec of a ModelDeployment. Raises InvalidSpec."""
     return _decode(spec, ModelDeploymentSpec)
+
+
+def salvage_spec(spec: Mapping[str, Any]) -> SalvagedSpec:
+    """Return what can be read of a spec that `decode_spec` refuses. Never raises."""
+    dropped: list[str] = []
+    try:
+        kept = readable(without_nulls(spec), ModelDeploymentSpec, "spec", dropped)
+    except RecursionError:
+        kept = UNREADABLE
+    if kept is UNREADABLE:
+        return SalvagedSpec(ModelDeploymentSpec(), _ALL_FIELDS)
+    return SalvagedSpec(msgspec.convert(kept, ModelDeploymentSpec), frozenset(map(_field, dropped)))
 
 
 def decode_runtime(spec: Mapping[str, Any]) -> ModelRuntimeSpec:
@@ -74,6 +95,11 @@ def _decode(raw: Mapping[str, Any], struct: type[Struct]) -> Struct:
         raise explained(error, plain, struct) from error
     except RecursionError as error:
         raise InvalidSpec("spec", "must not be nested a thousand levels deep") from error
+
+
+def _field(path: str) -> str:
+    """`rollout` of `spec.rollout.steps[0]`."""
+    return path.split(".")[1].partition("[")[0]
 
 
 def _salvaged(raw: Any) -> DecodedStatus:

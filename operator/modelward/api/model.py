@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from modelward.api.conditions import Blocked
-from modelward.api.model_deployment import ModelDeploymentSpec
+from modelward.api.model_deployment import REVISION_FIELDS, ModelDeploymentSpec
 from modelward.api.status import ModelDeploymentStatus
+
+_NO_SHAPE: Final = frozenset({*REVISION_FIELDS, "analysis"})
+"""Fields of spec that say nothing of the objects of revisions that are out: their pods are in their snapshots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,4 +35,11 @@ class Model:
     """The revision fields exactly as the user gave them, pruned."""
     status: ModelDeploymentStatus
     problem: Blocked | None = None
-    """Why spec could not be decoded; `spec` is then an empty one and must not be acted upon."""
+    """Why spec could not be decoded as a whole; `spec` is then what could be read of it, and nothing new may start."""
+    unreadable: frozenset[str] = frozenset()
+    """Fields of spec of which something could not be read: `rollout`, `model`."""
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a rollout under way is still judged and ended: if all that shapes the objects could be read."""
+        return self.unreadable <= _NO_SHAPE

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from builders import NOW, make_deployment, make_model, make_observed, make_service
 from builders.rollouts import GATEWAY, REVISIONS, ROUTE_REF, A, B, C, follow, recorded, told
 from modelward import status, trim
+from modelward.api.conditions import Reason
 from modelward.api.decode import decode_status, encode
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.projection.project import project
@@ -129,6 +130,35 @@ def test_a_name_conflict_keeps_no_sick_canary(phase: Phase, monkeypatch: pytest.
         if not goes:
             assert made.rollout is not None
             assert made.rollout.state == phase
+
+
+@pytest.mark.parametrize("phase", WITH_CANARY)
+@pytest.mark.parametrize("event", ["crash loop", "worse", "pods ready", "advance", "abort"])
+def test_a_spec_that_cannot_be_read_keeps_no_sick_canary(
+    event: str, phase: Phase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R9: a later version's word for where pods run, say. Nothing new starts, but what is ill, or unwanted, goes."""
+    say(monkeypatch, EVENTS[event], phase)
+    observed = happening(EVENTS[event], phase, scheduling={"nodeSelector": "a later version's"})
+    decision = decide(observed)
+    assert decision.blocked is not None
+    assert decision.blocked.reason is Reason.INVALID_SPEC
+    weighed = phase is not Phase.WARMING or event != "worse"
+    assert (decision.status.canary_revision == "") is (event in {"crash loop", "worse", "abort"} and weighed)
+
+
+@pytest.mark.parametrize("field", ["traffic", "rollout", "replicas", "autoscaling"])
+def test_a_spec_of_which_the_objects_are_unknown_changes_nothing(field: str) -> None:
+    """Who cannot read where the traffic goes must not move it."""
+    observed = happening(EVENTS["crash loop"], Phase.ANALYZING)
+    raw = {"metadata": {"namespace": "shop", "name": "fraud", "uid": "u", "resourceVersion": "1"}}
+    broken = trim.model({**raw, "spec": {**observed.model.fields, field: "a later version's"}})
+    unread = replace(observed.model, problem=broken.problem, unreadable=broken.unreadable)
+    decision = decide(replace(observed, model=unread))
+    assert decision.blocked == broken.problem
+    assert decision.status.canary_revision == B
+    assert decision.status.rollout is not None
+    assert (decision.status.rollout.state, decision.status.rollout.weight_percent) == (Phase.ANALYZING, 25)
 
 
 @pytest.mark.parametrize("phase", [Phase.WATCHING, Phase.DRAINING])
