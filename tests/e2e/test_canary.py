@@ -7,7 +7,7 @@ import pytest
 
 from demo.traffic import Traffic, first_answer
 from devcluster import Cluster
-from devcluster.images import REFERENCES, build_image
+from support import served
 from support.kubectl import Kubectl
 from support.models import KIND, children, condition, status, wait_ready
 from support.waiting import until
@@ -26,62 +26,24 @@ ROLLOUT = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def runtime(cluster: Cluster, kubectl: Kubectl) -> None:
-    """The model server's image is on the real node, and a runtime of the namespace tells its signals."""
-    if not cluster.has_node:
-        pytest.skip("no real node on this machine: pods cannot run")
-    cluster.load_image(build_image("model-server"))
-    kubectl.apply(
-        {
-            "apiVersion": "modelward.dev/v1alpha1",
-            "kind": "ModelRuntime",
-            "metadata": {"name": "onnx-server"},
-            "spec": {
-                "modelPath": f"/models/{MODEL}",
-                "container": {
-                    "image": REFERENCES["model-server"],
-                    "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
-                    "ports": {"http": 8080, "metrics": 8082},
-                    "readiness": {"path": "/v2/models/$(MODEL_NAME)/ready"},
-                    "liveness": {"path": "/v2/health/live"},
-                    "startupSeconds": 15,
-                    "drainSeconds": 10,
-                },
-                "metrics": {"port": "metrics"},
-                "signals": {
-                    "errors": {"hits": "model_request_errors_total", "total": "model_requests_total"},
-                    "latency": {"histogram": "model_request_duration_seconds"},
-                },
-            },
-        }
-    )
+def runtime(node: Cluster, kubectl: Kubectl) -> None:
+    """A runtime of the namespace, which tells its signals."""
+    kubectl.apply(served.runtime(signals=True, startup_seconds=15))
 
 
-def served(
-    name: str, version: str = "1", *, faults: dict[str, str] | None = None, **spec: Any
+def model(
+    name: str, version: str = "1", *, faults: dict[str, str] | None = None, **rollout: Any
 ) -> dict[str, Any]:
-    """A ModelDeployment of the test server; `faults` are its knobs."""
-    env = [{"name": f"FAULT_{knob.upper()}", "value": value} for knob, value in (faults or {}).items()]
-    return {
-        "apiVersion": "modelward.dev/v1alpha1",
-        "kind": "ModelDeployment",
-        "metadata": {"name": name},
-        "spec": {
-            "model": {"name": MODEL, "version": version},
-            "runtime": {"name": "onnx-server", **({"env": env} if env else {})},
-            "replicas": 3,
-            "rollout": ROLLOUT,
-            "analysis": {"intervalSeconds": 2},
-            **spec,
-        },
-    }
+    """Three pods of the test server, looked at every two seconds; `faults` are its knobs."""
+    asked = {"replicas": 3, "analysis": {"intervalSeconds": 2}}
+    return served.served(name, version, ROLLOUT | rollout, faults=faults, **asked)
 
 
 @pytest.fixture
 def serving(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """Name and address of a model whose version 1 serves. Deleted afterwards."""
     name = "c-" + str(abs(hash(request.node.name)))[:8]
-    kubectl.apply(served(name))
+    kubectl.apply(model(name))
     wait_ready(kubectl, name)
     address = kubectl("get", "service", name, "-o", "jsonpath={.spec.clusterIP}")
     first_answer(f"http://{address}", MODEL)
@@ -119,7 +81,7 @@ def test_good_version_is_promoted_without_a_restart(kubectl: Kubectl, serving: t
     """It walks its steps under load; its running pods become stable, and not one request fails."""
     name, url = serving
     with Traffic(url, MODEL) as load:
-        kubectl.apply(served(name, "2"))
+        kubectl.apply(model(name, "2"))
         canary = str(until(lambda: status(kubectl, name).get("canaryRevision"), "there is a canary"))
         until(
             lambda: status(kubectl, name)["rollout"].get("weightPercent") == 50,
@@ -161,7 +123,7 @@ def test_worse_version_comes_back_by_itself(
     name, url = serving
     stable = status(kubectl, name)["stableRevision"]
     with Traffic(url, MODEL):
-        kubectl.apply(served(name, "2", faults=faults, rollout=rollout))
+        kubectl.apply(model(name, "2", faults=faults, **rollout))
         entry = ended(kubectl, name, "RolledBack")
     print(entry)
     assert words in entry["message"]

@@ -9,7 +9,6 @@ import pytest
 
 from demo.traffic import Traffic
 from devcluster import Cluster
-from devcluster.images import build_image
 from support.kubectl import Kubectl
 from support.models import KIND, children, condition, status, wait_quiet, wait_ready
 from support.onlooker import Onlooker
@@ -56,11 +55,8 @@ MODELS: Final = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def serving(cluster: Cluster, kubectl: Kubectl, operator: object) -> Iterator[None]:
+def serving(node: Cluster, kubectl: Kubectl, operator: object) -> Iterator[None]:
     """Version 1 of all models serves. Only the pods' health is judged: these tests are about hands and roles."""
-    if not cluster.has_node:
-        pytest.skip("no real node on this machine: pods cannot run")
-    cluster.load_image(build_image("model-server"))
     kubectl.apply(runtime(signals=False))
     kubectl.apply(*MODELS.values())
     for name in MODELS:

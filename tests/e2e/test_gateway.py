@@ -14,9 +14,8 @@ import pytest
 import yaml
 
 from demo.traffic import ask
-from devcluster import Cluster, ensure_up
+from devcluster import Cluster
 from devcluster.gateway import Gateway
-from devcluster.images import build_image
 from modelward.api.names import ROUTE_FINALIZER
 from modelward.projection.route import UserRoute
 from support import gateway as requests
@@ -34,17 +33,6 @@ THROTTLE_SECONDS = 1.0
 """Ten times that of the cluster's gateway: machines are slow at times."""
 ROUTE = "shop-routes"
 """The user's own."""
-
-
-@pytest.fixture(scope="module")
-def gateway(cluster: Cluster) -> Gateway:
-    """The cluster's Gateway; the real node has the model server's image."""
-    if not cluster.has_node:
-        pytest.skip("no real node on this machine: pods cannot run")
-    cluster.load_image(build_image("model-server"))
-    wider = ensure_up(cluster.name, with_gateway=True)
-    assert wider.gateway is not None
-    return wider.gateway
 
 
 @pytest.fixture(scope="module")

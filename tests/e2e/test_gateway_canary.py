@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from demo.traffic import Traffic
-from devcluster import Cluster, ensure_up
+from devcluster import Cluster
 from devcluster.gateway import Gateway
-from devcluster.images import REFERENCES, build_image
 from modelward.api.names import ROUTE_FINALIZER
 from modelward.api.times import parse
 from support import gateway as requests
+from support import served
 from support.kubectl import Kubectl
 from support.models import KIND, condition, status, wait_quiet, wait_ready
 from support.places import SAMPLES
@@ -30,39 +30,10 @@ SETTLE_SECONDS = 1.0
 APPROVED = "Required"
 
 
-@pytest.fixture(scope="module")
-def gateway(cluster: Cluster) -> Gateway:
-    """The cluster's Gateway; the real node has the model server's image."""
-    if not cluster.has_node:
-        pytest.skip("no real node on this machine: pods cannot run")
-    cluster.load_image(build_image("model-server"))
-    wider = ensure_up(cluster.name, with_gateway=True)
-    assert wider.gateway is not None
-    return wider.gateway
-
-
 @pytest.fixture(scope="module", autouse=True)
-def runtime(kubectl: Kubectl) -> None:
+def runtime(kubectl: Kubectl, node: Cluster) -> None:
     """A runtime of the namespace, without signals: pods' health is all that is judged."""
-    container = {
-        "image": REFERENCES["model-server"],
-        "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
-        "readiness": {"path": "/v2/models/$(MODEL_NAME)/ready"},
-        "startupSeconds": 10,
-        "drainSeconds": 10,
-    }
-    kubectl.apply(
-        {
-            "apiVersion": "modelward.dev/v1alpha1",
-            "kind": "ModelRuntime",
-            "metadata": {"name": "onnx-server"},
-            "spec": {
-                "formats": [{"name": "onnx"}],
-                "modelPath": "/models/breast-cancer",
-                "container": container,
-            },
-        }
-    )
+    kubectl.apply(served.runtime(signals=False, startup_seconds=10))
 
 
 def model(name: str, traffic: dict[str, Any], version: str = "1", **rollout: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 
 from demo.traffic import Traffic, first_answer
 from devcluster import Cluster
-from devcluster.images import REFERENCES, build_image
 from modelward.api.times import parse
+from support import served
 from support.kubectl import Kubectl
 from support.models import KIND, children, condition, status, wait_ready
 from support.waiting import until
@@ -23,58 +23,30 @@ PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module", autouse=True)
-def runtime(cluster: Cluster, kubectl: Kubectl) -> None:
-    """The model server's image is on the real node; its runtime tells no signal, so the judge has nothing to say."""
-    if not cluster.has_node:
-        pytest.skip("no real node on this machine: pods cannot run")
-    cluster.load_image(build_image("model-server"))
-    container = {
-        "image": REFERENCES["model-server"],
-        "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
-        "readiness": {"path": "/v2/models/$(MODEL_NAME)/ready"},
-        "liveness": {"path": "/v2/health/live"},
-        "startupSeconds": 15,
-        "drainSeconds": 10,
-    }
-    kubectl.apply(
-        {
-            "apiVersion": "modelward.dev/v1alpha1",
-            "kind": "ModelRuntime",
-            "metadata": {"name": "onnx-server"},
-            "spec": {"modelPath": f"/models/{MODEL}", "container": container},
-        }
-    )
+def runtime(node: Cluster, kubectl: Kubectl) -> None:
+    """A runtime of the namespace; it tells no signal, so the judge has nothing to say."""
+    kubectl.apply(served.runtime(signals=False, startup_seconds=15))
 
 
-def served(name: str, version: str = "1", *, keep: int = 0, **faults: str) -> dict[str, Any]:
-    """A ModelDeployment of the test server; `faults` are its knobs."""
-    env = [{"name": f"FAULT_{knob.upper()}", "value": value} for knob, value in faults.items()]
-    return {
-        "apiVersion": "modelward.dev/v1alpha1",
-        "kind": "ModelDeployment",
-        "metadata": {"name": name},
-        "spec": {
-            "model": {"name": MODEL, "version": version},
-            "runtime": {"name": "onnx-server", **({"env": env} if env else {})},
-            "replicas": 2,
-            "rollout": {
-                "steps": [{"weightPercent": 50}],
-                "stepMinSeconds": 1 if keep else 60,
-                "stepMaxSeconds": 600,
-                "onInconclusive": "Promote" if keep else "Pause",
-                "onMetricsUnavailable": "Pause",
-                "keepPreviousSeconds": keep,
-                "progressDeadlineSeconds": 300,
-            },
-        },
+def model(name: str, version: str = "1", *, keep: int = 0, **faults: str) -> dict[str, Any]:
+    """Two pods of the test server; `faults` are its knobs."""
+    rollout = {
+        "steps": [{"weightPercent": 50}],
+        "stepMinSeconds": 1 if keep else 60,
+        "stepMaxSeconds": 600,
+        "onInconclusive": "Promote" if keep else "Pause",
+        "onMetricsUnavailable": "Pause",
+        "keepPreviousSeconds": keep,
+        "progressDeadlineSeconds": 300,
     }
+    return served.served(name, version, rollout, faults=faults, replicas=2)
 
 
 @pytest.fixture
 def serving(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """Name and address of a model whose version 1 serves. Deleted afterwards."""
     name = "h-" + str(abs(hash(request.node.name)))[:8]
-    kubectl.apply(served(name))
+    kubectl.apply(model(name))
     wait_ready(kubectl, name)
     url = "http://" + kubectl("get", "service", name, "-o", "jsonpath={.spec.clusterIP}")
     first_answer(url, MODEL)
@@ -135,7 +107,7 @@ def test_version_that_ends_at_its_start(kubectl: Kubectl, serving: tuple[str, st
     """It is taken back while it warms up, long before its deadline."""
     name, _ = serving
     stable = status(kubectl, name)["stableRevision"]
-    kubectl.apply(served(name, "2", crash_on_start="true"))
+    kubectl.apply(model(name, "2", crash_on_start="true"))
     reason, message = taken_back(kubectl, name)
     assert reason == "CrashLooping"
     assert "ended with exit code 1" in message
@@ -146,9 +118,9 @@ def test_version_that_needs_too_much_memory(kubectl: Kubectl, serving: tuple[str
     """Once is enough: it will again."""
     name, _ = serving
     stable = status(kubectl, name)["stableRevision"]
-    model = served(name, "2")
-    model["spec"]["resources"] = {"requests": {"memory": "24Mi"}, "limits": {"memory": "24Mi"}}
-    kubectl.apply(model)
+    changed = model(name, "2")
+    changed["spec"]["resources"] = {"requests": {"memory": "24Mi"}, "limits": {"memory": "24Mi"}}
+    kubectl.apply(changed)
     reason, message = taken_back(kubectl, name)
     assert reason == "OutOfMemory"
     assert "OOMKilled" in message
@@ -160,7 +132,7 @@ def test_version_that_crashes_under_load(kubectl: Kubectl, serving: tuple[str, s
     name, url = serving
     stable = status(kubectl, name)["stableRevision"]
     with Traffic(url, MODEL):
-        kubectl.apply(served(name, "2", crash_after_requests="40"))
+        kubectl.apply(model(name, "2", crash_after_requests="40"))
         canary = until(lambda: has_weight(kubectl, name), "it has weight", seconds=PATIENCE_SECONDS)
         event = until(lambda: last_end(kubectl, name, canary), "it has crashed", seconds=PATIENCE_SECONDS)
         reason, _ = taken_back(kubectl, name, event)
@@ -180,7 +152,7 @@ def test_minority_that_crashes_after_the_promotion(kubectl: Kubectl, serving: tu
     name, url = serving
     stable = status(kubectl, name)["stableRevision"]
     with Traffic(url, MODEL):
-        kubectl.apply(served(name, "2", keep=120))
+        kubectl.apply(model(name, "2", keep=120))
         promoted = until(
             lambda: (
                 (now := status(kubectl, name)).get("previousRevision") == stable and now["stableRevision"]

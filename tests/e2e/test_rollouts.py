@@ -7,7 +7,8 @@ import pytest
 
 from demo.traffic import Traffic, first_answer
 from devcluster import Cluster
-from devcluster.images import REFERENCES, build_image
+from devcluster.images import REFERENCES
+from support import served
 from support.kubectl import Kubectl
 from support.models import (
     KIND,
@@ -25,14 +26,6 @@ from support.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("operator")]
 
 ENOUGH_REQUESTS = 50
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server(cluster: Cluster) -> None:
-    """The model server's image is on the real node."""
-    if not cluster.has_node:
-        pytest.skip("no real node on this machine: pods cannot run")
-    cluster.load_image(build_image("model-server"))
 
 
 def served_model(
@@ -57,27 +50,9 @@ def served_model(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def runtime(kubectl: Kubectl, server: None) -> None:
+def runtime(kubectl: Kubectl, node: Cluster) -> None:
     """A runtime of the namespace for the test server."""
-    kubectl.apply(
-        {
-            "apiVersion": "modelward.dev/v1alpha1",
-            "kind": "ModelRuntime",
-            "metadata": {"name": "onnx-server"},
-            "spec": {
-                "formats": [{"name": "onnx"}],
-                "modelPath": "/models/breast-cancer",
-                "container": {
-                    "image": REFERENCES["model-server"],
-                    "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
-                    "readiness": {"path": "/v2/models/$(MODEL_NAME)/ready"},
-                    "liveness": {"path": "/v2/health/live"},
-                    "startupSeconds": 10,
-                    "drainSeconds": 10,
-                },
-            },
-        }
-    )
+    kubectl.apply(served.runtime(signals=False, startup_seconds=10))
 
 
 def url(kubectl: Kubectl, name: str) -> str:

@@ -9,7 +9,6 @@ import yaml
 
 from demo import traffic
 from devcluster import Cluster
-from devcluster.images import build_image
 from support.kubectl import Kubectl
 from support.operator import OperatorProcess
 from support.waiting import until
@@ -23,11 +22,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def runtime(cluster: Cluster, kubectl: Kubectl, operator: OperatorProcess) -> Iterator[None]:
+def runtime(node: Cluster, kubectl: Kubectl, operator: OperatorProcess) -> Iterator[None]:
     """The sample runtime, its image on the node, and the operator running."""
-    if not cluster.has_node:
-        pytest.skip("no real node on this machine: pods cannot run")
-    cluster.load_image(build_image("model-server"))
     kubectl("apply", "-f", str(RUNTIME))
     yield
     kubectl("delete", "-f", str(RUNTIME))

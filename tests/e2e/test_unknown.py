@@ -11,7 +11,6 @@ from typing import Any, Final
 import pytest
 
 from devcluster import Cluster
-from devcluster.images import build_image
 from support.kubectl import Kubectl
 from support.models import condition, status, wait_ready
 from support.served import (
@@ -67,11 +66,8 @@ class Held:
 
 
 @pytest.fixture(scope="module")
-def held(cluster: Cluster, kubectl: Kubectl, operator: object) -> Iterator[Held]:
+def held(node: Cluster, kubectl: Kubectl, operator: object) -> Iterator[Held]:
     """All of them under way, with requests to all but one, until the tests are over."""
-    if not cluster.has_node:
-        pytest.skip("no real node on this machine: pods cannot run")
-    cluster.load_image(build_image("model-server"))
     kubectl.apply(runtime(signals=True))
     kubectl.apply(*(model(name, "1") for name in ALL))
     for name in ALL:

@@ -25,7 +25,7 @@ _SIGNALS: Final = {
 }
 
 
-def runtime(*, signals: bool) -> dict[str, Any]:
+def runtime(*, signals: bool, startup_seconds: int = 30) -> dict[str, Any]:
     """The test server's runtime for a namespace; without signals nothing but the pods' health is judged."""
     container = {
         "image": REFERENCES["model-server"],
@@ -33,7 +33,7 @@ def runtime(*, signals: bool) -> dict[str, Any]:
         "ports": {"http": 8080, "metrics": 8082},
         "readiness": {"path": "/v2/models/$(MODEL_NAME)/ready"},
         "liveness": {"path": "/v2/health/live"},
-        "startupSeconds": 30,
+        "startupSeconds": startup_seconds,
         "drainSeconds": 10,
     }
     measured = {"metrics": {"port": "metrics"}, "signals": _SIGNALS} if signals else {}
