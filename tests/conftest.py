@@ -90,10 +90,20 @@ def operator(credentials: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def install(admin: Kubectl, root: Path = ROOT) -> None:
     """The CRDs, and what the operator's process needs of manifests/base: its account and its rights."""
+    install_crds(admin, root)
+    install_rights(admin, root)
+
+
+def install_crds(admin: Kubectl, root: Path = ROOT) -> None:
+    """The CRDs, which the API server serves when this returns."""
     admin("apply", "-f", str(root / "crds"))
     for crd in sorted((root / "crds").glob("*.yaml")):
         kind = crd.stem.replace("modelward.dev_", "") + ".modelward.dev"
         admin("wait", "--for=condition=Established", f"crd/{kind}", "--timeout=30s")
+
+
+def install_rights(admin: Kubectl, root: Path = ROOT) -> None:
+    """The operator's account, and exactly the rights that are shipped."""
     base = root / "manifests" / "base"
     admin("apply", "-f", str(base / "namespace.yaml"))
     for part in ("service-account", "role", "role-binding", "leader-election", "user-roles"):

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import pytest
 import yaml
 
+from conftest import ROOT
 from devcluster import Cluster
 from devcluster.gateway import install_crds
 from devcluster.progress import silence
@@ -35,6 +36,7 @@ from support.waiting import until
 
 pytestmark = pytest.mark.slow
 
+LEASE_RIGHTS: Final = ROOT / "manifests" / "base" / "leader-election.yaml"
 LEASE: Final = {"leaseSeconds": 4, "renewDeadlineSeconds": 3.0, "retrySeconds": 0.5}
 CHILDREN: Final = (
     "pods",
@@ -67,6 +69,8 @@ OF_ROLLOUT: Final = (
 )
 DRAINING: Final = "draining"
 """A model whose rollout goes on by itself while versions change."""
+MEASURED: Final = frozenset({"inconclusive", "unmeasured"})
+"""What is known of these canaries is written down four times a minute."""
 UNDER_THE_OLD: Final = frozenset({"analyzing", "paused"})
 """Canaries that go on after the way back."""
 SETTLE_SECONDS: Final = 0.5
@@ -122,17 +126,13 @@ class Setting:
     old: Version
     new: Version
 
-    def install(self, version: Version) -> None:
-        """Its CRDs and rights."""
-        version.install(self.admin, self.kubectl.namespace)
-
     def upgraded(self, version: Version, *, but: frozenset[str] = frozenset()) -> set[str]:
-        """What an operator of that version writes when it takes over: of models that do not go on by themselves."""
+        """What an operator of that version writes when it takes over, of models about which there is nothing new."""
         since = time.time()
         self.operators.hand_over(version)
         found = self._account(since)
         assert [str(each) for each in found.landed_out_of_turn()] == []
-        going = {DRAINING, *but}
+        going = {DRAINING, *MEASURED, *but}
         return {
             f"{each.verb} {each.resource} {each.name}"
             for each in found.writes
@@ -163,7 +163,8 @@ def setting(
         sources = [{"name": SOURCE, "url": metrics.url, "delaySeconds": 0}]
         settings.write_text(yaml.safe_dump({"leaderElection": LEASE, "metrics": {"sources": sources}}))
         found = Setting(cluster, admin, kubectl, operators, old, new)
-        found.install(old)
+        old.install(admin)
+        kubectl("apply", "-f", str(LEASE_RIGHTS))
         operators.hand_over(old)
         kubectl.apply(fake_model(DRAINING))
 
@@ -175,7 +176,7 @@ def setting(
             yield found
         finally:
             gate(kubectl, *(case.name for case in CASES), opened=False)
-            found.install(new)
+            new.install(admin)
 
 
 def left(kubectl: Kubectl, cases: list[Case], before: World) -> None:
@@ -209,20 +210,21 @@ def test_there_and_back_with_a_rollout_in_every_state(setting: Setting) -> None:
     before = World.seen(kubectl)
 
     setting.drain("2")
-    setting.install(new)
+    new.install(setting.admin)
     assert not_notes(setting.upgraded(new)) == set()
     assert World.seen(kubectl) == before
 
     setting.drain("3")
     assert setting.upgraded(old) == set()
-    setting.install(old)
+    old.install(setting.admin)
     assert World.seen(kubectl) == before
     left(kubectl, [case for case in CASES if case.name in UNDER_THE_OLD], before)
 
     setting.drain("4")
+    new.install_rights(setting.admin)
     assert not_notes(setting.upgraded(new, but=UNDER_THE_OLD)) == set(), "the CRDs are the old ones"
     assert World.seen(kubectl).without(UNDER_THE_OLD) == before.without(UNDER_THE_OLD)
-    setting.install(new)
+    new.install_crds(setting.admin)
     left(kubectl, [case for case in CASES if case.name not in UNDER_THE_OLD], before)
     assert weights(kubectl) == [100, 0]
     assert [entry["modelVersion"] for entry in wait_quiet(kubectl, DRAINING)["history"]] == [

@@ -11,7 +11,8 @@ from typing import Final, Self
 
 import pytest
 
-from conftest import ROOT, install
+import conftest
+from conftest import ROOT
 from support.kubectl import Kubectl
 from support.operator import OperatorProcess
 from support.waiting import until
@@ -29,11 +30,18 @@ class Version:
     name: str
     root: Path
 
-    def install(self, admin: Kubectl, namespace: str) -> None:
-        """Apply the CRDs, the account and its rights, and those to a Lease in `namespace`."""
-        install(admin, self.root)
-        lease = self.root / "manifests" / "base" / "leader-election.yaml"
-        admin("apply", "-n", namespace, "-f", str(lease))
+    def install(self, admin: Kubectl) -> None:
+        """Apply CRDs and rights."""
+        self.install_crds(admin)
+        self.install_rights(admin)
+
+    def install_crds(self, admin: Kubectl) -> None:
+        """Apply the CRDs."""
+        conftest.install_crds(admin, self.root)
+
+    def install_rights(self, admin: Kubectl) -> None:
+        """Apply the operator's account and its rights."""
+        conftest.install_rights(admin, self.root)
 
     def process(self, kubeconfig: Path, directory: Path, *flags: str) -> OperatorProcess:
         """Its operator, which is not started yet. It runs with the libraries of this version."""
