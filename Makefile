@@ -7,7 +7,7 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down generate verify lock image bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ demo-down: setup ## Remove all that `make demo` made
 
 image: setup ## Build the operator's image without a Docker engine
 	$(BIN)/python -m devcluster.images operator
+
+audit: setup ## Linters of the supply chain, licences, known vulnerabilities. Exit code 3: not all could be looked up
+	@$(BIN)/python -m supply audit $(ARGS)
+
+sbom: setup ## Write the bill of materials (CycloneDX) into dist/. ARGS="--base IMAGE@sha256:..."
+	@$(BIN)/python -m supply sbom $(ARGS)
 
 generate: setup ## Write the files that are made from code: CRDs, install.yaml, reference pages, state diagrams
 	$(BIN)/python -m generate

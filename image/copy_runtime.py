@@ -40,7 +40,6 @@ FILES = {
 }
 INTERPRETER = re.compile(rb"(/[\w./-]*/ld-[\w.-]+)\0")  # first, in the section .interp of an ELF program
 LISTED = re.compile(r"=> (\S+) \(0x")
-MISSING = re.compile(r"(\S+) => not found")
 
 
 def main(root: Path, packages: Path) -> None:
@@ -84,10 +83,10 @@ def shared_libraries(loader: Path, linked: Iterable[Path]) -> set[Path]:
     """All that the files are linked to, as the loader finds it. Raises LookupError for what it does not find."""
     found: set[Path] = set()
     for path in linked:
-        listed = subprocess.run([loader, "--list", path], capture_output=True, text=True, check=False).stdout
-        if missing := MISSING.search(listed):
-            raise LookupError(f"{path} needs {missing[1]}, which the base image does not have")
-        found |= {Path(each) for each in LISTED.findall(listed)}
+        listed = subprocess.run([loader, "--list", path], capture_output=True, text=True, check=False)
+        if listed.returncode:
+            raise LookupError(f"{path} needs what the base image does not have: {listed.stderr.strip()}")
+        found |= {Path(each) for each in LISTED.findall(listed.stdout)}
     return found
 
 

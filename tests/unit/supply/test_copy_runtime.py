@@ -1,0 +1,61 @@
+"""What becomes the root of the image: the libraries that are linked, under the names that are asked for."""
+
+import runpy
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supply import locks
+
+COPY_RUNTIME: dict[str, Any] = runpy.run_path(str(locks.ROOT / "image" / "copy_runtime.py"))
+PYTHON = Path(sys.executable).resolve()
+
+
+def test_loader_lists_the_c_library() -> None:
+    """Of the interpreter that runs this test."""
+    libraries = COPY_RUNTIME["shared_libraries"](COPY_RUNTIME["loader_of"](PYTHON), [PYTHON])
+    assert {path.name for path in libraries} >= {"libc.so.6", "libm.so.6"}
+    assert all(path.exists() for path in libraries)
+
+
+def test_missing_library_ends_the_build(tmp_path: Path) -> None:
+    """An image without it would fail when it is too late."""
+    module = Path(sysconfig.get_path("stdlib")).rglob("_ssl.*.so")
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(next(module).read_bytes().replace(b"libssl.so.", b"libnot.so."))
+    with pytest.raises(
+        LookupError, match=r"broken\.so needs what the base image does not have: .*libnot\.so"
+    ):
+        COPY_RUNTIME["shared_libraries"](COPY_RUNTIME["loader_of"](PYTHON), [broken])
+
+
+def test_link_is_copied_with_what_it_points_to(tmp_path: Path) -> None:
+    """A library that is asked for by its short name has its long one in the image, and the link."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libx.so.1.2").write_bytes(b"x")
+    (tmp_path / "lib" / "libx.so.1").symlink_to("libx.so.1.2")
+    root = tmp_path / "root"
+    COPY_RUNTIME["copy"](tmp_path / "lib" / "libx.so.1", root)
+    copied = root / (tmp_path / "lib").relative_to("/")
+    assert (copied / "libx.so.1.2").read_bytes() == b"x"
+    assert (copied / "libx.so.1").readlink() == tmp_path / "lib" / "libx.so.1.2"
+
+
+def test_library_goes_without_installers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's library has what runs programs, not what installs them; its bytecode knows its later place."""
+    library = tmp_path / "python"
+    for name in ("json", "ensurepip", "venv", "site-packages/pip", "json/__pycache__"):
+        (library / name).mkdir(parents=True)
+        (library / name / "__init__.py").write_text("raise ValueError\n")
+    root = tmp_path / "root"
+    COPY_RUNTIME["copy_library"](library, root)
+    copied = root / library.relative_to("/")
+    assert [path.name for path in copied.iterdir()] == ["json"]
+    (compiled,) = (copied / "json" / "__pycache__").glob("__init__.*.pyc")
+    assert str(library / "json").encode() in compiled.read_bytes()
+    assert str(root).encode() not in compiled.read_bytes()
+    assert shutil.which("pip", path=str(copied)) is None
