@@ -9,16 +9,16 @@ from devcluster import Cluster
 OPERATOR = "system:serviceaccount:modelward-system:modelward"
 
 
-def requests(cluster: Cluster) -> Iterator[dict[str, Any]]:
-    """Audit events of the operator's account, of this and earlier runs on the cluster; oldest first."""
+def requests(cluster: Cluster, account: str = OPERATOR) -> Iterator[dict[str, Any]]:
+    """Audit events of an account, by default the operator's, of this and earlier runs on the cluster; oldest first."""
     log = cluster.audit_log
     rotated = sorted(
         log.parent.glob(f"{log.stem}-*{log.suffix}")
     )  # the API server puts the time into the name
     for path in (*rotated, log):
         with path.open(encoding="utf-8") as lines:
-            events = (json.loads(line) for line in lines if OPERATOR in line)
-            yield from (event for event in events if event.get("user", {}).get("username") == OPERATOR)
+            events = (json.loads(line) for line in lines if account in line)
+            yield from (event for event in events if event.get("user", {}).get("username") == account)
 
 
 def lacked_a_right(event: dict[str, Any]) -> bool:

@@ -8,6 +8,8 @@ from typing import Any, Final
 import helm_python
 import yaml
 
+from devcluster import Cluster
+
 CHART: Final = Path(__file__).parents[2] / "manifests" / "chart"
 RELEASE: Final = "modelward"
 SYSTEM: Final = "modelward-system"
@@ -73,3 +75,8 @@ def title(manifest: Manifest) -> str:
     metadata = manifest["metadata"]
     place = f"{metadata['namespace']}/" if "namespace" in metadata else ""
     return f"{manifest['kind']} {place}{metadata['name']}"
+
+
+def helm(cluster: Cluster, namespace: str) -> helm_python.Config:
+    """Helm on one cluster, with releases in one namespace and the administrator's credentials."""
+    return helm_python.Config(kubeconfig_path=cluster.kubeconfig, namespace=namespace)
