@@ -4,6 +4,10 @@ Names, annotations and answers are somebody's words. Written out as they are, an
 stands beside it, a line break makes a second record of a log, a mark for the direction of writing turns words round.
 """
 
+from typing import Final
+
+_SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
 
 def printable(text: str) -> str:
     r"""`text` in one line, with what is not printed as a Python escape (`\x1b`, `\n`, `\u202e`); done twice is done once.
@@ -22,4 +26,9 @@ def printable_lines(text: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", errors="surrogatepass").decode("ascii")
+    """Without a codec: the log is written to until the interpreter has unloaded those."""
+    if short := _SHORT.get(character):
+        return short
+    number = ord(character)
+    letter, digits = ("x", 2) if number < 0x100 else ("u", 4) if number < 0x10000 else ("U", 8)
+    return f"\\{letter}{number:0{digits}x}"
