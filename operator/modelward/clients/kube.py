@@ -41,6 +41,10 @@ _NOT_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """What JSON takes as it is and YAML does not: control characters, line breaks of Unicode, marks of byte order."""
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
+_NO_SUCH_PATH: Final = b"404 page not found"
+"""What the API server says, word for word, of a kind that it does not have: no word about any object."""
+_NO_SUCH_KIND: Final = "the API server does not have this kind; are the CRDs installed (kubectl apply -f crds/)?"
+
 _BROKEN: Final = (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError)
 """What a connection may come to."""
 
@@ -278,7 +282,10 @@ def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[An
     """The object of a good answer, decoded as `shape`; raises what a bad one means."""
     try:
         answer = msgspec.json.decode(data, type=shape)
-    except msgspec.DecodeError as error:  # a proxy's page of HTML, an answer cut short
+    except msgspec.DecodeError as error:
+        if status == 404 and data.strip() == _NO_SUCH_PATH:
+            raise ApiError(status, "NoSuchKind", _NO_SUCH_KIND) from error
+        # A proxy's page of HTML, or an answer cut short.
         raise ApiError(
             status, "NotKubernetes", "the answer is no JSON object; is this an API server?"
         ) from error

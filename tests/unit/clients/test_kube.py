@@ -158,6 +158,14 @@ async def test_what_is_no_answer_of_kubernetes_is_told_apart(world: World, statu
     assert type(raised.value) is ApiError
 
 
+async def test_a_kind_that_is_missing_is_told_apart(world: World) -> None:
+    """The API server's own words for a path that it does not serve; they tell what to do, and nothing of an object."""
+    world.answers(404, "404 page not found\n")
+    with pytest.raises(ApiError, match="are the CRDs installed") as raised:
+        await world.kube.get(DEPLOYMENT, "shop", "fraud")
+    assert type(raised.value) is ApiError
+
+
 async def test_a_connection_that_is_reset_is_unreachable(world: World) -> None:
     """Whether the request was carried out is not known: look again."""
 
