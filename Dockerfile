@@ -25,8 +25,9 @@ RUN ["python", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "
 RUN ["python", "-c", "import shutil; shutil.rmtree('/app/bin')"]
 
 FROM dependencies AS runtime
-COPY image/copy_runtime.py /build/
-RUN ["python", "/build/copy_runtime.py", "/runtime", "/app"]
+COPY image /build/image
+RUN ["python", "/build/image/copy_runtime.py", "/runtime", "/app"]
+RUN ["python", "/build/image/package_records.py", "/runtime"]
 
 FROM scratch
 COPY --from=runtime /runtime /

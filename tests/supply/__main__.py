@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from supply import audit, locks, materials, released_chart
+from supply.image import debian_packages
 
 BASE = "docker.io/library/python:3.13-slim"
 
@@ -40,11 +41,15 @@ def audit_(*, offline: bool) -> None:
 @main.command()
 @click.option("--base", default=BASE, show_default=True, help="The image that the operator's is built in.")
 @click.option(
+    "--image", type=click.Path(path_type=Path, exists=True), help="OCI archive or layout to look into."
+)
+@click.option(
     "--folder", type=click.Path(path_type=Path), default=locks.ROOT / "dist", help="Where to write."
 )
-def sbom(*, base: str, folder: Path) -> None:
+def sbom(*, base: str, image: Path | None, folder: Path) -> None:
     """Write the bill of materials, in CycloneDX' format; its time is $SOURCE_DATE_EPOCH or the last commit's."""
-    text = materials.bill(locks.of_image(), base, written())
+    debian = debian_packages(image) if image else ()
+    text = materials.bill(locks.of_image(), base, written(), debian)
     if errors := materials.schema_errors(text):
         raise click.ClickException(f"the bill is not what the schema wants: {errors}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import metadata
 
 from cyclonedx.model import HashAlgorithm, HashType, Property
@@ -19,25 +19,27 @@ from packageurl import PackageURL
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from supply.image import DebianPackage
 from supply.licences import licence
 from supply.locks import Pin
 
 NAME = "modelward"
 
 
-def bill(pins: Iterable[Pin], base: str, written: datetime) -> str:
+def bill(pins: Iterable[Pin], base: str, written: datetime, debian: Iterable[DebianPackage] = ()) -> str:
     """The bill as JSON. `base` is the reference of the image that the operator's is built in.
 
-    The same input gives the same text, serial number included.
+    `debian` are the packages that an image has files of, where there is an image to look into. The same input gives the same text, serial number included.
     """
     pins = sorted(pins, key=lambda pin: pin.name)
     operator, image = _operator(), _base(base)
     components = {pin.name: _package(pin) for pin in pins}
+    files = [_debian(package) for package in debian]
     bom = Bom(
-        components=[*components.values(), image],
-        serial_number=_serial(pins, base, written),
+        components=[*components.values(), image, *files],
+        serial_number=_serial(repr([pins, base, written, sorted(str(each.purl) for each in files)])),
         metadata=BomMetaData(component=operator, timestamp=written),
-        dependencies=_dependencies(operator, components, image),
+        dependencies=_dependencies(operator, components, image, files),
     )
     return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
 
@@ -93,17 +95,30 @@ def _base(reference: str) -> Component:
     )
 
 
+def _debian(package: DebianPackage) -> Component:
+    place = {"arch": package.architecture, "distro": "debian"}
+    purl = PackageURL(
+        type="deb", namespace="debian", name=package.name, version=package.version, qualifiers=place
+    )
+    return Component(
+        name=package.name, version=package.version, type=ComponentType.LIBRARY, bom_ref=str(purl), purl=purl
+    )
+
+
 def _stated(expression: str) -> LicenseExpression:
     return LicenseExpression(expression, acknowledgement=LicenseAcknowledgement.DECLARED)
 
 
-def _dependencies(operator: Component, packages: dict[str, Component], base: Component) -> list[Dependency]:
+def _dependencies(
+    operator: Component, packages: dict[str, Component], base: Component, debian: list[Component]
+) -> list[Dependency]:
     """Who needs whom, as the installed packages' metadata has it."""
     needs = {name: [packages[each].bom_ref for each in _needs(name) if each in packages] for name in packages}
     direct = [packages[each].bom_ref for each in _needs(NAME) if each in packages]
     return [
         _dependency(operator.bom_ref, [*direct, base.bom_ref]),
         *(_dependency(packages[name].bom_ref, found) for name, found in needs.items()),
+        _dependency(base.bom_ref, [package.bom_ref for package in debian]),
     ]
 
 
@@ -116,7 +131,6 @@ def _needs(name: str) -> set[str]:
     return {canonicalize_name(Requirement(text).name) for text in metadata.requires(name) or []}
 
 
-def _serial(pins: list[Pin], base: str, written: datetime) -> uuid.UUID:
-    digest = hashlib.sha256(repr([(pin.name, pin.version, pin.sha256) for pin in pins]).encode())
-    digest.update(f"{metadata.version(NAME)}\0{base}\0{written.astimezone(UTC).isoformat()}".encode())
+def _serial(content: str) -> uuid.UUID:
+    digest = hashlib.sha256(f"{metadata.version(NAME)}\0{content}".encode())
     return uuid.UUID(bytes=digest.digest()[:16], version=4)

@@ -28,7 +28,8 @@ NOT_NEEDED = (
     f"usr/lib/{PYTHON}/pydoc_data",
     f"usr/lib/{PYTHON}/test",
 )
-ACCOUNTS = {
+FILES = {
+    "etc/os-release": 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n',
     "etc/passwd": "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/nonexistent:/sbin/nologin\n",
     "etc/group": "root:x:0:\nnonroot:x:65532:\n",
 }
@@ -41,7 +42,7 @@ def write_root_tar(target: Path, work: Path) -> None:
         packages = _download(work)
     with step("unpacking them"):
         for package in packages:
-            run(["dpkg-deb", "-x", package, root])
+            _unpack(package, root)
         _finish(root)
         _pack(root, target)
 
@@ -69,6 +70,18 @@ def _download(work: Path) -> list[Path]:
     return [path for path in sorted(archives.glob("*.deb")) if path.name.split("_")[0] not in NOT_UNPACKED]
 
 
+def _unpack(package: Path, root: Path) -> None:
+    """Unpacks it and notes it where dpkg would: what is installed, and which files are whose."""
+    listed = run(["dpkg-deb", "-X", package, root])
+    record = run(["dpkg-deb", "-f", package]).strip()
+    dpkg = root / "var/lib/dpkg"
+    (dpkg / "info").mkdir(parents=True, exist_ok=True)
+    name = package.name.split("_")[0]
+    (dpkg / "info" / f"{name}.list").write_text("".join(f"{line[1:]}\n" for line in listed.splitlines()))
+    with (dpkg / "status").open("a") as status:
+        status.write(record.replace("\n", "\nStatus: install ok installed\n", 1) + "\n\n")
+
+
 def _mirror() -> str:
     """Address of a Debian archive, as this machine's own package lists have it."""
     if not shutil.which("apt-get") or not KEYRING.exists():
@@ -91,7 +104,7 @@ def _finish(root: Path) -> None:
         (root / name).mkdir(parents=True, exist_ok=True)
     for name in ("tmp", "var/tmp"):
         (root / name).chmod(0o1777)
-    for path, text in ACCOUNTS.items():
+    for path, text in FILES.items():
         (root / path).write_text(text)
     authorities = sorted((root / "usr/share/ca-certificates/mozilla").glob("*.crt"))
     (root / "etc/ssl/certs/ca-certificates.crt").write_bytes(

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from devcluster.images.recipes import PYTHON_BASE
 from supply import __main__ as command
 from supply import licences, locks, materials
+from supply.image import DebianPackage
 from supply.locks import Pin
 
 BASE = "docker.io/library/python:3.13-slim@sha256:" + "1" * 64
@@ -81,6 +82,17 @@ def test_bill_says_who_needs_whom(bill: dict[str, Any]) -> None:
     assert BASE in needs["modelward@0.1.0"]
     needed = set().union(*needs.values())
     assert {each["bom-ref"] for each in bill["components"]} == needed
+
+
+def test_bill_names_the_debian_packages_of_an_image() -> None:
+    """Where there is an image to look into, below the base."""
+    package = DebianPackage(name="libc6", version="2.41-12", architecture="amd64")
+    text = materials.bill(locks.of_image(), BASE, WRITTEN, [package])
+    assert materials.schema_errors(text) is None
+    reference = "pkg:deb/debian/libc6@2.41-12?arch=amd64&distro=debian"
+    decoded = json.loads(text)
+    assert reference in {each.get("purl") for each in decoded["components"]}
+    assert {"ref": BASE, "dependsOn": [reference]} in decoded["dependencies"]
 
 
 def test_same_input_gives_the_same_bytes(text: str) -> None:
