@@ -68,8 +68,8 @@ class Request:
         return self.method == "GET" and not self.watches and bool(self.place.resource) and not self.place.name
 
     @property
-    def counts(self) -> bool:
-        """Whether it is one of those that are numbered: it changes something, and is no Event and no Lease."""
+    def changes_something(self) -> bool:
+        """Whether it changes an object for good: no Event and no Lease."""
         return self.method in _MUTATING and self.place.resource not in _UNNUMBERED
 
     def __str__(self) -> str:
@@ -195,6 +195,10 @@ PASS: Final = Pass()
 class Plan:
     """No fault at all. Subclasses say what happens; all methods are called in the proxy's own thread, one at a time."""
 
+    def counts(self, request: Request) -> bool:
+        """Whether a request gets a number."""
+        return request.changes_something
+
     def request(self, request: Request) -> Fault:
         """What happens to a request."""
         del request
@@ -222,7 +226,7 @@ class CrashAt(Plan):
 
     def request(self, request: Request) -> Fault:
         """The kill, when its time has come."""
-        if request.number != self.number or self.struck:
+        if not request.number or request.number != self.number or self.struck:
             return PASS
         self.struck = request
         return Kill(self.moment)

@@ -79,6 +79,8 @@ class Proxy:
         self.kill = kill
         self.requests: list[Request] = []
         """The mutating ones that were numbered, in order, whatever became of them."""
+        self.stored: list[tuple[Request, Answer]] = []
+        """The same with the API server's answer, of those that it has answered, in the order of the answers."""
         self.problems: list[BaseException] = []
         """What went wrong in here; raised at the end."""
         self._original = yaml.safe_load(original.read_text(encoding="utf-8"))
@@ -108,6 +110,7 @@ class Proxy:
             self.plan = plan or Plan()
             self._numbers = itertools.count(1)
             self.requests = []
+            self.stored = []
 
         self._do(begin())
 
@@ -228,7 +231,7 @@ class Proxy:
             body=body,
             arrived=time.monotonic(),
         )
-        if request.counts:
+        if self.plan.counts(request):
             request = replace(request, number=next(self._numbers))
             self.requests.append(request)
         return request
@@ -238,7 +241,10 @@ class Proxy:
         async with self._session.request(
             request.method, self._behind(request), headers=request.headers, data=request.body or None
         ) as response:
-            return Answer(status=response.status, headers=_kept(response), body=await response.read())
+            answer = Answer(status=response.status, headers=_kept(response), body=await response.read())
+        if request.number:
+            self.stored.append((request, answer))
+        return answer
 
     async def _answered(self, incoming: web.Request, answer: Answer, fault: Fault) -> web.StreamResponse:
         match fault:

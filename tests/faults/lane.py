@@ -1,0 +1,233 @@
+"""A lane: a namespace with an operator of its own behind the fault proxy. Runs go one after the other in it."""
+
+import itertools
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+
+from devcluster import Cluster
+from faults.invariants import badly_written, broken
+from faults.nursery import Nursery, is_alive, kill
+from faults.outcome import Outcome, differences, outcome, unsettled
+from faults.plan import Answer, CrashAt, Moment, Request
+from faults.proxy import Proxy
+from faults.recorder import Raw, Recorder
+from faults.scene import Scene
+from faults.story import replay
+from faults.workloads import When, Workload, at_rest, model
+from support.kubectl import Kubectl
+from support.replicas import ROLE
+
+SETUP_SECONDS: Final = 60.0
+END_SECONDS: Final = 45.0
+"""How long the end of a workload is waited for: far beyond what is promised, so that what is slow is told from what hangs."""
+QUIET_SECONDS: Final = 0.7
+"""After the end nothing may be written for so long."""
+_POLL_SECONDS: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """Where the operator is killed."""
+
+    number: int
+    moment: Moment
+
+    def __str__(self) -> str:
+        return f"write {self.number} {self.moment}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """Of one run."""
+
+    workload: str
+    crash: Crash | None = None
+    struck: str = ""
+    """The request at which the operator was killed; "" if it never came to that."""
+    writes: int = 0
+    seconds: float = 0.0
+    """From the first act to the last change."""
+    late: float = 0.0
+    """By how many seconds that is more than undisturbed."""
+    problems: list[str] = field(default_factory=list)
+    outcome: Outcome | None = None
+    requests: list[str] = field(default_factory=list)
+
+    @property
+    def held(self) -> bool:
+        """Whether all that was promised was kept."""
+        return not self.problems
+
+
+@dataclass(slots=True)
+class OfModel(CrashAt):
+    """Counts only what is about one model: the one before it may still be on its way out."""
+
+    name: bytes = b""
+
+    def counts(self, request: Request) -> bool:
+        """Whether it names the model."""
+        return request.changes_something and (
+            self.name in request.target.encode() or self.name in request.body
+        )
+
+
+class Lane:
+    """Use as a context manager, in one thread."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        credentials: Path,
+        recorder: Recorder,
+        client: httpx.Client,
+        directory: Path,
+        flags: Sequence[str] = (),
+    ) -> None:
+        """`client` is the administrator's."""
+        self.namespace = f"faults-{secrets.token_hex(3)}"
+        self.log = directory / "operator.log"
+        self.load_seconds = 0.0
+        self._cluster, self._recorder, self._client, self._flags = cluster, recorder, client, flags
+        self._names = (f"m{number}-{secrets.token_hex(2)}" for number in itertools.count(1))
+        self._proxy = Proxy(credentials, directory / "proxy")
+        self._nursery = Nursery()
+        self._pid = 0
+
+    def __enter__(self) -> Self:
+        admin = Kubectl(self._cluster, self.namespace)
+        admin("create", "namespace", self.namespace)
+        admin("apply", "-f", str(ROLE))
+        self._proxy.__enter__()
+        self._nursery.__enter__()
+        self.load_seconds = self._nursery.load_seconds
+        self._proxy.kill = self._kill
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pid and is_alive(self._pid):
+            kill(self._pid)
+        self._nursery.__exit__(None, None, None)
+        self._proxy.__exit__(kind, error, trace)
+        Kubectl(self._cluster)("delete", "namespace", self.namespace, "--wait=false")
+
+    def run(
+        self, workload: Workload, crash: Crash | None = None, undisturbed: Outcome | None = None
+    ) -> Result:
+        """Do a workload with a new model; kill the operator at a point, start it again, see what comes of it."""
+        scene = Scene(
+            model=next(self._names), namespace=self.namespace, recorder=self._recorder, client=self._client
+        )
+        result = Result(workload=workload.name, crash=crash)
+        plan = OfModel(
+            crash.number if crash else 0, crash.moment if crash else Moment.UNSENT, name=scene.model.encode()
+        )
+        self._proxy.reset(OfModel(0, Moment.UNSENT, name=scene.model.encode()))
+        self._recorder.begin(self.namespace)
+        if workload.before is not None:
+            scene.apply(model(scene.model, "1", **workload.before))
+            if not scene.wait(at_rest, SETUP_SECONDS):
+                result.problems.append("L1: version 1 does not serve")
+                return result
+            scene.wait(lambda _: False, 0.1)
+        before = list(self._proxy.stored)
+        self._proxy.reset(plan)
+        began = time.time()
+        self._play(workload, scene, result)
+        self._see_it_stays(workload, scene, result)
+        result.seconds = self._recorder.last_change(self.namespace) - began
+        self._judge(scene, result, before, undisturbed)
+        result.struck = str(plan.struck or "")
+        self._proxy.reset()
+        if not workload.gone:
+            scene.delete()
+        return result
+
+    def _play(self, workload: Workload, scene: Scene, result: Result) -> None:
+        """All acts at their moments, and the end; the operator is started again as soon as it is dead."""
+        for number, act in enumerate(workload.acts, 1):
+            if not self._await(scene, act.moment):
+                result.problems.append(f"L1: the moment of act {number} does not come: {_told(scene)}")
+                return
+            act.do(scene)
+        if not self._await(scene, workload.end):
+            result.problems.append(f"L1: no end after {END_SECONDS:.0f} s: {_told(scene)}")
+
+    def _await(self, scene: Scene, moment: When) -> bool:
+        end = time.monotonic() + END_SECONDS
+        while time.monotonic() < end:
+            self._revive()
+            if scene.wait(moment, 0.05):
+                return True
+        return False
+
+    def _see_it_stays(self, workload: Workload, scene: Scene, result: Result) -> None:
+        """L1: the desired state stays; S11: nothing is written any more, but a count of pods that came late."""
+        end = time.monotonic() + END_SECONDS
+        while time.monotonic() < end:
+            self._revive()
+            quiet = time.time() - self._recorder.last_change(self.namespace) >= QUIET_SECONDS
+            if quiet and workload.end(scene.world()):
+                return
+            time.sleep(0.05)
+        result.problems.append(f"L1: it does not stay as it should be: {_told(scene)}")
+
+    def _judge(
+        self,
+        scene: Scene,
+        result: Result,
+        before: Sequence[tuple[Request, Answer]],
+        undisturbed: Outcome | None,
+    ) -> None:
+        story, world = self._recorder.story(self.namespace), scene.world()
+        stored = [*before, *self._proxy.stored]
+        result.writes = len(self._proxy.requests)
+        result.requests = [str(each) for each in self._proxy.requests]
+        result.problems += broken(replay(scene.model, story, stored))
+        result.problems += badly_written(stored)
+        result.problems += unsettled(world)
+        result.outcome = outcome(world, story)
+        if undisturbed:
+            result.problems += differences(result.outcome, undisturbed)
+
+    # --- the operator ---------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._pid = self._nursery.start(
+            [
+                "run",
+                f"--kubeconfig={self._proxy.kubeconfig}",
+                f"--namespace={self.namespace}",
+                f"--lease-namespace={self.namespace}",
+                "--host=127.0.0.1",
+                "--port=0",
+                "--log-format=text",
+                *self._flags,
+            ],
+            self.log,
+        )
+
+    def _kill(self) -> None:
+        """Called by the proxy, in its thread."""
+        kill(self._pid)
+
+    def _revive(self) -> None:
+        if not is_alive(self._pid):
+            self._start()
+
+
+def _told(scene: Scene) -> str:
+    status = scene.world().status
+    rollout = status.get("rollout") or {}
+    ready: Raw = next((each for each in status.get("conditions") or () if each["type"] == "Ready"), {})
+    return f"{rollout.get('state', 'no rollout')} at {rollout.get('weightPercent', 0)}%, {ready.get('reason')}: {ready.get('message')}"
