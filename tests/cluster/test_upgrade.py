@@ -15,15 +15,18 @@ from devcluster.gateway import install_crds
 from devcluster.progress import silence
 from modelward.rollout.phases import Phase
 from support.kubectl import Kubectl
-from support.models import KIND, children, fake_model, wait_quiet
+from support.models import KIND, children, fake_model, wait_quiet, wait_ready
+from support.operator import OperatorProcess
 from support.states import (
     CASES,
     HITS,
+    ROUTE,
     SOURCE,
     TOTAL,
     Case,
     gate,
     leave,
+    own_route,
     reach,
     statuses,
     wait_states,
@@ -71,6 +74,8 @@ DRAINING: Final = "draining"
 """A model whose rollout goes on by itself while versions change."""
 MEASURED: Final = frozenset({"inconclusive", "unmeasured"})
 """What is known of these canaries is written down four times a minute."""
+ROUTED: Final = next(case for case in CASES if case.name == ROUTE)
+CRD: Final = "modeldeployments.modelward.dev"
 UNDER_THE_OLD: Final = frozenset({"analyzing", "paused"})
 """Canaries that go on after the way back."""
 SETTLE_SECONDS: Final = 0.5
@@ -238,3 +243,77 @@ def test_there_and_back_with_a_rollout_in_every_state(setting: Setting) -> None:
 def not_notes(writes: set[str]) -> set[str]:
     """Writes other than of a verdict on a snapshot, which the version before did not note."""
     return {each for each in writes if not each.startswith("patch controllerrevisions")}
+
+
+def test_uninstalled_in_the_wrong_order_and_installed_again(
+    admin: Kubectl, kubectl: Kubectl, lone: OperatorProcess
+) -> None:
+    """Without the operator models go on serving. CRDs deleted then wait for it to put the user's route back."""
+    before = World.seen(kubectl)
+    assert lone.stop() == 0
+    assert World.seen(kubectl) == before
+
+    admin("delete", "-f", str(ROOT / "crds"), "--wait=false")
+    until(lambda: not children(kubectl, "pods", "plain"), "the pods of a deleted model go")
+    assert set(statuses(kubectl)) == {ROUTE}, "its finalizer holds it"
+    assert weights(kubectl) == [66, 34]
+    lone.launch()
+    until(lambda: "are the CRDs installed" in lone.text(), "it says what it misses")
+
+    present().install_crds(admin)
+    until(lambda: weights(kubectl) == [100, 0], "the route is put back")
+    until(lambda: not children(kubectl, "pods", ROUTE), "the pods of the other model go, too")
+    until(lambda: CRD not in admin("get", "crd", "-o", "name"), "the CRD goes")
+
+    present().install_crds(admin)
+    kubectl.apply(fake_model("plain"))
+    wait_ready(kubectl, "plain")
+    assert lone.metric("modelward_reconcile_errors_total", reason="Unexpected") == 0
+
+
+def test_uninstalled_in_the_right_order(admin: Kubectl, kubectl: Kubectl, lone: OperatorProcess) -> None:
+    """Models first, while the operator is there: nothing waits for anything, and nothing of ours is left."""
+    kubectl("delete", KIND, "--all", "--timeout=60s")
+    assert weights(kubectl) == [100, 0]
+    assert lone.stop() == 0
+    admin("delete", "-f", str(ROOT / "crds"), "--timeout=60s")
+    ours = ("pods", "replicasets", "deployments", "services", "pdb", "controllerrevisions")
+    until(
+        lambda: not kubectl.all(",".join(ours), "app.kubernetes.io/managed-by=modelward"), "all children go"
+    )
+
+
+@pytest.fixture
+def lone(
+    cluster: Cluster, admin: Kubectl, kubectl: Kubectl, credentials: Path, tmp_path: Path
+) -> Iterator[OperatorProcess]:
+    """One operator, a model that serves, and another one in mid-canary with a route of the user's."""
+    if cluster.gateway is None:
+        install_crds(cluster.directory, cluster.binaries, silence)
+    kubectl("delete", KIND, "--all", "--timeout=60s")
+    kubectl("apply", "-f", str(LEASE_RIGHTS))
+    scope = (f"--namespace={kubectl.namespace}", f"--lease-namespace={kubectl.namespace}")
+    process = OperatorProcess(credentials, tmp_path, *scope)
+    process.start()
+    try:
+        kubectl.apply(own_route(), ROUTED.manifest("1"), fake_model("plain", replicas=2))
+        for name in (ROUTE, "plain"):
+            wait_ready(kubectl, name)
+        kubectl.apply(ROUTED.manifest("2"))
+        wait_states(kubectl, {ROUTE: ("Analyzing", 34)})
+        yield process
+    finally:
+        process.stop()
+        release(admin, kubectl)
+        present().install_crds(admin)
+
+
+def release(admin: Kubectl, kubectl: Kubectl) -> None:
+    """Let models go whose operator is not there any more, and wait for a CRD that waits for them."""
+    if CRD not in admin("get", "crd", "-o", "name"):
+        return
+    for name in statuses(kubectl):
+        kubectl.patch(KIND, name, {"metadata": {"finalizers": None}})
+    found = admin.get("crd", CRD)
+    if found and "deletionTimestamp" in found["metadata"]:
+        admin("wait", "--for=delete", f"crd/{CRD}", "--timeout=60s")
