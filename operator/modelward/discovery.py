@@ -58,9 +58,12 @@ class Discovery:
             )
         if resource.kind in self._present:
             return ""
-        try:
-            for namespace in self.namespaces or (None,):
+        refusal = ""
+        for namespace in self.namespaces or (None,):
+            try:
                 await self.kube.list_metadata(resource, namespace, labels=resource.selector)
-        except Refused as error:
-            return f"the operator has no right to it ({error.message})"
-        return ""
+            except Refused as error:  # one namespace that is gone does not take the kind from the others
+                refusal = error.message
+            else:
+                return ""
+        return f"the operator has no right to it ({refusal})"

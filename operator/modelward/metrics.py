@@ -56,6 +56,12 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.watch_failures = Counter(
+            "modelward_watch_failures_total",
+            "Watches that ended by an error and were begun anew, that of pods apart.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.leader = Gauge(
             "modelward_leader", "1 while this process leads, 0 while it stands by.", registry=self.registry
         )

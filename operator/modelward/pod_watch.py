@@ -40,20 +40,21 @@ class PodWatch:
                 group.create_task(self._follow(namespace))
 
     async def _follow(self, namespace: str | None) -> None:
-        version, failures = FROM_THE_START, 0
+        version, failures, told = FROM_THE_START, 0, ""
         while True:
             await asyncio.sleep(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
             seen = version
             try:
                 async for event in self.kube.watch(POD, namespace, labels=POD.selector, version=version):
-                    version, failures = self._taken(event), 0
+                    version, failures, told = self._taken(event), 0, ""
             except ApiError as error:
                 failures += 1
                 if error.status == _TOO_OLD:
                     version = FROM_THE_START
                     await self._swept()
-                else:
-                    logger.warning("cannot watch pods: %s", error)
+                elif str(error) != told:  # said once, not at every attempt
+                    told = str(error)
+                    logger.warning("cannot watch pods%s: %s", f" in {namespace}" if namespace else "", told)
             except Unreachable as error:
                 failures += 1
                 logger.info("the watch of pods broke, and goes on: %s", error)
@@ -64,7 +65,10 @@ class PodWatch:
         """The version up to which all is known now."""
         raw = event["object"]
         if event["type"] != "BOOKMARK":
-            self.event({**event, "object": {**raw, "kind": POD.kind}})
+            try:
+                self.event({**event, "object": {**raw, "kind": POD.kind}})
+            except Exception:
+                logger.exception("event of a pod: unexpected error, please report it")
         return str(raw["metadata"]["resourceVersion"])
 
     async def _swept(self) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 
 from modelward.clients.kube import Kube, Manifest
 from modelward.clients.resources import OPTIONAL, POD, WATCHED, Resource
-from modelward.errors import ModelwardError, NotFound
+from modelward.errors import ModelwardError, NotFound, Refused
 from modelward.metrics import Metrics
 from modelward.settings import Settings
 from modelward.store import Key, Store
@@ -26,6 +26,8 @@ _LONGEST_PERIOD_SECONDS: Final = 300.0
 _DEAD_AFTER_SWEEPS: Final = 3
 """So many sweeps in a row that had to mend what a watch should have told, which itself told nothing: it is dead."""
 _OLD_AFTER_PERIODS: Final = 3
+_FORGOTTEN_AFTER_SWEEPS: Final = 3
+"""So many sweeps in a row that were refused a namespace: it is gone, with our rights in it, or not ours any more."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class Resync:
     """By kind: `events` at the last sweep."""
     _silent: Counter[str] = field(default_factory=Counter)
     """By kind: sweeps in a row that found what the silent watch should have told."""
+    _refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By kind and namespace: lists in a row that were refused."""
 
     def resources(self) -> tuple[Resource, ...]:
         """The kinds that are watched under these settings, and the optional ones that the cluster has."""
@@ -67,9 +71,12 @@ class Resync:
 
     async def fill_kind(self, resource: Resource) -> None:
         """Read all objects of a kind. Raises ApiError or Unreachable."""
-        for namespace in self._scopes(resource):
-            async for raw in self.kube.list(resource, namespace, labels=resource.selector):
-                self.store.put(_typed(resource, raw))
+        for namespace in self.scopes(resource):
+            try:
+                async for raw in self.kube.list(resource, namespace, labels=resource.selector):
+                    self.store.put(_typed(resource, raw))
+            except Refused as error:
+                self._leave_out(resource, namespace, error)
         self._confirm(resource)
         age = functools.partial(self.age_seconds, resource.kind)
         self.metrics.watch_age_seconds.labels(resource.kind).set_function(age)
@@ -131,21 +138,53 @@ class Resync:
         """How many events were lost; what they should have told is taken in."""
         lost = 0
         before = self.store.versions(resource.kind)
-        listed: dict[Key, tuple[str, int]] = {}
-        for namespace in self._scopes(resource):
-            for each in await self.kube.list_metadata(
-                resource, namespace, labels=resource.selector, stored=stored
-            ):
-                listed[each.namespace, each.name] = each.uid, int(each.resource_version)
+        listed, refused = await self._listed(resource, stored=stored)
         now = self.store.versions(resource.kind)
         for key, (uid, version) in listed.items():
             held = now.get(key)
             if held is None or held[0] != uid or held[1] < version:
                 lost += await self._fetch(resource, key)
         for key in before.keys() - listed.keys():
-            lost += await self._verify(resource, key, before[key][0])
+            if key[0] not in refused:
+                lost += await self._verify(resource, key, before[key][0])
         self._confirm(resource)
         return lost
+
+    async def _listed(
+        self, resource: Resource, *, stored: bool
+    ) -> tuple[dict[Key, tuple[str, int]], set[str | None]]:
+        """uid and resourceVersion of all that there is, and the namespaces that could not be looked into."""
+        listed: dict[Key, tuple[str, int]] = {}
+        refused: set[str | None] = set()
+        for namespace in self.scopes(resource):
+            try:
+                found = await self.kube.list_metadata(
+                    resource, namespace, labels=resource.selector, stored=stored
+                )
+            except Refused as error:
+                self._leave_out(resource, namespace, error)
+                refused.add(namespace)
+                continue
+            if self._refused.pop((resource.kind, namespace or ""), 0):
+                logger.info("%s of namespace %s can be read again", resource.plural, namespace)
+            for each in found:
+                listed[each.namespace, each.name] = each.uid, int(each.resource_version)
+        return listed, refused
+
+    def _leave_out(self, resource: Resource, namespace: str | None, error: Refused) -> None:
+        """Go on without one namespace of several: it may be gone, and our rights with it. Raises the error otherwise."""
+        if namespace is None or len(self.settings.namespaces) == 1:
+            raise error
+        refused = self._refused[resource.kind, namespace] = self._refused[resource.kind, namespace] + 1
+        if refused == 1:
+            logger.warning(
+                "%s of namespace %s are left out until they may be read: %s",
+                resource.plural,
+                namespace,
+                error.message,
+            )
+        if refused == _FORGOTTEN_AFTER_SWEEPS:
+            self.store.drop(resource.kind, namespace)
 
     async def _fetch(self, resource: Resource, key: Key) -> bool:
         """Whether an event was lost, or is on its way: read the object itself."""
@@ -176,7 +215,8 @@ class Resync:
     def _confirm(self, resource: Resource) -> None:
         self.confirmed[resource.kind] = time.monotonic()
 
-    def _scopes(self, resource: Resource) -> tuple[str | None, ...]:
+    def scopes(self, resource: Resource) -> tuple[str | None, ...]:
+        """The namespaces in which a kind is read; None for all of the cluster."""
         return self.settings.namespaces or (None,) if resource.namespaced else (None,)
 
 

@@ -154,7 +154,6 @@ def _watches(core: _Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]
         intake=core.intake,
         resync=core.resync,
         discovery=core.discovery,
-        namespaces=core.settings.namespaces,
         kubeconfig=core.kubeconfig,
         runs=lambda: _stop_on_signals(stop),
     )

@@ -216,11 +216,12 @@ class Store:
             if ref and (key[0], ref.name) == (namespace, route):
                 yield key
 
-    def drop(self, kind: str) -> None:
-        """Forget all objects of a kind, because the cluster does not have the kind any more."""
+    def drop(self, kind: str, namespace: str | None = None) -> None:
+        """Forget all objects of a kind, or those of a namespace: nobody tells of them any more. They may come back."""
         for key, held in list(self._views[kind].items()):
-            self._settled.pop(held.uid, None)
-            self._forget(kind, key, held)
+            if namespace in (None, key[0]):
+                self._settled.pop(held.uid, None)
+                self._forget(kind, key, held)
 
     def versions(self, kind: str) -> dict[Key, tuple[str, int]]:
         """uid and resourceVersion of all that is held of a kind."""

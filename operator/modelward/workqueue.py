@@ -54,10 +54,10 @@ class WorkQueue(Generic[K]):
         self._changed.set()
 
     def fail(self, key: K, *, at_least: float = 0.0, urgent: bool = False) -> float:
-        """Have a key tried again: twice as late as last time, at most 30 s, at least what the server asked."""
+        """Have a key tried again: twice as late as last time, not before the server asked for, at most 30 s later."""
         count = self._failures[key] = self._failures.get(key, 0) + 1
         delay = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(count - 1, 10))
-        delay = max(at_least, delay * (1 - _JITTER * random.random()))  # noqa: S311 - no secret
+        delay = max(min(at_least, LONGEST_BACKOFF_SECONDS), delay * (1 - _JITTER * random.random()))  # noqa: S311 - no secret
         self.add(key, delay=delay, urgent=urgent)
         return delay
 

@@ -9,7 +9,7 @@ import pytest
 from modelward import pod_watch
 from modelward.clients.kube import Kube
 from modelward.clients.resources import Resource
-from modelward.errors import ApiError, ModelwardError, Unreachable
+from modelward.errors import ApiError, ModelwardError, Refused, Unreachable
 from modelward.pod_watch import PodWatch
 
 Script = list[list[Any]]
@@ -57,7 +57,12 @@ async def played(script: Script, *namespaces: str, sweep: Exception | None = Non
         if sweep:
             raise sweep
 
-    watch = PodWatch(kube=kube, namespaces=namespaces, event=told.append, sweep=sweeping)
+    def tell(each: Any) -> None:
+        told.append(each)
+        if each["type"] == "POISON":
+            raise KeyError("metadata")
+
+    watch = PodWatch(kube=kube, namespaces=namespaces, event=tell, sweep=sweeping)
     running = asyncio.ensure_future(watch.run())
     await asyncio.wait_for(kube.over.wait(), 5)
     running.cancel()
@@ -107,3 +112,20 @@ async def test_a_sweep_that_fails_does_not_end_the_watch() -> None:
     script: Script = [[event(5), ApiError(410, "Expired", "x")], [event(7)]]
     _, told, _ = await played(script, sweep=ModelwardError("away"))
     assert told == ["5", "7"]
+
+
+async def test_a_pod_that_nobody_can_read_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once in the log, and the next event is taken."""
+    asked, told, _ = await played([[event(5, "POISON"), event(6)]])
+    assert told == ["5", "6"]
+    assert [version for _, version in asked] == ["0", "6"]
+    assert "event of a pod: unexpected error" in caplog.text
+
+
+async def test_a_right_that_is_missing_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Not at every attempt; and again if it comes back after it was mended."""
+    refused = Refused(403, "Forbidden", 'pods is forbidden: cannot watch resource "pods"')
+    await played([[refused], [refused], [refused], [event(5), refused]], "shop")
+    said = [each.getMessage() for each in caplog.records if "cannot watch pods in shop" in each.getMessage()]
+    assert len(said) == 2
+    assert 'cannot watch resource "pods"' in said[0]

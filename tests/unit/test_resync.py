@@ -11,7 +11,7 @@ import pytest
 from builders import manifest
 from modelward.clients.kube import Kube, Metadata
 from modelward.clients.resources import MODEL_DEPLOYMENT, Resource
-from modelward.errors import NotFound, Unreachable
+from modelward.errors import NotFound, Refused, Unreachable
 from modelward.metrics import Metrics
 from modelward.resync import Resync
 from modelward.settings import Settings
@@ -24,34 +24,49 @@ class Cluster:
 
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     lists_stored: list[bool] = field(default_factory=list)
+    closed: set[str | None] = field(default_factory=set)
+    """Namespaces in which nothing may be listed."""
     away: bool = False
     _version: int = 0
 
-    def write(self, name: str) -> dict[str, Any]:
+    def write(self, name: str, namespace: str = "default") -> dict[str, Any]:
         """A new object, or a new version of one."""
         self._version += 1
         raw = manifest(str(self._version))
-        raw["metadata"] |= {"name": name, "uid": f"uid-{name}", "resourceVersion": str(self._version)}
+        raw["metadata"] |= {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"uid-{name}",
+            "resourceVersion": str(self._version),
+        }
         self.objects[name] = raw
         return raw
 
     async def list(self, resource: Resource, namespace: str | None, *, labels: str) -> AsyncIterator[Any]:
         """All of a kind."""
-        del namespace, labels
+        del labels
+        self._admit(namespace)
         for raw in list(self.objects.values()) if resource is MODEL_DEPLOYMENT else []:
-            yield raw
+            if namespace in (None, raw["metadata"]["namespace"]):
+                yield raw
+
+    def _admit(self, namespace: str | None) -> None:
+        if namespace in self.closed:
+            raise Refused(403, "Forbidden", f'cannot list resource in the namespace "{namespace}"')
 
     async def list_metadata(
         self, resource: Resource, namespace: str | None, *, labels: str, stored: bool
     ) -> Sequence[Metadata]:
         """What identifies all of a kind."""
-        del namespace, labels
+        del labels
+        self._admit(namespace)
         if self.away:
             raise Unreachable("connection refused")
         self.lists_stored.append(stored)
         if resource is not MODEL_DEPLOYMENT:
             return []
-        found = (raw["metadata"] for raw in self.objects.values())
+        all_of_them = (raw["metadata"] for raw in self.objects.values())
+        found = (each for each in all_of_them if namespace in (None, each["namespace"]))
         return [
             Metadata(
                 name=m["name"], uid=m["uid"], resource_version=m["resourceVersion"], namespace=m["namespace"]
@@ -84,24 +99,30 @@ class World:
         self.resync._watched(MODEL_DEPLOYMENT.kind, lost=lost)
 
 
-@pytest.fixture
-async def world() -> World:
-    """One model, known to the operator."""
+def made(settings: Settings) -> World:
+    """One model, not known to the operator yet."""
     cluster, store, events = Cluster(), Store(), Counter[str]()
     changed: list[str] = []
     gone: list[str] = []
     resync = Resync(
         cast("Kube", cluster),
         store,
-        Settings(),
+        settings,
         Metrics(store),
         changed=lambda raw: changed.append(raw["metadata"]["name"]),
         gone=lambda raw: gone.append(raw["metadata"]["name"]),
         events=events,
     )
     cluster.write("known")
-    await resync.fill()
     return World(cluster, store, resync, events, changed, gone)
+
+
+@pytest.fixture
+async def world() -> World:
+    """One model, known to the operator."""
+    found = made(Settings())
+    await found.resync.fill()
+    return found
 
 
 async def test_nothing_is_lost_where_nothing_happened(world: World) -> None:
@@ -165,3 +186,47 @@ async def test_a_view_that_nothing_confirms_gets_old(world: World, monkeypatch: 
     monkeypatch.setattr("modelward.resync.time.monotonic", lambda: now + 181.0)
     assert "ModelDeployment" in world.resync.old()
     assert world.resync.old().endswith("is older than 180 s")
+
+
+# --- some namespaces ----------------------------------------------------------------------------------------
+
+
+async def test_a_namespace_that_may_not_be_read_keeps_nobody_from_the_others() -> None:
+    """Neither at start nor in a sweep; it is said once, and taken in when it may be read."""
+    world = made(Settings(namespaces=("default", "gone")))
+    world.cluster.write("there", "gone")
+    world.cluster.closed = {"gone"}
+    await world.resync.fill()
+    assert list(world.store.models()) == [("default", "known")]
+    world.cluster.write("new")
+    assert await world.resync.sweep(MODEL_DEPLOYMENT) == 1
+    assert world.resync.old() == ""
+    world.cluster.closed = set()
+    await world.resync.sweep(MODEL_DEPLOYMENT)
+    assert world.changed == ["new", "there"]
+
+
+async def test_what_was_in_a_namespace_is_forgotten_when_that_stays_closed() -> None:
+    """Nobody tells whether it is there: not by the first refusal, which may be a slip, and for no longer than needed."""
+    world = made(Settings(namespaces=("default", "gone")))
+    world.cluster.write("there", "gone")
+    await world.resync.fill()
+    world.cluster.closed = {"gone"}
+    for _ in range(2):
+        await world.resync.sweep(MODEL_DEPLOYMENT)
+        assert world.store.model(("gone", "there"))
+    await world.resync.sweep(MODEL_DEPLOYMENT)
+    assert list(world.store.models()) == [("default", "known")]
+    assert world.gone == []
+    world.cluster.closed = set()
+    await world.resync.sweep(MODEL_DEPLOYMENT)
+    assert world.store.model(("gone", "there")), "it comes back as it was"
+
+
+@pytest.mark.parametrize("namespaces", [(), ("default",)])
+async def test_without_any_namespace_there_is_no_start(namespaces: tuple[str, ...]) -> None:
+    """What is refused everywhere is a right that is missing: the operator waits for it."""
+    world = made(Settings(namespaces=namespaces))
+    world.cluster.closed = {*(namespaces or (None,))}
+    with pytest.raises(Refused):
+        await world.resync.fill()

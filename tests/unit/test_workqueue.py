@@ -109,6 +109,7 @@ async def test_failures_wait_longer_and_longer_but_never_beyond_the_cap(queue: W
 async def test_the_server_may_ask_for_more_time(queue: WorkQueue[str]) -> None:
     """Retry-After wins over our own, shorter delay."""
     assert queue.fail("a", at_least=12.0) == 12.0
+    assert queue.fail("a", at_least=3600.0) == 30.0, "a live canary cannot wait for an hour"
 
 
 async def test_after_a_success_the_next_failure_is_a_first_one(queue: WorkQueue[str]) -> None:

@@ -265,16 +265,24 @@ class Kube:
 
 
 def _event(line: bytes) -> Manifest:
-    """One event of a watch. Raises ApiError for one that tells an error, and for half a line."""
+    """One event of a watch. Raises ApiError for one that tells an error, Unreachable for half a line, or no event."""
     try:
         event: Manifest = msgspec.json.decode(line, type=dict)
     except msgspec.DecodeError as error:
         raise Unreachable("a watch ended in the middle of an event") from error
+    found = event.get("object")
+    if not isinstance(found, dict):
+        raise Unreachable("a watch told something that is no event")
     if event.get("type") == "ERROR":
-        status = event.get("object") or {}
+        code = found.get("code")
         raise ApiError(
-            int(status.get("code") or 500), str(status.get("reason", "")), str(status.get("message", ""))
+            code if isinstance(code, int) else 500,
+            str(found.get("reason", "")),
+            str(found.get("message", "")),
         )
+    metadata = found.get("metadata")
+    if not isinstance(metadata, dict) or "resourceVersion" not in metadata:
+        raise Unreachable("a watch told something that is no event")
     return event
 
 

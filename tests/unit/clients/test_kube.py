@@ -296,7 +296,8 @@ async def watched(world: World, version: str = "7") -> list[Any]:
 
 async def test_a_watch_brings_events_until_the_server_ends_it(world: World) -> None:
     """Whatever pieces they arrive in."""
-    streams(world, '{"type": "ADDED", "obj', 'ect": 1}\n{"type": "BOOKMARK", "object": 2}\n')
+    pod = '{"metadata": {"resourceVersion": "8"}}'
+    streams(world, '{"type": "ADDED", "obj', f'ect": {pod}}}\n{{"type": "BOOKMARK", "object": {pod}}}\n')
     assert [event["type"] for event in await watched(world)] == ["ADDED", "BOOKMARK"]
     (_, path, _) = world.server.asked[0]
     assert path.startswith(
@@ -310,7 +311,14 @@ async def test_a_watch_brings_events_until_the_server_ends_it(world: World) -> N
     ("lines", "cut"),
     [
         pytest.param(['{"type": "ADD'], False, id="half an event"),
-        pytest.param(['{"type": "ADDED", "object": 1}\n'], True, id="a dropped connection"),
+        pytest.param(
+            ['{"type": "ADDED", "object": {"metadata": {"resourceVersion": "8"}}}\n'], True, id="cut"
+        ),
+        pytest.param(['{"type": "ADDED", "object": {}}\n'], False, id="an object without metadata"),
+        pytest.param(['{"type": "ADDED", "object": {"metadata": {}}}\n'], False, id="no version"),
+        pytest.param(['{"type": "ADDED", "object": null}\n'], False, id="no object"),
+        pytest.param(["[]\n"], False, id="a list"),
+        pytest.param(['{"type": "ERROR"}\n'], False, id="an error without words"),
         pytest.param(["<html>a proxy's page</html>\n"], False, id="no JSON"),
     ],
 )
@@ -327,6 +335,14 @@ async def test_an_error_event_is_an_error(world: World) -> None:
     with pytest.raises(ApiError) as raised:
         await watched(world)
     assert (raised.value.status, raised.value.reason) == (410, "Expired")
+
+
+async def test_an_error_event_with_odd_words_is_an_error(world: World) -> None:
+    """It ends the stream, and nothing else."""
+    streams(world, '{"type": "ERROR", "object": {"code": "many", "reason": null}}\n')
+    with pytest.raises(ApiError) as raised:
+        await watched(world)
+    assert raised.value.status == 500
 
 
 async def test_a_refused_watch_is_an_error(world: World) -> None:
