@@ -7,7 +7,7 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ audit: setup ## Linters of the supply chain, licences, known vulnerabilities. Ex
 sbom: setup ## Write the bill of materials (CycloneDX) into dist/. ARGS="--base IMAGE@sha256:..."
 	@$(BIN)/python -m supply sbom $(ARGS)
 
+chart: setup ## Pack the Helm chart into dist/
+	@$(BIN)/python -m generate.chart_package
+
 generate: setup ## Write the files that are made from code: CRDs, install.yaml, reference pages, state diagrams
 	$(BIN)/python -m generate
 
@@ -105,6 +108,9 @@ bench-analysis: setup ## The judge beside its rivals in simulation: tables and g
 
 bench-analysis-quick: setup ## The same in two minutes, with fixed seeds: fails if a goal is missed
 	@$(BIN)/python -m bench.analysis --quick
+
+faults: setup ## Kill the operator at every write of twelve workloads, at three points each. ARGS="--sample 20 --seed 1"
+	@$(BIN)/python -m faults $(ARGS)
 
 clean: ## Remove the virtual environment and caches inside the repository
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -111,8 +111,8 @@ def routes_to_the_living(world: World, change: Change) -> str:
         return ""
     ready, before = world.ready(), route_weights(world, change.before)
     for revision, weight in route_weights(world, change.after).items():
-        recently = change.time - world.ready_at.get(revision, 0.0) <= SLACK_SECONDS
-        if weight > before.get(revision, 0) and ready and not recently:
+        alive = revision in ready or change.time - world.ready_at.get(revision, 0.0) <= SLACK_SECONDS
+        if weight > before.get(revision, 0) and ready and not alive:
             return f"the route gives {weight} to {revision}, ready are {sorted(ready)}"
     return ""
 
@@ -272,7 +272,7 @@ def writes_its_own(world: World, change: Change) -> str:
 
 def _opted_in(world: World, change: Change) -> str:
     named = ((world.cr["spec"].get("traffic") or {}).get("httpRouteRef") or {}).get("name")
-    if change.before is None or change.after is None or change.at[1] not in (named, None):
+    if change.before is None or change.after is None or (world.cr["metadata"] and change.at[1] != named):
         return f"{change} and is not the route that the model names"
     if (change.before["metadata"].get("labels") or {}).get("modelward.dev/weights") != "managed":
         return "a route is written that does not opt in"
