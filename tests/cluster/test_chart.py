@@ -9,6 +9,7 @@ import pytest
 
 from devcluster import Cluster
 from support.chart import RELEASE, Manifest, chart, helm, rendered
+from support.install_page import commands
 from support.kubectl import Kubectl
 from support.models import KIND, fake_model
 from unit.chart.cases import CASES
@@ -23,9 +24,11 @@ CRDS: Final = "clustermodelruntimes", "modeldeployments", "modelruntimes"
 
 @pytest.fixture(scope="module")
 def system(namespace: str, admin: Kubectl) -> Iterator[str]:
-    """A namespace for the operator; deleted afterwards, with what Helm keeps there."""
+    """A namespace for the operator, by the commands of docs/install.md; deleted afterwards."""
     name = f"{namespace}-system"
-    admin("create", "namespace", name)
+    for verb in ("create", "label"):
+        (words,) = commands("kubectl", verb, "namespace")
+        admin(verb, "namespace", *(name if each == "modelward-system" else each for each in words))
     yield name
     admin("delete", "namespace", name, "--wait=false")
 
@@ -100,17 +103,16 @@ def test_what_is_there_already_stays_with_who_made_it(release: helm_python.Confi
 def test_helm_takes_over_crds_that_are_handed_to_it(
     release: helm_python.Config, system: str, kubectl: Kubectl, admin: Kubectl
 ) -> None:
-    """By the label and the annotations of docs/install.md. They keep their uid, and models what they are."""
+    """By the commands of docs/install.md. They keep their uid, and models what they are."""
     kubectl.apply(fake_model("before"))
     before = uids(admin, *CRDS), kubectl.get(KIND, "before")
-    crds = [f"crd/{each}.modelward.dev" for each in CRDS]
-    admin("label", *crds, "app.kubernetes.io/managed-by=Helm", "--overwrite")
-    marks = (f"meta.helm.sh/release-name={RELEASE}", f"meta.helm.sh/release-namespace={system}")
-    admin("annotate", *crds, *marks, "--overwrite")
-    others = {
-        "rbac": {"create": False},
-        "userRoles": {"create": False},
-    }  # of the cluster that all tests share
+    for verb in ("label", "annotate"):
+        (words,) = commands("kubectl", verb, "crd")
+        admin(
+            verb, "crd", *(each.replace("=modelward-system", f"={system}") for each in words), "--overwrite"
+        )
+    # What else is for the whole cluster belongs to all tests.
+    others = {"rbac": {"create": False}, "userRoles": {"create": False}}
     assert release.install(chart(), RELEASE, {"replicas": 0} | others)["status"] == "deployed"
     release.uninstall(RELEASE)
     assert (uids(admin, *CRDS), kubectl.get(KIND, "before")) == before

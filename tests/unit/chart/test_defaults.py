@@ -1,5 +1,6 @@
 """The chart beside the other ways to install, and beside the files that it takes its contents from."""
 
+import tarfile
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from generate import install
+from generate.chart_package import pack
 from support.chart import (
     CHART,
     LABELS,
@@ -156,7 +158,10 @@ def test_lint_finds_nothing(name: str) -> None:
 
 def test_a_package_has_the_files_themselves(tmp_path: Path) -> None:
     """Where the repository has links, so that a package needs no repository; what it renders is the same."""
-    packaged = helm_python.Chart.load(helm_python.package(CHART, destination=tmp_path))
+    archive = pack(tmp_path / "dist")
+    with tarfile.open(archive) as packed:
+        assert [each.name for each in packed if not each.isfile()] == []
+    packaged = helm_python.Chart.load(archive)
     files = {each["name"] for each in packaged.files}
     assert {f"files/crds/{path.name}" for path in (ROOT / "crds").iterdir()} <= files
     texts = packaged.render(CASES["policies"], name=RELEASE, namespace=SYSTEM)
