@@ -1,0 +1,202 @@
+"""`python -m faults.disturb events|requests|streams`: every watch event and every request struck in every way."""
+
+import random
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from conftest import FAKE_NODES, OPERATOR_NAMESPACE, install
+from devcluster import ensure_up
+from faults.api_faults import OneRequest, request_faults
+from faults.crowd import Crowd, Each, OfOne, Trial
+from faults.outcome import Outcome
+from faults.plan import PASS
+from faults.watch_faults import EVENT_FAULTS, KINDS, STREAM_FAULTS, OneEvent, event_faults
+from faults.workloads import BY_NAME, Workload
+from support.kubectl import Kubectl
+
+WORKLOADS: Final = ("good canary", "bad canary", "delete")
+BATCH: Final = 40
+UNDISTURBED: Final = 3
+Strikes = list[tuple[Workload, str, OfOne]]
+EXIT_BROKEN: Final = 1
+
+
+def undisturbed(crowd: Crowd, names: tuple[str, ...], none: Callable[[], OfOne]) -> list[Trial]:
+    """Each workload some times without a fault: what it comes to, how many events and requests it has."""
+    trials = crowd.run([(BY_NAME[name], "nothing", none()) for name in names for _ in range(UNDISTURBED)])
+    for each in trials:
+        assert not each.problems, f"undisturbed {each.workload.name}: {each.problems}"
+    return trials
+
+
+def outcomes(trials: list[Trial]) -> dict[str, Outcome]:
+    """By workload; what may come once may come."""
+    return {each.workload.name: each.outcome for each in trials if each.outcome}
+
+
+def event_strikes(trials: list[Trial]) -> Iterator[tuple[Workload, str, OfOne]]:
+    """All events of the longest undisturbed run of each workload, in every way."""
+    for name, count in _most(trials, lambda each: each.plan.frames).items():
+        for says, plan in event_faults(count):
+            yield BY_NAME[name], says, plan
+
+
+def request_strikes(trials: list[Trial]) -> Iterator[tuple[Workload, str, OfOne]]:
+    """All requests of the longest undisturbed run of each workload, in every way."""
+    for name, count in _most(trials, lambda each: each.plan.asked).items():
+        for says, plan in request_faults(count):
+            yield BY_NAME[name], says, plan
+
+
+def _most(trials: list[Trial], count: Callable[[Trial], int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for each in trials:
+        found[each.workload.name] = max(found.get(each.workload.name, 0), count(each))
+    return found
+
+
+def usual_seconds(trials: list[Trial]) -> dict[str, float]:
+    """How long each workload takes, by its name."""
+    names = {each.workload.name for each in trials}
+    return {
+        name: statistics.median(each.seconds for each in trials if each.workload.name == name)
+        for name in names
+    }
+
+
+def drawn(strikes: Strikes, count: int | None, seed: int) -> Strikes:
+    """So many of them, the same for the same seed; all for None."""
+    return random.Random(seed).sample(strikes, min(count, len(strikes))) if count else strikes
+
+
+def told(trial: Trial) -> str:
+    """A line about a trial."""
+    held = "held" if not trial.problems else "BROKEN " + "; ".join(trial.problems)
+    return f"{trial.workload.name}, {trial.says} ({trial.plan.struck or 'nothing'}): {trial.seconds:.1f} s, {trial.late:.1f} s late, {held}"
+
+
+def streams(crowd: Crowd, undisturbed_outcomes: dict[str, Outcome], *, single: bool) -> Iterator[Trial]:
+    """Every fault of streams: of all kinds at once, and with `single` of each kind alone."""
+    sets = [frozenset(KINDS), *(frozenset({kind}) for kind in KINDS if single)]
+    for name, make in STREAM_FAULTS.items():
+        for kinds in sets:
+            plan = make(kinds)
+            crowd.plan = Each(always=plan)
+            # Streams that are to fail when they connect are broken first; the others fail at their first event.
+            connects = plan.at_connect is not None
+            crew = [(BY_NAME["good canary"], f"{name}: {_which(kinds)}", OfOne())]
+            trials = crowd.run(
+                crew, undisturbed_outcomes, disturb=crowd.proxy.cut if connects else lambda: None
+            )
+            for each in trials:
+                each.plan.struck = ", ".join(sorted(plan.struck))
+                if crowd.plan.lists > 4 * len(KINDS):
+                    each.problems.append(f"{crowd.plan.lists} full lists")
+            yield from trials
+    crowd.plan = Each()
+
+
+def _which(kinds: frozenset[str]) -> str:
+    return "all kinds" if len(kinds) > 1 else next(iter(kinds))
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("what", type=click.Choice(["events", "requests", "streams"]))
+@click.option("--sample", "count", type=click.IntRange(1), help="So many, drawn by the seed. Default: all.")
+@click.option("--seed", default=1, show_default=True, help="What the sample is drawn with.")
+@click.option(
+    "--resync-seconds", default=3.0, show_default=True, help="The operator's pause between two sweeps."
+)
+@click.option("--workload", "names", multiple=True, type=click.Choice(WORKLOADS), help="Only this one.")
+@click.option(
+    "--fault", "fault", default="", help="Only faults whose words hold this, as `dropped` or `reset`."
+)
+@click.option("--batch", default=BATCH, show_default=True, help="Models at once.")
+@click.option(
+    "--cluster", "name", default="faults", show_default=True, help="Development cluster, started if needed."
+)
+def main(
+    what: str,
+    count: int | None,
+    seed: int,
+    resync_seconds: float,
+    names: tuple[str, ...],
+    fault: str,
+    batch: int,
+    name: str,
+) -> None:
+    """Strike every watch event, or every request, of some workloads in every way, or every stream.
+
+    A line for each that did not hold, and a table. Exit codes: 0 all held, 1 something did not.
+    """
+    cluster = ensure_up(name, kwok=FAKE_NODES)
+    install(Kubectl(cluster))
+    credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
+    directory = Path(tempfile.mkdtemp(prefix="modelward-disturb-"))
+    flags = ("--no-leader-election", f"--resync-seconds={resync_seconds}")
+    done: list[Trial] = []
+    with Crowd(cluster, credentials, directory, *flags) as crowd:
+        none = (lambda: OneRequest(0, PASS)) if what == "requests" else lambda: OneEvent(0)
+        first = undisturbed(crowd, names or WORKLOADS, none)
+        ends = outcomes(first)
+        if what == "streams":
+            usual = usual_seconds(first)
+            for trial in streams(crowd, ends, single=True):
+                _tell(trial, done, usual)
+        else:
+            found = event_strikes(first) if what == "events" else request_strikes(first)
+            strikes = drawn([each for each in found if fault in each[1]], count, seed)
+            controls = [(BY_NAME[each], "nothing", none()) for each in names or WORKLOADS]
+            for at in range(0, len(strikes), batch):
+                trials = crowd.run([*controls, *strikes[at : at + batch]], ends)
+                usual = usual_seconds(trials[: len(controls)])
+                for trial in trials[len(controls) :]:
+                    _tell(trial, done, usual)
+        errors = crowd.operator.metric("modelward_reconcile_errors_total", reason="Unexpected")
+    click.echo(table(done))
+    click.echo(f"unexpected errors: {errors:.0f}; log: {directory / 'operator.log'}")
+    sys.exit(EXIT_BROKEN if errors or any(each.problems for each in done) else 0)
+
+
+def _tell(trial: Trial, done: list[Trial], usual: dict[str, float]) -> None:
+    trial.late = max(0.0, trial.seconds - usual[trial.workload.name])
+    done.append(trial)
+    click.echo(told(trial), err=True)
+
+
+def table(trials: list[Trial]) -> str:
+    """Tried, struck, held and the longest delay, by workload and fault."""
+    groups: dict[tuple[str, str], list[Trial]] = {}
+    for each in trials:
+        kind = each.says.partition(": ")[0]
+        words = kind.split(" ", 2)[2] if kind.startswith(("event ", "request ")) else kind
+        groups.setdefault((each.workload.name, words), []).append(each)
+    lines = ["| workload | fault | tried | struck | held | longest delay |", "|---|---|---|---|---|---|"]
+    for (workload, words), group in groups.items():
+        counts = Counter(bool(each.problems) for each in group)
+        late = max(each.late for each in group)
+        struck = sum(bool(each.plan.struck) for each in group)
+        lines.append(f"| {workload} | {words} | {len(group)} | {struck} | {counts[False]} | {late:.1f} s |")
+    return "\n".join(lines)
+
+
+__all__ = [
+    "EVENT_FAULTS",
+    "drawn",
+    "event_strikes",
+    "main",
+    "outcomes",
+    "request_strikes",
+    "streams",
+    "table",
+]
+
+if __name__ == "__main__":
+    main()
