@@ -155,7 +155,7 @@ class Kube:
         try:
             if response.status >= 300:
                 _answer(response.status, await response.read(), response.headers)
-            async for line in response.response.content:
+            async for line in _lines(response.response.content):
                 yield _event(line)
         except _BROKEN as error:
             raise Unreachable(f"watch {path.partition('?')[0]}: {error or type(error).__name__}") from error
@@ -262,6 +262,22 @@ class Kube:
     def _counted(self, verb: str, code: str) -> None:
         if self._count:
             self._count(verb, code)
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """The lines of a stream, however long: aiohttp's own reader gives up at 4 MiB.
+
+    An object of the 1.5 MiB that etcd takes may be a line of 9 MiB: JSON spells some characters with six.
+    """
+    pieces: list[bytes] = []
+    async for received in content.iter_any():
+        first, *others = received.split(b"\n")
+        pieces.append(first)
+        for other in others:
+            yield b"".join(pieces)
+            pieces = [other]
+    if rest := b"".join(pieces):
+        yield rest
 
 
 def _event(line: bytes) -> Manifest:

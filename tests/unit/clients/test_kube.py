@@ -307,6 +307,14 @@ async def test_a_watch_brings_events_until_the_server_ends_it(world: World) -> N
     assert world.counted == [("watch", "200")]
 
 
+async def test_a_watch_brings_the_largest_object(world: World) -> None:
+    """Anybody who may make a pod may make one of 1.5 MiB, all of it `<`, which the API server writes as six bytes."""
+    object_ = f'{{"metadata": {{"resourceVersion": "8"}}, "spec": "{"<" * 1_500_000}"}}'
+    line = f'{{"type": "ADDED", "object": {object_}}}\n'.replace("<", "\\u003c")
+    streams(world, line, line)
+    assert [len(event["object"]["spec"]) for event in await watched(world)] == [1_500_000] * 2
+
+
 @pytest.mark.parametrize(
     ("lines", "cut"),
     [
