@@ -124,7 +124,8 @@ def load(file: Path | None, flags: dict[str, Any]) -> Settings:
             continue
         if isinstance(value, dict):
             before = given.get(name) or {}
-            given[name] = {**before, **{key: each for key, each in value.items() if each is not None}}
+            if isinstance(before, dict):  # else it is refused below, flags or not
+                given[name] = before | {key: each for key, each in value.items() if each is not None}
         else:
             given[name] = value
     try:
@@ -147,8 +148,10 @@ def _read(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidSettings(f"{file}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError) as error:  # of a date or a number that is none, too
         raise InvalidSettings(f"{file}: not YAML: {error}") from error
+    except RecursionError as error:
+        raise InvalidSettings(f"{file}: nested too deeply, or in itself") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

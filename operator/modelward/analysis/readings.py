@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+LARGEST_GAUGE: Final = 1e100
+"""Sums and differences of values up to this are far from the end of what a float holds; larger ones are unknown."""
 
 
 class Arm(StrEnum):

@@ -7,14 +7,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import inf, isfinite, isnan, nan
+from math import inf, isnan, nan
+from sys import float_info
 from typing import Any, Final
 
 from modelward.analysis import core
 from modelward.analysis.counters import BucketCounts
 from modelward.analysis.promotion import Incident
+from modelward.analysis.readings import LARGEST_GAUGE
 from modelward.analysis.table import EMPTY, MetricState, Table
 from modelward.api.analysis_policy import MetricKind
+from modelward.api.fields import EXACT_INT_MAX
 from modelward.errors import InvalidState
 
 VERSION: Final = 1
@@ -96,17 +99,20 @@ def _state(packed: Any) -> State:
         raise ValueError("it is of another version")
     _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, metrics = packed
     incident_usual, strata, logs = incident
+    read = tuple(_metric(metric) for metric in metrics)
+    if decided and decided[1] not in [metric.name for metric in read if metric.joined]:
+        raise ValueError("the verdict is about a metric that is not judged")
     return State(
-        metrics=tuple(_metric(metric) for metric in metrics),
+        metrics=read,
         noise=NoiseSource(noise),
-        usual=_maybe(usual),
+        usual=_share(usual),
         settle_seconds=_number(settle),
         frozen=bool(_count(frozen)),
         time=_maybe(time),
         began=_maybe(began),
         weight=_maybe(weight),
         moved=_maybe(moved),
-        incident=Incident(usual=_maybe(incident_usual), strata=_count(strata), logs=_logs(logs)),
+        incident=Incident(usual=_share(incident_usual), strata=_count(strata), logs=_logs(logs)),
         decided=Decided(time=_number(decided[0]), metric=_text(decided[1])) if decided else None,
     )
 
@@ -168,7 +174,7 @@ def _metric(packed: list[Any]) -> MetricState:
         pod=_text(pod),
         lead=_count(lead),
         due=_maybe(due),
-        values=_each(_number, values),
+        values=_each(_value, values),
         history=history,
         history_phis=_each(_number, history_phis),
     )
@@ -221,7 +227,7 @@ def _json_bound(bound: float) -> float | str | None:
 
 
 def _bound(value: Any) -> float:
-    return nan if value is None else inf if value == "+Inf" else _number(value)
+    return nan if value is None else inf if value == "+Inf" else _number(value, float_info.max)
 
 
 def _each(read: Callable[[Any], Any], values: Any) -> tuple[Any, ...]:
@@ -238,14 +244,26 @@ def _maybe(value: Any) -> float | None:
     return None if value is None else _number(value)
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+def _number(value: Any, most: float = EXACT_INT_MAX) -> float:
+    """A number that can be counted with: no sum or power of such numbers is beyond what a float holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= most:
         raise TypeError("a number is missing")
     return value
 
 
+def _share(value: Any) -> float | None:
+    share = _maybe(value)
+    if share is not None and not 0 <= share <= 1:
+        raise ValueError("a share is no share")
+    return share
+
+
+def _value(value: Any) -> float:
+    return _number(value, LARGEST_GAUGE)
+
+
 def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= EXACT_INT_MAX:
         raise TypeError("a count is missing")
     return value
 

@@ -30,6 +30,6 @@ def parse(text: str) -> datetime:
 def is_time(text: str) -> bool:
     """Whether the text is a time that can be counted with."""
     try:
-        return parse(text).year in _YEARS
-    except ValueError:
+        return parse(text).astimezone(UTC).year in _YEARS
+    except (ValueError, OverflowError):
         return False

@@ -133,7 +133,7 @@ class Prometheus:
     def _read(self, status: int, body: bytes, kind: str) -> list[Series]:
         try:
             answer = msgspec.json.decode(body, type=_Answer)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if status != httpx.codes.OK:
                 raise self._unknown(*refusal(status)) from error
             raise self._unknown(Unknown.NOT_METRICS, "the answer is not Prometheus' JSON") from error

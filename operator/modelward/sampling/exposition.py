@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Final
 
 from modelward.analysis.problem import Unknown
-from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading, Reading
+from modelward.analysis.readings import LARGEST_GAUGE, GaugeReading, HistogramReading, RatioReading, Reading
+from modelward.api.fields import EXACT_INT_MAX
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.lines import Line, Page, read_page
 from modelward.sampling.selectors import Selector
@@ -83,7 +84,8 @@ def ratio(
     all_hits, all_total = _counters(wanted.name, hits), _counters(wanted.name, total)
     if not all_total and not declared:
         raise missing(wanted.name, wanted.total)
-    return RatioReading(hits=sum(all_hits), total=sum(all_total))
+    sums = _counters(wanted.name, (sum(all_hits), sum(all_total)))
+    return RatioReading(hits=sums[0], total=sums[1])
 
 
 def histogram(wanted: WantedHistogram, cases: Iterable[tuple[str, float]]) -> HistogramReading:
@@ -114,8 +116,8 @@ def gauge(wanted: WantedGauge, values: Iterable[float]) -> GaugeReading:
         raise missing(wanted.name, wanted.gauge)
     if len(found) > 1:
         raise _invalid(wanted.name, f"{wanted.gauge.name} has several series; name the labels of one")
-    if not math.isfinite(found[0]):
-        raise _invalid(wanted.name, "its value is no number")
+    if not abs(found[0]) <= LARGEST_GAUGE:
+        raise _invalid(wanted.name, "its value is no number, or too large to be counted with")
     return GaugeReading(value=found[0])
 
 
@@ -159,8 +161,8 @@ def _is_declared(page: Page, selector: Selector) -> bool:
 
 def _counters(metric: str, values: Iterable[float]) -> list[float]:
     found = list(values)
-    if not all(math.isfinite(value) and value >= 0 for value in found):
-        raise _invalid(metric, "a counter of it is negative, infinite or no number")
+    if not all(0 <= value <= EXACT_INT_MAX for value in found):
+        raise _invalid(metric, "a counter of it is negative, too large to be exact, or no number")
     return found
 
 

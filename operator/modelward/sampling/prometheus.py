@@ -92,8 +92,9 @@ class _Column:
             case WantedHistogram():
                 return histogram(self.wanted, [(le, value) for le, _, value in first])
             case WantedGauge():
-                count = int(second[0][2]) if second else 0
-                return gauge(self.wanted, values * count)
+                # Of several series an average came back, which says nothing: they are shown as more than one.
+                series = 0 if not second else 1 if second[0][2] == 1 else 2
+                return gauge(self.wanted, values * series)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
