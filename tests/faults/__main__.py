@@ -32,6 +32,9 @@ EXIT_BROKEN = 1
 @click.option("--write", type=click.IntRange(1), help="Only at this write, counted from 1.")
 @click.option("--moment", type=click.Choice([each.name for each in Moment]), help="Only at this crash point.")
 @click.option(
+    "--loop", is_flag=True, help="A crash loop instead: the operator is killed at every write of a run."
+)
+@click.option(
     "--sample", "count", type=click.IntRange(1), help="So many crash points, drawn by the seed. Default: all."
 )
 @click.option("--seed", default=1, show_default=True, help="What the sample is drawn with.")
@@ -62,6 +65,8 @@ def main(
     name: str,
     results: Path | None,
     output: str,
+    *,
+    loop: bool,
 ) -> None:
     """Kill the operator at every mutating request of every workload, at three points each, and start it again.
 
@@ -94,7 +99,7 @@ def main(
         install(Kubectl(cluster))
         credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
         directory = Path(tempfile.mkdtemp(prefix="modelward-faults-"))
-        enumeration = Enumeration(cluster, credentials, directory, lanes, tell)
+        enumeration = Enumeration(cluster, credentials, directory, lanes, tell, once=not loop)
         enumeration.run(of_names(names), chosen)
     finally:
         if not was_running:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from devcluster import Cluster
+from devcluster.gateway import install_crds
+from devcluster.progress import silence
 from faults.lane import Crash, Lane, Result
 from faults.outcome import Outcome
-from faults.plan import Moment
+from faults.plan import EACH, Moment
 from faults.recorder import KINDS, Recorder
 from faults.workloads import BY_NAME, Workload
 from support.onlooker import administrator
@@ -40,6 +42,8 @@ class Enumeration:
     lanes: int
     tell: Tell
     """Is told of each result, one at a time."""
+    once: bool = True
+    """Whether a run has one crash, or one at every write."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -49,7 +53,10 @@ class Enumeration:
     def run(self, workloads: Sequence[Workload], chosen: Callable[[list[Point]], Iterable[Point]]) -> None:
         """Each workload undisturbed, and then at the crash points chosen from all there are."""
         with ExitStack() as stack:
-            kinds = [kind for kind in KINDS if kind != "HTTPRoute"]
+            routed = any(workload.routed for workload in workloads)
+            if routed:
+                install_crds(self.cluster.directory, self.cluster.binaries, silence)
+            kinds = [kind for kind in KINDS if routed or kind != "HTTPRoute"]
             recorder = stack.enter_context(Recorder(self.cluster, kinds))
             client = stack.enter_context(administrator(self.cluster))
             lanes = []
@@ -64,7 +71,8 @@ class Enumeration:
             self._spread(lanes, list(chosen(points)), self._disturbed)
 
     def _points(self, workload: Workload) -> Iterator[Point]:
-        for number in range(1, self.writes.get(workload.name, 0) + 1):
+        writes = self.writes.get(workload.name, 0)
+        for number in range(1, writes + 1) if self.once else [EACH] * bool(writes):
             for moment in MOMENTS:
                 yield Point(workload, Crash(number=number, moment=moment))
 

@@ -3,24 +3,25 @@
 import itertools
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import httpx
 
 from devcluster import Cluster
+from faults.gateway import Gateway
 from faults.invariants import badly_written, broken
 from faults.nursery import Nursery, is_alive, kill
 from faults.outcome import Outcome, differences, outcome, unsettled
-from faults.plan import Answer, CrashAt, Moment, Request
+from faults.plan import EACH, Answer, CrashAt, Moment, Request
 from faults.proxy import Proxy
 from faults.recorder import Raw, Recorder
 from faults.scene import Scene
 from faults.story import replay
-from faults.workloads import When, Workload, at_rest, model
+from faults.workloads import When, Workload, at_rest, model, users_route, users_traffic
 from support.kubectl import Kubectl
 from support.replicas import ROLE
 
@@ -29,7 +30,7 @@ END_SECONDS: Final = 45.0
 """How long the end of a workload is waited for: far beyond what is promised, so that what is slow is told from what hangs."""
 QUIET_SECONDS: Final = 0.7
 """After the end nothing may be written for so long."""
-_POLL_SECONDS: Final = 0.005
+_NEVER: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Crash:
     moment: Moment
 
     def __str__(self) -> str:
-        return f"write {self.number} {self.moment}"
+        return f"write {self.number} {self.moment}" if self.number != EACH else f"every write {self.moment}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class Result:
     crash: Crash | None = None
     struck: str = ""
     """The request at which the operator was killed; "" if it never came to that."""
+    kills: int = 0
     writes: int = 0
     seconds: float = 0.0
     """From the first act to the last change."""
@@ -99,6 +101,7 @@ class Lane:
         self._names = (f"m{number}-{secrets.token_hex(2)}" for number in itertools.count(1))
         self._proxy = Proxy(credentials, directory / "proxy")
         self._nursery = Nursery()
+        self._gateway = Gateway(recorder, client, self.namespace)
         self._pid = 0
 
     def __enter__(self) -> Self:
@@ -109,6 +112,8 @@ class Lane:
         self._nursery.__enter__()
         self.load_seconds = self._nursery.load_seconds
         self._proxy.kill = self._kill
+        if "HTTPRoute" in self._recorder.kinds:
+            self._gateway.__enter__()
         self._start()
         return self
 
@@ -117,6 +122,8 @@ class Lane:
     ) -> None:
         if self._pid and is_alive(self._pid):
             kill(self._pid)
+        if "HTTPRoute" in self._recorder.kinds:
+            self._gateway.__exit__(None, None, None)
         self._nursery.__exit__(None, None, None)
         self._proxy.__exit__(kind, error, trace)
         Kubectl(self._cluster)("delete", "namespace", self.namespace, "--wait=false")
@@ -129,13 +136,12 @@ class Lane:
             model=next(self._names), namespace=self.namespace, recorder=self._recorder, client=self._client
         )
         result = Result(workload=workload.name, crash=crash)
-        plan = OfModel(
-            crash.number if crash else 0, crash.moment if crash else Moment.UNSENT, name=scene.model.encode()
-        )
-        self._proxy.reset(OfModel(0, Moment.UNSENT, name=scene.model.encode()))
+        calm = OfModel(_NEVER, Moment.UNSENT, name=scene.model.encode())
+        plan = replace(calm, number=crash.number, moment=crash.moment) if crash else calm
+        self._proxy.reset(calm)
         self._recorder.begin(self.namespace)
         if workload.before is not None:
-            scene.apply(model(scene.model, "1", **workload.before))
+            self._set(workload, scene, workload.before)
             if not scene.wait(at_rest, SETUP_SECONDS):
                 result.problems.append("L1: version 1 does not serve")
                 return result
@@ -147,11 +153,18 @@ class Lane:
         self._see_it_stays(workload, scene, result)
         result.seconds = self._recorder.last_change(self.namespace) - began
         self._judge(scene, result, before, undisturbed)
-        result.struck = str(plan.struck or "")
+        result.struck, result.kills = str(plan.struck or ""), plan.kills
         self._proxy.reset()
         if not workload.gone:
             scene.delete()
         return result
+
+    def _set(self, workload: Workload, scene: Scene, spec: Mapping[str, Any]) -> None:
+        """What is there before the first act."""
+        if workload.users_route:
+            scene.apply_route(users_route(scene.model))
+            spec = {**spec, "traffic": users_traffic(scene.model)}
+        scene.apply(model(scene.model, "1", **spec))
 
     def _play(self, workload: Workload, scene: Scene, result: Result) -> None:
         """All acts at their moments, and the end; the operator is started again as soon as it is dead."""

@@ -215,18 +215,30 @@ class Plan:
         return PASS
 
 
+EACH: Final = 0
+"""In place of a number: at every mutating request of every life. Before they are sent: at every other one only, or
+nothing would ever be done."""
+
+
 @dataclass(slots=True)
 class CrashAt(Plan):
-    """Kill the operator once: at so many a mutating request."""
+    """Kill the operator at so many a mutating request, once; or at EACH."""
 
     number: int
     moment: Moment
     struck: Request | None = None
-    """The request at which it happened."""
+    """The request at which it happened first."""
+    kills: int = 0
 
     def request(self, request: Request) -> Fault:
         """The kill, when its time has come."""
-        if not request.number or request.number != self.number or self.struck:
+        if not self._is_time(request):
             return PASS
-        self.struck = request
+        self.struck = self.struck or request
+        self.kills += 1
         return Kill(self.moment)
+
+    def _is_time(self, request: Request) -> bool:
+        if self.number != EACH:
+            return request.number == self.number and not self.struck
+        return request.number % 2 == 1 or (request.number > 0 and self.moment is not Moment.UNSENT)

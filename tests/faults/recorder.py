@@ -58,7 +58,7 @@ class Recorder:
 
     def __init__(self, cluster: Cluster, kinds: Iterable[str]) -> None:
         """`kinds` are of KINDS: those that the cluster serves."""
-        self._cluster, self._kinds = cluster, tuple(kinds)
+        self._cluster, self.kinds = cluster, tuple(kinds)
         self._objects: dict[str, dict[At, Raw]] = {}
         """By namespace: what there is now."""
         self._broken: list[BaseException] = []
@@ -73,7 +73,7 @@ class Recorder:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        for _ in self._kinds:
+        for _ in self.kinds:
             assert self._listed.acquire(timeout=30), f"the recorder lists all kinds: {self._broken}"
         return self
 
@@ -129,7 +129,7 @@ class Recorder:
             read_bufsize=_LINE_LIMIT,
             trust_env=False,
         ) as session:
-            self._tasks = [asyncio.ensure_future(self._follow(session, kind)) for kind in self._kinds]
+            self._tasks = [asyncio.ensure_future(self._follow(session, kind)) for kind in self.kinds]
             ends = await asyncio.gather(*self._tasks, return_exceptions=True)
             self._broken += [end for end in ends if isinstance(end, Exception)]
 

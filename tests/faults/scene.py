@@ -46,6 +46,11 @@ class Scene:
         query = f"fieldManager={_USER}&force=true"
         self._send("PATCH", "ModelDeployment", self.model, manifest, form=_APPLY, query=query)
 
+    def apply_route(self, route: Raw) -> None:
+        """The user's own route."""
+        query = f"fieldManager={_USER}&force=true"
+        self._send("PATCH", "HTTPRoute", route["metadata"]["name"], route, form=_APPLY, query=query)
+
     def annotate(self, key: str, value: str) -> None:
         """A command."""
         change = {"metadata": {"annotations": {key: value}}}

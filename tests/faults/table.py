@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from faults.lane import Result
+from faults.plan import EACH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +92,10 @@ def told(result: Result) -> str:
 def again(result: Result) -> str:
     """The command that repeats a run."""
     command = f'python -m faults --workload "{result.workload}"'
-    return (
-        f"{command} --write {result.crash.number} --moment {result.crash.moment.name}"
-        if result.crash
-        else command
-    )
+    if result.crash is None:
+        return command
+    which = "--loop" if result.crash.number == EACH else f"--write {result.crash.number}"
+    return f"{command} {which} --moment {result.crash.moment.name}"
 
 
 def as_json(results: Sequence[Result]) -> Mapping[str, Any]:
@@ -113,6 +113,7 @@ def as_line(result: Result) -> Mapping[str, Any]:
         "write": result.crash.number if result.crash else None,
         "moment": result.crash.moment.name if result.crash else None,
         "struck": result.struck,
+        "kills": result.kills,
         "seconds": round(result.seconds, 3),
         "late": round(result.late, 3),
         "writes": result.requests,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from faults.gateway import PARENT
 from faults.recorder import At, Raw
 from faults.scene import Scene
 from faults.story import GROUP, World, revision_of
@@ -47,6 +48,10 @@ class Workload:
     """The spec of version 1, which serves before it begins; None for nothing."""
     gone: bool = False
     """Whether the model is deleted in the end."""
+    routed: bool = False
+    """Whether it needs the Gateway API."""
+    users_route: bool = False
+    """Whether the user has a route that names the model's Services before it begins."""
 
 
 def _any_time(_: World) -> bool:
@@ -174,6 +179,18 @@ def _all_gone(world: World) -> bool:
     return not [at for at in world.objects if _counts(at)]
 
 
+def _gone_and_given_back(world: World) -> bool:
+    """Nothing is left but the user's own route, and its weights are as they were."""
+    routes = [[backend["weight"] for backend in backends_of(each)] for each in world.find("HTTPRoute")]
+    return routes == [[WHOLE, 0]] and not [at for at in world.objects if _counts(at) and at[0] != "HTTPRoute"]
+
+
+def backends_of(route: Raw) -> list[Raw]:
+    """Of its first rule."""
+    found: list[Raw] = route["spec"]["rules"][0]["backendRefs"]
+    return found
+
+
 def _counts(at: At) -> bool:
     """Events outlive what they are about."""
     return at[0] != "Event"
@@ -186,6 +203,39 @@ APPROVED: Final = {
     **QUICK,
     "steps": [{"weightPercent": 34}, {"weightPercent": 50, "approval": "Required"}],
 }
+
+WHOLE: Final = 100
+OWN_ROUTE: Final = {"gateway": {"parentRefs": [PARENT]}}
+"""spec.traffic with a route of our own."""
+
+
+def users_traffic(name: str) -> Raw:
+    """spec.traffic with the user's route, which is called as the model is."""
+    return {"httpRouteRef": {"name": name}}
+
+
+def users_route(name: str) -> Raw:
+    """The user's route to a model."""
+    backends = [
+        {"name": name, "port": 80, "weight": WHOLE},
+        {"name": f"{name}-canary", "port": 80, "weight": 0},
+    ]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name, "labels": {f"{GROUP}/weights": "managed"}},
+        "spec": {"parentRefs": [PARENT], "rules": [{"backendRefs": backends}]},
+    }
+
+
+def _apply_routed(version: str, **spec: Any) -> Callable[[Scene], None]:
+    """With the user's route."""
+
+    def do(scene: Scene) -> None:
+        scene.apply(model(scene.model, version, traffic=users_traffic(scene.model), **spec))
+
+    return do
+
 
 WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload(
@@ -261,6 +311,43 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
         before={"rollout": SLOW},
         acts=(Act(_any_time, _apply("2", rollout=SLOW)), Act(_serves_canary, _apply("1", rollout=SLOW))),
         end=_and_ended("1", "Superseded"),
+    ),
+    Workload(
+        name="good canary on a route",
+        routed=True,
+        before={"traffic": OWN_ROUTE},
+        acts=(Act(_any_time, _apply("2", traffic=OWN_ROUTE)),),
+        end=_and_ended("2", "Promoted"),
+    ),
+    Workload(
+        name="bad canary on a route",
+        routed=True,
+        before={"rollout": SLOW, "traffic": OWN_ROUTE},
+        acts=(
+            Act(_any_time, _apply("2", rollout=SLOW, traffic=OWN_ROUTE)),
+            Act(_serves_canary, _crash_the_canary),
+        ),
+        end=_and_ended("1", "RolledBack"),
+    ),
+    Workload(
+        name="promote on the user's route",
+        routed=True,
+        users_route=True,
+        before={"rollout": SLOW},
+        acts=(
+            Act(_any_time, _apply_routed("2", rollout=SLOW)),
+            Act(_serves_canary, _command("promote", _canary)),
+        ),
+        end=_and_ended("2", "Promoted"),
+    ),
+    Workload(
+        name="delete in mid-canary on the user's route",
+        routed=True,
+        users_route=True,
+        before={"rollout": SLOW},
+        acts=(Act(_any_time, _apply_routed("2", rollout=SLOW)), Act(_serves_canary, _delete)),
+        end=_gone_and_given_back,
+        gone=True,
     ),
 )
 BY_NAME: Final = {each.name: each for each in WORKLOADS}

@@ -18,6 +18,7 @@ from aiohttp import web
 from devcluster.certificates import Authority
 from devcluster.kubeconfig import render
 from faults.plan import (
+    EACH,
     PASS,
     Answer,
     CrashAt,
@@ -283,3 +284,14 @@ def test_kills_only_once() -> None:
     ]
     assert [plan.request(each) for each in requests] == [PASS, Kill(Moment.UNSENT), PASS, PASS]
     assert plan.struck is requests[1]
+
+
+@pytest.mark.parametrize(("moment", "kills"), [(Moment.UNSENT, 2), (Moment.STORED, 3), (Moment.ANSWERED, 3)])
+def test_kills_again_and_again(moment: Moment, kills: int) -> None:
+    """A crash loop: at each write; before it is sent at every other one, so that something is done at all."""
+    plan = CrashAt(EACH, moment)
+    for number in (0, 1, 2, 0, 3):
+        plan.request(Request(method="POST", path=PODS, target=PODS, query={}, headers={}, number=number))
+    assert plan.kills == kills
+    assert plan.struck
+    assert plan.struck.number == 1
