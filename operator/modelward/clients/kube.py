@@ -43,7 +43,15 @@ _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8
 
 _NO_SUCH_PATH: Final = b"404 page not found"
 """What the API server says, word for word, of a kind that it does not have: no word about any object."""
-_NO_SUCH_KIND: Final = "the API server does not have this kind; are the CRDs installed (kubectl apply -f crds/)?"
+_NO_SUCH_KIND: Final = (
+    "the API server does not have this kind; are the CRDs installed (kubectl apply -f crds/)?"
+)
+
+_NO_RIGHT: Final = re.compile('User ".*" cannot [a-z]+ resource ')
+"""How RBAC says which right is missing; a quota and an admission policy answer 403, too."""
+_REMEDY: Final = (
+    " (a right of the operator is missing: apply the roles of its release again, see docs/install.md)"
+)
 
 _BROKEN: Final = (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError)
 """What a connection may come to."""
@@ -324,7 +332,7 @@ def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[An
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         raise NamespaceTerminating(status, reason, message)
     if status in (403, 422):
-        raise Refused(status, reason, message)
+        raise Refused(status, reason, message + (_REMEDY if _NO_RIGHT.search(message) else ""))
     after = headers.get("Retry-After", "")
     raise ApiError(status, reason, message, retry_after=float(after) if after.isdigit() else None)
 

@@ -269,6 +269,24 @@ async def test_cancelling_a_request_is_not_an_error_of_the_server(world: World) 
         await request
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ('pods is forbidden: User "system:serviceaccount:a:b" cannot list resource "pods"', True),
+        ("exceeded quota: small, requested: services=1, used: services=1, limited: services=1", False),
+    ],
+)
+async def test_a_right_that_is_missing_is_told_with_the_remedy(
+    world: World, *, message: str, told: bool
+) -> None:
+    """What else is forbidden has other remedies."""
+    world.answers(403, {"kind": "Status", "reason": "Forbidden", "message": message})
+    with pytest.raises(Refused) as raised:
+        await world.kube.get(POD, "shop", "x")
+    assert raised.value.message.startswith(message)
+    assert ("a right of the operator is missing" in raised.value.message) == told
+
+
 # --- watches ------------------------------------------------------------------------------------------------
 
 
