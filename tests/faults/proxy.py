@@ -57,6 +57,7 @@ _HOP_BY_HOP: Final = frozenset(
         "transfer-encoding",
         "content-length",
         "accept-encoding",
+        "content-encoding",
         "te",
         "upgrade",
     }
