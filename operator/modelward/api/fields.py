@@ -159,7 +159,8 @@ Day = Annotated[int, Meta(ge=1, le=86_400)]
 """Seconds, at most one day."""
 
 Percent = Annotated[int, Meta(ge=0, le=100)]
-Replicas = Annotated[int, Meta(ge=0, le=10_000)]
+MOST_REPLICAS = 10_000
+Replicas = Annotated[int, Meta(ge=0, le=MOST_REPLICAS)]
 
 Selector = Annotated[
     str,

@@ -5,6 +5,7 @@ canary's pods come on top, and stable keeps all of its own. With `Shared` both t
 the model has at rest: pod by pod, weight moves first, then stable gives up a pod and the canary takes it.
 """
 
+from modelward.api.fields import MOST_REPLICAS
 from modelward.api.rollout_policy import Capacity
 from modelward.api.scaling_policy import Autoscaling
 from modelward.api.status import ModelDeploymentStatus, ScalingStatus
@@ -43,7 +44,7 @@ def next_scaling(observed: Observed) -> ScalingStatus | None:
     stable = observed.deployment(observed.model.status.stable_revision)
     if before.held_replicas is not None or stable is None:
         return before  # what cannot be seen just now is not forgotten
-    return ScalingStatus(ignored_replicas=spec.replicas, held_replicas=stable.replicas)
+    return ScalingStatus(ignored_replicas=spec.replicas, held_replicas=min(stable.replicas, MOST_REPLICAS))
 
 
 def replicas_of_user(observed: Observed, status: ModelDeploymentStatus) -> int | None:

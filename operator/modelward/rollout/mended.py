@@ -10,7 +10,14 @@ from typing import Final
 
 import msgspec
 
-from modelward.api.status import AnalysisStatus, Condition, ModelDeploymentStatus, RolloutStatus
+from modelward.api.fields import MOST_REPLICAS
+from modelward.api.status import (
+    AnalysisStatus,
+    Condition,
+    ModelDeploymentStatus,
+    RolloutStatus,
+    ScalingStatus,
+)
 from modelward.api.times import is_time
 from modelward.rollout.phases import WITH_CANARY, Phase
 
@@ -30,6 +37,7 @@ def mended(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
         rollout=_rollout(status.rollout, state),
         analysis=_analysis(status.analysis),
         conditions=tuple(_dated(status.conditions)),
+        scaling=_scaling(status.scaling),
     )
 
 
@@ -50,9 +58,15 @@ def _rollout(rollout: RolloutStatus | None, state: Phase) -> RolloutStatus | Non
     return msgspec.structs.replace(
         rollout,
         state=state,
+        shared_replicas=rollout.shared_replicas if (rollout.shared_replicas or 0) <= MOST_REPLICAS else None,
         start_time=_time(rollout.start_time),
         step_start_time=_time(rollout.step_start_time),
     )
+
+
+def _scaling(scaling: ScalingStatus | None) -> ScalingStatus | None:
+    """What is held, unless it is more than spec could ask for: whoever writes status is not to have a million pods."""
+    return scaling if scaling and (scaling.held_replicas or 0) <= MOST_REPLICAS else None
 
 
 def _analysis(analysis: AnalysisStatus | None) -> AnalysisStatus | None:
