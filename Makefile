@@ -7,7 +7,7 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults fuzz fuzz-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ golden: setup ## Golden stories: whole rollouts told as text
 golden-all: setup ## The same with the operator killed at every single write, and ten shuffles of events: minutes
 	GOLDEN=all $(BIN)/pytest tests/golden -q
 
-test: check bench-analysis-quick kubernetes ## Everything: what CI runs
+test: check bench-analysis-quick fuzz-quick kubernetes ## Everything: what CI runs
 	$(BIN)/pytest tests/cluster tests/e2e -q
 
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
@@ -111,6 +111,12 @@ bench-analysis-quick: setup ## The same in two minutes, with fixed seeds: fails 
 
 faults: setup ## Kill the operator at every write of twelve workloads, at three points each. ARGS="--sample 20 --seed 1"
 	@$(BIN)/python -m faults $(ARGS)
+
+fuzz: setup ## Throw 100,000 inputs at each reader of what others write. ARGS="--target page --seed 7"
+	@$(BIN)/python -m fuzz $(ARGS)
+
+fuzz-quick: setup ## The same with 2,000 inputs each, always the same ones: under a minute
+	@$(BIN)/python -m fuzz --inputs 2000
 
 clean: ## Remove the virtual environment and caches inside the repository
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
