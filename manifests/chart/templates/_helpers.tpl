@@ -20,6 +20,15 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* The text of a file that is not the chart's own: (list . PATH). Without symbolic links there is a path instead of it. */}}
+{{- define "modelward.file" -}}
+{{- $text := (index . 0).Files.Get (index . 1) }}
+{{- if not (contains "apiVersion: " $text) }}
+{{- fail (printf "%s is not what it should be: this copy of the chart has lost its symbolic links. Take a package, as `make chart` writes it" (index . 1)) }}
+{{- end }}
+{{- $text }}
+{{- end }}
+
 {{/* An object of a file that is not the chart's own, with the release's labels: (list . OBJECT ANNOTATIONS). */}}
 {{- define "modelward.adopted" -}}
 {{- $root := index . 0 }}
@@ -38,7 +47,7 @@ annotations:
 In a Role, what has no namespace would grant nothing. */}}
 {{- define "modelward.rules" -}}
 {{- $rules := list }}
-{{- range (.root.Files.Get "files/role.yaml" | fromYaml).rules }}
+{{- range (include "modelward.file" (list .root "files/role.yaml") | fromYaml).rules }}
 {{- $resources := .resources }}
 {{- if $.namespaced }}
 {{- $resources = without $resources "clustermodelruntimes" }}

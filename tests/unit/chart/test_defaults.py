@@ -168,6 +168,15 @@ def test_a_package_has_the_files_themselves(tmp_path: Path) -> None:
     assert objects(texts) == rendered(CASES["policies"])
 
 
+@pytest.mark.parametrize("lost", ["crds/modelward.dev_modeldeployments.yaml", "role.yaml", "user-roles.yaml"])
+def test_a_copy_without_links_is_refused(tmp_path: Path, lost: str) -> None:
+    """A checkout that cannot make links has files with a path in them: without a word that would be no rights, no CRD."""
+    helm_python.expand(tmp_path, pack(tmp_path))
+    (tmp_path / "modelward" / "files" / lost).write_text(f"../../{lost}", encoding="utf-8")
+    with pytest.raises(helm_python.HelmRenderError, match="has lost its symbolic links"):
+        helm_python.Chart.load(tmp_path / "modelward").render(name=RELEASE, namespace=SYSTEM)
+
+
 def _copies(objects: list[Manifest]) -> list[Manifest]:
     copies: list[Manifest] = yaml.load(yaml.safe_dump(objects), Loader=yaml.CSafeLoader)
     return copies
