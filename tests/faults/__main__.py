@@ -3,16 +3,17 @@
 import json
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from conftest import FAKE_NODES, OPERATOR_NAMESPACE, install
-from devcluster import ensure_up, report
+from devcluster import Cluster, ensure_up, report
 from devcluster import plan as plans
 from faults.enumeration import Enumeration, Point, of_names, sample
-from faults.lane import Result
+from faults.lane import Crash, Result
 from faults.plan import Moment
 from faults.table import as_json, as_line, as_table, failures, told
 from faults.workloads import BY_NAME
@@ -74,45 +75,54 @@ def main(
     A line for each run on standard error, the table on standard output. Exit codes: 0 all held, 1 something did
     not (the table is followed by how to see it again), 2 wrong usage.
     """
-    found: list[Result] = []
+    told_of: list[Result] = []
 
     def tell(result: Result) -> None:
-        found.append(result)
+        told_of.append(result)
         click.echo(told(result), err=True)
         if results:
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(as_line(result)) + "\n")
 
     def chosen(points: list[Point]) -> Iterable[Point]:
-        fitting = [
-            point
-            for point in points
-            if point.crash.number == (write or point.crash.number)
-            and point.crash.moment.name == (moment or point.crash.moment.name)
-        ]
+        fitting = [point for point in points if _fits(point.crash, write, moment)]
         return sample(fitting, count, seed) if count else fitting
 
+    with _cluster(name) as cluster:
+        credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
+        directory = Path(tempfile.mkdtemp(prefix="modelward-faults-"))
+        enumeration = Enumeration(cluster, credentials, directory, lanes, tell, once=not loop)
+        enumeration.run(of_names(names), chosen)
+    sys.exit(_print(told_of, output))
+
+
+def _fits(crash: Crash, write: int | None, moment: str | None) -> bool:
+    return crash.number == (write or crash.number) and crash.moment.name == (moment or crash.moment.name)
+
+
+@contextmanager
+def _cluster(name: str) -> Iterator[Cluster]:
+    """A development cluster with our CRDs and rights; left running if it ran."""
     plan = plans.load(name)
     was_running = plan is not None and report.status(plan).ready
     cluster = ensure_up(name, kwok=FAKE_NODES)
     try:
         install(Kubectl(cluster))
-        credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
-        directory = Path(tempfile.mkdtemp(prefix="modelward-faults-"))
-        enumeration = Enumeration(cluster, credentials, directory, lanes, tell, once=not loop)
-        enumeration.run(of_names(names), chosen)
+        yield cluster
     finally:
         if not was_running:
             cluster.down(wipe=True)
-    click.echo(json.dumps(as_json(found), indent=1) if output == "json" else as_table(found))
-    broken = failures(found)
-    if output == "table":
+
+
+def _print(results: list[Result], output: str) -> int:
+    """The exit code."""
+    broken = failures(results)
+    if output == "json":
+        click.echo(json.dumps(as_json(results), indent=1))
+    else:
+        click.echo(as_table(results))
         click.echo("".join(f"\n{each}" for each in broken))
-    click.echo(
-        f"Python and the modules took {enumeration.load_seconds:.1f} s to load, apart from all recoveries.",
-        err=True,
-    )
-    sys.exit(EXIT_BROKEN if broken else 0)
+    return EXIT_BROKEN if broken else 0
 
 
 if __name__ == "__main__":

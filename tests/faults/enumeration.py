@@ -47,7 +47,6 @@ class Enumeration:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    load_seconds: float = 0.0
     _telling: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, workloads: Sequence[Workload], chosen: Callable[[list[Point]], Iterable[Point]]) -> None:
@@ -65,7 +64,6 @@ class Enumeration:
                 directory.mkdir(parents=True, exist_ok=True)
                 lane = Lane(self.cluster, self.credentials, recorder, client, directory)
                 lanes.append(stack.enter_context(lane))
-            self.load_seconds = max(lane.load_seconds for lane in lanes)
             self._spread(lanes, workloads, self._undisturbed)
             points = [point for workload in workloads for point in self._points(workload)]
             self._spread(lanes, list(chosen(points)), self._disturbed)

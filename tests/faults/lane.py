@@ -20,7 +20,7 @@ from faults.plan import EACH, Answer, CrashAt, Moment, Request
 from faults.proxy import Proxy
 from faults.recorder import Raw, Recorder
 from faults.scene import Scene
-from faults.story import replay
+from faults.story import World, replay
 from faults.workloads import When, Workload, at_rest, model, users_route, users_traffic
 from support.kubectl import Kubectl
 from support.replicas import ROLE
@@ -29,7 +29,9 @@ SETUP_SECONDS: Final = 60.0
 END_SECONDS: Final = 45.0
 """How long the end of a workload is waited for: far beyond what is promised, so that what is slow is told from what hangs."""
 QUIET_SECONDS: Final = 0.7
-"""After the end nothing may be written for so long."""
+"""After the end, which is that of the undisturbed run, nothing may be written for so long."""
+CALM_SECONDS: Final = 2.5
+"""The same for an undisturbed run, of which nobody knows how it ends."""
 _NEVER: Final = -1
 
 
@@ -96,7 +98,6 @@ class Lane:
         """`client` is the administrator's."""
         self.namespace = f"faults-{secrets.token_hex(3)}"
         self.log = directory / "operator.log"
-        self.load_seconds = 0.0
         self._cluster, self._recorder, self._client, self._flags = cluster, recorder, client, flags
         self._names = (f"m{number}-{secrets.token_hex(2)}" for number in itertools.count(1))
         self._proxy = Proxy(credentials, directory / "proxy")
@@ -110,7 +111,6 @@ class Lane:
         admin("apply", "-f", str(ROLE))
         self._proxy.__enter__()
         self._nursery.__enter__()
-        self.load_seconds = self._nursery.load_seconds
         self._proxy.kill = self._kill
         if "HTTPRoute" in self._recorder.kinds:
             self._gateway.__enter__()
@@ -150,7 +150,7 @@ class Lane:
         self._proxy.reset(plan)
         began = time.time()
         self._play(workload, scene, result)
-        self._see_it_stays(workload, scene, result)
+        self._see_it_stays(workload, scene, result, undisturbed)
         result.seconds = self._recorder.last_change(self.namespace) - began
         self._judge(scene, result, before, undisturbed)
         result.struck, result.kills = str(plan.struck or ""), plan.kills
@@ -184,16 +184,23 @@ class Lane:
                 return True
         return False
 
-    def _see_it_stays(self, workload: Workload, scene: Scene, result: Result) -> None:
-        """L1: the desired state stays; S11: nothing is written any more, but a count of pods that came late."""
+    def _see_it_stays(
+        self, workload: Workload, scene: Scene, result: Result, undisturbed: Outcome | None
+    ) -> None:
+        """L1: it becomes as it does without a kill and stays so; S11: nothing is written any more."""
         end = time.monotonic() + END_SECONDS
+        enough = QUIET_SECONDS if undisturbed else CALM_SECONDS
         while time.monotonic() < end:
             self._revive()
-            quiet = time.time() - self._recorder.last_change(self.namespace) >= QUIET_SECONDS
-            if quiet and workload.end(scene.world()):
+            quiet = time.time() - self._recorder.last_change(self.namespace) >= enough
+            if quiet and self._is_at_its_end(workload, scene.world(), undisturbed):
                 return
             time.sleep(0.05)
-        result.problems.append(f"L1: it does not stay as it should be: {_told(scene)}")
+        result.problems.append(f"L1: it does not become and stay as it should be: {_told(scene)}")
+
+    def _is_at_its_end(self, workload: Workload, world: World, undisturbed: Outcome | None) -> bool:
+        same = undisturbed is None or outcome(world, ()).objects == undisturbed.objects
+        return same and workload.end(world)
 
     def _judge(
         self,

@@ -1,7 +1,6 @@
 """Operators that start in no time: a process that has loaded all modules already, and forks one whenever it is asked.
 
-A fork has nothing of the one before it but the code; what a new interpreter would take to load the modules is
-measured apart (`load_seconds`).
+A fork has nothing of the one before it but the code. A new interpreter would take a second or two more.
 """
 
 import json
@@ -22,11 +21,8 @@ class Nursery:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str]
-        self.load_seconds = 0.0
-        """How long it takes to start Python and to load what the operator needs."""
 
     def __enter__(self) -> Self:
-        began = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "faults.nursery"],
             stdin=subprocess.PIPE,
@@ -35,7 +31,6 @@ class Nursery:
             start_new_session=True,
         )
         assert self._answer() == "ready"
-        self.load_seconds = time.monotonic() - began
         return self
 
     def __exit__(

@@ -141,13 +141,19 @@ def at_rest(world: World) -> bool:
     deployments = list(world.find("Deployment"))
     return (
         status.get("observedGeneration") == cr["metadata"].get("generation")
-        and ready.get("status") in ("True", "False")
+        and (ready.get("status") == "True" or _was_taken_back(status))
         and not status.get("rollout")
         and not status.get("canaryRevision")
         and [revision_of(each) for each in deployments] == [status.get("stableRevision")]
         and deployments[0]["spec"]["replicas"] == (deployments[0].get("status") or {}).get("readyReplicas", 0)
         and all(revision_of(pod) == status["stableRevision"] for pod in world.find("Pod"))
     )
+
+
+def _was_taken_back(status: Raw) -> bool:
+    """Whether Ready is False because of what became of the latest rollout."""
+    history: list[Raw] = status.get("history") or []
+    return bool(history) and history[0]["result"] in ("RolledBack", "Aborted")
 
 
 def _serves(version: str) -> When:
