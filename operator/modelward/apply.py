@@ -91,7 +91,7 @@ class Applier:
             if child is None:
                 await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
             elif child.decision <= decision and intent.kind == CONTROLLER_REVISION.kind:
-                await self._annotate(intent, child, applied)
+                await self._annotate(child, intent.manifest, None, applied)
             elif child.decision <= decision:
                 with _noting(applied, intent.kind, intent.name):
                     await self._update(intent, child, observed.now, applied)
@@ -141,10 +141,14 @@ class Applier:
         child = trim.child(raw)
         if not is_ours(child, model):
             applied.contested.add((resource.kind, name))
+        elif resource is CONTROLLER_REVISION and not trim.is_labelled(raw):
+            await self._annotate(child, manifest, raw, applied)
+        elif resource is CONTROLLER_REVISION:
+            self._seen(raw)
         elif child.intent and trim.is_labelled(raw):
             self._seen(raw)
             applied.writes += 1
-        elif resource is not CONTROLLER_REVISION:
+        else:
             await self._mend(child, manifest, raw, applied)
 
     async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
@@ -160,15 +164,17 @@ class Applier:
         if isinstance(child, Deployment):
             await self._hand_over(intent, child, applied)
 
-    async def _annotate(self, intent: Intent, child: Child, applied: Applied) -> None:
-        """Note on a snapshot why it was rejected. It is a note only: a refusal holds nothing else up."""
+    async def _annotate(
+        self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied
+    ) -> None:
+        """Note on a snapshot why it was rejected, and whose it is. A note only: a refusal holds nothing else up."""
         if child.uid in self._unnotable:
             return
         try:
-            await self._mend(child, intent.manifest, None, applied)
+            await self._mend(child, manifest, raw, applied)
         except Refused as error:
             self._unnotable.add(child.uid)
-            logger.warning("%s %s takes no note: %s", intent.kind, intent.name, error)
+            logger.warning("%s %s takes no note: %s", child.kind, child.name, error)
 
     def _drifted(self, child: Child) -> bool:
         """Somebody has changed what is ours to say."""

@@ -225,6 +225,26 @@ def test_the_canary_is_deleted_in_mid_canary(kubectl: Kubectl, operator: Operato
     assert after["history"] == before["history"]
 
 
+def test_a_snapshot_loses_its_labels_in_mid_canary(kubectl: Kubectl, operator: OperatorProcess) -> None:
+    """The watches do not show it any more: it gets them back, and is the same object with the same data."""
+    case = Case(name="hidden", state="")
+    before = in_mid_canary(kubectl, case)
+    name = f"hidden-{before['canaryRevision']}"
+    was = kubectl.get("controllerrevision", name)
+    assert was is not None
+    kubectl.patch("controllerrevision", name, [{"op": "remove", "path": "/metadata/labels"}])
+
+    def found() -> bool:
+        now = kubectl.get("controllerrevision", name)
+        return now is not None and now["metadata"].get("labels") == was["metadata"]["labels"]
+
+    until(found, "it has its labels again")
+    now = kubectl.get("controllerrevision", name)
+    assert now is not None
+    assert (now["metadata"]["uid"], now["data"]) == (was["metadata"]["uid"], was["data"])
+    assert status(kubectl, "hidden").get("canaryRevision") == before["canaryRevision"]
+
+
 # --- models -------------------------------------------------------------------------------------------------
 
 
@@ -255,6 +275,17 @@ def test_a_namespace_is_deleted_in_mid_canary(
     told = operator.text()[log:].splitlines()
     assert [line for line in told if " WARNING " in line or " ERROR " in line] == []
     assert errors(operator) == 0
+
+
+def test_a_model_is_deleted_after_its_children_in_mid_canary(
+    kubectl: Kubectl, operator: OperatorProcess, gateway_api: None
+) -> None:
+    """`--cascade=foreground`: nothing is made again while its children go, and the user's route is put back."""
+    kubectl.apply(own_route())
+    in_mid_canary(kubectl, Case(name=ROUTE, state="", spec={"traffic": {"httpRouteRef": {"name": ROUTE}}}))
+    kubectl("delete", KIND, ROUTE, "--cascade=foreground", "--timeout=60s")
+    assert weights(kubectl) == [100, 0]
+    assert children(kubectl, "deploy,service,controllerrevision,pdb", ROUTE) == []
 
 
 def test_a_model_is_deleted_and_made_again_at_once_in_mid_canary(

@@ -81,7 +81,8 @@ def _analyzing(observed: Observed, progress: Progress) -> str:
         return f"Canary {canary}, {place}: {analysis.message} {_sentence(effect.message)}".rstrip()
     begun = f"Canary {canary}, {plan.name_of(policy, rollout.step)}:"
     if not rollout.step_start_time:
-        return f"{begun} its clock starts when traffic is split; {effect.message or 'no pod of it is ready'}."
+        why = (effect.message or "no pod of it is ready").removesuffix(".")
+        return f"{begun} its clock starts when traffic is split; {why}."
     end = _end_of_step(observed, progress)
     return f"{begun} {_without_metrics(observed)} It goes on at {end} at the earliest. {_sentence(effect.message)}".rstrip()
 
