@@ -17,7 +17,7 @@ from faults.api_faults import OneRequest, request_faults
 from faults.crowd import Crowd, Each, OfOne, Trial
 from faults.outcome import Outcome
 from faults.plan import PASS
-from faults.watch_faults import EVENT_FAULTS, KINDS, STREAM_FAULTS, OneEvent, event_faults
+from faults.watch_faults import KINDS, STREAM_FAULTS, Mixed, OneEvent, Stream, event_faults, mixed
 from faults.workloads import BY_NAME, Workload
 from support.kubectl import Kubectl
 
@@ -26,6 +26,8 @@ BATCH: Final = 40
 UNDISTURBED: Final = 3
 Strikes = list[tuple[Workload, str, OfOne]]
 EXIT_BROKEN: Final = 1
+MOST_LISTS: Final = 4 * len(KINDS)
+"""After a fault of all streams: each is begun anew a few times, and lists once each time."""
 
 
 def undisturbed(crowd: Crowd, names: tuple[str, ...], none: Callable[[], OfOne]) -> list[Trial]:
@@ -82,29 +84,23 @@ def told(trial: Trial) -> str:
     return f"{trial.workload.name}, {trial.says} ({trial.plan.struck or 'nothing'}): {trial.seconds:.1f} s, {trial.late:.1f} s late, {held}"
 
 
-def streams(crowd: Crowd, undisturbed_outcomes: dict[str, Outcome], *, single: bool) -> Iterator[Trial]:
-    """Every fault of streams: of all kinds at once, and with `single` of each kind alone."""
-    sets = [frozenset(KINDS), *(frozenset({kind}) for kind in KINDS if single)]
+def streams(crowd: Crowd, ends: dict[str, Outcome]) -> Iterator[Trial]:
+    """Every fault of streams: of all kinds at once, and then each kind's another one."""
     for name, make in STREAM_FAULTS.items():
-        for kinds in sets:
-            plan = make(kinds)
-            crowd.plan = Each(always=plan)
-            # Streams that are to fail when they connect are broken first; the others fail at their first event.
-            connects = plan.at_connect is not None
-            crew = [(BY_NAME["good canary"], f"{name}: {_which(kinds)}", OfOne())]
-            trials = crowd.run(
-                crew, undisturbed_outcomes, disturb=crowd.proxy.cut if connects else lambda: None
-            )
-            for each in trials:
-                each.plan.struck = ", ".join(sorted(plan.struck))
-                if crowd.plan.lists > 4 * len(KINDS):
-                    each.problems.append(f"{crowd.plan.lists} full lists")
-            yield from trials
+        yield stream_trial(crowd, ends, f"{name}: all kinds", make(frozenset(KINDS)))
+    for number in range(len(STREAM_FAULTS)):
+        yield stream_trial(crowd, ends, f"each kind another: {number}", mixed(number))
+
+
+def stream_trial(crowd: Crowd, ends: dict[str, Outcome], says: str, plan: Stream | Mixed) -> Trial:
+    """A good canary while streams fail. They are broken once, so that some fail when they connect anew."""
+    crowd.plan = Each(always=plan)
+    (trial,) = crowd.run([(BY_NAME["good canary"], says, OfOne())], ends, disturb=crowd.proxy.cut)
+    trial.plan.struck = ", ".join(sorted(plan.struck))
+    if crowd.plan.lists > MOST_LISTS:
+        trial.problems.append(f"{crowd.plan.lists} full lists")
     crowd.plan = Each()
-
-
-def _which(kinds: frozenset[str]) -> str:
-    return "all kinds" if len(kinds) > 1 else next(iter(kinds))
+    return trial
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -148,7 +144,7 @@ def main(
         ends = outcomes(first)
         if what == "streams":
             usual = usual_seconds(first)
-            for trial in streams(crowd, ends, single=True):
+            for trial in streams(crowd, ends):
                 _tell(trial, done, usual)
         else:
             found = event_strikes(first) if what == "events" else request_strikes(first)
@@ -186,17 +182,6 @@ def table(trials: list[Trial]) -> str:
         lines.append(f"| {workload} | {words} | {len(group)} | {struck} | {counts[False]} | {late:.1f} s |")
     return "\n".join(lines)
 
-
-__all__ = [
-    "EVENT_FAULTS",
-    "drawn",
-    "event_strikes",
-    "main",
-    "outcomes",
-    "request_strikes",
-    "streams",
-    "table",
-]
 
 if __name__ == "__main__":
     main()

@@ -129,10 +129,10 @@ def _error(code: int, reason: str) -> bytes:
     return json.dumps({"type": "ERROR", "object": {**status, "message": "by plan"}}).encode() + b"\n"
 
 
-def refusal(code: int, reason: str, **headers: str) -> Reply:
+def refusal(code: int, reason: str, message: str = "by plan", **headers: str) -> Reply:
     """An answer of the API server that refuses a request."""
     status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code}
-    body = json.dumps({**status, "reason": reason, "message": "by plan"}).encode()
+    body = json.dumps({**status, "reason": reason, "message": message}).encode()
     return Reply(Answer(status=code, headers={"Content-Type": "application/json", **headers}, body=body))
 
 
@@ -192,6 +192,40 @@ STREAM_FAULTS: Final[Mapping[str, Callable[[frozenset[str]], Stream]]] = {
     ),
     "HTML with 200": lambda kinds: Stream(kinds, at_connect=PAGE),
 }
+
+
+class Mixed(Plan):
+    """Every kind's stream fails in another way."""
+
+    def __init__(self, plans: Mapping[str, Stream]) -> None:
+        """By kind."""
+        self.plans = plans
+
+    @property
+    def struck(self) -> set[str]:
+        """The kinds whose streams have failed."""
+        return {kind for plan in self.plans.values() for kind in plan.struck}
+
+    def request(self, request: Request) -> Fault:
+        """As the kind's own plan says."""
+        plan = self.plans.get(request.place.resource)
+        return plan.request(request) if plan else PASS
+
+    def frame(self, watch: Request, frame: Frame) -> FrameFault:
+        """As the kind's own plan says."""
+        plan = self.plans.get(watch.place.resource)
+        return plan.frame(watch, frame) if plan else PASS
+
+
+def mixed(number: int) -> Mixed:
+    """In as many of these as there are faults every kind meets every fault; what happens at connect comes later."""
+    names = list(STREAM_FAULTS)
+    return Mixed(
+        {
+            kind: STREAM_FAULTS[names[(number + at) % len(names)]](frozenset({kind}))
+            for at, kind in enumerate(KINDS)
+        }
+    )
 
 
 def event_faults(count: int) -> Iterator[tuple[str, OneEvent]]:
