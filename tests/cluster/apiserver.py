@@ -15,10 +15,16 @@ GROUP_PATH = "/apis/modelward.dev/v1alpha1"
 class ApiServer:
     """One connection with the credentials of a kubeconfig's first user."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, user: str = "") -> None:
+        """`user` is somebody else whose rights count, instead of the kubeconfig's."""
         config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self._client = httpx.Client(base_url=cluster["server"], verify=_tls(cluster, user), trust_env=False)
+        cluster, account = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        self._client = httpx.Client(
+            base_url=cluster["server"],
+            verify=_tls(cluster, account),
+            trust_env=False,
+            headers={"Impersonate-User": user} if user else {},
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -28,11 +34,15 @@ class ApiServer:
 
     def complaint(self, method: str, path: str, body: dict[str, Any], **query: str) -> str:
         """Return what the API server says against the write, which is only tried; "" if it agrees."""
-        content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        answer = self._client.request(
-            method, path, params={"dryRun": "All", **query}, json=body, headers={"Content-Type": content_type}
-        )
+        answer = self.send(method, path, body, dryRun="All", **query)
         return "" if answer.is_success else str(answer.json()["message"])
+
+    def send(self, method: str, path: str, body: Any = None, **query: str) -> httpx.Response:
+        """Return the answer to a request."""
+        content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        return self._client.request(
+            method, path, params=query, json=body, headers={"Content-Type": content_type}
+        )
 
 
 def _tls(cluster: dict[str, str], user: dict[str, str]) -> ssl.SSLContext:
