@@ -112,7 +112,7 @@ def test_helm_takes_over_crds_that_are_handed_to_it(
             verb, "crd", *(each.replace("=modelward-system", f"={system}") for each in words), "--overwrite"
         )
     # What else is for the whole cluster belongs to all tests.
-    others = {"rbac": {"create": False}, "userRoles": {"create": False}}
+    others = {each: {"create": False} for each in ("rbac", "userRoles", "priorityClass")}
     assert release.install(chart(), RELEASE, {"replicas": 0} | others)["status"] == "deployed"
     release.uninstall(RELEASE)
     assert (uids(admin, *CRDS), kubectl.get(KIND, "before")) == before

@@ -28,6 +28,7 @@ def values(namespace: str) -> Manifest:
     return {
         "replicas": 0,
         "settings": {"namespaces": [namespace]},
+        "priorityClass": {"name": namespace},
         "crds": {"install": False},
         "userRoles": {"create": False},
     }

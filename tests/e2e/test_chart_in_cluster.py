@@ -48,6 +48,7 @@ def values(namespace: str) -> Manifest:
         "image": {"repository": repository, "tag": tag},
         "settings": {"namespaces": [namespace], "resyncSeconds": 30},
         "policies": {"serviceAccounts": True, "confinement": True},
+        "priorityClass": {"name": namespace},
         "crds": {"install": False},
         "userRoles": {"create": False},
     }
@@ -107,23 +108,25 @@ def operators(system: Kubectl) -> set[str]:
     }
 
 
-def scale(kubectl: Kubectl, replicas: int) -> None:
-    """Ask for a number of replicas, and wait until the operator has seen to it."""
-    kubectl.patch(KIND, NAME, {"spec": {"replicas": replicas}})
+def looked_after(kubectl: Kubectl, deadline_seconds: int) -> None:
+    """Change what restarts nothing, and wait until an operator has seen it."""
+    kubectl.patch(KIND, NAME, {"spec": {"rollout": {"progressDeadlineSeconds": deadline_seconds}}})
+    model = kubectl.get(KIND, NAME)
+    assert model is not None
+    generation = model["metadata"]["generation"]
     until(
-        lambda: status(kubectl, NAME).get("readyReplicas") == replicas,
-        f"{replicas} are ready",
+        lambda: status(kubectl, NAME).get("observedGeneration") == generation,
+        "an operator has seen the change",
         seconds=PATIENCE_SECONDS,
     )
 
 
 @pytest.mark.usefixtures("url")
 def test_two_operators_run_where_restricted_is_enforced(system: Kubectl) -> None:
-    """By the time that `helm install --wait` returns; with the priority of the chart's class."""
+    """By the time that `helm install --wait` returns; before ordinary pods, but evicting none."""
     assert len(operators(system)) == 2
     for each in system.all("pods", SELECTOR):
-        assert (each["spec"]["priorityClassName"], each["spec"]["priority"]) == ("modelward", 1_000_000)
-        assert each["spec"]["preemptionPolicy"] == "Never"
+        assert (each["spec"]["priority"], each["spec"]["preemptionPolicy"]) == (1_000_000, "Never")
 
 
 def test_an_upgrade_changes_the_operators_and_nothing_else(
@@ -142,15 +145,18 @@ def test_an_upgrade_changes_the_operators_and_nothing_else(
     until(
         lambda: not operators(system) & before, "the operators of before are gone", seconds=PATIENCE_SECONDS
     )
-    scale(kubectl, 3)
-    assert first_pods.items() < serving_pods(kubectl).items()
+    looked_after(kubectl, 601)
+    assert serving_pods(kubectl) == first_pods
 
 
 def test_uninstalling_leaves_the_model_serving(
-    release: helm_python.Config, system: Kubectl, kubectl: Kubectl, load: Traffic
+    release: helm_python.Config,
+    system: Kubectl,
+    kubectl: Kubectl,
+    load: Traffic,
+    first_pods: dict[str, int],
 ) -> None:
     """The operators go; what belongs to the model stays as it is, though nobody looks after it."""
-    pods = serving_pods(kubectl)
     objects = [
         each["metadata"]["uid"]
         for kind in ("deployments", "services")
@@ -160,7 +166,7 @@ def test_uninstalling_leaves_the_model_serving(
     until(lambda: not system.all("pods", SELECTOR), "the operators are gone", seconds=PATIENCE_SECONDS)
     count = len(load.samples())
     until(lambda: len(load.samples()) >= count + ENOUGH_REQUESTS, "the model answers")
-    assert serving_pods(kubectl) == pods
+    assert serving_pods(kubectl) == first_pods
     assert objects == [
         each["metadata"]["uid"]
         for kind in ("deployments", "services")
@@ -175,13 +181,13 @@ def test_installed_again_it_takes_the_model_up_where_it_was(
     system: Kubectl,
     kubectl: Kubectl,
     load: Traffic,
+    first_pods: dict[str, int],
 ) -> None:
     """No pod has restarted in all this time, not one request failed, and nothing was forbidden to the operator."""
-    pods = serving_pods(kubectl)
     release.install(chart(), RELEASE, values | {"replicas": 1}, wait="watcher", timeout=PATIENCE_SECONDS)
-    scale(kubectl, 2)
-    assert serving_pods(kubectl).items() < pods.items()
-    assert set(pods.values()) == {0}
+    looked_after(kubectl, 602)
+    assert serving_pods(kubectl) == first_pods
+    assert set(first_pods.values()) == {0}
     assert load.failures() == []
     account = f"system:serviceaccount:{system.namespace}:modelward"
     refused = [each for each in requests(node, account) if lacked_a_right(each)]
