@@ -46,7 +46,7 @@ from support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-CHANGES: Final = 20
+CHANGES: Final = 14
 QUICK: Final = {"steps": [{"weightPercent": 34}, {"weightPercent": 50}], "stepMinSeconds": 1}
 
 
