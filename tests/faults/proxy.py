@@ -49,6 +49,8 @@ _ANSWER_SECONDS: Final = 0.01
 """How long the operator may think about an answer before it is killed; what it sends meanwhile is not let through."""
 _LINE_LIMIT: Final = 2**23
 """Bytes of one event of a watch."""
+_FAREWELL_SECONDS: Final = 0.25
+"""What connections with TLS take to be closed, after they were told to."""
 _HOP_BY_HOP: Final = frozenset(
     {
         "host",
@@ -170,6 +172,7 @@ class Proxy:
         self._abort()
         await self._runner.cleanup()
         await self._session.close()
+        await asyncio.sleep(_FAREWELL_SECONDS)
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in rest:
             task.cancel()
