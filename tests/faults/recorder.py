@@ -34,6 +34,8 @@ KINDS: Final[Mapping[str, str]] = {
 }
 _LINE_LIMIT: Final = 2**23
 _RECONNECT_SECONDS: Final = 0.2
+_FAREWELL_SECONDS: Final = 0.25
+"""What connections with TLS take to be closed, after they were told to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,7 @@ class Recorder:
             self._tasks = [asyncio.ensure_future(self._follow(session, kind)) for kind in self.kinds]
             ends = await asyncio.gather(*self._tasks, return_exceptions=True)
             self._broken += [end for end in ends if isinstance(end, Exception)]
+        await asyncio.sleep(_FAREWELL_SECONDS)
 
     async def _follow(self, session: aiohttp.ClientSession, kind: str) -> None:
         listed = await _listed(session, kind)
