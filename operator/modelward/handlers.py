@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import aiohttp
 import kopf
 
 from modelward.clients.connection import runs_in_cluster, url_in_cluster
-from modelward.clients.kube import LIST_CHUNK
+from modelward.clients.kube import LIST_CHUNK, REQUEST_TIMEOUT_SECONDS
+from modelward.clients.received import ShallowResponse
 from modelward.clients.resources import (
     CLUSTER_MODEL_RUNTIME,
     HTTP_ROUTE,
@@ -162,6 +164,25 @@ class _Connection(kopf.ConnectionInfo):
         return context
 
 
+def _session(found: _Connection | None) -> kopf.AiohttpSession | None:
+    """What Kopf would make of these credentials, but reading what it could not decode."""
+    if found is None:
+        return None
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
+        headers=found.as_http_headers(),
+        proxy=found.proxy_url,
+        trust_env=found.trust_env,
+        response_class=ShallowResponse,
+    )
+    return kopf.AiohttpSession(
+        server=found.server,
+        default_namespace=found.default_namespace,
+        expiration=found.expiration,
+        aiohttp_session=session,
+    )
+
+
 def registry(
     intake: Intake, resources: tuple[Resource, ...], kubeconfig: Path | None
 ) -> kopf.OperatorRegistry:
@@ -169,12 +190,13 @@ def registry(
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
         """Log in as the service account of the pod, or by kubeconfig."""
         if not runs_in_cluster(kubeconfig):
-            return _Connection.of(kopf.login_with_kubeconfig(**kwargs))
+            return _session(_Connection.of(kopf.login_with_kubeconfig(**kwargs)))
         # Kopf would look up kubernetes.default.svc: no watch would live while the cluster's DNS does not.
-        return _Connection.of(kopf.login_with_service_account(**kwargs), server=url_in_cluster())
+        found = kopf.login_with_service_account(**kwargs)
+        return _session(_Connection.of(found, server=url_in_cluster()))
 
     async def take(event: Any, **_: Any) -> None:
         intake.event(event)
@@ -195,6 +217,7 @@ def operator_settings(resources: tuple[Resource, ...]) -> kopf.OperatorSettings:
     settings.watching.inactivity_timeout = WATCH_INACTIVITY_SECONDS
     settings.watching.chunk_size = LIST_CHUNK
     settings.networking.error_backoffs = RECONNECT_SECONDS
+    settings.networking.request_timeout = REQUEST_TIMEOUT_SECONDS  # its default: 5 min without a watch
     settings.queueing.idle_timeout = IDLE_SECONDS
     settings.persistence.diffbase_storage = _NoDiffs()
     for resource in resources:
