@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 
 SEED: Final = 20_261_122
 FLAGS: Final = ("--no-leader-election", "--resync-seconds=2")
-SAMPLE: Final = 30
-AWAY_SECONDS: Final = 8.0
+SAMPLE: Final = 20
+AWAY_SECONDS: Final = 6.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 
 

@@ -36,9 +36,7 @@ pytestmark = pytest.mark.slow
 SEED: Final = 20_261_122
 RESYNC_SECONDS: Final = 2.0
 FLAGS: Final = ("--no-leader-election", f"--resync-seconds={RESYNC_SECONDS}")
-SAMPLE: Final = 24
-HARD: Final = ("frozen", "403 at connect")
-"""Faults of all streams at once that run in CI; the others are met by some kinds in `mixed`."""
+SAMPLE: Final = 16
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +68,10 @@ def test_events_that_are_lost_doubled_late_or_out_of_order(crowd: Crowd, usual: 
     assert [told(each) for each in trials if each.problems] == []
 
 
-@pytest.mark.parametrize("name", HARD)
-def test_all_streams_fail_at_once(crowd: Crowd, usual: Usual, name: str) -> None:
-    """The same process goes on, and does not ask for everything again and again."""
+def test_all_streams_freeze_at_once(crowd: Crowd, usual: Usual) -> None:
+    """Sweeps tell what the streams do not; the same process goes on, and does not list everything again and again."""
     process = crowd.operator.pid
-    trial = stream_trial(crowd, usual.ends, name, STREAM_FAULTS[name](frozenset(KINDS)))
+    trial = stream_trial(crowd, usual.ends, "frozen", STREAM_FAULTS["frozen"](frozenset(KINDS)))
     assert trial.plan.struck
     assert trial.problems == []
     assert crowd.operator.pid == process
@@ -178,6 +175,7 @@ class OldLists(Plan):
     """Remembers what lists say; later, each is answered once with what it said then."""
 
     then: dict[str, Answer] = field(default_factory=dict)
+    remembers: bool = True
     serving: bool = False
     served: set[str] = field(default_factory=set)
 
@@ -191,7 +189,7 @@ class OldLists(Plan):
 
     def answer(self, request: Request, answer: Answer) -> Answer:
         """Remember it."""
-        if request.lists and not self.serving:
+        if request.lists and self.remembers:
             self.then[request.target] = answer
         return answer
 
@@ -208,20 +206,18 @@ def test_an_old_list_after_a_restart_undoes_nothing(
         wait_ready(kubectl, "old")
         operator.stop()
         operator.start()
-        operator.stop()
-        old = len(plan.then)
-        direct = OperatorProcess(credentials, tmp_path, *FLAGS)
-        direct.start()
+        until(lambda: len(plan.then) >= len(KINDS), "lists with version 1 are remembered")
+        plan.remembers = False
         kubectl.apply(fake_model("old", version="2"))
         until(lambda: _stable_and_quiet(kubectl, "old", "2"), "version 2 serves")
-        direct.stop()
+        operator.stop()
         before = kubectl.get(KIND, "old")
         pods = {each["metadata"]["uid"] for each in kubectl.all("pods", "modelward.dev/model=old")}
         plan.serving = True
         operator.start()
         try:
-            until(lambda: len(plan.served) >= min(old, len(KINDS)), "it was told the old lists")
-            time.sleep(3 * RESYNC_SECONDS)
+            until(lambda: len(plan.served) >= len(KINDS), "it was told the old lists")
+            time.sleep(2 * RESYNC_SECONDS)
             after = kubectl.get(KIND, "old")
             assert before
             assert after
