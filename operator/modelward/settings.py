@@ -143,13 +143,19 @@ def _explained(error: str) -> str:
     return f"{path.rstrip(chr(39))}: {problem}" if path else problem
 
 
+def _line(error: Exception) -> str:
+    """Where it is wrong. Not in what words: YAML's errors quote the line, and that may have a password in it."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    return f": see line {mark.line + 1}" if mark else ""
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidSettings(f"{file}: {error.strerror or error}") from error
     except (yaml.YAMLError, ValueError, KeyError) as error:  # of a date or a number that is none, too
-        raise InvalidSettings(f"{file}: not YAML: {error}") from error
+        raise InvalidSettings(f"{file}: not YAML{_line(error)}") from error
     except RecursionError as error:
         raise InvalidSettings(f"{file}: nested too deeply, or in itself") from error
     if content is None:

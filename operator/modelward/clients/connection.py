@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import yaml
 from kubernetes.aio import client, config
 
 from modelward.clients.gate import guarded
@@ -55,6 +56,9 @@ async def connect(kubeconfig: Path | None = None, *, may_write: Callable[[], Non
             f"no way to reach a cluster: {error}. Set KUBECONFIG or pass --kubeconfig; in a pod the service"
             " account's token must be mounted."
         ) from error
+    except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError) as error:
+        # What is wrong is not said: such errors quote the file, and there are tokens in it.
+        raise InvalidSettings(f"{kubeconfig or 'the kubeconfig'} is none that can be read") from error
     # See handlers._Connection: certificates are verified, as Go's clients do it.
     configuration.disable_strict_ssl_verification = True
     # Retries are ours: a request that may have been carried out is never repeated without a new look.
