@@ -19,6 +19,7 @@ from support.waiting import until
 
 POLICIES = Path(__file__).parents[2] / "manifests" / "policies"
 ACCOUNT = "system:serviceaccount:modelward-system:modelward"
+API_VERSION = "modelward.dev/v1alpha1"
 MANAGED = {"app.kubernetes.io/managed-by": "modelward"}
 ONLY_OURS = "the operator may change only what carries app.kubernetes.io/managed-by=modelward"
 ONLY_FINALIZERS = "the operator may change the status and the finalizers of a model and nothing else"
@@ -51,14 +52,21 @@ def account(kubectl: Kubectl) -> As:
     return As(kubectl, ACCOUNT)
 
 
+def refused_snapshot(kubectl: Kubectl) -> str:
+    """What somebody is told who may write ControllerRevisions, and no pods."""
+    kubectl.apply(*granted("prober", "probe", rule("apps", "controllerrevisions", "create")))
+    return As(kubectl, "prober").create(snapshot("probe", labels=MANAGED))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def policies(admin: Kubectl, kubectl: Kubectl, account: As, tenant: As) -> Iterator[None]:
-    """Both policies in force, which they are a moment after they are stored."""
+    """All policies in force, which they are a moment after they are stored."""
     admin("apply", "-k", str(POLICIES))
     try:
         borrowing = fake_model("probe", serviceAccountName="scorer")
         until(lambda: account.create(service("probe")), "the operator is confined")
         until(lambda: tenant.create(borrowing), "service accounts are guarded")
+        until(lambda: "snapshot" in refused_snapshot(kubectl), "snapshots are guarded")
         yield
     finally:
         admin("delete", "-k", str(POLICIES))
@@ -103,6 +111,48 @@ def test_what_others_set_up_may_not_be_used(kubectl: Kubectl, tenant: As) -> Non
     assert "may not run pods" in tenant.patch(KIND, "given", command)
     assert tenant.patch(KIND, "given", {"metadata": {"labels": {"team": "a"}}}) == ""
     assert tenant.patch(KIND, "given", {"spec": {"serviceAccountName": None}}) == ""
+
+
+def snapshot(name: str, **metadata: Any) -> dict[str, Any]:
+    """A ControllerRevision."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {"name": name, **metadata},
+        "revision": 1,
+        "data": {},
+    }
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param({"labels": MANAGED}, id="by its label"),
+        pytest.param(
+            {
+                "ownerReferences": [
+                    {"apiVersion": API_VERSION, "kind": "ModelDeployment", "name": "m", "uid": "u"}
+                ]
+            },
+            id="by its owner",
+        ),
+    ],
+)
+def test_a_snapshot_of_a_model_is_written_by_who_may_create_pods(
+    kubectl: Kubectl, account: As, metadata: dict[str, Any]
+) -> None:
+    """And by the operator; a ControllerRevision of somebody else is nobody's business."""
+    snapshots = rule("apps", "controllerrevisions", "get", "create", "patch")
+    kubectl.apply(
+        *granted("planter", "plant", snapshots),
+        *granted("runner", "run", snapshots, rule("", "pods", "create")),
+    )
+    planter, runner = As(kubectl, "planter"), As(kubectl, "runner")
+    until(lambda: not planter.create(snapshot("other")), "snapshots of others may be written")
+    until(lambda: not runner.create(snapshot("ours", **metadata)), "who may create pods may")
+    refused = planter.create(snapshot("ours", **metadata))
+    assert "planter may not write the snapshot of a model: that needs the right to create pods" in refused
+    assert account.create(snapshot("ours", **{"labels": MANAGED, **metadata})) == ""
 
 
 def test_the_account_may_make_and_change_what_carries_the_label(kubectl: Kubectl, account: As) -> None:
@@ -192,7 +242,7 @@ def test_the_account_weighs_routes_that_opted_in(kubectl: Kubectl, account: As) 
 
 
 def test_the_operator_needs_no_more(kubectl: Kubectl, operator: OperatorProcess) -> None:
-    """A model is served, changed, mended and deleted under both policies, and nothing is refused."""
+    """A model is served, changed, mended and deleted under all policies, and nothing is refused."""
     kubectl.apply(fake_model("life"))
     first = wait_ready(kubectl, "life")["stableRevision"]
     kubectl.patch("deployment", f"life-{first}", {"metadata": {"labels": dict.fromkeys(MANAGED)}})

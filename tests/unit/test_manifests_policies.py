@@ -24,6 +24,8 @@ def test_the_confined_account_is_the_one_that_is_installed() -> None:
     user = f"system:serviceaccount:{kustomization['namespace']}:{account['metadata']['name']}"
     assert who["expression"] == f"request.userInfo.username == '{user}'"
     assert f"== '{kustomization['namespace']}'" in lease["expression"]
+    snapshots, _ = read("policies/snapshots.yaml")
+    assert snapshots["spec"]["matchConditions"][0]["expression"] == f"request.userInfo.username != '{user}'"
 
 
 def test_the_labels_are_those_that_the_operator_goes_by() -> None:
