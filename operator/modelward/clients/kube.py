@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 from modelward.api.names import MANAGER
+from modelward.clients.received import lines, shallow
 from modelward.clients.resources import CONTROLLER_REVISION, Resource
 from modelward.errors import (
     AlreadyExists,
@@ -163,7 +164,7 @@ class Kube:
         try:
             if response.status >= 300:
                 _answer(response.status, await response.read(), response.headers)
-            async for line in _lines(response.response.content):
+            async for line in lines(response.response.content):
                 yield _event(line)
         except _BROKEN as error:
             raise Unreachable(f"watch {path.partition('?')[0]}: {error or type(error).__name__}") from error
@@ -272,22 +273,6 @@ class Kube:
             self._count(verb, code)
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """The lines of a stream, however long: aiohttp's own reader gives up at 4 MiB.
-
-    An object of the 1.5 MiB that etcd takes may be a line of 9 MiB: JSON spells some characters with six.
-    """
-    pieces: list[bytes] = []
-    async for received in content.iter_any():
-        first, *others = received.split(b"\n")
-        pieces.append(first)
-        for other in others:
-            yield b"".join(pieces)
-            pieces = [other]
-    if rest := b"".join(pieces):
-        yield rest
-
-
 def _event(line: bytes) -> Manifest:
     """One event of a watch. Raises ApiError for one that tells an error, Unreachable for half a line, or no event."""
     try:
@@ -313,7 +298,7 @@ def _event(line: bytes) -> Manifest:
 def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[Any] = dict) -> Any:
     """The object of a good answer, decoded as `shape`; raises what a bad one means."""
     try:
-        answer = msgspec.json.decode(data, type=shape)
+        answer = msgspec.json.decode(shallow(data), type=shape)
     except msgspec.DecodeError as error:
         if status == 404 and data.strip() == _NO_SUCH_PATH:
             raise ApiError(status, "NoSuchKind", _NO_SUCH_KIND) from error

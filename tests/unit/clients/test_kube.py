@@ -333,6 +333,16 @@ async def test_a_watch_brings_the_largest_object(world: World) -> None:
     assert [len(event["object"]["spec"]) for event in await watched(world)] == [1_500_000] * 2
 
 
+async def test_what_is_nested_too_deep_is_read_all_the_same(world: World) -> None:
+    """Any writer of an object may set its managedFields: ten thousand levels of them must not end the operator."""
+    deep = '{"f:a":' * 9_000 + "{}" + "}" * 9_000
+    metadata = f'{{"name": "x", "resourceVersion": "8", "managedFields": [{{"fieldsV1": {deep}}}]}}'
+    streams(world, f'{{"type": "ADDED", "object": {{"metadata": {metadata}}}}}\n')
+    assert [event["object"]["metadata"]["name"] for event in await watched(world)] == ["x"]
+    streams(world, f'{{"items": [{{"metadata": {metadata}}}], "metadata": {{}}}}')
+    assert [item["metadata"]["name"] async for item in world.kube.list(POD)] == ["x"]
+
+
 @pytest.mark.parametrize(
     ("lines", "cut"),
     [
