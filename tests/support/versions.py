@@ -1,9 +1,7 @@
 """Versions of the operator: this one, and the release before it as git remembers it."""
 
-import io
 import os
 import subprocess
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -71,8 +69,8 @@ def previous(directory: Path) -> Version:
             f"an upgrade is tested from {revision}, which git does not have here; test in a clone of the"
             f" repository: {archive.stderr.decode(errors='replace').strip()}"
         )
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(directory, filter="data")
+    directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["tar", "-x", "-C", str(directory)], input=archive.stdout, check=True)
     return Version(name=revision[:12], root=directory)
 
 
@@ -83,7 +81,8 @@ def _last_tag() -> str:
 
 
 def _git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)
+    ours = f"safe.directory={ROOT}"  # in a container the clone may belong to another user
+    return subprocess.run(["git", "-c", ours, *arguments], cwd=ROOT, capture_output=True, check=False)
 
 
 @dataclass(slots=True)
