@@ -12,8 +12,15 @@ from typing import Any, Final
 from modelward.api import names
 
 Raw = Mapping[str, Any]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _HASH_LABEL: Final = "pod-template-hash"
+_METADATA: Final = frozenset(
+    {"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"}
+)
+"""Where clouds tell machines their credentials, besides 169.254.169.254: AWS, Google, Alibaba, Azure, Oracle."""
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""The last 32 bits are an address of the old kind (RFC 6052)."""
 
 
 def pod_address(raw: Raw) -> str:
@@ -31,9 +38,18 @@ def is_own_address(address: str, node: str) -> bool:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
-    mapped = getattr(found, "ipv4_mapped", None) or found
-    special = mapped.is_loopback or mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified
-    return not special and address != node
+    meant = _meant(found)
+    special = meant.is_loopback or meant.is_link_local or meant.is_multicast or meant.is_unspecified
+    return not special and str(meant) not in _METADATA and address != node
+
+
+def _meant(address: Address) -> Address:
+    """The address of the old kind that one of the new kind stands for, else itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _belongs(metadata: Raw) -> bool:

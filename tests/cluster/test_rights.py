@@ -83,3 +83,4 @@ def test_no_secret_and_no_wildcard() -> None:
         assert "*" not in (group, resource, verb)
         assert not resource.startswith(("secrets", "roles", "clusterroles", "serviceaccounts", "nodes"))
         assert verb not in {"deletecollection", "escalate", "bind", "impersonate"}
+        assert resource != "pods" or verb in {"get", "list", "watch"}
