@@ -16,7 +16,7 @@ from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import LIMIT_BYTES, size_bytes, within_limit
 from modelward.projection.project import Projection, project, snapshots
 from modelward.rollout import traffic
-from modelward.rollout.capacity import shared_replicas, sizes
+from modelward.rollout.capacity import shared_replicas, sizes, whole
 from modelward.rollout.decide import decide
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed
@@ -75,8 +75,14 @@ def check_traffic(observed: Observed, made: ModelDeploymentStatus) -> None:
     if made.rollout and made.rollout.state in WITH_CANARY:
         assert made.canary_revision
     before = observed.model.status
-    stable = observed.deployment(made.stable_revision)
-    if stable and stable.ready and made.canary_revision not in {"", before.canary_revision} and made.rollout:
+    stable, wanted = observed.deployment(made.stable_revision), whole(observed, made)
+    if (
+        wanted
+        and stable
+        and stable.ready
+        and made.canary_revision not in {"", before.canary_revision}
+        and made.rollout
+    ):
         assert made.rollout.weight_percent == 0, "a new canary begins with traffic"
 
 

@@ -24,7 +24,6 @@ _SETTINGS: Final = (
     "workers: !!int x\nport: !!binary x\n",
     "? [a]\n: b\n",
     "--- 1\n--- 2\n",
-    "[" * 500,
     "leaderElection:\n",
     "leaderElection: 5\nlog: []\nmetrics: x\n",
     "1: 2\nnull: 3\n",
