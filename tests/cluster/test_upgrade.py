@@ -13,6 +13,7 @@ from conftest import ROOT
 from devcluster import Cluster
 from devcluster.gateway import install_crds
 from devcluster.progress import silence
+from modelward.api.names import REVISION_LABEL
 from modelward.rollout.phases import Phase
 from support.kubectl import Kubectl
 from support.models import KIND, children, fake_model, wait_quiet, wait_ready
@@ -153,6 +154,17 @@ class Setting:
         self.kubectl.apply(fake_model(DRAINING, version=version))
         wait_states(self.kubectl, {DRAINING: ("Draining", None)})
 
+    def template(self, revision: str) -> dict[str, Any]:
+        """What the pods of that revision of the same model are made from."""
+        found = self.kubectl.get("deployment", f"{DRAINING}-{revision}")
+        assert found is not None
+        return dict(found["spec"]["template"])
+
+    def bring_back(self, revision: str) -> None:
+        """Have that model go back to a revision, and wait until it serves."""
+        self.kubectl("annotate", "--overwrite", KIND, DRAINING, f"modelward.dev/rollback={revision}")
+        until(lambda: statuses(self.kubectl)[DRAINING]["stableRevision"] == revision, "it serves again")
+
 
 @pytest.fixture
 def setting(
@@ -213,6 +225,7 @@ def test_there_and_back_with_a_rollout_in_every_state(setting: Setting) -> None:
     """No pod and no object is replaced, nothing is forgotten, next to nothing is written; then all rollouts go on."""
     kubectl, old, new = setting.kubectl, setting.old, setting.new
     before = World.seen(kubectl)
+    oldest = setting.template(statuses(kubectl)[DRAINING]["stableRevision"])
 
     setting.drain("2")
     new.install(setting.admin)
@@ -238,6 +251,10 @@ def test_there_and_back_with_a_rollout_in_every_state(setting: Setting) -> None:
         "2",
         "1",
     ]
+    setting.bring_back(oldest["metadata"]["labels"][REVISION_LABEL])
+    assert setting.template(wait_quiet(kubectl, DRAINING)["stableRevision"]) == oldest, (
+        "rendered by the old one"
+    )
 
 
 def not_notes(writes: set[str]) -> set[str]:
