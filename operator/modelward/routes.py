@@ -66,8 +66,8 @@ class UserRoutes:
                 writes += await self._weigh(model, route.name, 0)
         if wanted and self._differs(model, wanted):
             if wanted.weight_percent:
-                await self._confirm(model, decision)
                 writes += await self._hold(model)
+                await self._confirm(model, decision)
             writes += await self._weigh(model, wanted.name, wanted.weight_percent)
         if not writes and names.ROUTE_FINALIZER in model.finalizers and not any(self._given_weight(model)):
             writes += await self._let_go(model)
@@ -101,11 +101,17 @@ class UserRoutes:
         )
 
     async def _confirm(self, model: Model, decision: int) -> None:
-        """A user's route cannot carry the number of our decision, so ask whether ours is still the latest."""
+        """A user's route cannot carry the number of our decision, so ask whether ours is still the latest.
+
+        Asked after the finalizer was put on: the API server takes one that comes while it deletes the object, and
+        deletes it all the same.
+        """
         raw = await self.kube.get(MODEL_DEPLOYMENT, model.namespace, model.name)
         latest = (raw.get("status") or {}).get("decision", 0)
         if raw["metadata"]["uid"] != model.uid or latest != decision:
             raise Conflict(409, "Conflict", f"decision {decision} is not the latest, {latest} is")
+        if "deletionTimestamp" in raw["metadata"]:
+            raise Conflict(409, "Conflict", "the model is being deleted")
 
     async def _weigh(self, model: Model, name: str, weight_percent: int) -> int:
         """Set the weights in one route, if they differ and it still allows that; returns the number of writes."""

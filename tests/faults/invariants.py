@@ -360,11 +360,14 @@ def badly_written(stored: Iterable[tuple[Request, Answer]]) -> Iterator[str]:
         uid, version = guard(request)
         if not uid or not version:
             yield f"S8: {request} is sent without uid and resourceVersion"
-        elif (
-            request.method == "PATCH"
-            and (answered(answer).get("metadata") or {}).get("resourceVersion") == version
-        ):
+        elif request.method == "PATCH" and _is_the_same(answered(answer), version):
             yield f"S11: {request} changes nothing"
+
+
+def _is_the_same(answer: Raw, version: str) -> bool:
+    """Whether nothing was stored. The last finalizer that goes takes the object with it: it has no later version."""
+    metadata = answer.get("metadata") or {}
+    return metadata.get("resourceVersion") == version and "deletionTimestamp" not in metadata
 
 
 def guard(request: Request) -> tuple[str, str]:

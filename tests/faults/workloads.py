@@ -115,6 +115,11 @@ def _serves_canary(world: World) -> bool:
     return bool(_canary(world) and rollout.get("weightPercent") and _canary(world) in world.ready())
 
 
+def _is_routed_to_canary(world: World) -> bool:
+    """The user's route gives the canary its share."""
+    return any(each["weight"] for route in world.find("HTTPRoute") for each in backends_of(route)[1:])
+
+
 def _is_autoscaled(world: World) -> bool:
     """The autoscaler is there, and has the count to itself."""
     scaled = {each["spec"]["scaleTargetRef"]["name"] for each in world.find("HorizontalPodAutoscaler")}
@@ -351,7 +356,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
         routed=True,
         users_route=True,
         before={"rollout": SLOW},
-        acts=(Act(_any_time, _apply_routed("2", rollout=SLOW)), Act(_serves_canary, _delete)),
+        acts=(Act(_any_time, _apply_routed("2", rollout=SLOW)), Act(_is_routed_to_canary, _delete)),
         end=_gone_and_given_back,
         gone=True,
     ),
