@@ -87,6 +87,7 @@ class Intake:
         self.store.remove(raw["kind"], namespace, name, metadata["uid"], version=version)
         self._route_changed(raw)
         if owner:
+            self.store.doubt(owner)
             self.queue.add(owner)
         elif raw["kind"] in (MODEL_RUNTIME.kind, CLUSTER_MODEL_RUNTIME.kind):
             self._runtime_changed(metadata.get("namespace"))

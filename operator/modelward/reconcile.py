@@ -109,8 +109,7 @@ class Reconciler:
             if model is not None and ROUTE_FINALIZER in model.finalizers:
                 return await self._applier.routes.release(model, self.now())
             return None
-        if forged := self.store.forged(model.uid):
-            await self._applier.discard(forged)
+        if not await self._is_true(key, model):
             return 0.0
         observed = await gather(
             self.kube,
@@ -143,6 +142,30 @@ class Reconciler:
             await self._report(observed, decision)
         again = self._next_look(key, observed, decision, applied)
         return min((wait for wait in (again, counts_in) if wait is not None), default=None)
+
+    async def _is_true(self, key: Key, model: Model) -> bool:
+        """Whether what is held of a model can be worked with; if not it is put right."""
+        if forged := self.store.forged(model.uid):
+            await self._applier.discard(forged)
+            return False
+        return not self.store.doubts(key) or await self._is_there(key, model)
+
+    async def _is_there(self, key: Key, model: Model) -> bool:
+        """Whether a model is still there, by the API server's own word.
+
+        The garbage collector removes what a deleted model leaves behind. If the event of the deletion is late or
+        lost, all of that would be made again and again until a sweep finds out.
+        """
+        try:
+            raw = await self.kube.get(MODEL_DEPLOYMENT, model.namespace, model.name)
+        except NotFound:
+            raw = None
+        self.store.trust(key)
+        if raw is None or raw["metadata"]["uid"] != model.uid:
+            self.store.remove(MODEL_DEPLOYMENT.kind, model.namespace, model.name, model.uid)
+        if raw is not None:
+            self.store.put({**raw, "kind": MODEL_DEPLOYMENT.kind})
+        return raw is not None and raw["metadata"]["uid"] == model.uid
 
     def _counts_in(self, key: Key, observed: Observed, complete: ModelDeploymentStatus) -> float | None:
         """Seconds until a status that only counts pods anew is written; None for one that is written now.

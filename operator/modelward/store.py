@@ -93,6 +93,8 @@ class Store:
     """By uid: the digest of an object when it was last known to be as we meant it."""
     absent: dict[str, str] = field(default_factory=dict)
     """By kind: why an optional kind cannot be had, in words."""
+    _doubted: set[Key] = field(default_factory=set)
+    """Models that may be gone."""
     _graves: dict[str, float] = field(default_factory=dict)
     """By uid of objects that are gone, up to which resourceVersion: a late event must not bring them back. An
     object that only lost our label is gone for the watch, too, and comes back with a later version."""
@@ -142,6 +144,18 @@ class Store:
     def unsettle(self) -> None:
         """Another operator may have written since: whether an object is as it was meant is to be looked at anew."""
         self._settled.clear()
+
+    def doubt(self, key: Key) -> None:
+        """A child of the model went: perhaps because the model did, and nobody has told."""
+        self._doubted.add(key)
+
+    def doubts(self, key: Key) -> bool:
+        """Whether a model may be gone."""
+        return key in self._doubted
+
+    def trust(self, key: Key) -> None:
+        """The API server was asked about a model."""
+        self._doubted.discard(key)
 
     def model(self, key: Key) -> Model | None:
         """The ModelDeployment of a key."""

@@ -47,6 +47,21 @@ def pod_event(kind: str, version: int) -> dict[str, Any]:
     return {"type": kind, "object": {"kind": "Pod", "metadata": {**metadata, "labels": {MODEL_LABEL: NAME}}}}
 
 
+def test_a_child_that_goes_makes_its_model_doubtful() -> None:
+    """It may be the garbage collector, after a model that is gone."""
+    taken = intake(make_status("a"))
+    owner = {"apiVersion": "modelward.dev/v1alpha1", "kind": "ModelDeployment", "name": NAME, "uid": "m"}
+    metadata: dict[str, Any] = {"namespace": NAMESPACE, "name": "s", "uid": "s", "resourceVersion": "2"}
+    metadata |= {"ownerReferences": [{**owner, "controller": True}], "labels": {}, "annotations": {}}
+    service = {"kind": "Service", "metadata": metadata, "spec": {}}
+    taken.event({"type": "ADDED", "object": service})
+    assert not taken.store.doubts((NAMESPACE, NAME))
+    taken.event({"type": "DELETED", "object": service})
+    assert taken.store.doubts((NAMESPACE, NAME))
+    taken.store.trust((NAMESPACE, NAME))
+    assert not taken.store.doubts((NAMESPACE, NAME))
+
+
 @pytest.mark.parametrize(
     ("status", "looks"),
     [
