@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from devcluster import Cluster
+from modelward.clients.received import lines, shallow
 
 Raw = dict[str, Any]
 At = tuple[str, str]
@@ -32,7 +33,6 @@ KINDS: Final[Mapping[str, str]] = {
     "Pod": "/api/v1/pods",
     "Event": "/apis/events.k8s.io/v1/events",
 }
-_LINE_LIMIT: Final = 2**23
 _RECONNECT_SECONDS: Final = 0.2
 _FAREWELL_SECONDS: Final = 0.25
 """What connections with TLS take to be closed, after they were told to."""
@@ -128,7 +128,6 @@ class Recorder:
             self._cluster.api_url,
             connector=aiohttp.TCPConnector(limit=0, ssl=tls),
             timeout=aiohttp.ClientTimeout(total=None),
-            read_bufsize=_LINE_LIMIT,
             trust_env=False,
         ) as session:
             self._tasks = [asyncio.ensure_future(self._follow(session, kind)) for kind in self.kinds]
@@ -145,7 +144,7 @@ class Recorder:
         while True:
             query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "1"}
             async with session.get(KINDS[kind], params=query) as stream:
-                async for line in stream.content:
+                async for line in lines(stream.content):
                     event = msgspec.json.decode(line)
                     assert event["type"] != "ERROR", event
                     version = event["object"]["metadata"]["resourceVersion"]
@@ -175,6 +174,6 @@ async def _listed(session: aiohttp.ClientSession, kind: str) -> Raw:
     while True:
         async with session.get(KINDS[kind]) as response:
             if response.ok:
-                found: Raw = await response.json()
+                found: Raw = msgspec.json.decode(shallow(await response.read()))
                 return found
         await asyncio.sleep(_RECONNECT_SECONDS)
