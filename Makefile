@@ -7,7 +7,7 @@ export PYTHONPATH := operator:tests
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults fuzz fuzz-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults faults-around fuzz fuzz-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,9 @@ bench-analysis-quick: setup ## The same in two minutes, with fixed seeds: fails 
 
 faults: setup ## Kill the operator at every write of twelve workloads, at three points each. ARGS="--sample 20 --seed 1"
 	@$(BIN)/python -m faults $(ARGS)
+
+faults-around: setup ## Strike every watch event, every stream and every request in every way. ARGS="--sample 100"
+	@for what in events streams requests; do $(BIN)/python -m faults.disturb $$what $(ARGS) || exit 1; done
 
 fuzz: setup ## Throw 100,000 inputs at each reader of what others write. ARGS="--target page --seed 7"
 	@$(BIN)/python -m fuzz $(ARGS)
