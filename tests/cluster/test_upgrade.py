@@ -1,5 +1,6 @@
 """From the release before to this one and back, with a rollout in every state. Real API server; pods are kwok's."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -307,6 +308,7 @@ def lone(
     """One operator, a model that serves, and another one in mid-canary with a route of the user's."""
     if cluster.gateway is None:
         install_crds(cluster.directory, cluster.binaries, silence)
+    release(admin)  # also what other tests have left: a CRD is gone when the last model is
     kubectl("delete", KIND, "--all", "--timeout=60s")
     kubectl("apply", "-f", str(LEASE_RIGHTS))
     scope = (f"--namespace={kubectl.namespace}", f"--lease-namespace={kubectl.namespace}")
@@ -321,16 +323,19 @@ def lone(
         yield process
     finally:
         process.stop()
-        release(admin, kubectl)
+        release(admin)
         present().install_crds(admin)
 
 
-def release(admin: Kubectl, kubectl: Kubectl) -> None:
+def release(admin: Kubectl) -> None:
     """Let models go whose operator is not there any more, and wait for a CRD that waits for them."""
     if CRD not in admin("get", "crd", "-o", "name"):
         return
-    for name in statuses(kubectl):
-        kubectl.patch(KIND, name, {"metadata": {"finalizers": None}})
+    held = json.loads(admin("get", KIND, "--all-namespaces", "-o", "json"))["items"]
+    for metadata in (each["metadata"] for each in held if each["metadata"].get("finalizers")):
+        change = '{"metadata": {"finalizers": null}}'
+        place = (KIND, metadata["name"], f"--namespace={metadata['namespace']}")
+        admin("patch", *place, "--type=merge", "-p", change)
     found = admin.get("crd", CRD)
     if found and "deletionTimestamp" in found["metadata"]:
         admin("wait", "--for=delete", f"crd/{CRD}", "--timeout=60s")
