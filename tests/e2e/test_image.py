@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from devcluster.images import build_image
-from supply.image import blob, debian_packages, entries, manifest
+from supply.image import blob, debian_packages, entries, manifest, unpacked
 
 PROGRAMS = {"python3.13", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6"}
 SHELLS_AND_PACKAGE_MANAGERS = {
@@ -22,10 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The image as an unpacked OCI layout."""
-    folder = tmp_path_factory.mktemp("image")
-    with tarfile.open(build_image("operator")) as archive:
-        archive.extractall(folder, filter="data")
-    return folder
+    return unpacked(build_image("operator"), tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture(scope="module")
