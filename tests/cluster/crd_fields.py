@@ -65,9 +65,21 @@ class Trial(NamedTuple):
         return text if len(text) <= 60 else f"{text[:50]}... ({len(text)} characters)"
 
 
-def fields() -> list[Node]:
+def nodes() -> list[Node]:
     """Every node of the two specs; ClusterModelRuntime has the schema of ModelRuntime."""
     return [node for node in all_nodes() if ".spec." in node.path and not node.path.startswith("Cluster")]
+
+
+def fields() -> list[Node]:
+    """The nodes that differ in name or schema: what a model says instead of its runtime is of the same type."""
+    found: list[Node] = []
+    seen: list[tuple[str, Schema]] = []
+    for node in nodes():
+        kind = node.path.rpartition(".")[2], {**node.schema, "description": ""}
+        if kind not in seen:
+            seen.append(kind)
+            found.append(node)
+    return found
 
 
 def trials(node: Node, schemas: dict[str, Schema]) -> Iterator[Trial]:

@@ -10,14 +10,14 @@ from typing import Any, Final
 import pytest
 
 from cluster.apiserver import GROUP_PATH, ApiServer
-from cluster.crd_fields import Trial, fields, trials
+from cluster.crd_fields import Trial, fields, nodes, trials
 from devcluster import Cluster
 from modelward.api.decode import decode_runtime, decode_spec
 from modelward.errors import InvalidSpec
 from unit.api.schema_walk import Node
 
 FIELDS: Final = fields()
-SCHEMAS: Final = {node.path: node.schema for node in FIELDS}
+SCHEMAS: Final = {node.path: node.schema for node in nodes()}
 WHOLE_FLOAT: Final = "got float64 evaluating rule"
 """The one exception: of a whole number written as 1.0, which it stores as 1, the API server says so where a rule
 compares it with another, at the rule's place instead of the field's."""
