@@ -28,6 +28,9 @@ _UNPROCESSABLE: Final = 422
 REPAIRS_PER_PERIOD: Final = 6
 REPAIR_PERIOD: Final = timedelta(minutes=1)
 
+NOTE_AGAIN_SECONDS: Final = 5.0
+"""After a note was forbidden."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -173,8 +176,11 @@ class Applier:
         try:
             await self._mend(child, manifest, raw, applied)
         except Refused as error:
-            self._unnotable.add(child.uid)
             logger.warning("%s %s takes no note: %s", child.kind, child.name, error)
+            if error.status == _UNPROCESSABLE:  # what is invalid stays so
+                self._unnotable.add(child.uid)
+            else:  # a right that is missing may come
+                applied.wait = min(NOTE_AGAIN_SECONDS, applied.wait or NOTE_AGAIN_SECONDS)
 
     def _drifted(self, child: Child) -> bool:
         """Somebody has changed what is ours to say."""
