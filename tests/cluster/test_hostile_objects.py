@@ -79,7 +79,7 @@ def test_the_operator_reads_what_is_deep_and_what_is_large(
     create(client, PODS.format(namespace=kubectl.namespace), large)
     kubectl.apply(fake_model("beside"))
     wait_ready(kubectl, "beside")
-    wait_ready(kubectl, "deep")
+    kubectl("wait", "--for=condition=Ready", "modeldeployment/deep", "--timeout=60s")
     assert operator.pid == process
     operator.stop()
     operator.start()
