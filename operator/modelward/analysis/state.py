@@ -213,8 +213,8 @@ def _table(packed: list[Any]) -> Table:
         return EMPTY
     canary, stable, *hits = (_count(number) for number in packed)
     half = len(hits) // 2
-    if len(hits) != 2 * half:
-        raise ValueError("a table has hits of one arm only")
+    if not hits or len(hits) != 2 * half:
+        raise ValueError("a table has no hits, or those of one arm only")
     return Table(canary, stable, tuple(hits[:half]), tuple(hits[half:]))
 
 

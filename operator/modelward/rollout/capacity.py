@@ -30,7 +30,7 @@ def sizes(observed: Observed, status: ModelDeploymentStatus) -> dict[str, Size]:
     }
 
 
-def next_scaling(observed: Observed) -> ScalingStatus | None:
+def next_scaling(observed: Observed, stable_revision: str | None = None) -> ScalingStatus | None:
     """What status must remember about replicas, so that switching an autoscaler off is no jump.
 
     While one is on, `spec.replicas` is ignored, and remembered. When it goes and the user has not changed
@@ -41,7 +41,7 @@ def next_scaling(observed: Observed) -> ScalingStatus | None:
         return ScalingStatus(ignored_replicas=spec.replicas)
     if not before or before.ignored_replicas != spec.replicas:
         return None
-    stable = observed.deployment(observed.model.status.stable_revision)
+    stable = observed.deployment(stable_revision or observed.model.status.stable_revision)
     if before.held_replicas is not None or stable is None:
         return before  # what cannot be seen just now is not forgotten
     return ScalingStatus(ignored_replicas=spec.replicas, held_replicas=min(stable.replicas, MOST_REPLICAS))

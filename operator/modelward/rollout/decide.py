@@ -49,7 +49,7 @@ def decide(observed: Observed) -> Decision:
     progress = Progress(status=observed.model.status, revisions=observed.revisions)
     progress = _recovered(observed, progress)
     progress = _commanded(observed, progress)
-    progress = progress.having(scaling=capacity.next_scaling(observed))
+    progress = progress.having(scaling=capacity.next_scaling(observed, progress.status.stable_revision))
     if obstacle := problem or (_conflict(observed) if observed.conflicts else None):
         return _finished(observed, replace(guarded(observed, progress), blocked=obstacle))
     return _finished(observed, _converged(observed, progress))

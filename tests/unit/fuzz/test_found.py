@@ -1,18 +1,22 @@
 """What fuzzing has found, as plain cases: each was a traceback, or a number that nobody can count with."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from builders import make_deployment, make_model, make_observed, make_revision, revision_name
 from modelward.analysis import judge
 from modelward.analysis.noise import INDEPENDENT
 from modelward.analysis.problem import Unknown
+from modelward.api.status import ModelDeploymentStatus, ScalingStatus
 from modelward.api.times import is_time
 from modelward.clients.prometheus import Prometheus
 from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings, InvalidState
+from modelward.rollout.decide import decide
 from modelward.sampling.exposition import readings
 from modelward.sampling.prometheus import _Column
 from modelward.sampling.selectors import parse_selector
@@ -130,3 +134,27 @@ def test_a_settings_file_that_is_none(text: str, tmp_path: Path) -> None:
     file.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidSettings, match=str(file)):
         load(file, {"log": {"level": "INFO"}})
+
+
+def test_a_memory_with_cases_and_no_hits() -> None:
+    """A table of counts without one place for hits is none."""
+    packed = json.loads(_state())
+    tables = [place for place, part in enumerate(packed[11][0]) if isinstance(part, list) and len(part) == 4]
+    assert tables
+    packed[11][0][tables[-1]] = [5, 5]
+    with pytest.raises(InvalidState):
+        judge.decode(json.dumps(packed))
+
+
+def test_a_status_that_is_found_again_is_found_in_one_look() -> None:
+    """What an autoscaler left behind is counted of the revision that is found, not at the second look."""
+    left = ModelDeploymentStatus(scaling=ScalingStatus(ignored_replicas=2))
+    model = make_model("1", status=left, replicas=2)
+    name = revision_name("1")
+    observed = make_observed(
+        model, make_deployment(name, replicas=9), selects=name, revisions=[make_revision("1")]
+    )
+    decision = decide(observed)
+    assert decision.status.scaling == ScalingStatus(ignored_replicas=2, held_replicas=9)
+    again = decide(replace(observed, model=replace(model, status=decision.status)))
+    assert again.status == decision.status
