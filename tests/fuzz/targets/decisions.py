@@ -104,7 +104,7 @@ def check_rejections(observed: Observed, made: ModelDeploymentStatus) -> None:
         return
     if not before.stable_revision or before.commands.rollback:
         return
-    assert made.canary_revision not in {each.revision for each in made.rejected_revisions}
+    assert made.canary_revision not in {each.revision for each in before.rejected_revisions}
 
 
 def check_sizes(observed: Observed, made: ModelDeploymentStatus) -> None:
