@@ -25,7 +25,7 @@ RUN ["python", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "
 RUN ["python", "-c", "import shutil; shutil.rmtree('/app/bin')"]
 
 FROM dependencies AS runtime
-COPY image /build/image
+COPY operator/image /build/image
 RUN ["python", "/build/image/copy_runtime.py", "/runtime", "/app"]
 RUN ["python", "/build/image/package_records.py", "/runtime"]
 

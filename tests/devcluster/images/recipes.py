@@ -46,7 +46,6 @@ IMAGES: dict[ImageName, Recipe] = {
             "Dockerfile",
             "LICENSE",
             "README.md",
-            "image",
             "operator",
             "pyproject.toml",
             "requirements-build.lock",

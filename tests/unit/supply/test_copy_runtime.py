@@ -11,7 +11,7 @@ import pytest
 
 from supply import locks
 
-COPY_RUNTIME: dict[str, Any] = runpy.run_path(str(locks.ROOT / "image" / "copy_runtime.py"))
+COPY_RUNTIME: dict[str, Any] = runpy.run_path(str(locks.ROOT / "operator" / "image" / "copy_runtime.py"))
 PYTHON = Path(sys.executable).resolve()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from supply import locks
 
-RECORDS: dict[str, Any] = runpy.run_path(str(locks.ROOT / "image" / "package_records.py"))
+RECORDS: dict[str, Any] = runpy.run_path(str(locks.ROOT / "operator" / "image" / "package_records.py"))
 STATUS = """Package: libx1
 Status: install ok installed
 Version: 1.2-3
