@@ -154,7 +154,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidSettings(f"{file}: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError, KeyError) as error:  # of a date or a number that is none, too
+    except (yaml.YAMLError, ValueError, LookupError) as error:  # of a date or a number that is none, too
         raise InvalidSettings(f"{file}: not YAML{_line(error)}") from error
     except RecursionError as error:
         raise InvalidSettings(f"{file}: nested too deeply, or in itself") from error

@@ -124,6 +124,7 @@ def test_a_memory_that_no_judge_wrote(changes: dict[str, Any]) -> None:
         pytest.param("resyncSeconds: 2026-99-99", id="a date that there is not"),
         pytest.param("workers: !!int x", id="a number that is none"),
         pytest.param("workers: !!bool x", id="a truth that is none"),
+        pytest.param("workers: !!int ''", id="a number of no digits"),
         pytest.param("[" * 600, id="too deep"),
         pytest.param("log: 5", id="a number for a map"),
     ],
