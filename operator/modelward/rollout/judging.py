@@ -51,6 +51,17 @@ def judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
     """The progress with all samples taken in, and what they come to. Without weight there is nothing to judge."""
     if not progress.rollout.weight_percent:
         return progress, Judgement()
+    try:
+        return _judged(observed, progress)
+    except (ArithmeticError, LookupError, ValueError):
+        # A hand may have written a memory that is read and cannot be counted on with: it would keep every look
+        # from ending, the way back included. Without it the same samples are judged anew.
+        if progress.status.analysis is None:
+            raise
+        return _judged(observed, progress.having(analysis=None))
+
+
+def _judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
     policy = _policy(observed, progress)
     state, progress = _state(observed, progress, policy)
     for sample in observed.evidence.samples:

@@ -1,6 +1,7 @@
 """The judge's memory: any text for a state, and any samples after it."""
 
 import json
+from contextlib import suppress
 from math import inf, isfinite
 from typing import Any, Final
 
@@ -52,7 +53,16 @@ STATES: Final = _states()
 
 
 def remembered(data: bytes) -> None:
-    """No state, or one that is written the same and judged on: evidence stays a number, and time does not go back."""
+    """No state, or one that is written the same and judged on: evidence stays a number, and time does not go back.
+
+    A state whose parts contradict each other may end the judge by one of the errors upon which it is forgotten
+    (`modelward.rollout.judging`), and by no other.
+    """
+    with suppress(ArithmeticError, LookupError, ValueError):
+        _remembered(data)
+
+
+def _remembered(data: bytes) -> None:
     source = Source(data)
     text = (
         source.mutated(STATES)

@@ -4,11 +4,13 @@ The cluster follows each decision at once (`follow`), pods included; whole stori
 lost events are in tests/golden.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from builders import make_pod
@@ -228,6 +230,8 @@ def sampled(
 
 WELL: Final[dict[str, Any]] = {"canary": (0, 250), "stable": (1, 750)}
 """Five seconds of 200 requests/s at 25 %."""
+_STEP, _TOTAL = 10, 11
+"""Places in the judge's memory of a metric: requests and hits of this step, and of all."""
 
 
 def test_evidence_against_the_canary_rolls_it_back_in_the_judges_words() -> None:
@@ -245,6 +249,21 @@ def test_evidence_for_the_canary_lets_it_go_on_after_the_shortest_time_of_a_step
     for began, phase in ((60, Phase.ANALYZING), (125, Phase.WARMING)):
         observed = sampled(rolling(Phase.ANALYZING, began=began, analysis=ERRORS), **WELL, number=20)
         assert phase_of(decide(observed)) is phase
+
+
+def test_a_memory_that_nobody_can_count_on_with_is_forgotten() -> None:
+    """A hand wrote it into status: more hits than requests. What comes afterwards is judged without it."""
+    observed = rolling(Phase.ANALYZING, analysis=ERRORS)
+    before = replace(observed, now=observed.now - timedelta(seconds=40))
+    first = decide(sampled(before, **WELL, number=4))
+    assert first.status.analysis is not None
+    packed = json.loads(first.status.analysis.state)
+    packed[-1][0][_STEP : _TOTAL + 1] = [[10, 100, 1000, 1000]] * 2
+    spoiled = msgspec.structs.replace(first.status.analysis, state=json.dumps(packed))
+    forged = replace(first, status=msgspec.structs.replace(first.status, analysis=spoiled))
+    later = sampled(replace(recorded(before, forged), now=observed.now), **WELL, number=3)
+    afresh = replace(later, model=observed.model)
+    assert decide(later).status.analysis == decide(afresh).status.analysis
 
 
 def test_no_sample_counts_twice() -> None:
