@@ -13,7 +13,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _BLOCK = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
-_TARGET = re.compile(r"\bmake ([a-z][a-z-]+)")
+_TARGET = re.compile(r"(?:`|^ {4}|^)make ([a-z][a-z-]+)", re.MULTILINE)
+"""A command: in code, or at the beginning of a line."""
 
 MANIFESTS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
