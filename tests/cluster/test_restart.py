@@ -44,6 +44,7 @@ def test_restart_at_rest_writes_nothing(kubectl: Kubectl, operator: OperatorProc
     for number in range(5):
         wait_ready(kubectl, f"rest-{number}")
         wait_quiet(kubectl, f"rest-{number}")
+    settled(operator)  # status is told before what follows from it is written
     before = [kubectl.get(KIND, f"rest-{number}") for number in range(5)]
     operator.kill()
     operator.start()
