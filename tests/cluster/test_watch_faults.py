@@ -25,7 +25,7 @@ from faults.disturb import (
 from faults.outcome import Outcome
 from faults.plan import PASS, Answer, Drop, Fault, Frame, FrameFault, Plan, Reply, Request
 from faults.proxy import Proxy
-from faults.watch_faults import KINDS, STREAM_FAULTS, Dropped, OneEvent, mixed, refusal
+from faults.watch_faults import KINDS, STREAM_FAULTS, DeletionDropped, OneEvent, mixed, refusal
 from faults.workloads import BY_NAME
 from support.kubectl import Kubectl
 from support.models import KIND, fake_model, wait_ready
@@ -71,7 +71,7 @@ def test_events_that_are_lost_doubled_late_or_out_of_order(crowd: Crowd, usual: 
 
 def test_a_deletion_that_nobody_tells_makes_nothing_again(crowd: Crowd, usual: Usual) -> None:
     """The garbage collector removes the children; each that goes has the operator ask for the model itself."""
-    (trial,) = crowd.run([(BY_NAME["delete"], "the deletion dropped", Dropped(1))], usual.ends)
+    (trial,) = crowd.run([(BY_NAME["delete"], "the deletion dropped", DeletionDropped())], usual.ends)
     assert trial.plan.struck.startswith("DELETED ModelDeployment")
     assert trial.problems == []
 

@@ -72,6 +72,18 @@ class Dropped(OneEvent):
         return Drop()
 
 
+class DeletionDropped(Dropped):
+    """That the model is gone is never told; whatever else is told of it comes as it should."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def of_frame(self, watch: Request, frame: Frame, number: int) -> FrameFault:
+        """Its number is not known: what was changed before the deletion may be told after the fault was armed."""
+        gone = frame.event["type"] == "DELETED" and watch.place.resource == "modeldeployments"
+        return super().of_frame(watch, frame, self.number if gone else number)
+
+
 class Doubled(OneEvent):
     """It comes twice."""
 
