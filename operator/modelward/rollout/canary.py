@@ -85,7 +85,7 @@ def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
     status = progress.status
     canary, stable = status.canary_revision, status.stable_revision
     goes_on = f"{stable} {readiness.goes_on(observed, stable)}"
-    if ill := health.problem(observed, canary, stable):
+    if ill := health.problem(observed, status):
         message = f"Revision {canary} was rolled back: {ill.message}. {goes_on}."
         return taken_back(observed, progress, Trigger.ILL, ill.reason, message), Judgement()
     progress, judgement = judged(observed, progress)
@@ -222,7 +222,7 @@ def _by_verdict(observed: Observed, progress: Progress, judgement: Judgement) ->
 def _both_suffer(observed: Observed, progress: Progress) -> bool:
     """Pods of both revisions do what no healthy pod does: the canary is not to blame, and goes no further."""
     status = progress.status
-    return bool(health.shared(observed, status.canary_revision, status.stable_revision))
+    return bool(health.shared(observed, status))
 
 
 def _is_overdue(observed: Observed, progress: Progress) -> bool:
@@ -380,7 +380,7 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
     status = progress.status
     stable, previous = status.stable_revision, status.previous_revision
     if readiness.serves(observed, previous):
-        if ill := health.problem(observed, stable, previous):
+        if ill := health.problem(observed, status):
             message = f"Revision {stable} was rolled back after its promotion: {ill.message}. {previous} serves again."
             return switched_back(observed, progress, Trigger.ILL, ill.reason, message)
         judgement = Judgement()

@@ -136,20 +136,21 @@ _RULES: Final = (
 # --- the verdict --------------------------------------------------------------------------------------------
 
 
-def problem(observed: Observed, revision: str, against: str | None) -> Illness | None:
-    """What is wrong with `revision` and not as much with `against`; None if nothing is, as far as pods tell.
+def problem(observed: Observed, status: ModelDeploymentStatus) -> Illness | None:
+    """What is wrong with the canary and not as much with stable; None if nothing is, as far as pods tell.
 
-    `against` is the revision beside it: stable while `revision` is the canary, the previous one while the
-    promoted one is watched. None or one without pods compares with nothing: any illness is its own then.
+    Without a canary: with the promoted revision, beside the previous one. A revision without pods compares with
+    nothing: any illness is the other's own then. `status` is the one that is being decided: a canary that sets
+    out in this very look has had no traffic, whatever its pods went through before.
     """
-    mine, other = _arms(observed, revision, against)
-    return next(_illnesses(observed, mine, other), None)
+    mine, other = _arms(observed, status)
+    return next(_illnesses(observed, status, mine, other), None)
 
 
-def shared(observed: Observed, revision: str, against: str) -> str:
+def shared(observed: Observed, status: ModelDeploymentStatus) -> str:
     """One sentence about what both revisions suffer from, so that neither is to blame; empty if there is nothing."""
-    mine, other = _arms(observed, revision, against)
-    rules = [*_RULES, *(_lost_rules(observed, mine) if _has_traffic(observed, revision) else ())]
+    mine, other = _arms(observed, status)
+    rules = [*_RULES, *(_lost_rules(observed, mine) if _has_traffic(status) else ())]
     for rule in rules:
         if mine.suffering(rule.sign) and not mine.exceeds(other, rule.sign, rule.stables):
             return (
@@ -180,14 +181,16 @@ def compared(status: ModelDeploymentStatus) -> tuple[str, ...]:
     return (status.stable_revision, beside) if beside else ()
 
 
-def _arms(observed: Observed, revision: str, against: str | None) -> tuple[_Arm, _Arm]:
-    watched = revision != observed.model.status.canary_revision
-    names = ("the promoted revision", "the previous one") if watched else ("the canary", "stable")
-    began = _began(observed, revision)
-    return (
-        _Arm(names[0], _counted(observed, revision), began),
-        _Arm(names[1], _counted(observed, against), began),
-    )
+def _arms(observed: Observed, status: ModelDeploymentStatus) -> tuple[_Arm, _Arm]:
+    roles = (("the canary", status.canary_revision), ("stable", status.stable_revision))
+    if not status.canary_revision:
+        roles = (
+            ("the promoted revision", status.stable_revision),
+            ("the previous one", status.previous_revision),
+        )
+    began = _began(observed, status, roles[0][1])
+    mine, other = (_Arm(name, _counted(observed, revision), began) for name, revision in roles)
+    return mine, other
 
 
 def _counted(observed: Observed, revision: str | None) -> tuple[Pod, ...]:
@@ -196,20 +199,22 @@ def _counted(observed: Observed, revision: str | None) -> tuple[Pod, ...]:
     return tuple(pod for pod in pods if not pod.deleting and (not pod.failed or pod.over_storage_limit))
 
 
-def _began(observed: Observed, revision: str) -> datetime | None:
-    rollout, deployment = observed.model.status.rollout, observed.deployment(revision)
+def _began(observed: Observed, status: ModelDeploymentStatus, revision: str) -> datetime | None:
+    rollout, deployment = status.rollout, observed.deployment(revision)
     if rollout and rollout.start_time:
         return parse(rollout.start_time)
     return deployment.created if deployment else None
 
 
-def _illnesses(observed: Observed, mine: _Arm, other: _Arm) -> Iterator[Illness]:
+def _illnesses(
+    observed: Observed, status: ModelDeploymentStatus, mine: _Arm, other: _Arm
+) -> Iterator[Illness]:
     for rule in _RULES:
         if mine.exceeds(other, rule.sign, rule.stables):
             yield _illness(mine, other, rule)
     if restarting := _restarting(mine, other):
         yield restarting
-    if mine.pods and _has_traffic(observed, mine.pods[0].revision):
+    if _has_traffic(status):
         for rule in _lost_rules(observed, mine):
             if mine.exceeds(other, rule.sign, rule.stables):
                 yield _illness(mine, other, rule)
@@ -254,10 +259,9 @@ def _lost_for(observed: Observed, pod: Pod) -> float:
     return max(timedelta(0), observed.now - since).total_seconds() if since else 0.0
 
 
-def _has_traffic(observed: Observed, revision: str) -> bool:
-    """Whether requests reach the revision: as the canary by its weight, as stable always."""
-    status = observed.model.status
-    if revision != status.canary_revision:
+def _has_traffic(status: ModelDeploymentStatus) -> bool:
+    """Whether requests reach the first of the two: as the canary by its weight, once promoted always."""
+    if not status.canary_revision:
         return True
     # A canary that has lost its pods has no weight meanwhile; its step still tells that it had some.
     return bool(status.rollout and (status.rollout.weight_percent > 0 or status.rollout.step_start_time))

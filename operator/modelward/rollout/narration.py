@@ -47,7 +47,7 @@ def _sentences(observed: Observed, progress: Progress) -> Iterator[str]:
         if phase is Phase.ANALYZING or phase in WAITING:
             yield _share(observed, progress)
             yield _load(observed, progress)
-        if suffering := health.shared(observed, status.canary_revision, status.stable_revision):
+        if suffering := health.shared(observed, status):
             yield f"{suffering[0].upper()}{suffering[1:]}."
         yield _way_out(observed, progress)
 

@@ -57,9 +57,19 @@ def watched(*pods: Pod) -> Observed:
     return make_observed(model, make_deployment(STABLE), make_deployment(CANARY), pods=pods)
 
 
+def problem(observed: Observed) -> health.Illness | None:
+    """What is wrong, by the status that is on record."""
+    return health.problem(observed, observed.model.status)
+
+
+def shared(observed: Observed) -> str:
+    """What both suffer from, by the status that is on record."""
+    return health.shared(observed, observed.model.status)
+
+
 def reason(observed: Observed) -> Reason | None:
     """Why the canary is ill."""
-    illness = health.problem(observed, CANARY, STABLE)
+    illness = problem(observed)
     return illness.reason if illness else None
 
 
@@ -150,7 +160,7 @@ def test_stable_with_the_same_trouble_excuses_the_canary(pods: list[Pod], alone:
     observed = canary(*pods, *(replace(each, revision=STABLE) for each in pods))
     assert reason(observed) is None
     if alone is not Reason.RESTARTING:  # a weak sign, which needs no word when both show it
-        assert "the canary is not to blame" in health.shared(observed, CANARY, STABLE)
+        assert "the canary is not to blame" in shared(observed)
 
 
 def test_a_smaller_share_of_stable_is_no_excuse() -> None:
@@ -158,7 +168,7 @@ def test_a_smaller_share_of_stable_is_no_excuse() -> None:
     stable = [looping(STABLE, "s0"), *(pod(STABLE, f"s{number}") for number in range(1, 10))]
     observed = canary(looping(), *stable)
     assert reason(observed) is Reason.CRASH_LOOPING
-    assert health.shared(observed, CANARY, STABLE) == ""
+    assert shared(observed) == ""
 
 
 def test_stable_between_two_crashes_is_as_ill_as_in_the_loop() -> None:
@@ -178,7 +188,7 @@ def test_what_stable_did_before_the_rollout_does_not_count() -> None:
 def test_readiness_counts_only_with_traffic() -> None:
     """A canary without weight may come and go while it warms up."""
     assert reason(canary(lost(ago=500), weight=0)) is None
-    assert health.shared(canary(lost(ago=500), lost(STABLE, "s", ago=500), weight=0), CANARY, STABLE) == ""
+    assert shared(canary(lost(ago=500), lost(STABLE, "s", ago=500), weight=0)) == ""
 
 
 def test_a_new_pod_that_loads_does_not_keep_the_lost_one_alive() -> None:
@@ -191,7 +201,7 @@ def test_the_message_tells_pod_cause_and_counts() -> None:
     observed = canary(
         looping(name="fraud-x-abc", restarts=3, ended=ended(ago=10.0)), pod(name="p1"), pod(STABLE, "s")
     )
-    illness = health.problem(observed, CANARY, STABLE)
+    illness = problem(observed)
     assert illness is not None
     assert illness.message == (
         "pod fraud-x-abc of the canary is crash-looping: model-server ended with exit code 1 (Error), 3 restarts"
@@ -201,8 +211,8 @@ def test_the_message_tells_pod_cause_and_counts() -> None:
 
 def test_messages_of_the_other_rules() -> None:
     """They name what was seen."""
-    restarting = health.problem(canary(pod(name="x", restarts=3, ended=ended())), CANARY, STABLE)
-    unready = health.problem(watched(lost(name="x", ago=5, problem="its probe fails")), CANARY, STABLE)
+    restarting = problem(canary(pod(name="x", restarts=3, ended=ended())))
+    unready = problem(watched(lost(name="x", ago=5, problem="its probe fails")))
     assert restarting is not None
     assert restarting.message == (
         "the canary's pods were restarted 3 times in 40 s (x: model-server ended with exit code 1 (Error));"
@@ -217,8 +227,8 @@ def test_messages_of_the_other_rules() -> None:
 
 def test_the_message_of_a_shared_trouble_has_no_counters() -> None:
     """It stays in a condition, and must not change while nothing changes."""
-    first = health.shared(canary(looping(restarts=2), looping(STABLE, "s")), CANARY, STABLE)
-    later = health.shared(canary(looping(restarts=7), looping(STABLE, "s", restarts=9)), CANARY, STABLE)
+    first = shared(canary(looping(restarts=2), looping(STABLE, "s")))
+    later = shared(canary(looping(restarts=7), looping(STABLE, "s", restarts=9)))
     assert first == later != ""
 
 
@@ -277,23 +287,35 @@ pods = st.builds(
 def test_equal_arms_are_never_ill(found: list[Pod]) -> None:
     """Whatever happens to both revisions alike is nobody's fault."""
     observed = canary(*(replace(each, revision=side) for each in found for side in (STABLE, CANARY)))
-    assert health.problem(observed, CANARY, STABLE) is None
+    assert problem(observed) is None
 
 
 @given(st.lists(pods, max_size=6))
 def test_only_pods_of_the_canary_make_it_ill(found: list[Pod]) -> None:
     """A verdict is a sentence with a pod's name, and healthy pods of the canary never give one."""
-    illness = health.problem(canary(*found), CANARY, STABLE)
+    illness = problem(canary(*found))
     if illness:
         assert any(each.revision == CANARY and each.name in illness.message for each in found)
     well = [each for each in found if each.revision == STABLE] + [pod(), pod(name="p1")]
-    assert health.problem(canary(*well), CANARY, STABLE) is None
+    assert problem(canary(*well)) is None
 
 
 @given(st.lists(pods, max_size=6))
 def test_more_trouble_of_the_canary_never_heals_it(found: list[Pod]) -> None:
     """Beside a healthy stable, one more crash-looping pod leaves it ill."""
     known = [pod(STABLE, "s"), *(replace(each, revision=CANARY) for each in found)]
-    if health.problem(canary(*known), CANARY, STABLE):
+    if problem(canary(*known)):
         worse = canary(*known, looping(ended=ended(137, "OOMKilled"), lost_readiness=True))
-        assert health.problem(worse, CANARY, STABLE)
+        assert problem(worse)
+
+
+def test_a_canary_that_sets_out_in_this_look_answers_for_nothing_its_pods_had_before() -> None:
+    """The Deployment of a revision that was out before is still there: it had no traffic as this canary."""
+    observed = watched(lost(ago=500), pod(STABLE, "s"))
+    assert problem(observed) is not None
+    rollout = RolloutStatus(state="Warming", start_time=format_micro(before(0.0)))
+    assert health.problem(observed, make_status(STABLE, canary_revision=CANARY, rollout=rollout)) is None
+    loops = watched(looping(), looping(STABLE, "s"))
+    assert "a pod of the canary" in health.shared(
+        loops, make_status(STABLE, canary_revision=CANARY, rollout=rollout)
+    )
