@@ -126,9 +126,8 @@ def test_crds_stay_when_they_are_switched_off(release: helm_python.Config, who: 
     """And Helm has them again when they are switched on."""
     release.upgrade(chart(), RELEASE, {"replicas": 0, "crds": {"install": False}})
     assert who.same()
-    release.upgrade(
-        chart(), RELEASE, {"replicas": 0, "policies": {"serviceAccounts": True, "confinement": True}}
-    )
+    policies = {"serviceAccounts": True, "confinement": True, "snapshots": True}
+    release.upgrade(chart(), RELEASE, {"replicas": 0, "policies": policies})
     assert who.same()
 
 

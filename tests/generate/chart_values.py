@@ -127,6 +127,8 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     """Whether a model may name only a service account that its writer may use. Recommended."""
     confinement: bool = False
     """Whether the operator's account is refused every change that is not its business. Recommended."""
+    snapshots: bool = False
+    """Whether only the operator, and who may create pods anyway, writes what pods are made of. Recommended."""
 
 
 class Crds(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

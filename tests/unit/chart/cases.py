@@ -91,14 +91,14 @@ CASES: Final[dict[str, Values]] = {
     },
     "account-of-another": {
         "serviceAccount": {"create": False, "name": "shared"},
-        "policies": {"confinement": True},
+        "policies": {"confinement": True, "snapshots": True},
     },
     "account-with-annotations": {"serviceAccount": {"annotations": {"example.com/role": "modelward"}}},
     "no-rights": {"rbac": {"create": False}},
     "no-gateway": {"rbac": {"gateway": False}},
     "no-roles-for-people": {"userRoles": {"create": False}},
     "roles-for-people-not-aggregated": {"userRoles": {"aggregateView": False, "aggregateEdit": False}},
-    "policies": {"policies": {"serviceAccounts": True, "confinement": True}},
+    "policies": {"policies": {"serviceAccounts": True, "confinement": True, "snapshots": True}},
     "no-crds": {"crds": {"install": False}},
     "service-monitor": {
         "serviceMonitor": {"enabled": True, "intervalSeconds": 15, "labels": {"release": "prometheus"}}

@@ -85,15 +85,21 @@ def test_no_gateway_is_one_rule_less() -> None:
 def test_the_policies_are_those_of_the_repository() -> None:
     """For the account and the namespace that the repository's name, too."""
     named = by_title(rendered(CASES["policies"]))
-    files = (MANIFESTS / "policies" / f"{name}.yaml" for name in ("service-accounts", "confinement"))
-    for name, each in read(*files).items():
+    kustomization = yaml.safe_load(
+        (MANIFESTS / "policies" / "kustomization.yaml").read_text(encoding="utf-8")
+    )
+    for name, each in read(*(MANIFESTS / "policies" / file for file in kustomization["resources"])).items():
         assert named[name] == each
 
 
-def test_the_confinement_follows_the_account_and_the_namespace() -> None:
-    """A policy that is about somebody else would confine nobody."""
-    values = {"policies": {"confinement": True}, "serviceAccount": {"name": "shared"}}
-    policy = by_title(rendered(values, namespace="ml"))["ValidatingAdmissionPolicy modelward-confinement"]
+def test_the_policies_follow_the_account_and_the_namespace() -> None:
+    """One that is about somebody else would confine nobody, or keep the operator from its own work."""
+    values = {"policies": {"confinement": True, "snapshots": True}, "serviceAccount": {"name": "shared"}}
+    named = by_title(rendered(values, namespace="ml"))
+    snapshots = named["ValidatingAdmissionPolicy modelward-snapshots"]
+    exempt = snapshots["spec"]["matchConditions"][0]["expression"]
+    assert exempt == "request.userInfo.username != 'system:serviceaccount:ml:shared'"
+    policy = named["ValidatingAdmissionPolicy modelward-confinement"]
     conditions = {each["name"]: each["expression"] for each in policy["spec"]["matchConditions"]}
     assert conditions["by-the-operator"].endswith("== 'system:serviceaccount:ml:shared'")
     assert conditions["no-lease-of-its-own-namespace"].endswith("== 'ml')")
@@ -142,6 +148,7 @@ def test_the_notes_tell_what_is_left_to_do() -> None:
         ("in no registry", CASES["image-by-digest"]),
         ("not confined", CASES["policies"]),
         ("set policies.serviceAccounts", CASES["policies"]),
+        ("set policies.snapshots", CASES["policies"]),
     ):
         assert advice in notes()
         assert advice not in notes(values)
