@@ -7,7 +7,7 @@ field managers that it names). On a world that is as it should be this sends not
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +17,7 @@ from modelward.api import names
 from modelward.api.model import Model
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE, Resource
-from modelward.errors import AlreadyExists, ApiError, NotFound, Refused
+from modelward.errors import AlreadyExists, ApiError, NotFound, Refused, Unreachable
 from modelward.projection.metadata import Manifest
 from modelward.projection.project import Intent, Projection
 from modelward.rollout.observed import Child, Deployment, Observed
@@ -206,16 +206,13 @@ class Applier:
 
     async def _mend(self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied) -> Child:
         """Write all that is ours of an object. What others added inside it goes; what they own beside stays."""
-        resource = BY_KIND[child.kind]
         try:
-            answer = await self.kube.patch(
-                resource, child.namespace, child.name, guard=child, operations=_operations(manifest, raw)
-            )
+            answer = await self._patch(child, _operations(manifest, raw))
         except ApiError as error:
             if error.status != _UNPROCESSABLE or raw is not None:
                 raise
             # Somebody removed all labels or annotations, so that there is no map to put ours in.
-            found = await self.kube.get(resource, child.namespace, child.name)
+            found = await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
             return await self._mend(trim.child(found), manifest, found, applied)
         applied.writes += 1
         why = f"edited by {child.edited_by}" if child.edited_by else "intent changed"
@@ -235,9 +232,7 @@ class Applier:
     async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
         """Set the count. The answer is the Deployment itself, so a watch that lags does not have it set again."""
         size = {"op": "add", "path": "/spec/replicas", "value": replicas}
-        answer = await self.kube.patch(
-            DEPLOYMENT, child.namespace, child.name, guard=child, operations=[size]
-        )
+        answer = await self._patch(child, [size])
         applied.writes += 1
         self._seen(answer)
         logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, replicas)
@@ -252,11 +247,24 @@ class Applier:
         if not operations:
             self._seen(raw)
             return
-        answer = await self.kube.patch(
-            DEPLOYMENT, child.namespace, child.name, guard=trim.child(raw), operations=operations
-        )
+        answer = await self._patch(trim.child(raw), operations)
         applied.writes += 1
         self._seen(answer)
+
+    async def _patch(self, child: Child, operations: Sequence[Mapping[str, Any]]) -> Manifest:
+        """Change an object; the answer is what is stored.
+
+        When the answer is lost nobody knows whose the next version is. That it differs from the last one is no
+        reason any more to put it right once again: its field managers tell, as after a restart.
+        """
+        try:
+            return await self.kube.patch(
+                BY_KIND[child.kind], child.namespace, child.name, guard=child, operations=operations
+            )
+        except (Unreachable, ApiError) as error:
+            if not (isinstance(error, ApiError) and error.is_refusal):
+                self.store.unsettle(child.uid)
+            raise
 
     async def _delete(self, child: Child, applied: Applied) -> None:
         with contextlib.suppress(NotFound):

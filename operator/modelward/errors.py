@@ -44,6 +44,11 @@ class ApiError(ModelwardError):
         self.retry_after = retry_after
         """Seconds to wait as the server asked for (header Retry-After), or None."""
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether nothing was stored for certain; otherwise nobody knows (500, or a page instead of an answer)."""
+        return 400 <= self.status < 500
+
 
 class NotFound(ApiError):
     """The object is not there (404)."""

@@ -141,9 +141,12 @@ class Store:
         """The digest at the last `settle`; None for an object that this process has not looked at yet."""
         return self._settled.get(uid)
 
-    def unsettle(self) -> None:
-        """Another operator may have written since: whether an object is as it was meant is to be looked at anew."""
-        self._settled.clear()
+    def unsettle(self, uid: str = "") -> None:
+        """Another operator, or a write whose answer was lost, may have changed this object, or all: look at it anew."""
+        if uid:
+            self._settled.pop(uid, None)
+        else:
+            self._settled.clear()
 
     def doubt(self, key: Key) -> None:
         """A child of the model went: perhaps because the model did, and nobody has told."""

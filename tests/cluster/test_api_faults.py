@@ -53,6 +53,35 @@ def test_requests_that_are_refused_or_broken_off(crowd: Crowd) -> None:
     assert crowd.operator.metric("modelward_reconcile_errors_total", reason="Unexpected") == 0
 
 
+class LostAnswer(OfOne):
+    """A change of an object of some kind is stored, and the answer never comes."""
+
+    def __init__(self, resource: str, number: int) -> None:
+        """Its changes are counted from 1."""
+        self.resource, self.left = resource, number
+
+    def of_request(self, request: Request, number: int) -> Fault:
+        """Strike when its number has come."""
+        del number
+        if (request.method, request.place.resource) != ("PATCH", self.resource):
+            return PASS
+        self.left -= 1
+        if self.left:
+            return PASS
+        self.struck = str(request)
+        return Reset(stored=True)
+
+
+def test_a_change_whose_answer_is_lost_is_not_made_again(crowd: Crowd) -> None:
+    """What the watch tells then is the operator's own doing, and nobody's edit to be put right."""
+    changes = [("services", 1), ("services", 2), ("poddisruptionbudgets", 1), ("deployments", 1)]
+    trials = crowd.run(
+        [(BY_NAME["good canary"], f"{each}: answer lost", LostAnswer(*each)) for each in changes * 3]
+    )
+    assert all(each.plan.struck for each in trials)
+    assert [told(each) for each in trials if each.problems] == []
+
+
 @dataclass(slots=True)
 class Away(Plan):
     """Every request is broken off while it is away."""
