@@ -1,5 +1,7 @@
 """What the API server does not take is shown, keeps nothing else from being done, and heals by itself."""
 
+from typing import Any
+
 import pytest
 
 from support.kubectl import Kubectl
@@ -58,3 +60,38 @@ def test_quota_on_a_change(kubectl: Kubectl) -> None:
         kubectl("delete", "quota", QUOTA)
     assert wait_ready(kubectl, "change")["stableRevision"] != first
     wait_quiet(kubectl, "change")
+
+
+def limit_range(name: str, **limit: dict[str, str]) -> dict[str, Any]:
+    """What the containers of the namespace must ask for, or are given."""
+    spec = {"limits": [{"type": "Container", **limit}]}
+    return {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": name}, "spec": spec}
+
+
+def test_limit_range_that_the_pods_of_a_change_do_not_fit(kubectl: Kubectl) -> None:
+    """Pods that cannot be made are told of in the API server's words; the revision beside them goes on serving."""
+    kubectl.apply(fake_model("limited"))
+    first = wait_ready(kubectl, "limited")["stableRevision"]
+    kubectl.apply(limit_range("at-least", min={"memory": "1Gi"}))
+    try:
+        kubectl.apply(fake_model("limited", version="2"))
+        until(
+            lambda: (
+                "minimum memory usage per Container is 1Gi"
+                in condition(kubectl, "limited", "Progressing")["message"]
+            ),
+            "it is said why there are no pods",
+        )
+        assert condition(kubectl, "limited", "Available")["status"] == "True"
+        assert selected_revision(kubectl, "limited") == first
+    finally:
+        kubectl("delete", "limitrange", "at-least")
+    assert wait_ready(kubectl, "limited")["stableRevision"] != first
+
+
+def test_limit_range_that_sets_defaults(kubectl: Kubectl) -> None:
+    """It changes pods, and nothing of the operator's: nothing is put right."""
+    kubectl.apply(limit_range("usual", default={"memory": "8Gi", "cpu": "4"}))
+    kubectl.apply(fake_model("defaulted"))
+    wait_ready(kubectl, "defaulted")
+    wait_quiet(kubectl, "defaulted")
