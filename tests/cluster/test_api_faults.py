@@ -4,7 +4,6 @@ Pods are kwok's.
 """
 
 import re
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ import pytest
 
 from devcluster import Cluster
 from faults.api_faults import OneRequest
-from faults.crowd import Crowd, Each, OfOne
-from faults.disturb import drawn, outcomes, request_strikes, told, undisturbed
+from faults.crowd import Crowd, OfOne
+from faults.disturb import absence, drawn, outcomes, request_strikes, told, undisturbed
 from faults.plan import PASS, Fault, Plan, Request, Reset
 from faults.watch_faults import refusal
 from faults.workloads import BY_NAME
@@ -82,38 +81,12 @@ def test_a_change_whose_answer_is_lost_is_not_made_again(crowd: Crowd) -> None:
     assert [told(each) for each in trials if each.problems] == []
 
 
-@dataclass(slots=True)
-class Away(Plan):
-    """Every request is broken off while it is away."""
-
-    away: bool = False
-    tried: int = 0
-
-    def request(self, request: Request) -> Fault:
-        """No answer."""
-        del request
-        self.tried += self.away
-        return Reset() if self.away else PASS
-
-
 def test_an_api_server_that_is_away_in_mid_canary(crowd: Crowd) -> None:
     """The same process goes on where it was; it does not ask all the time meanwhile."""
-    process, plan = crowd.operator.pid, Away()
-    crowd.plan = Each(always=plan)
-
-    def back() -> None:
-        plan.away = False
-
-    def leave() -> None:
-        plan.away = True
-        crowd.proxy.cut()
-        timer = threading.Timer(AWAY_SECONDS, back)
-        timer.start()
-
-    trials = crowd.run([(BY_NAME[name], name, OfOne()) for name in ("good canary", "delete")], disturb=leave)
-    crowd.plan = Each()
+    process = crowd.operator.pid
+    trials, tried = absence(crowd, AWAY_SECONDS)
     assert [told(each) for each in trials if each.problems] == []
-    assert 0 < plan.tried < 50 * AWAY_SECONDS
+    assert 0 < tried < 50 * AWAY_SECONDS
     assert crowd.operator.pid == process
 
 

@@ -1,10 +1,11 @@
 """Faults of the API server: each strikes one request about a model, a read or a write, and only once."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from faults.crowd import OfOne
-from faults.plan import PASS, Delay, Fault, Request, Reset
+from faults.plan import PASS, Delay, Fault, Plan, Request, Reset
 from faults.watch_faults import PAGE, refusal
 
 SLOW_SECONDS: Final = 31.0
@@ -51,3 +52,27 @@ def request_faults(count: int) -> Iterator[tuple[str, OneRequest]]:
     for name, fault in FAULTS.items():
         for number in range(1, count + 1):
             yield f"request {number} {name}", OneRequest(number, fault)
+
+
+class Away(Plan):
+    """Every request is broken off while the API server is away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.tried = 0
+        """Requests while it was away."""
+
+    def request(self, request: Request) -> Fault:
+        """No answer."""
+        del request
+        self.tried += self.away
+        return Reset() if self.away else PASS
+
+    def leave(self, seconds: float) -> None:
+        """Go, and come back by itself."""
+        self.away = True
+        threading.Timer(seconds, self.back).start()
+
+    def back(self) -> None:
+        """Come back."""
+        self.away = False

@@ -171,13 +171,14 @@ class Crowd:
         strikes: Sequence[tuple[Workload, str, OfOne]],
         undisturbed: dict[str, Outcome] | None = None,
         disturb: Callable[[], None] = lambda: None,
+        patience: float = PATIENCE_SECONDS,
     ) -> list[Trial]:
-        """All at once; `disturb` is called once, when all are under way."""
+        """All at once; `disturb` is called once, when all are under way; their ends are awaited `patience` seconds."""
         trials = [self._trial(*strike) for strike in strikes]
         self._set_up(trials)
         self.plan.plans = {each.scene.model.encode(): each.plan for each in trials}
         self.proxy.reset(self.plan)
-        self._play(trials, disturb)
+        self._play(trials, disturb, patience)
         time.sleep(QUIET_SECONDS)
         for each in trials:
             self._judge(each, (undisturbed or {}).get(each.workload.name))
@@ -206,8 +207,8 @@ class Crowd:
             assert each.scene.wait(at_rest, PATIENCE_SECONDS), f"{each.scene.model}: version 1 serves"
         self._stored = list(self.proxy.stored)
 
-    def _play(self, trials: Sequence[Trial], disturb: Callable[[], None]) -> None:
-        end = time.monotonic() + PATIENCE_SECONDS
+    def _play(self, trials: Sequence[Trial], disturb: Callable[[], None], patience: float) -> None:
+        end = time.monotonic() + patience
         for each in trials:
             each.go_on()
         disturb()

@@ -1,4 +1,4 @@
-"""`python -m faults.disturb events|requests|streams`: every watch event and every request struck in every way."""
+"""`python -m faults.disturb events|requests|streams|absence`: all that the operator hears and asks, struck in every way."""
 
 import random
 import statistics
@@ -13,8 +13,8 @@ import click
 
 from conftest import FAKE_NODES, OPERATOR_NAMESPACE, install
 from devcluster import ensure_up
-from faults.api_faults import OneRequest, request_faults
-from faults.crowd import Crowd, Each, OfOne, Trial
+from faults.api_faults import Away, OneRequest, request_faults
+from faults.crowd import PATIENCE_SECONDS, Crowd, Each, OfOne, Trial
 from faults.outcome import Outcome
 from faults.plan import PASS
 from faults.watch_faults import KINDS, STREAM_FAULTS, Mixed, OneEvent, Stream, event_faults, mixed
@@ -103,8 +103,26 @@ def stream_trial(crowd: Crowd, ends: dict[str, Outcome], says: str, plan: Stream
     return trial
 
 
+def absence(crowd: Crowd, seconds: float) -> tuple[list[Trial], int]:
+    """The API server goes in mid-canary, and comes back; how often it was asked meanwhile."""
+    plan = Away()
+    crowd.plan = Each(always=plan)
+
+    def leave() -> None:
+        plan.leave(seconds)
+        crowd.proxy.cut()
+
+    trials = crowd.run(
+        [(BY_NAME[name], f"away for {seconds:.0f} s", OfOne()) for name in WORKLOADS],
+        disturb=leave,
+        patience=PATIENCE_SECONDS + seconds,
+    )
+    crowd.plan = Each()
+    return trials, plan.tried
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("what", type=click.Choice(["events", "requests", "streams"]))
+@click.argument("what", type=click.Choice(["events", "requests", "streams", "absence"]))
 @click.option("--sample", "count", type=click.IntRange(1), help="So many, drawn by the seed. Default: all.")
 @click.option("--seed", default=1, show_default=True, help="What the sample is drawn with.")
 @click.option(
@@ -113,6 +131,14 @@ def stream_trial(crowd: Crowd, ends: dict[str, Outcome], says: str, plan: Stream
 @click.option("--workload", "names", multiple=True, type=click.Choice(WORKLOADS), help="Only this one.")
 @click.option(
     "--fault", "fault", default="", help="Only faults whose words hold this, as `dropped` or `reset`."
+)
+@click.option(
+    "--seconds",
+    "seconds",
+    type=click.FloatRange(1),
+    default=600.0,
+    show_default=True,
+    help="How long it is away.",
 )
 @click.option("--batch", default=BATCH, show_default=True, help="Models at once.")
 @click.option(
@@ -125,10 +151,11 @@ def main(
     resync_seconds: float,
     names: tuple[str, ...],
     fault: str,
+    seconds: float,
     batch: int,
     name: str,
 ) -> None:
-    """Strike every watch event, or every request, of some workloads in every way, or every stream.
+    """Strike every watch event, or every request, of some workloads in every way, or every stream, or be away.
 
     A line for each that did not hold, and a table. Exit codes: 0 all held, 1 something did not.
     """
@@ -146,6 +173,11 @@ def main(
             usual = usual_seconds(first)
             for trial in streams(crowd, ends):
                 _tell(trial, done, usual)
+        elif what == "absence":
+            trials, tried = absence(crowd, seconds)
+            for trial in trials:
+                _tell(trial, done, usual_seconds(first))
+            click.echo(f"{tried} requests while it was away, {tried / seconds:.1f}/s", err=True)
         else:
             found = event_strikes(first) if what == "events" else request_strikes(first)
             strikes = drawn([each for each in found if fault in each[1]], count, seed)
