@@ -120,8 +120,8 @@ def test_many_changes_while_the_operator_is_slow(
     assert quiet["history"][0]["modelVersion"] == "ABC"[(CHANGES - 1) % 3]
     assert {entry["result"] for entry in quiet["history"][1:-1]} <= {"Superseded"}
     assert selected_revision(kubectl, "undecided") == quiet["stableRevision"]
-    assert deployments_at_once(cluster, "undecided", since) <= 3, (
-        "one is made just before another one is deleted"
+    assert deployments_at_once(cluster, "undecided", since) <= 4, (
+        "one is made just before another one is deleted, at the next look if its pods were just counted anew"
     )
 
 

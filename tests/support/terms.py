@@ -106,6 +106,10 @@ class Account:
         at = bisect_right([term.asked for term in self.terms], when) - 1
         return at >= 0 and self.terms[at].who == who
 
+    def within(self, namespace: str) -> list[Write]:
+        """What was written in a namespace. Others may be on their way out, with models of tests that are over."""
+        return [each for each in self.writes if each.namespace == namespace]
+
     def writers(self, name: str) -> set[str]:
         """Who has written objects of that name, or named after it."""
         return {each.who for each in self.writes if each.name == name or each.name.startswith(f"{name}-")}
