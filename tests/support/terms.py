@@ -17,6 +17,8 @@ import msgspec
 _AGENT: Final = re.compile(r"modelward/\S+ \((?P<identity>[^)]+)\)")
 _WRITES: Final = frozenset({"create", "patch", "update", "delete"})
 _OK: Final = 300
+RENEWED_WITHIN_SECONDS: Final = 30.0
+"""Who leads has renewed its Lease within this time."""
 
 
 class _Object(msgspec.Struct, frozen=True):
@@ -82,6 +84,8 @@ class Account:
     terms: list[Term]
     writes: list[Write]
     """The Lease's own apart."""
+    incumbent: str = ""
+    """Who had the Lease when the account begins, and until the first of the terms."""
 
     def landed_out_of_turn(self) -> list[Write]:
         """Changes and deletions that were accepted although another process had taken the Lease before they came."""
@@ -104,7 +108,7 @@ class Account:
 
     def _has_turn(self, who: str, when: float) -> bool:
         at = bisect_right([term.asked for term in self.terms], when) - 1
-        return at >= 0 and self.terms[at].who == who
+        return (self.terms[at].who if at >= 0 else self.incumbent) == who
 
     def within(self, namespace: str) -> list[Write]:
         """What was written in a namespace. Others may be on their way out, with models of tests that are over."""
@@ -117,15 +121,15 @@ class Account:
 
 def account(audit_log: Path, lease: tuple[str, str], *, since: float = 0.0) -> Account:
     """What became of a Lease (namespace and name) since a time, and what its holders wrote."""
-    writes = sorted(_writes(audit_log, since), key=lambda each: each.answered)
-    of_lease = [w for w in writes if w.resource == "leases" and (w.namespace, w.name) == lease and w.accepted]
-    identities = {
-        each.who for each in writes if each.resource == "leases" and (each.namespace, each.name) == lease
-    }
+    writes = sorted(_writes(audit_log, since - RENEWED_WITHIN_SECONDS), key=lambda each: each.answered)
+    of_lease = [w for w in writes if w.resource == "leases" and (w.namespace, w.name) == lease]
+    taken = [each for each in of_lease if each.accepted]
+    identities = {each.who for each in of_lease}
     others = [each for each in writes if each.resource != "leases" and each.who in identities]
     return Account(
-        terms=list(_terms(of_lease)),
-        writes=sorted(others, key=lambda each: each.received),
+        terms=list(_terms(each for each in taken if each.received >= since)),
+        writes=sorted((each for each in others if each.received >= since), key=lambda each: each.received),
+        incumbent=next((each.who for each in reversed(taken) if each.received < since), ""),
     )
 
 
