@@ -154,7 +154,8 @@ class Reconciler:
         """Whether a model is still there, by the API server's own word.
 
         The garbage collector removes what a deleted model leaves behind. If the event of the deletion is late or
-        lost, all of that would be made again and again until a sweep finds out.
+        lost, all of that would be made again and again until a sweep finds out. If the answer is newer than what
+        is held, the look begins anew with it: its event will tell nothing new, and so bring no look.
         """
         try:
             raw = await self.kube.get(MODEL_DEPLOYMENT, model.namespace, model.name)
@@ -163,9 +164,8 @@ class Reconciler:
         self.store.trust(key)
         if raw is None or raw["metadata"]["uid"] != model.uid:
             self.store.remove(MODEL_DEPLOYMENT.kind, model.namespace, model.name, model.uid)
-        if raw is not None:
-            self.store.put({**raw, "kind": MODEL_DEPLOYMENT.kind})
-        return raw is not None and raw["metadata"]["uid"] == model.uid
+        is_newer = raw is not None and self.store.put({**raw, "kind": MODEL_DEPLOYMENT.kind})
+        return raw is not None and raw["metadata"]["uid"] == model.uid and not is_newer
 
     def _counts_in(self, key: Key, observed: Observed, complete: ModelDeploymentStatus) -> float | None:
         """Seconds until a status that only counts pods anew is written; None for one that is written now.

@@ -28,7 +28,7 @@ from faults.proxy import Proxy
 from faults.watch_faults import KINDS, STREAM_FAULTS, DeletionDropped, OneEvent, mixed, refusal
 from faults.workloads import BY_NAME
 from support.kubectl import Kubectl
-from support.models import KIND, fake_model, wait_ready
+from support.models import KIND, fake_model, status, wait_quiet, wait_ready
 from support.operator import OperatorProcess
 from support.waiting import until
 
@@ -156,6 +156,22 @@ def test_a_model_made_again_under_its_name_while_all_watches_are_deaf(crowd: Cro
     (deployment,) = kubectl.all("deploy", "modelward.dev/model=again")
     assert deployment["metadata"]["ownerReferences"][0]["uid"] == after["metadata"]["uid"]
     assert [each["result"] for each in after["status"]["history"]] == ["Promoted"]
+
+
+def test_a_change_that_is_met_before_its_event_is_not_lost(crowd: Crowd, cluster: Cluster) -> None:
+    """A child that goes has the operator ask for the model: the answer may be newer than anything that was told."""
+    kubectl = Kubectl(cluster, crowd.namespace)
+    kubectl.apply(fake_model("met"))
+    wait_ready(kubectl, "met")
+    wait_quiet(kubectl, "met")
+    (service,) = kubectl.all("svc", "modelward.dev/model=met")
+    metadata = {key: service["metadata"][key] for key in ("labels", "ownerReferences")}
+    leftover = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "met-leftover", **metadata}}
+    crowd.proxy.reset(Deaf(frozenset({"modeldeployments"})))
+    kubectl.apply(fake_model("met", version="2"), {**leftover, "spec": {"ports": [{"port": 80}]}})
+    until(lambda: kubectl.get("svc", "met-leftover") is None, "what is not wanted is deleted")
+    until(lambda: status(kubectl, "met")["history"][0]["modelVersion"] == "2", "the change goes out")
+    crowd.proxy.reset()
 
 
 def test_a_dead_watch_ends_the_process_and_a_quiet_one_does_not(crowd: Crowd, cluster: Cluster) -> None:
