@@ -262,7 +262,7 @@ class Applier:
                 BY_KIND[child.kind], child.namespace, child.name, guard=child, operations=operations
             )
         except (Unreachable, ApiError) as error:
-            if not (isinstance(error, ApiError) and error.is_refusal):
+            if isinstance(error, Unreachable) or not error.is_refusal:
                 self.store.unsettle(child.uid)
             raise
 

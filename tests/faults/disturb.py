@@ -134,7 +134,6 @@ def absence(crowd: Crowd, seconds: float) -> tuple[list[Trial], int]:
 )
 @click.option(
     "--seconds",
-    "seconds",
     type=click.FloatRange(1),
     default=600.0,
     show_default=True,
@@ -175,8 +174,9 @@ def main(
                 _tell(trial, done, usual)
         elif what == "absence":
             trials, tried = absence(crowd, seconds)
+            usual = usual_seconds(first)
             for trial in trials:
-                _tell(trial, done, usual_seconds(first))
+                _tell(trial, done, usual)
             click.echo(f"{tried} requests while it was away, {tried / seconds:.1f}/s", err=True)
         else:
             found = event_strikes(first) if what == "events" else request_strikes(first)

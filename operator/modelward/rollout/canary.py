@@ -221,8 +221,7 @@ def _by_verdict(observed: Observed, progress: Progress, judgement: Judgement) ->
 
 def _both_suffer(observed: Observed, progress: Progress) -> bool:
     """Pods of both revisions do what no healthy pod does: the canary is not to blame, and goes no further."""
-    status = progress.status
-    return bool(health.shared(observed, status))
+    return bool(health.shared(observed, progress.status))
 
 
 def _is_overdue(observed: Observed, progress: Progress) -> bool:

@@ -314,8 +314,7 @@ def test_a_canary_that_sets_out_in_this_look_answers_for_nothing_its_pods_had_be
     observed = watched(lost(ago=500), pod(STABLE, "s"))
     assert problem(observed) is not None
     rollout = RolloutStatus(state="Warming", start_time=format_micro(before(0.0)))
-    assert health.problem(observed, make_status(STABLE, canary_revision=CANARY, rollout=rollout)) is None
+    decided = make_status(STABLE, canary_revision=CANARY, rollout=rollout)
+    assert health.problem(observed, decided) is None
     loops = watched(looping(), looping(STABLE, "s"))
-    assert "a pod of the canary" in health.shared(
-        loops, make_status(STABLE, canary_revision=CANARY, rollout=rollout)
-    )
+    assert "a pod of the canary" in health.shared(loops, decided)
