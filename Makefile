@@ -4,6 +4,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := operator:tests
+# Which Kubernetes clusters are made of: `make cluster KUBERNETES=1.34`. Empty: tests/devcluster/versions.py has the default.
+export MODELWARD_KUBERNETES := $(or $(KUBERNETES),$(MODELWARD_KUBERNETES))
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
@@ -49,7 +51,7 @@ test: check bench-analysis-quick fuzz-quick kubernetes ## Everything: what CI ru
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
 	@$(BIN)/python -m devcluster build
 
-cluster: kubernetes ## Tests of the operator against a real API server
+cluster: kubernetes ## Tests of the operator against a real API server. KUBERNETES=1.34 for another version
 	$(BIN)/pytest tests/cluster -q
 
 e2e: kubernetes ## Tests on a real node with real model servers

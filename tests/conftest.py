@@ -1,7 +1,8 @@
 """Fixtures of the tests that need a real Kubernetes: one cluster for the session, a namespace for each module.
 
 The cluster is the development cluster `test` (see devcluster). If it runs already it is used and left running,
-so that a second run of a test starts at once: `python -m devcluster up --name test --kwok 2`.
+so that a second run of a test starts at once: `python -m devcluster up --name test --kwok 2`. Another version of
+Kubernetes (MODELWARD_KUBERNETES=1.34) has another cluster, `test-1-34`.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import Cluster, ensure_up, report
+from devcluster import Cluster, ensure_up, report, versions
 from devcluster import plan as plans
 from support.kubectl import Kubectl
 from support.operator import OperatorProcess
@@ -33,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A real Kubernetes with our CRDs and RBAC in it; with a real node where the machine allows one."""
-    name = os.environ.get("MODELWARD_TEST_CLUSTER", "test")
+    name = os.environ.get("MODELWARD_TEST_CLUSTER") or _name_for(versions.chosen())
     plan = plans.load(name)
     was_running = plan is not None and report.status(plan).ready
     cluster = ensure_up(name, kwok=FAKE_NODES)
@@ -43,6 +44,11 @@ def cluster() -> Iterator[Cluster]:
     finally:
         if not was_running:
             cluster.down(wipe=True)
+
+
+def _name_for(minor: str) -> str:
+    """One cluster for each version of Kubernetes: `test`, or `test-1-34`."""
+    return "test" if minor == versions.DEFAULT else f"test-{minor.replace('.', '-')}"
 
 
 @pytest.fixture(scope="session")
