@@ -1,0 +1,30 @@
+"""What the workflows name is what the repository has."""
+
+from typing import Any
+
+import yaml
+
+from devcluster import versions
+from supply import locks
+
+GITHUB = locks.ROOT / ".github"
+
+
+def read(path: str) -> Any:
+    """A file below .github."""
+    return yaml.safe_load((GITHUB / path).read_text(encoding="utf-8"))
+
+
+def test_nightly_runs_every_version_of_kubernetes() -> None:
+    """All that can be built; a commit is tested on the default."""
+    matrix = read("workflows/nightly.yaml")["jobs"]["cluster"]["strategy"]["matrix"]
+    assert matrix == {"kubernetes": versions.available()}
+    assert read("actions/devcluster/action.yaml")["inputs"]["kubernetes"]["default"] == versions.DEFAULT
+
+
+def test_nightly_leaves_nothing_out() -> None:
+    """A program that is missing fails there, and one job that fails stops no other."""
+    nightly = read("workflows/nightly.yaml")
+    assert nightly["env"] == {"MODELWARD_REQUIRE_ALL": "1"}
+    assert nightly["jobs"]["cluster"]["strategy"]["fail-fast"] is False
+    assert not any("needs" in job for job in nightly["jobs"].values())
