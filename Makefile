@@ -4,6 +4,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := operator:tests
+# The operator is started hundreds of times: compiled once, outside the repository.
+export PYTHONPYCACHEPREFIX := $(or $(MODELWARD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modelward)/pycache
+unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help

@@ -26,5 +26,5 @@ index=${PIP_INDEX_URL:-$($pip config get global.index-url 2>/dev/null || true)}
 [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
 echo "setup: installing pinned dependencies into $venv (about a quarter of a minute the first time)"
 $pip install --quiet --require-hashes -r requirements-uv.lock
-"$uv" pip sync --quiet --require-hashes --python "$venv/bin/python" requirements-dev.lock
+"$uv" pip sync --quiet --compile-bytecode --require-hashes --python "$venv/bin/python" requirements-dev.lock
 "$uv" pip install --quiet --no-deps --no-build-isolation --python "$venv/bin/python" --editable .
