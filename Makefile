@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 export PYTHONPATH := operator:tests
 # Which Kubernetes clusters are made of: `make cluster KUBERNETES=1.34`. Empty: tests/devcluster/versions.py has the default.
 export MODELWARD_KUBERNETES := $(or $(KUBERNETES),$(MODELWARD_KUBERNETES))
+# The operator is started hundreds of times: compiled once, outside the repository.
+export PYTHONPYCACHEPREFIX := $(or $(MODELWARD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modelward)/pycache
+unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
@@ -16,7 +19,7 @@ help: ## List the targets
 
 setup: $(VENV)/.done ## Make .venv with everything that is needed, pinned by hashes
 
-$(VENV)/.done: requirements-dev.lock pyproject.toml
+$(VENV)/.done: requirements-dev.lock requirements-uv.lock pyproject.toml
 	@sh tests/setup.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 
@@ -46,16 +49,16 @@ golden-all: setup ## The same with the operator killed at every single write, an
 	GOLDEN=all $(BIN)/pytest tests/golden -q
 
 test: check bench-analysis-quick fuzz-quick kubernetes ## Everything: what CI runs
-	$(BIN)/pytest tests/cluster tests/e2e -q
+	@$(BIN)/python -m lanes
 
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
 	@$(BIN)/python -m devcluster build
 
 cluster: kubernetes ## Tests of the operator against a real API server. KUBERNETES=1.34 for another version
-	$(BIN)/pytest tests/cluster -q
+	@$(BIN)/python -m lanes tests/cluster $(ARGS)
 
 e2e: kubernetes ## Tests on a real node with real model servers
-	$(BIN)/pytest tests/e2e -q
+	@$(BIN)/python -m lanes tests/e2e $(ARGS)
 
 demo: setup ## Show it: a real Kubernetes, a model, requests, a new version
 	@$(BIN)/python -m demo up
@@ -82,13 +85,14 @@ verify: setup ## Fail if a generated file is stale
 	$(BIN)/python -m generate --check
 
 lock: setup ## Pin all dependencies anew, with hashes
-	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	echo hatchling==1.33.0 | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url - -o requirements-build.lock
+	echo uv==$(UV_VERSION) | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url - -o requirements-uv.lock
 
 bench-quick: setup ## 1,000 models at once on fake nodes: times, memory, requests, beside the targets
 	@$(BIN)/python -m bench.quick

@@ -1,8 +1,8 @@
 """Fixtures of the tests that need a real Kubernetes: one cluster for the session, a namespace for each module.
 
-The cluster is the development cluster `test` (see devcluster). If it runs already it is used and left running,
-so that a second run of a test starts at once: `python -m devcluster up --name test --kwok 2`. Another version of
-Kubernetes (MODELWARD_KUBERNETES=1.34) has another cluster, `test-1-34`.
+The cluster is the development cluster `test` (see devcluster), or one for each lane (see lanes), and another one for another
+version of Kubernetes. If it runs already it is used and left running, so that a second run of a test starts at once:
+`python -m devcluster up --name test --kwok 2`.
 """
 
 import os
@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import Cluster, ensure_up, report, versions
+import lanes
+from devcluster import Cluster, ensure_up, report
 from devcluster import plan as plans
+from support import accounts
 from support.kubectl import Kubectl
 from support.operator import OperatorProcess
 from support.repeatable import draw_the_same_examples
@@ -26,15 +28,41 @@ FAKE_NODES = 2
 draw_the_same_examples()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `last` look back on what all others did."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the tests that need a cluster."""
+    parser.addoption("--drawn-order", type=int, metavar="SEED", help="Draw the order of modules and tests.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the tests, and keep those of a module in one lane. Those marked `last` look back on all others."""
+    lanes.arrange(items, config.getoption("--drawn-order"))
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note which modules ran."""
+    accounts.note_module(item.path.stem)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not run, on a line of its own: a program that is missing must not pass unseen."""
+    if skipped := len(terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(f"NOT RUN: {skipped} tests; the reasons are above", yellow=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With MODELWARD_REQUIRE_ALL=1, as in the nightly run, a test that did not run is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    required = os.environ.get("MODELWARD_REQUIRE_ALL") == "1"
+    if required and reporter and reporter.getreports("skipped") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A real Kubernetes with our CRDs and RBAC in it; with a real node where the machine allows one."""
-    name = os.environ.get("MODELWARD_TEST_CLUSTER") or _name_for(versions.chosen())
+    name = lanes.cluster_name(os.environ)
     plan = plans.load(name)
     was_running = plan is not None and report.status(plan).ready
     cluster = ensure_up(name, kwok=FAKE_NODES)
@@ -42,13 +70,9 @@ def cluster() -> Iterator[Cluster]:
         install(Kubectl(cluster))
         yield cluster
     finally:
+        accounts.keep(cluster)
         if not was_running:
             cluster.down(wipe=True)
-
-
-def _name_for(minor: str) -> str:
-    """One cluster for each version of Kubernetes: `test`, or `test-1-34`."""
-    return "test" if minor == versions.DEFAULT else f"test-{minor.replace('.', '-')}"
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from devcluster import Cluster
+from support.api_server import administrator
 from support.kubectl import Kubectl
 from support.models import FAKE_IMAGE, fake_model, status, wait_ready
-from support.onlooker import administrator
 from support.operator import OperatorProcess
 from support.waiting import until
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from devcluster import Cluster
+from support import audit
 from support.kubectl import Kubectl
 from support.models import KIND, fake_model, wait_ready
 from support.operator import OperatorProcess
@@ -40,7 +41,7 @@ def replicas(
 
 def told(cluster: Cluster, replicas: Replicas, since: float) -> Account:
     """The account of the API server: nobody has sent anything out of turn, and nothing was changed but by the leader."""
-    time.sleep(0.5)  # the last lines are on their way
+    audit.wait_written(cluster)
     found = account(cluster.audit_log, replicas.lease, since=since)
     assert found.sent_out_of_turn(replicas.sent()) == []
     assert [str(each) for each in found.landed_out_of_turn()] == []

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from devcluster import Cluster
+from support import audit
 from support.kubectl import Kubectl
 from support.models import KIND, fake_model, wait_ready
 from support.operator import OperatorProcess
@@ -34,7 +35,6 @@ leader.Leader._hold = forget
 main()
 """
 """An operator whose work on the Lease stands still from the moment in which it leads."""
-SETTLE_SECONDS: Final = 0.5
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_cut_off_from_the_lease_alone(
     grant_lease(kubectl, "east")
     until(east.is_ready, "it is a candidate again")
     assert west.leads()
-    time.sleep(SETTLE_SECONDS)
+    audit.wait_written(cluster)
     found = account(cluster.audit_log, (kubectl.namespace, LEASE_NAME), since=since)
     assert len(found.terms) == 2
     assert [str(each) for each in (*found.landed_out_of_turn(), *found.late_creates())] == []
@@ -118,7 +118,7 @@ def test_a_process_whose_lease_stands_still_is_ended(
     assert health.status_code == httpx.codes.SERVICE_UNAVAILABLE
     assert "was not looked at" in health.text
     assert stuck.writes() == in_turn
-    time.sleep(SETTLE_SECONDS)
+    audit.wait_written(cluster)
     found = account(cluster.audit_log, (kubectl.namespace, LEASE_NAME), since=since)
     assert len(found.terms) == 2
     assert [str(each) for each in found.landed_out_of_turn()] == []

@@ -1,13 +1,12 @@
 """The operator's rights against what it did: the audit log of the whole run. Runs last."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from devcluster import Cluster
-from support.audit import lacked_a_right, requests
+from support import accounts
+from support.accounts import Account, Use
 
 pytestmark = pytest.mark.last
 
@@ -36,17 +35,11 @@ SENT_FOR_LOST_EVENTS = {
 }
 """The sweep reads an object whose event was lost; a run in which none was lost does not need them."""
 
-Use = tuple[str, str, str]
-"""(API group, resource with subresource, verb)"""
 
-
-def use(event: dict[str, Any]) -> Use | None:
-    """What rule a request needs; None for paths that every account may read, such as /version."""
-    ref = event.get("objectRef")
-    if not ref or "resource" not in ref:
-        return None
-    resource = "/".join(part for part in (ref["resource"], ref.get("subresource")) if part)
-    return ref.get("apiGroup", ""), resource, event["verb"]
+@pytest.fixture
+def account(request: pytest.FixtureRequest) -> Account:
+    """What the operator did in all lanes; without lanes, on the one cluster."""
+    return accounts.kept() or accounts.of(request.getfixturevalue("cluster"))
 
 
 def granted() -> set[Use]:
@@ -62,19 +55,16 @@ def granted() -> set[Use]:
     }
 
 
-def test_nothing_was_forbidden(cluster: Cluster) -> None:
+def test_nothing_was_forbidden(account: Account) -> None:
     """No request of the operator was refused for lack of a right."""
-    forbidden = [(event["verb"], event["requestURI"]) for event in requests(cluster) if lacked_a_right(event)]
-    assert forbidden == []
+    assert account.forbidden == []
 
 
-def test_nothing_was_granted_in_vain(cluster: Cluster, request: pytest.FixtureRequest) -> None:
+def test_nothing_was_granted_in_vain(account: Account) -> None:
     """Every verb of the shipped roles was used, those apart whose use is rare or no request."""
-    collected = {item.path.stem for item in request.session.items}
-    if not collected >= WHOLE_SUITE:
+    if not account.modules >= WHOLE_SUITE:
         pytest.skip("only the whole suite uses every right")
-    used = {found for event in requests(cluster) if (found := use(event))}
-    assert granted() - used - NEVER_SENT <= SENT_FOR_LOST_EVENTS
+    assert granted() - account.used - NEVER_SENT <= SENT_FOR_LOST_EVENTS
 
 
 def test_no_secret_and_no_wildcard() -> None:

@@ -16,6 +16,7 @@ from devcluster.gateway import install_crds
 from devcluster.progress import silence
 from modelward.api.names import REVISION_LABEL
 from modelward.rollout.phases import Phase
+from support import audit
 from support.kubectl import Kubectl
 from support.models import KIND, children, fake_model, wait_quiet, wait_ready
 from support.operator import OperatorProcess
@@ -80,8 +81,6 @@ ROUTED: Final = next(case for case in CASES if case.name == ROUTE)
 CRD: Final = "modeldeployments.modelward.dev"
 UNDER_THE_OLD: Final = frozenset({"analyzing", "paused"})
 """Canaries that go on after the way back."""
-SETTLE_SECONDS: Final = 0.5
-"""The last lines of the audit log are on their way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ class Setting:
         }
 
     def _account(self, since: float) -> Account:
-        time.sleep(SETTLE_SECONDS)
+        audit.wait_written(self.cluster)
         return account(self.cluster.audit_log, (self.kubectl.namespace, "modelward"), since=since)
 
     def drain(self, version: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from devcluster.errors import DevclusterError
@@ -20,9 +21,9 @@ def available() -> list[str]:
     return sorted(found, key=lambda minor: int(minor.removeprefix("1.")))
 
 
-def chosen() -> str:
+def chosen(environment: Mapping[str, str] = os.environ) -> str:
     """The minor version that the environment names, else the default. Raises DevclusterError for an unknown one."""
-    minor = os.environ.get(VARIABLE) or DEFAULT
+    minor = environment.get(VARIABLE) or DEFAULT
     module(minor)
     return minor
 

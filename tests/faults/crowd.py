@@ -24,8 +24,8 @@ from faults.recorder import KINDS, Recorder
 from faults.scene import Scene
 from faults.story import replay
 from faults.workloads import Workload, at_rest, model
+from support.api_server import administrator
 from support.kubectl import Kubectl
-from support.onlooker import administrator
 from support.operator import OperatorProcess
 
 PATIENCE_SECONDS: Final = 120.0

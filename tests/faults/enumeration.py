@@ -17,7 +17,7 @@ from faults.outcome import Outcome
 from faults.plan import EACH, Moment
 from faults.recorder import KINDS, Recorder
 from faults.workloads import BY_NAME, Workload
-from support.onlooker import administrator
+from support.api_server import administrator
 
 MOMENTS: Final = tuple(Moment)
 T = TypeVar("T")

@@ -10,7 +10,12 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "requirements.lock"
-LOCKS = (RUNTIME, ROOT / "requirements-dev.lock", ROOT / "requirements-build.lock")
+LOCKS = (
+    RUNTIME,
+    ROOT / "requirements-dev.lock",
+    ROOT / "requirements-build.lock",
+    ROOT / "requirements-uv.lock",
+)
 
 _ENTRY = re.compile(
     r"^(?P<requirement>[\w.-]+==[^\\\n]+?)(?P<hashes>(?: \\\n    --hash=\S+)+)$", re.MULTILINE

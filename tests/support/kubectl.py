@@ -1,10 +1,11 @@
-"""kubectl, as a user types it, with answers as text or as objects."""
+"""kubectl, as a user types it; objects are read from the API server directly."""
 
 import json
 import subprocess
 from typing import Any
 
 from devcluster import Cluster
+from support.api_server import reader
 
 TIMEOUT_SECONDS = 120
 
@@ -19,6 +20,7 @@ class Kubectl:
     def __init__(self, cluster: Cluster, namespace: str = "default") -> None:
         """Use the administrator's credentials of `cluster`."""
         self.namespace = namespace
+        self._cluster = cluster
         self._argv = [
             str(cluster.binaries / "kubectl"),
             f"--kubeconfig={cluster.kubeconfig}",
@@ -56,13 +58,8 @@ class Kubectl:
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """The object, or None when there is none."""
-        text = self("get", kind, name, "--ignore-not-found", "-o", "json", "--show-managed-fields")
-        found: dict[str, Any] | None = json.loads(text) if text.strip() else None
-        return found
+        return reader(self._cluster).get(kind, self.namespace, name)
 
     def all(self, kind: str, labels: str = "") -> list[dict[str, Any]]:
         """The objects of a kind in the namespace."""
-        items: list[dict[str, Any]] = json.loads(
-            self("get", kind, "-o", "json", *([f"-l{labels}"] if labels else []))
-        )["items"]
-        return items
+        return reader(self._cluster).list(kind, self.namespace, labels)

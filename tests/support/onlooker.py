@@ -1,15 +1,13 @@
 """Somebody who watches: every version of the objects of a kind that the API server tells of."""
 
 import json
-import ssl
 import threading
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-import httpx
-
 from devcluster import Cluster
+from support.api_server import administrator
 
 PATHS: Final[Mapping[str, str]] = {
     "modeldeployments": "/apis/modelward.dev/v1alpha1/namespaces/{namespace}/modeldeployments",
@@ -57,11 +55,3 @@ class Onlooker:
                     found = json.loads(line)["object"]
                     version = found["metadata"]["resourceVersion"]
                     self.seen.append(found)
-
-
-def administrator(cluster: Cluster) -> httpx.Client:
-    """A client of the API server with the administrator's certificate."""
-    pki = cluster.directory / "pki"
-    tls = ssl.create_default_context(cafile=pki / "ca.crt")
-    tls.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-    return httpx.Client(base_url=cluster.api_url, verify=tls, trust_env=False, timeout=30)

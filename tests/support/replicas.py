@@ -16,10 +16,10 @@ from typing import Final, Self
 import yaml
 
 from devcluster import Cluster
+from support.api_server import administrator
 from support.elsewhere import ELSEWHERE, SENT_FILE
 from support.kubectl import Kubectl
 from support.models import fake_model
-from support.onlooker import administrator
 from support.operator import OperatorProcess
 from support.severable import Severable
 from support.waiting import until

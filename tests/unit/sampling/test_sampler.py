@@ -233,20 +233,24 @@ async def test_a_rollout_that_hangs_delays_no_other() -> None:
 
 
 async def test_a_forgotten_rollout_is_read_no_more() -> None:
-    """And nobody is woken for it."""
-    async with (
-        fleet((Arm.CANARY, counting()), (Arm.STABLE, counting())) as pods,
-        sampler(pods) as reading,
-    ):
+    """While the pods of another one are read again and again; and nobody is woken for it."""
+    other = ("shop", "other")
+    arms = [(Arm.CANARY, counting()), (Arm.STABLE, counting())]
+    async with fleet(*arms, *arms) as pods, sampler(pods) as reading:
+        pods.of = {KEY: slice(0, 2), other: slice(2, 4)}
         reading.track(pods.subject())
+        reading.track(pods.subject(key=other))
         await until(lambda: reading.evidence(KEY).samples)
         reading.forget(KEY)
-        assert not reading.followed()
         assert not reading.evidence(KEY).samples
-        seen, woken = pods.looks(), len(pods.woken)
-        await asyncio.sleep(0.3)
+        seen = pods.looks()
+        pods.woken.clear()
+        enough = len(reading.evidence(other).samples) + 3
+        await until(lambda: len(reading.evidence(other).samples) >= enough)
         assert pods.looks() <= seen + 1
-        assert len(pods.woken) == woken
+        assert KEY not in pods.woken
+        reading.forget(other)
+        assert not reading.followed()
 
 
 async def test_another_weight_goes_on_and_another_canary_begins_anew() -> None:

@@ -1,0 +1,98 @@
+"""`python -m lanes`: the tests that need a real Kubernetes, in several lanes side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import click
+
+from lanes import DEFAULT, SECONDS
+from support.accounts import FOLDER
+
+LAST = ("-m", "last")
+NOTHING_COLLECTED = 5
+"""pytest's exit code when the paths hold no test of that mark."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", nargs=-1, type=click.Path(exists=True))
+@click.option(
+    "--lanes", default=DEFAULT, show_default=True, type=click.IntRange(1, 8), help="Lanes side by side."
+)
+@click.option("--drawn-order", type=int, metavar="SEED", help="Draw the order of modules and of their tests.")
+@click.option("--busy", default=0, type=click.IntRange(0, 16), help="So many busy loops beside.")
+@click.option(
+    "--measure", is_flag=True, help="Write down how long each module took, for the order of later runs."
+)
+@click.option(
+    "--markers", default="", metavar="EXPRESSION", help="Only tests with these markers, as pytest -m."
+)
+def main(
+    paths: tuple[str, ...],
+    lanes: int,
+    drawn_order: int | None,
+    busy: int,
+    measure: bool,  # noqa: FBT001 - click passes it by name
+    markers: str,
+) -> None:
+    """Run tests that need a real Kubernetes (default: tests/cluster tests/e2e), each lane with a cluster of its own.
+
+    At the end the operator's rights are compared with what it asked for in all lanes. Exit codes are pytest's.
+    """
+    chosen = paths or ("tests/cluster", "tests/e2e")
+    with tempfile.TemporaryDirectory(prefix="modelward-lanes-") as folder, busy_loops(busy):
+        report = Path(folder) / "report.xml"
+        argv = ["-m", f"not last and ({markers})" if markers else "not last", f"--junit-xml={report}"]
+        argv += ["-n", str(lanes), "--dist", "loadgroup", "--no-loadscope-reorder"]
+        argv += [f"--drawn-order={drawn_order}"] if drawn_order is not None else []
+        codes = [_pytest(folder, chosen, argv)]
+        if codes[0] < 2:
+            codes.append(_pytest(folder, chosen, LAST))
+        print(_table(seconds := _seconds(report)))
+        if measure:
+            SECONDS.write_text(json.dumps(seconds, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    sys.exit(next((code for code in codes if code not in {0, NOTHING_COLLECTED}), codes[0]))
+
+
+def _pytest(folder: str, paths: Sequence[str], flags: Sequence[str]) -> int:
+    argv = [sys.executable, "-m", "pytest", "-q", *flags, *paths]
+    return subprocess.run(argv, env=os.environ | {FOLDER: folder}, check=False).returncode
+
+
+def _seconds(report: Path) -> dict[str, int]:
+    """Seconds of each module, set-up included."""
+    found: dict[str, float] = defaultdict(float)
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - written by the pytest that ran just now
+        place = case.get("classname", "").split(".")
+        found["/".join(place[-2:])] += float(case.get("time", 0))
+    return {place: round(each) for place, each in found.items()}
+
+
+def _table(seconds: dict[str, int]) -> str:
+    longest = sorted(seconds.items(), key=lambda each: -each[1])[:10]
+    return "the longest modules, in seconds: " + ", ".join(f"{place} {each}" for place, each in longest)
+
+
+@contextlib.contextmanager
+def busy_loops(count: int) -> Iterator[None]:
+    """Keep so many processors busy: what only passes on a quiet machine does not pass here."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+if __name__ == "__main__":
+    main()
