@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all test kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults faults-around fuzz fuzz-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all test test-integrations kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults faults-around fuzz fuzz-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,16 +49,19 @@ golden-all: setup ## The same with the operator killed at every single write, an
 	GOLDEN=all $(BIN)/pytest tests/golden -q
 
 test: check bench-analysis-quick fuzz-quick kubernetes ## Everything: what CI runs
-	@$(BIN)/python -m lanes
+	@$(BIN)/python -m lanes --markers "not integrations"
+
+test-integrations: kubernetes ## What is slower by nature, and not in `make test`: the nightly run
+	@$(BIN)/python -m lanes --markers integrations $(ARGS)
 
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
 	@$(BIN)/python -m devcluster build
 
 cluster: kubernetes ## Tests of the operator against a real API server. KUBERNETES=1.34 for another version
-	@$(BIN)/python -m lanes tests/cluster $(ARGS)
+	@$(BIN)/python -m lanes --markers "not integrations" $(ARGS) tests/cluster
 
 e2e: kubernetes ## Tests on a real node with real model servers
-	@$(BIN)/python -m lanes tests/e2e $(ARGS)
+	@$(BIN)/python -m lanes --markers "not integrations" $(ARGS) tests/e2e
 
 demo: setup ## Show it: a real Kubernetes, a model, requests, a new version
 	@$(BIN)/python -m demo up

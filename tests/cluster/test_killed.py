@@ -1,4 +1,4 @@
-"""The operator killed 30 times in the middle of rollouts: they end as undisturbed ones do. Pods are kwok's."""
+"""The operator killed again and again in the middle of rollouts: they end as undisturbed ones do. Pods are kwok's."""
 
 import json
 import random
@@ -21,7 +21,8 @@ from support.waiting import until
 
 pytestmark = pytest.mark.slow
 
-KILLS: Final = 30
+KILLS: Final = 10
+MORE_KILLS: Final = 30
 SEED: Final = 20_261_122
 MOST_WRITES: Final = 4
 """Of one life; the kill comes as soon as the audit log shows the last of them."""
@@ -180,11 +181,11 @@ def told_to_the_end(stories: Stories) -> None:
     until(over, f"all rollouts end: {[stories.status(story).get('rollout') for story in STORIES]}")
 
 
-def killed(operator: OperatorProcess, cluster: Cluster, stories: Stories) -> None:
-    """End the operator 30 times: after so many writes of each life, whatever it is doing then."""
+def killed(operator: OperatorProcess, cluster: Cluster, stories: Stories, kills: int) -> None:
+    """End the operator so many times: after so many writes of each life, whatever it is doing then."""
     chance = random.Random(SEED)
     writes = Writes(cluster.audit_log)
-    for _ in range(KILLS):
+    for _ in range(kills):
         if stories.over():
             stories.begin()
         enough = writes.so_far() + chance.randint(1, MOST_WRITES)
@@ -213,22 +214,24 @@ def deletes(cluster: Cluster, kubectl: Kubectl, name: str) -> Counter[tuple[str,
     )
 
 
-def test_killed_30_times_in_rollouts(
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(MORE_KILLS, marks=pytest.mark.integrations)])
+def test_killed_in_the_middle_of_rollouts(
+    kills: int,
     cluster: Cluster,
     kubectl: Kubectl,
     operator: OperatorProcess,
     onlookers: tuple[Onlooker, Onlooker],
 ) -> None:
     """Each rollout ends as an undisturbed one, no pod is made twice, nothing is deleted twice, decisions only rise."""
-    calm = served(kubectl, onlookers, "calm")
+    calm = served(kubectl, onlookers, f"calm-{kills}")
     calm.begin()
     told_to_the_end(calm)
-    stories = served(kubectl, onlookers, "killed")
+    stories = served(kubectl, onlookers, f"killed-{kills}")
     stories.begin()
-    killed(operator, cluster, stories)
+    killed(operator, cluster, stories, kills)
     told_to_the_end(stories)
     rounds = stories.version - 1
-    print(f"{KILLS} kills in {rounds} rounds of {len(STORIES)} rollouts")
+    print(f"{kills} kills in {rounds} rounds of {len(STORIES)} rollouts")
     for story, result in STORIES.items():
         name = stories.name(story)
         quiet = wait_quiet(kubectl, name)

@@ -100,7 +100,7 @@ def start(directory: Path, component: Component) -> None:
 
 
 def wait_until_ready(
-    directory: Path, component: Component, ready: Callable[[], bool], timeout_seconds: float = 60
+    directory: Path, component: Component, ready: Callable[[], bool], timeout_seconds: float = 180
 ) -> None:
     """Return when `ready()`. Raises DevclusterError as soon as the process is gone, or after the timeout."""
     deadline = time.monotonic() + timeout_seconds

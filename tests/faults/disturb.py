@@ -159,6 +159,7 @@ def main(
     A line for each that did not hold, and a table. Exit codes: 0 all held, 1 something did not.
     """
     cluster = ensure_up(name, kwok=FAKE_NODES)
+    click.echo(f"Kubernetes {cluster.kubernetes}", err=True)
     install(Kubectl(cluster))
     credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
     directory = Path(tempfile.mkdtemp(prefix="modelward-disturb-"))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from support.kubectl import Kubectl
-from support.waiting import until
+from support.waiting import PATIENCE_SECONDS, until
 
 KIND = "modeldeployment"
 FAKE_IMAGE = "registry.invalid/fake:1"
@@ -49,7 +49,7 @@ def condition(kubectl: Kubectl, name: str, kind: str = "Ready") -> dict[str, Any
 
 def wait_ready(kubectl: Kubectl, name: str) -> dict[str, Any]:
     """Wait as a pipeline does, then return the status."""
-    kubectl("wait", "--for=condition=Ready", f"{KIND}/{name}", "--timeout=90s")
+    kubectl("wait", "--for=condition=Ready", f"{KIND}/{name}", f"--timeout={PATIENCE_SECONDS:.0f}s")
     return status(kubectl, name)
 
 

@@ -1,5 +1,6 @@
 """What the workflows name is what the repository has."""
 
+import re
 from typing import Any
 
 import yaml
@@ -28,3 +29,14 @@ def test_nightly_leaves_nothing_out() -> None:
     assert nightly["env"] == {"MODELWARD_REQUIRE_ALL": "1"}
     assert nightly["jobs"]["cluster"]["strategy"]["fail-fast"] is False
     assert not any("needs" in job for job in nightly["jobs"].values())
+
+
+def test_every_target_that_a_workflow_makes_is_there() -> None:
+    """A renamed target would be noticed only where the workflow runs."""
+    makefile = (locks.ROOT / "Makefile").read_text(encoding="utf-8")
+    there = set(re.findall(r"^([a-z0-9-]+):.*## ", makefile, re.MULTILINE))
+    for path in sorted((GITHUB / "workflows").glob("*.yaml")):
+        for command in re.findall(
+            r"\bmake ((?: ?[a-z0-9-]+(?= |$))+)", path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            assert set(command.split()) <= there, path.name
