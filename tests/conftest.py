@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--drawn-order", type=int, metavar="SEED", help="Draw the order of modules and tests.")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests, and keep those of a module in one lane. Those marked `last` look back on all others."""
     lanes.arrange(items, config.getoption("--drawn-order"))
