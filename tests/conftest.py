@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,14 +31,21 @@ draw_the_same_examples()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the tests that need a cluster."""
+    parser.addoption(
+        "--lanes", action="store_true", help="Hand out whole modules to workers (`python -m lanes`)."
+    )
     parser.addoption("--drawn-order", type=int, metavar="SEED", help="Draw the order of modules and tests.")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order the tests, and keep those of a module in one lane. Those marked `last` look back on all others."""
+    """Order the tests. Those marked `last` look back on all others."""
     lanes.arrange(items, config.getoption("--drawn-order"))
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Scheduler | None:
+    """Tests of a cluster are handed out by module."""
+    return lanes.Scheduler(config, log) if config.getoption("--lanes") else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

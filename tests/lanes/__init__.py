@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from devcluster import versions
 
@@ -37,29 +38,31 @@ def arrange(items: list[pytest.Item], seed: int | None) -> None:
 
     Tests of a module stay together. Each keeps its place in the module unless the order is drawn.
     """
-    rank = _rank({_place(item) for item in items}, seed)
+    rank = _rank({_module(item.nodeid) for item in items}, seed)
     chance = random.Random(seed)
     within = {item: chance.random() if seed is not None else 0 for item in items}
-    items.sort(key=lambda item: (rank(_place(item)), within[item]))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_lane(item)))
+    items.sort(key=lambda item: (rank(_module(item.nodeid)), within[item]))
 
 
-def _rank(places: set[str], seed: int | None) -> Callable[[str], float]:
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    """Hands whole modules to lanes, in the order in which they were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """What is not to be torn apart."""
+        module = _module(nodeid)
+        return "clusters" if Path(module).name in ONE_AT_A_TIME else module
+
+
+def _rank(modules: set[str], seed: int | None) -> Callable[[str], float]:
     if seed is not None:
-        drawn = sorted(places)
+        drawn = sorted(modules)
         random.Random(seed).shuffle(drawn)
         return drawn.index
     seconds = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
-    longest = sorted(sorted(places), key=lambda place: -seconds.get(place, UNKNOWN_SECONDS))
+    longest = sorted(sorted(modules), key=lambda module: -seconds.get(module, UNKNOWN_SECONDS))
     return longest.index
 
 
-def _place(item: pytest.Item) -> str:
-    """The module, as `cluster/test_people`."""
-    return f"{item.path.parent.name}/{item.path.stem}"
-
-
-def _lane(item: pytest.Item) -> str:
-    """What is not to be torn apart."""
-    return "clusters" if item.path.stem in ONE_AT_A_TIME else _place(item)
+def _module(nodeid: str) -> str:
+    """The module of a test, as `tests/cluster/test_people`."""
+    return nodeid.partition("::")[0].removesuffix(".py")

@@ -53,7 +53,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="modelward-lanes-") as folder, busy_loops(busy):
         report = Path(folder) / "report.xml"
         argv = ["-m", f"not last and ({markers})" if markers else "not last", f"--junit-xml={report}"]
-        argv += ["-n", str(lanes), "--dist", "loadgroup", "--no-loadscope-reorder"]
+        argv += ["-n", str(lanes), "--dist", "load", "--lanes", "--no-loadscope-reorder"]
         argv += [f"--drawn-order={drawn_order}"] if drawn_order is not None else []
         codes = [_pytest(folder, chosen, argv)]
         if codes[0] < 2:
@@ -74,7 +74,7 @@ def _seconds(report: Path) -> dict[str, int]:
     found: dict[str, float] = defaultdict(float)
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 - written by the pytest that ran just now
         place = case.get("classname", "").split(".")
-        found["/".join(place[-2:])] += float(case.get("time", 0))
+        found["/".join(place)] += float(case.get("time", 0))
     return {place: round(each) for place, each in found.items()}
 
 
