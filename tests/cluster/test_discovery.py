@@ -4,16 +4,15 @@ import httpx
 import pytest
 
 from devcluster import Cluster
-from devcluster.gateway import crd_directory, install_crds
+from devcluster.gateway import install_crds
 from devcluster.progress import silence
+from support.gateway import remove_kind
 from support.kubectl import Kubectl
 from support.models import fake_model, status, wait_ready
 from support.operator import OperatorProcess
 from support.waiting import until
 
 pytestmark = pytest.mark.slow
-
-ROUTES = "httproutes.gateway.networking.k8s.io"
 
 
 def watches_routes(operator: OperatorProcess) -> bool:
@@ -31,7 +30,7 @@ def without_gateway_api(cluster: Cluster, admin: Kubectl) -> None:
     """A cluster that has no Gateway API, or has it no more."""
     if cluster.gateway is not None:
         pytest.skip("this cluster's gateway needs the CRDs")
-    admin("delete", "crd", ROUTES, "--ignore-not-found", "--wait")
+    remove_kind(admin)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def test_a_kind_that_comes_and_goes(
     until(lambda: watches_routes(operator), "routes are watched")
     until(lambda: kubectl.get("httproute", "waits"), "the route that waited for its kind is made")
 
-    admin("delete", "-f", str(crd_directory(silence)), "--ignore-not-found", "--wait")
+    remove_kind(admin)
     until(lambda: not watches_routes(operator), "routes are watched no more")
     kubectl.apply(fake_model("after"))
     wait_ready(kubectl, "after")
