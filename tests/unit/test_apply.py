@@ -366,6 +366,22 @@ async def test_an_autoscaler_takes_over_at_the_count_that_it_finds() -> None:
     assert len(cluster.names("Pod")) == 10
 
 
+async def test_a_count_that_is_out_of_our_hands_by_then_is_not_given_up_again() -> None:
+    """Somebody else's write took it; what is read tells."""
+    cluster = await serving(replicas=10)
+    name = cluster.child()
+
+    def take() -> None:
+        cluster.edit("Deployment", name, lambda raw: set_in(raw, "spec replicas", 12), by="hpa")
+
+    cluster.spec(autoscaling=AUTOSCALING)
+    cluster.watch()
+    cluster.fail("GET", "Deployment", overtaken(take), times=1)
+    await cluster.settle()
+    assert cluster.get("Deployment", name)["spec"]["replicas"] == 12
+    assert MANAGER not in replicas_owner(cluster, name)
+
+
 async def test_what_an_autoscaler_does_is_not_undone() -> None:
     """Nor is it a reason to write anything."""
     cluster = await serving(autoscaling=AUTOSCALING)

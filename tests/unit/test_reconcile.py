@@ -1,5 +1,6 @@
 """One reconcile after the other: what is written in which order, and what follows when a request comes to nothing."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,20 +11,18 @@ from modelward.api.names import (
     MANAGED_BY_LABEL,
     MANAGER,
     ROUTE_FINALIZER,
-    WEIGHTS_LABEL,
-    WEIGHTS_MANAGED,
-    canary_service_name,
 )
 from modelward.errors import ApiError, Conflict, Refused, Unreachable
 from modelward.reconcile import COUNTS_AFTER_SECONDS, OBSTACLE_POLL_SECONDS, ROUTE_POLL_SECONDS
 from modelward.rehearsal.api_server import Raw
 from modelward.rehearsal.world import Version
+from modelward.rollout.fleet import Limits
 from modelward.routes import PUT_BACK_SECONDS, RETRY_SECONDS
 from support import virtual_time
 from support.memory_cluster import KEY, MemoryCluster, answered, lost, overtaken, refused, unsent
+from support.user_route import ROUTE, routed, user_route, weights
 
 CANARY: Final = {"strategy": "Canary", "steps": [{"weightPercent": 50}], "stepMinSeconds": 30}
-ROUTE: Final = {"httpRouteRef": {"name": "routes"}}
 
 
 async def serving(cluster: MemoryCluster | None = None, **spec: Any) -> MemoryCluster:
@@ -44,24 +43,6 @@ def foreign(kind: str, name: str, *, labelled: bool, **metadata: Any) -> Raw:
         "metadata": {"namespace": NAMESPACE, "name": name, "labels": labels, **metadata},
         "spec": {"selector": {"app": "theirs"}},
     }
-
-
-def user_route(**labels: str) -> Raw:
-    """A user's own route to the two Services of the model."""
-    backends = [
-        {"name": NAME, "weight": 100, "port": 80},
-        {"name": canary_service_name(NAME), "weight": 0, "port": 80},
-    ]
-    return {
-        "kind": "HTTPRoute",
-        "metadata": {"namespace": NAMESPACE, "name": "routes", "labels": labels},
-        "spec": {"parentRefs": [{"name": "public"}], "rules": [{"backendRefs": backends}]},
-    }
-
-
-def weights(cluster: MemoryCluster) -> list[int]:
-    """The weights in the user's route."""
-    return [each["weight"] for each in cluster.get("HTTPRoute", "routes")["spec"]["rules"][0]["backendRefs"]]
 
 
 # --- the order of writes ------------------------------------------------------------------------------------
@@ -488,21 +469,6 @@ async def test_a_model_that_is_there_is_worked_on() -> None:
 # --- a user's own route -------------------------------------------------------------------------------------
 
 
-async def routed() -> MemoryCluster:
-    """A canary that has weight in the user's own route."""
-    cluster = MemoryCluster()
-    cluster.create(user_route(**{WEIGHTS_LABEL: WEIGHTS_MANAGED}))
-    await serving(cluster, rollout=CANARY, traffic=ROUTE)
-    cluster.spec(model={"version": "2"})
-    for _ in range(20):
-        await cluster.after(1.0)
-        if weights(cluster)[1]:
-            break
-    assert weights(cluster)[1]
-    cluster.writes()
-    return cluster
-
-
 async def test_before_the_canary_gets_weight_a_finalizer_is_on_the_model() -> None:
     """So that the weights are put back when the model is deleted, and the model goes then."""
     cluster = await routed()
@@ -531,7 +497,7 @@ async def test_a_route_that_cannot_be_put_back_holds_a_deletion_for_a_while_only
 async def test_a_route_without_the_label_is_asked_for_at_a_steady_pace() -> None:
     """The watch does not show it."""
     cluster = MemoryCluster()
-    cluster.create(user_route())
+    cluster.create(user_route(labels={}))
     cluster.create(manifest("1", traffic=ROUTE))
     assert await cluster.settle() == ROUTE_POLL_SECONDS
     assert weights(cluster) == [100, 0]
@@ -553,8 +519,6 @@ def asked_again(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
     """The worker's way with one failed attempt: the reason that is counted, the pause after it, and what is logged."""
 
     async def work(behave: Any) -> tuple[str, float, str]:
-        import asyncio  # noqa: PLC0415
-
         loop = asyncio.get_running_loop()
         cluster = MemoryCluster(clock=loop.time)
         cluster.create(manifest("1"))
@@ -639,8 +603,6 @@ def test_a_model_that_fails_keeps_no_other_waiting() -> None:
     """Each has its turn, however often the first one fails."""
 
     async def play() -> MemoryCluster:
-        import asyncio  # noqa: PLC0415
-
         loop = asyncio.get_running_loop()
         cluster = MemoryCluster(clock=loop.time)
         for name in (NAME, "other"):
@@ -660,6 +622,39 @@ def test_a_model_that_fails_keeps_no_other_waiting() -> None:
     cluster = virtual_time.run(play())
     assert cluster.condition(name="other")[:2] == ("True", "Available")
     assert cluster.status(NAME) == {}
+
+
+def test_a_model_that_waits_for_its_turn_gets_it_when_another_rollout_ends() -> None:
+    """No event of its own tells it."""
+
+    async def play() -> MemoryCluster:
+        cluster = MemoryCluster(limits=Limits(fleet=1), clock=asyncio.get_running_loop().time)
+        names = (NAME, "other")
+        for name in names:
+            cluster.create(manifest("1", name=name, rollout={**CANARY, "stepMinSeconds": 5}))
+            await cluster.settle((NAMESPACE, name))
+        for name in names:
+            cluster.spec(name, model={"version": "2"})
+            cluster.queue.add((NAMESPACE, name))
+        working = asyncio.ensure_future(cluster.reconciler.work())
+        waited = set()
+        while any(len(cluster.status(name)["history"]) < 2 for name in names):
+            cluster.move()
+            cluster.watch()
+            waited |= {name for name in names if cluster.condition(name=name)[1] == "Queued"}
+            live = [name for name in names if cluster.status(name).get("canaryRevision")]
+            assert len(live) <= 1
+            for name in live:  # the other one is left to its turn
+                cluster.queue.add((NAMESPACE, name))
+            cluster.second += 0.5
+            await asyncio.sleep(0.5)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        assert len(waited) == 1
+        return cluster
+
+    cluster = virtual_time.run(play())
+    assert {cluster.condition(name=name)[1] for name in (NAME, "other")} == {"Available"}
 
 
 async def test_an_error_of_the_api_server_ends_a_reconcile() -> None:
