@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all test test-integrations kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults faults-around fuzz fuzz-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all coverage coverage-cluster test test-integrations kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults faults-around fuzz fuzz-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,18 @@ golden: setup ## Golden stories: whole rollouts told as text
 
 golden-all: setup ## The same with the operator killed at every single write, and ten shuffles of events: minutes
 	GOLDEN=all $(BIN)/pytest tests/golden -q
+
+coverage: setup ## Branches that unit and golden tests reach, the least covered files first; fails below the floor
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest tests/unit tests/golden -q -n logical --dist loadfile $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+coverage-cluster: kubernetes ## The same of operators on a real API server, added to what is measured. ARGS="tests/cluster/test_people.py"
+	@rm -f .coverage.*
+	$(BIN)/coverage run -m pytest -q $(or $(ARGS),tests/cluster)
+	@$(BIN)/coverage combine --quiet --append
+	@$(BIN)/coverage report --fail-under=0
 
 test: check bench-analysis-quick fuzz-quick kubernetes ## Everything: what CI runs
 	@$(BIN)/python -m lanes --markers "not integrations"

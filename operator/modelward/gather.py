@@ -50,25 +50,6 @@ class Sampling(Protocol):
         """Stop following a model."""
 
 
-class NothingMeasured:
-    """Sampling where there is nothing to read."""
-
-    def follow(
-        self,
-        model: Model,  # noqa: ARG002 - the names are the protocol's
-        revisions: Mapping[str, Revision],  # noqa: ARG002
-        *,
-        canary: str,  # noqa: ARG002
-        stable: str,  # noqa: ARG002
-        weight_percent: float,  # noqa: ARG002
-    ) -> Evidence:
-        """No evidence."""
-        return Evidence()
-
-    def forget(self, key: Key) -> None:
-        """Nothing is followed."""
-
-
 async def gather(
     kube: Kube,
     store: Store,

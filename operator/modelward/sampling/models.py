@@ -96,8 +96,8 @@ async def sampling(
 
     `count` is told how each reading of a page went. Raises InvalidSettings if a source's CA file cannot be read.
     """
-    scraper = Scraper(timeout=settings.scrape_timeout_seconds)
     servers = [(source, _server(source)) for source in settings.sources]
+    scraper = Scraper(timeout=settings.scrape_timeout_seconds)  # after all that may raise: it is to be closed
     clock, at_rest = steady_clock(), AtRest(store)
     pods = PodSource(scraper, at_rest.pods, count)
     rest = Rest(
