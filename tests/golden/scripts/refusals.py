@@ -39,6 +39,7 @@ def _frozen(title: str, *denied: str, reason: str = "Invalid", ends: float = 300
             _thaw(200),
         ),
         ends=ends,
+        refused=True,
         loses=bool(spec.get("traffic")),
     )
 
@@ -47,7 +48,7 @@ FROZEN = (
     _frozen("F01 a bad version while no Service may be changed", "patch Service"),
     _frozen("F01 a bad version while every write of a Service conflicts", "patch Service", reason="Conflict"),
     _frozen(
-        "F01 a bad version while a webhook for Services is down", "patch Service", reason="InternalError"
+        "F01 a bad version while the API server fails on Services", "patch Service", reason="InternalError"
     ),
     _frozen("F01 a bad version while the route may not be changed", "patch HTTPRoute", traffic=GATEWAY),
     _frozen(
