@@ -1,4 +1,4 @@
-"""Apply: make the objects what they should be - create what is missing, mend what differs, delete what is left.
+"""Apply: make the objects what they should be - create what is missing, correct what differs, delete what is left.
 
 An object is written when our intent for it has changed (a hash that it carries), or when what it says of
 ours has moved without us (a digest that is compared with the one after our last write; after a restart, the
@@ -7,7 +7,8 @@ field managers that it names). On a world that is as it should be this sends not
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,13 +16,21 @@ from typing import Any, Final
 from modelward import trim
 from modelward.api import names
 from modelward.api.model import Model
-from modelward.clients.kube import Kube
-from modelward.clients.resources import BY_KIND, CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE, Resource
-from modelward.errors import AlreadyExists, ApiError, NotFound, Refused, Unreachable
+from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, Kube
+from modelward.clients.resources import (
+    BY_KIND,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    SERVICE,
+    Resource,
+)
+from modelward.errors import AlreadyExists, ApiError, ModelwardError, NotFound, Refused, Unreachable
 from modelward.projection.metadata import Manifest
 from modelward.projection.project import Intent, Projection
+from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Deployment, Observed
-from modelward.routes import UserRoutes
+from modelward.routes import HASTE_SECONDS, UserRoutes
 from modelward.store import Snapshot, Store, is_ours
 
 _UNPROCESSABLE: Final = 422
@@ -43,6 +52,11 @@ class Applied:
     """(kind, name) of objects that have a name we need and belong to somebody else: left alone."""
     refused: list[str] = field(default_factory=list)
     """What the API server did not take, and why."""
+    unwritten: set[tuple[str, str]] = field(default_factory=set)
+    """(kind, name) of objects that are not as they should be: refused, changed by somebody else meanwhile, or too
+    slow to be written."""
+    errors: list[ModelwardError] = field(default_factory=list)
+    """What kept objects from being written beside refusals: conflicts, failures of the API server, no answer."""
     wait: float | None = None
     """Seconds until an object may be put right that somebody changes again and again."""
 
@@ -58,6 +72,8 @@ class Applier:
     """By uid: when an object was put right of late."""
     _unnotable: set[str] = field(default_factory=set)
     """uids of snapshots that the API server lets nobody annotate."""
+    _rolling: set[str] = field(default_factory=set)
+    """uids of models that are worked on, and were in the middle of a rollout."""
 
     def __post_init__(self) -> None:
         self.routes = UserRoutes(self.kube, self.store)
@@ -83,7 +99,21 @@ class Applier:
             await self._delete(child, Applied())
 
     async def apply(self, observed: Observed, projection: Projection, decision: int) -> Applied:
-        """Bring the objects of a model to what is projected; in order, and deletions last."""
+        """Bring the objects of a model to what is projected."""
+        if compared(observed.model.status):
+            self._rolling.add(observed.model.uid)
+        try:
+            applied = await self._apply(observed, projection, decision)
+        finally:
+            self._rolling.discard(observed.model.uid)
+        return applied
+
+    async def _apply(self, observed: Observed, projection: Projection, decision: int) -> Applied:
+        """In order, and deletions last.
+
+        One object that cannot be written keeps no other one from being written, and from being deleted only what it
+        may still send to.
+        """
         applied = Applied()
         live = {(child.kind, child.name): child for child in observed.children}
         taken = {(conflict.kind, conflict.name) for conflict in observed.conflicts}
@@ -93,18 +123,17 @@ class Applier:
             child = live.get((intent.kind, intent.name))
             if child is None:
                 await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
-            elif child.decision <= decision and intent.kind == CONTROLLER_REVISION.kind:
-                await self._annotate(child, intent.manifest, None, applied)
             elif child.decision <= decision:
                 with _noting(applied, intent.kind, intent.name):
-                    await self._update(intent, child, observed.now, applied)
+                    await self._update_or_replace(observed, intent, child, applied)
         await self._route(observed, projection, decision, applied)
-        if applied.refused:
-            return applied  # nothing is deleted before what takes its place is there
         wanted = {(intent.kind, intent.name) for intent in projection.intents} | projection.kept
-        for child in live.values():
-            if (child.kind, child.name) not in wanted and child.decision <= decision:
-                await self._delete(child, applied)
+        surplus = [child for child in live.values() if (child.kind, child.name) not in wanted]
+        held = {*_held_kinds(applied.unwritten, wanted, live)}
+        for child in surplus:
+            if child.kind not in held and child.decision <= decision:
+                with _noting(applied, child.kind, child.name):
+                    await self._remove(child, applied)
         return applied
 
     async def _route(
@@ -112,7 +141,7 @@ class Applier:
     ) -> None:
         """The user's own route, after the Services that it names."""
         wanted = projection.user_route
-        if applied.refused and wanted and wanted.weight_percent:
+        if applied.unwritten and wanted and wanted.weight_percent:
             return  # no traffic for what may be missing; away from it at any time
         name = wanted.name if wanted else ""
         with _noting(applied, HTTP_ROUTE.kind, name):
@@ -147,14 +176,28 @@ class Applier:
         elif resource is CONTROLLER_REVISION and not trim.is_labelled(raw):
             await self._annotate(child, manifest, raw, applied)
         elif resource is CONTROLLER_REVISION:
-            self._seen(raw)
+            self._read(raw)
         elif child.intent and trim.is_labelled(raw):
-            self._seen(raw)
+            self._read(raw)
             applied.writes += 1
         else:
             await self._mend(child, manifest, raw, applied)
 
+    async def _update_or_replace(
+        self, observed: Observed, intent: Intent, child: Child, applied: Applied
+    ) -> None:
+        try:
+            await self._update(intent, child, observed.now, applied)
+        except Refused:
+            if not intent.replaceable:
+                raise
+            await self._delete(child, applied)
+            await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
+
     async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
+        if child.kind == CONTROLLER_REVISION.kind:
+            await self._annotate(child, intent.manifest, None, applied)
+            return
         if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
             child = await self._mend(child, intent.manifest, None, applied)
         elif self._drifted(child):
@@ -204,18 +247,33 @@ class Applier:
         )
         return (minute[0] + REPAIR_PERIOD - now).total_seconds()
 
-    async def _mend(self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied) -> Child:
-        """Write all that is ours of an object. What others added inside it goes; what they own beside stays."""
+    async def _mend(
+        self,
+        child: Child,
+        manifest: Manifest,
+        raw: Manifest | None,
+        applied: Applied,
+        without: Sequence[str] = (),
+    ) -> Child:
+        """Write all that is ours of an object. What others added inside it goes; what they own beside stays.
+
+        But for the fields of spec that it must be `without`.
+        """
+        removals = [{"op": "remove", "path": f"/spec/{_escaped(key)}"} for key in without]
         try:
-            answer = await self._patch(child, _operations(manifest, raw))
+            answer = await self._patch(child, [*_operations(manifest, raw), *removals])
         except ApiError as error:
             if error.status != _UNPROCESSABLE or raw is not None:
                 raise
-            # Somebody removed all labels or annotations, so that there is no map to put ours in.
+            # Somebody removed all labels or annotations, so that there is no map to put ours in; or has set a field
+            # of their own that does not go with ours.
             found = await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
-            return await self._mend(trim.child(found), manifest, found, applied)
+            without = _in_the_way(error.fields, manifest, found)
+            return await self._mend(trim.child(found), manifest, found, applied, without)
         applied.writes += 1
         why = f"edited by {child.edited_by}" if child.edited_by else "intent changed"
+        if without:
+            why = f"{', '.join(without)} of {child.edited_by or 'somebody'} kept it from being written"
         logger.info("updated %s %s/%s", child.kind, child.namespace, child.name, extra={"reason": why})
         return self._seen(answer)
 
@@ -245,7 +303,7 @@ class Applier:
             for index in trim.replicas_owners(raw)
         ]
         if not operations:
-            self._seen(raw)
+            self._read(raw)
             return
         answer = await self._patch(trim.child(raw), operations)
         applied.writes += 1
@@ -259,20 +317,45 @@ class Applier:
         """
         try:
             return await self.kube.patch(
-                BY_KIND[child.kind], child.namespace, child.name, guard=child, operations=operations
+                BY_KIND[child.kind],
+                child.namespace,
+                child.name,
+                guard=child,
+                operations=operations,
+                patience=self._patience(child),
             )
         except (Unreachable, ApiError) as error:
             if isinstance(error, Unreachable) or not error.is_refusal:
                 self.store.unsettle(child.uid)
             raise
 
+    def _patience(self, child: Child) -> float:
+        """Seconds for a write: one slow object must not hold up all others of a model in the middle of a rollout."""
+        return HASTE_SECONDS if child.owner_uid in self._rolling else REQUEST_TIMEOUT_SECONDS
+
+    async def _remove(self, child: Child, applied: Applied) -> None:
+        """Delete what should not be there. Pods end in any case: if their Deployment stays, then by its scale."""
+        try:
+            await self._delete(child, applied)
+        except Refused:
+            if isinstance(child, Deployment) and child.replicas:
+                await self._scale(child, 0, applied)
+            raise
+
     async def _delete(self, child: Child, applied: Applied) -> None:
         with contextlib.suppress(NotFound):
-            await self.kube.delete(BY_KIND[child.kind], child.namespace, child.name, guard=child)
+            await self.kube.delete(
+                BY_KIND[child.kind], child.namespace, child.name, guard=child, patience=self._patience(child)
+            )
         applied.writes += 1
         self._mended.pop(child.uid, None)
         self.store.remove(child.kind, child.namespace, child.name, child.uid)
         logger.info("deleted %s %s/%s", child.kind, child.namespace, child.name)
+
+    def _read(self, raw: Manifest) -> None:
+        """Take in one of ours that was there, and is as we meant it."""
+        self.store.take(raw)
+        self.store.settle(trim.child(raw))
 
     def _seen(self, raw: Manifest) -> Child:
         """Take in what the API server says is stored now: it is as we meant it."""
@@ -284,12 +367,40 @@ class Applier:
 
 @contextlib.contextmanager
 def _noting(applied: Applied, kind: str, name: str) -> Iterator[None]:
-    """Note a refusal and go on: one object that is not taken does not keep the others from being written."""
+    """Note what went wrong and go on: one object that is not taken does not keep the others from being written."""
     try:
         yield
     except Refused as error:
         logger.warning("%s %s is refused: %s", kind, name, error)
         applied.refused.append(f"{kind} {name}: {error.message}")
+        applied.unwritten.add((kind, name))
+    except (ApiError, Unreachable) as error:
+        applied.errors.append(error)
+        applied.unwritten.add((kind, name))
+
+
+def _held_kinds(
+    unwritten: Iterable[tuple[str, str]], wanted: Container[tuple[str, str]], live: Iterable[tuple[str, str]]
+) -> Iterator[str]:
+    """Kinds of which nothing is deleted yet: what could not be written may still send to it.
+
+    A route may still name a Service, or be all that leads to the pods. The pods of a revision are another matter: that
+    no Service needs them was decided before. Only the last ones stay until there are others.
+    """
+    failed = {kind for kind, _ in unwritten}
+    if HTTP_ROUTE.kind in failed:
+        yield SERVICE.kind
+    if SERVICE.kind in failed:
+        yield HTTP_ROUTE.kind
+    if not any(place in wanted for place in live if place[0] == DEPLOYMENT.kind):
+        yield DEPLOYMENT.kind
+
+
+def _in_the_way(fields: Iterable[str], manifest: Manifest, raw: Manifest) -> tuple[str, ...]:
+    """Keys of spec that the API server complains about and that are not ours, but somebody's that are there."""
+    keys = {re.split(r"[.\[]", field)[1] for field in fields if field.startswith("spec.")}
+    foreign = keys - manifest.get("spec", {}).keys()
+    return tuple(sorted(foreign & (raw.get("spec") or {}).keys()))
 
 
 def _operations(manifest: Manifest, raw: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from modelward.clients.resources import BY_KIND, DEPLOYMENT
 from modelward.errors import NotFound
 from modelward.rollout.genuine import flaw
 from modelward.rollout.health import compared
-from modelward.rollout.judging import arms_of
+from modelward.rollout.judging import counted_arms
 from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
@@ -88,9 +88,9 @@ async def gather(
 
 
 def _evidence(sampling: Sampling, observed: Observed) -> Evidence:
-    """What is measured of a canary that has weight, or of a promoted revision that is watched."""
+    """What is measured of a canary that has weight or has just lost it, or of a promoted revision that is watched."""
     model = observed.model
-    arms = arms_of(model)
+    arms = counted_arms(model)
     if arms is None:
         sampling.forget((model.namespace, model.name))
         return Evidence()

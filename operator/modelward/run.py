@@ -122,9 +122,7 @@ async def _core(settings: Settings, kubeconfig: Path | None, gate: Gate, agent: 
     queue = WorkQueue[Key](clock=time.monotonic, is_urgent=store.is_live)
     metrics, intake = Metrics(store), Intake(store, queue)
     kube = Kube(await connect(kubeconfig, may_write=gate.check), count=metrics.count_request, agent=agent)
-    resync = Resync(
-        kube, store, settings, metrics, changed=intake.changed, gone=intake.gone, events=intake.events
-    )
+    resync = Resync(kube, store, settings, metrics, gone=intake.gone, events=intake.events)
     return _Core(
         settings=settings,
         kubeconfig=kubeconfig,
@@ -183,6 +181,7 @@ async def _work(core: _Core) -> None:
                 now=_steady_now(),
                 sampling=sampler,
                 limits=_limits(core.settings),
+                lag_seconds=core.settings.gateway.lag_seconds,
             )
             workers = (reconciler.work() for _ in range(core.settings.workers))
             await asyncio.gather(rest.run(), *workers)

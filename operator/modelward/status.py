@@ -102,7 +102,9 @@ _CANARY_REASONS: Final = {
 def _situation(observed: Observed, decision: Decision) -> _Situation:
     refused = refusal(observed.refusals) if observed.refusals else None
     if blocked := decision.blocked or refused or routing.problem(observed):
-        return _stalled(blocked.reason, blocked.message)
+        besides = refused.message if refused and refused is not blocked else ""
+        waits = f"The change {decision.waiting}." if decision.waiting else ""
+        return _stalled(blocked.reason, " ".join(part for part in (blocked.message, besides, waits) if part))
     phase = Phase(decision.status.rollout.state) if decision.status.rollout else Phase.SERVING
     if phase is Phase.DEPLOYING or phase in WITH_CANARY:
         return _changing(observed, decision, phase)

@@ -7,7 +7,7 @@ wins, so a late event never undoes what an answer has told. resourceVersions of 
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -91,6 +91,9 @@ class Store:
     _rolling: set[Key] = field(default_factory=set)
     _settled: dict[str, int] = field(default_factory=dict)
     """By uid: the digest of an object when it was last known to be as we meant it."""
+    newer: Callable[[Mapping[str, Any]], None] = lambda _raw: None
+    """Is told of every object that was read and was newer than what is held: it has the models looked at that the
+    object concerns."""
     absent: dict[str, str] = field(default_factory=dict)
     """By kind: why an optional kind cannot be had, in words."""
     _doubted: set[Key] = field(default_factory=set)
@@ -99,8 +102,18 @@ class Store:
     """By uid of objects that are gone, up to which resourceVersion: a late event must not bring them back. An
     object that only lost our label is gone for the watch, too, and comes back with a later version."""
 
+    def take(self, raw: Mapping[str, Any]) -> bool:
+        """Take in what was read: from a watch, in a sweep, or asked for. Whether it is newer than what is held.
+
+        What is newer is told to `newer`, whoever read it, because no later event will bring a reconcile for it.
+        """
+        is_newer = self.put(raw)
+        if is_newer:
+            self.newer(raw)
+        return is_newer
+
     def put(self, raw: Mapping[str, Any]) -> bool:
-        """Take a raw object in. False if what is held is as new, or the object is gone already."""
+        """Take in the answer to a write of our own, or a first list: nobody needs to be told. False if what is held is as new, or the object is gone already."""
         metadata, kind = raw["metadata"], raw["kind"]
         key, version = _key(metadata), int(metadata["resourceVersion"])
         held = self._views[kind].get(key)

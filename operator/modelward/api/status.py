@@ -102,6 +102,9 @@ class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
     actual_weight_percent: Annotated[
         Percent | None, Meta(description="Share of the traffic that the canary gets. Absent: not known.")
     ] = None
+    withdrawn_weight_percent: Annotated[
+        Percent, Meta(description="Share that the canary had when it was last taken from it. 0: it had none.")
+    ] = 0
     start_time: Annotated[Time | None, Meta(description="When the rollout began.")] = None
     step_start_time: Annotated[
         Time | None, Meta(description="When the present step began, with microseconds.")

@@ -26,14 +26,18 @@ def service(model: Model, stable: Revision, *, shared: bool = False) -> Manifest
     return _manifest(model, names.service_name(model.name), names.model_labels(model.name), selector, stable)
 
 
-def revision_service(model: Model, revision: Revision) -> Manifest:
-    """Service `<model>-<revision>`: a backend of our own route. It always selects the one revision."""
+def revision_service(model: Model, revision: Revision, behind: Revision | None = None) -> Manifest:
+    """Service `<model>-<revision>`: a backend of our own route. It selects the revision that it is named for.
+
+    Unless another one is to be `behind` it: then whatever is still sent to the revision comes there.
+    """
+    behind = behind or revision
     return _manifest(
         model,
         names.revision_service_name(model.name, revision.name),
         names.revision_labels(model.name, revision.name),
-        names.revision_selector(model.name, revision.name),
-        revision,
+        names.revision_selector(model.name, behind.name),
+        behind,
     )
 
 

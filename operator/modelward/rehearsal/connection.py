@@ -18,6 +18,13 @@ from modelward.rehearsal.api_server import ApiServer, Place, Raw, Refused
 from modelward.rehearsal.json_patch import Mismatch, patched
 
 _BY_PLURAL: Final = {resource.plural: resource for resource in BY_KIND.values()}
+_VERBS: Final = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
+_CODES: Final = {
+    "Invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "Forbidden": HTTPStatus.FORBIDDEN,
+    "Conflict": HTTPStatus.CONFLICT,
+    "InternalError": HTTPStatus.INTERNAL_SERVER_ERROR,
+}
 _TERM: Final = re.compile(r"(?P<key>[^=,\s]+)(?:=(?P<value>[^,]*)|\s+in\s+\((?P<values>[^)]*)\))(?:,|$)")
 
 
@@ -48,6 +55,8 @@ class Connection:
 
     server: ApiServer
     interrupt: Callable[[str], None]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Reasons of the refusals of a verb and a kind ("patch Service")."""
     configuration: _Configuration = field(default_factory=_Configuration)
 
     @property
@@ -70,11 +79,17 @@ class Connection:
                 return Answer(HTTPStatus.OK, self._read(resource, namespace, name, query))
             body = msgspec.json.decode(body) if isinstance(body, str) else body
             self.interrupt("before")
+            self._admit(_VERBS[method], resource.kind, name)
             answer = self._write(method, (resource.kind, namespace, name), subresource, body)
             self.interrupt("after")
         except Refused as refused:
             return Answer(refused.code, {"reason": refused.reason, "message": refused.message})
         return Answer(HTTPStatus.OK, answer)
+
+    def _admit(self, verb: str, kind: str, name: str) -> None:
+        """Refuse what the API server takes from nobody just now."""
+        if reason := self.refused.get(f"{verb} {kind}"):
+            raise Refused(_CODES[reason], reason, f"a change freeze denies {verb} of {kind} {name}")
 
     def _read(self, resource: Resource, namespace: str, name: str, query: Mapping[str, str]) -> Raw:
         if name:

@@ -286,7 +286,7 @@ class Simulation:
     # --- the operator ---------------------------------------------------------------------------------------
 
     def _started(self) -> _Operator:
-        store = Store()
+        store = Store(newer=self._wake)
         if self._without_gateway_api:
             store.absent = {HTTP_ROUTE.kind: "this cluster does not have the kind"}
         for raw in self.server.objects.values():
@@ -294,7 +294,7 @@ class Simulation:
                 store.put(raw)
         self._events.clear()
         queue: WorkQueue[Key] = WorkQueue(clock=self._second)
-        kube = Kube(Connection(self.server, self._interrupt))
+        kube = Kube(Connection(self.server, self._interrupt, self.world.refused))
         meter = Meter(
             server=self.server,
             world=self.world,

@@ -5,7 +5,6 @@ deadline. Only then is asked whether it may go one step further. Unknown is neve
 """
 
 from datetime import timedelta
-from typing import Final
 
 from modelward.analysis.verdict import Verdict
 from modelward.api.conditions import Reason
@@ -13,16 +12,13 @@ from modelward.api.rollout_policy import OnDeadline, OnInconclusive, OnMetricsUn
 from modelward.api.status import RolloutResult
 from modelward.api.times import format_micro, parse
 from modelward.rollout import capacity, health, plan, readiness, traffic
+from modelward.rollout.arrival import arrived
 from modelward.rollout.decision import Progress
 from modelward.rollout.ending import left, switched_back, taken_back
 from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger, following
 from modelward.shares import Router, router
-
-DRAIN_SECONDS: Final = 5
-"""How long the previous revision stays after the Service has left it: endpoints and kube-proxy follow within
-about a second, and clients that were just about to connect still find it."""
 
 
 def followed(observed: Observed, progress: Progress) -> Progress:
@@ -44,10 +40,17 @@ def followed(observed: Observed, progress: Progress) -> Progress:
 
 def drained(observed: Observed, progress: Progress) -> Progress:
     """The previous revision's time runs whatever keeps the rest: a refused spec does not hold its pods."""
-    if progress.phase is not Phase.DRAINING or seconds_left(observed, progress, DRAIN_SECONDS) > 0:
+    if progress.phase is not Phase.DRAINING or drains(observed, progress):
         return progress
     following(progress.phase, Trigger.DRAINED)
     return progress.having(previous_revision="", rollout=None)
+
+
+def drains(observed: Observed, progress: Progress) -> bool:
+    """Whether requests may still come to the previous revision, which has just lost its traffic."""
+    if traffic.is_selected(observed, progress.status.previous_revision):
+        return True
+    return seconds_left(observed, progress, traffic.drain_seconds(observed)) > 0
 
 
 def promoted_by_hand(observed: Observed, progress: Progress) -> Progress:
@@ -102,7 +105,7 @@ def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
 def _further(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
     """What the phase allows next."""
     if _pods_lost(observed, progress):
-        return progress.going(Trigger.PODS_LOST, weight_percent=0)
+        return progress.weightless().going(Trigger.PODS_LOST)
     match progress.phase:
         case Phase.WARMING:
             return _warmed(observed, progress)
@@ -237,14 +240,18 @@ def _with_metrics(observed: Observed, progress: Progress) -> Progress:
 
 
 def _clocked(observed: Observed, progress: Progress) -> Progress:
-    """The step's clock starts when the traffic is split as decided, and the pods are ready."""
+    """The step's clock starts when the traffic is split as decided, and the pods are ready.
+
+    Where the canary's own counters tell since when it is, that is the start.
+    """
     if progress.rollout.step_start_time or not progress.rollout.weight_percent:
         return progress
     if not traffic.in_effect(observed, progress.status).done:
         return progress
     if not readiness.serves(observed, progress.status.canary_revision):
         return progress
-    return progress.rolling(step_start_time=format_micro(observed.now))
+    seen = arrived(observed, progress.rollout) if router(observed.model.spec) is not Router.NONE else None
+    return progress.rolling(step_start_time=format_micro(min(seen or observed.now, observed.now)))
 
 
 def _passed(observed: Observed, progress: Progress) -> Progress:
@@ -388,7 +395,8 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
         if judgement.verdict is Verdict.ROLL_BACK:
             message = f"{judgement.message} {previous} serves again."
             return switched_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, message)
-    if seconds_left(observed, progress, observed.model.spec.rollout.keep_previous_seconds) > 0:
+    keep = observed.model.spec.rollout.keep_previous_seconds
+    if seconds_left(observed, progress, keep) > 0 or drains(observed, progress):
         return progress
     following(progress.phase, Trigger.KEPT)
     return progress.having(previous_revision="", rollout=None, analysis=None)

@@ -16,8 +16,8 @@ import msgspec
 from modelward.api.conditions import Blocked, Reason
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import format_micro
-from modelward.rollout import capacity, commands, fleet, health, readiness
-from modelward.rollout.canary import DRAIN_SECONDS, followed, guarded, promoted_by_hand, seconds_left
+from modelward.rollout import capacity, commands, fleet, health, readiness, traffic
+from modelward.rollout.canary import drains, followed, guarded, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.ending import (
     left,
@@ -205,10 +205,26 @@ def _changed(observed: Observed, progress: Progress, wanted: str) -> Progress:
             return progress  # its traffic leaves it first
     if isinstance(taken, Blocked):
         return replace(progress, blocked=taken)
+    if obstacle := _still_sent_to(observed, progress, wanted):
+        return replace(progress, waiting=obstacle)
     if _must_wait(observed, progress, wanted):
         return replace(progress, blocked=None, waiting=observed.turn.message)
     progress = replace(progress, revisions={**progress.revisions, wanted: taken})
     return _started(observed, progress, wanted)
+
+
+def _still_sent_to(observed: Observed, progress: Progress, wanted: str) -> str:
+    """Which requests keep a change from setting out, in words; empty when none do.
+
+    Those that may still come to the previous revision, whose pods would go; and those that would come to the new
+    one before it has any weight, because the Service could not be switched back to stable.
+    """
+    previous = progress.status.previous_revision
+    if previous not in ("", wanted) and drains(observed, progress):
+        return f"waits until no request comes to {previous} any more"
+    if traffic.is_open(observed) and not readiness.is_unavailable(observed):
+        return f"waits until Service {observed.model.name} selects {progress.status.stable_revision} alone"
+    return ""
 
 
 def _must_wait(observed: Observed, progress: Progress, wanted: str) -> bool:
@@ -321,8 +337,8 @@ def without_evidence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 def _wake_after(observed: Observed, progress: Progress) -> float | None:
     waits: list[float | None] = [readiness.wake_after(observed, progress.status)]
     waits.append(health.look_again(observed, progress.status))
-    if progress.phase is Phase.DRAINING:
-        waits.append(seconds_left(observed, progress, DRAIN_SECONDS) or LOOK_SECONDS)
+    if progress.phase in (Phase.DRAINING, Phase.WATCHING):
+        waits.append(seconds_left(observed, progress, traffic.drain_seconds(observed)) or LOOK_SECONDS)
     if progress.phase is Phase.WATCHING:
         keep = observed.model.spec.rollout.keep_previous_seconds
         waits.append(min(LOOK_SECONDS, seconds_left(observed, progress, keep) or LOOK_SECONDS))

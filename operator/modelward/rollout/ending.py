@@ -6,7 +6,7 @@ the canary's pods end when no new request is sent to them any more.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from modelward.api.conditions import Blocked, Reason
@@ -19,16 +19,23 @@ from modelward.api.status import (
     clip,
 )
 from modelward.api.times import format_micro, format_seconds, is_time, parse
+from modelward.rollout.arrival import is_quiet
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase, Trigger, following
 from modelward.rollout.readiness import serves
 from modelward.rollout.revisions import revision_hash
-from modelward.rollout.traffic import in_effect
+from modelward.rollout.routing import is_written
+from modelward.rollout.traffic import in_effect, is_over, is_selected
 from modelward.shares import Router, router
 
+UNWRITTEN_SECONDS: Final = 5
+"""How long a write that takes the canary's traffic may be refused, or come too late; then its pods end without it:
+what sends to all pods alike has only stable's left."""
 LEAVING_SECONDS: Final = 10
-"""How long a router may take to say that the weight is 0; then the canary's pods end in any case."""
+"""How long a Gateway may take to report that the weight is 0; then it counts as told."""
+_TO_THE_SECOND: Final = timedelta(seconds=1)
+"""The API server notes the time of a write without its fraction."""
 _SHOWN_AS_THEY_ARE: Final = (Reason.ABORTED, Reason.DEADLINE_EXCEEDED)
 """Reasons of a rejection that conditions name. All others are RolledBack there; the record tells them apart."""
 
@@ -138,7 +145,7 @@ def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Pr
     )
     if progress.rollout.weight_percent and canary_serves and not (stable_serves or at_once):
         return progress
-    progress = progress.rolling(weight_percent=0)
+    progress = progress.weightless()
     if not _has_left(observed, progress):
         return progress
     following(progress.phase, Trigger.DRAINED)
@@ -165,10 +172,30 @@ def _leaving(observed: Observed, progress: Progress, trigger: Trigger) -> Progre
 
 
 def _has_left(observed: Observed, progress: Progress) -> bool:
-    """No new request comes to the canary. Without a router the Service is switched before any pod ends."""
-    if router(observed.model.spec) is Router.NONE:
+    """No new request comes to the canary, or nothing that can be written keeps one from coming."""
+    status, since = progress.status, parse(progress.rollout.step_start_time or format_micro(observed.now))
+    if is_selected(observed, status.canary_revision):
+        return False
+    done, routed = in_effect(observed, status).done, router(observed.model.spec) is not Router.NONE
+    if not (is_written(observed, 0, status) if routed else done):
+        return is_over(observed, since, UNWRITTEN_SECONDS)
+    former = progress.rollout.withdrawn_weight_percent
+    if not (routed and former) or _nobody_serves(observed, status):
         return True
-    since = parse(progress.rollout.step_start_time or format_micro(observed.now))
-    if observed.now - since >= timedelta(seconds=LEAVING_SECONDS):
-        return True
-    return in_effect(observed, progress.status).done
+    told = done or is_over(observed, since, LEAVING_SECONDS)
+    return told and (is_quiet(observed, former) or _has_lagged(observed, since))
+
+
+def _nobody_serves(observed: Observed, status: ModelDeploymentStatus) -> bool:
+    """No pod would answer what a Gateway still sends to the canary, and stable's neither."""
+    return not any(serves(observed, each) for each in (status.stable_revision, status.canary_revision))
+
+
+def _has_lagged(observed: Observed, since: datetime) -> bool:
+    """A Gateway has had all its time since the weights were written.
+
+    A route that is written again and again, in a fight about it, does not make it longer.
+    """
+    route, lag = observed.route, observed.lag_seconds
+    written = route.written + _TO_THE_SECOND if route and route.written else since
+    return is_over(observed, written, lag) or is_over(observed, since, lag + UNWRITTEN_SECONDS)

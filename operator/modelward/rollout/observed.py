@@ -201,6 +201,8 @@ class Observed:
     conflicts: tuple[NameConflict, ...] = ()
     refusals: tuple[str, ...] = ()
     """What the API server refused to take at the last attempt, and why."""
+    lag_seconds: float = 30.0
+    """How long a Gateway may go on sending by the weights of before (the setting `gateway.lagSeconds`)."""
     turn: Turn = _NO_QUEUE
     """Whether a change may set out now."""
     evidence: Evidence = _NOTHING_MEASURED

@@ -287,6 +287,27 @@ async def test_a_right_that_is_missing_is_told_with_the_remedy(
     assert ("a right of the operator is missing" in raised.value.message) == told
 
 
+async def test_f01_a_refusal_names_the_fields(world: World) -> None:
+    """By which whoever writes finds what is in the way."""
+    causes = [
+        {"reason": "FieldValueForbidden", "field": "spec.loadBalancerSourceRanges"},
+        {"message": "more"},
+    ]
+    refusal = {"kind": "Status", "reason": "Invalid", "message": "no", "details": {"causes": causes}}
+    world.answers(422, refusal)
+    with pytest.raises(Refused) as raised:
+        await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop", "name": "x"}})
+    assert raised.value.fields == ("spec.loadBalancerSourceRanges",)
+
+
+async def test_f01_a_webhook_that_cannot_be_had_is_a_refusal(world: World) -> None:
+    """Nothing passes without it: the user is told, as of any refusal."""
+    message = 'Internal error occurred: failed calling webhook "freeze.example.com": connection refused'
+    world.answers(500, {"kind": "Status", "reason": "InternalError", "message": message})
+    with pytest.raises(Refused, match=r"freeze\.example\.com"):
+        await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop", "name": "x"}})
+
+
 # --- watches ------------------------------------------------------------------------------------------------
 
 

@@ -322,3 +322,20 @@ def test_a_revision_without_model_has_no_version() -> None:
     revision = make_revision("1", model=None)
     assert isinstance(revision, Revision)
     assert revision.model_version == ""
+
+
+@pytest.mark.parametrize(
+    ("traffic", "backend"), [(GATEWAY, f"{NAME}-{B}"), (ROUTE_REF, f"{NAME}-canary")], ids=["own", "users"]
+)
+@pytest.mark.parametrize("leaves", [True, False])
+def test_f01_the_backend_of_a_canary_that_leaves_leads_to_stable(
+    traffic: dict[str, Any], backend: str, *, leaves: bool
+) -> None:
+    """Whatever a route still sends to it; and it is made anew where it may not be changed."""
+    status = make_status(A, canary_revision=B)
+    split = Split(stable=A, other=B, leaves=leaves)
+    found = project(make_model("1", traffic=traffic), status, REVISIONS, sizes={}, split=split)
+    (intent,) = [each for each in found.intents if each.kind == "Service" and each.name == backend]
+    assert intent.manifest["spec"]["selector"][REVISION_LABEL] == (A if leaves else B)
+    assert intent.replaceable is leaves
+    assert not any(each.replaceable for each in found.intents if each.name != backend)
