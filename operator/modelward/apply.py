@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from modelward import trim
@@ -58,6 +59,8 @@ class Applier:
     """By uid: when an object was put right of late."""
     _unnotable: set[str] = field(default_factory=set)
     """uids of snapshots that the API server lets nobody annotate."""
+    _unreleasable: set[str] = field(default_factory=set)
+    """uids of Deployments whose replicas cannot be given up without another change."""
 
     def __post_init__(self) -> None:
         self.routes = UserRoutes(self.kube, self.store)
@@ -224,18 +227,28 @@ class Applier:
         if intent.scale is None and child.replicas == 0:
             # An autoscaler leaves alone what is scaled to zero, so it needs a first push.
             await self._scale(child, intent.manifest["spec"]["replicas"], applied)
-        elif intent.scale is None and child.owns_replicas:
+        elif intent.scale is None and child.owns_replicas and child.uid not in self._unreleasable:
             await self._release(child, applied)
         elif intent.scale is not None and intent.scale != child.replicas:
             await self._scale(child, intent.scale, applied)
 
     async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
-        """Set the count. The answer is the Deployment itself, so a watch that lags does not have it set again."""
-        size = {"op": "add", "path": "/spec/replicas", "value": replicas}
-        answer = await self._patch(child, [size])
+        """Set the count through `/scale`: a write of the Deployment itself could bring another template with it.
+
+        Admission policies that rewrite images are run on every write of a Deployment; what they change in a
+        running one would replace its pods without a canary.
+        """
+        size = {"op": "add", "path": "/spec", "value": {"replicas": replicas}}
+        answer = await self._patch(child, [size], subresource="scale")
         applied.writes += 1
-        self._seen(answer)
-        logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, replicas)
+        stored = answer["spec"].get("replicas", 0)
+        self.store.scaled(child, answer["metadata"]["resourceVersion"], stored)
+        logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, stored)
+        if stored != replicas:
+            applied.refused.append(
+                f"Deployment {child.name}: asked for {replicas} replicas, the API server stored {stored};"
+                " an admission policy of deployments/scale changes the count"
+            )
 
     async def _release(self, child: Deployment, applied: Applied) -> None:
         """Give up `spec.replicas` without changing it: applying without it would set it to 1."""
@@ -247,11 +260,35 @@ class Applier:
         if not operations:
             self._seen(raw)
             return
-        answer = await self._patch(trim.child(raw), operations)
+        live = trim.child(raw)
+        if not await self._changes_nothing_else(live, operations):
+            self._unreleasable.add(child.uid)
+            logger.warning(
+                "Deployment %s/%s stays in our ownership of replicas: an admission policy would change its spec",
+                child.namespace,
+                child.name,
+            )
+            return
+        answer = await self._patch(live, operations)
         applied.writes += 1
         self._seen(answer)
 
-    async def _patch(self, child: Child, operations: Sequence[Mapping[str, Any]]) -> Manifest:
+    async def _changes_nothing_else(self, live: Child, operations: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a patch leaves spec as it is: admission may rewrite it, and cannot always be asked (400)."""
+        resource = BY_KIND[live.kind]
+        try:
+            answer = await self.kube.patch(
+                resource, live.namespace, live.name, guard=live, operations=operations, dry_run=True
+            )
+        except ApiError as error:
+            if error.status == HTTPStatus.BAD_REQUEST:
+                return False
+            raise
+        return trim.child(answer).digest == live.digest
+
+    async def _patch(
+        self, child: Child, operations: Sequence[Mapping[str, Any]], *, subresource: str = ""
+    ) -> Manifest:
         """Change an object; the answer is what is stored.
 
         When the answer is lost nobody knows whose the next version is. That it differs from the last one is no
@@ -259,7 +296,12 @@ class Applier:
         """
         try:
             return await self.kube.patch(
-                BY_KIND[child.kind], child.namespace, child.name, guard=child, operations=operations
+                BY_KIND[child.kind],
+                child.namespace,
+                child.name,
+                guard=child,
+                operations=operations,
+                subresource=subresource,
             )
         except (Unreachable, ApiError) as error:
             if isinstance(error, Unreachable) or not error.is_refusal:
@@ -271,6 +313,7 @@ class Applier:
             await self.kube.delete(BY_KIND[child.kind], child.namespace, child.name, guard=child)
         applied.writes += 1
         self._mended.pop(child.uid, None)
+        self._unreleasable.discard(child.uid)
         self.store.remove(child.kind, child.namespace, child.name, child.uid)
         logger.info("deleted %s %s/%s", child.kind, child.namespace, child.name)
 

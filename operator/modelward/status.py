@@ -4,7 +4,7 @@ The table of situations is that of the API reference, section "Status". Everythi
 anew; the old conditions only give the time of the last change, so that it moves only when a status does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -22,7 +22,7 @@ from modelward.rollout.capacity import replicas_of_user, sizes
 from modelward.rollout.decide import without_evidence
 from modelward.rollout.decision import Decision
 from modelward.rollout.narration import count
-from modelward.rollout.observed import Observed
+from modelward.rollout.observed import Autoscaler, Observed
 from modelward.rollout.phases import WAITING, WITH_CANARY, Phase
 
 _T, _F, _U = Status.TRUE, Status.FALSE, Status.UNKNOWN
@@ -168,6 +168,17 @@ def _stalled(reason: Reason, message: str) -> _Situation:
 
 
 def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:
+    return " ".join((_serving_pods(observed, status), *_idle_autoscalers(observed)))
+
+
+def _idle_autoscalers(observed: Observed) -> Iterator[str]:
+    """Of revisions that serve: one without a ready pod has nothing to measure yet."""
+    for child in observed.children:
+        if isinstance(child, Autoscaler) and child.problem and readiness.serves(observed, child.revision):
+            yield f"The autoscaler of revision {child.revision} does not scale: {child.problem.rstrip('.')}."
+
+
+def _serving_pods(observed: Observed, status: ModelDeploymentStatus) -> str:
     held = status.scaling.held_replicas if status.scaling else None
     counted = _count(observed, status, status.stable_revision)
     if held is not None and held != observed.model.spec.replicas:

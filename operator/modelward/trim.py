@@ -21,7 +21,7 @@ from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.errors import InvalidSpec
 from modelward.rollout.mended import mended
-from modelward.rollout.observed import Child, Deployment, Route, Service
+from modelward.rollout.observed import Autoscaler, Child, Deployment, Route, Service
 from modelward.rollout.revisions import revision_fields
 from modelward.runtimes.choose import Runtime
 
@@ -87,6 +87,8 @@ def child(raw: Raw) -> Child:
                 failure=_failure(status),
                 created=_time(raw["metadata"].get("creationTimestamp")) or _EPOCH,
             )
+        case "HorizontalPodAutoscaler":
+            return Autoscaler(**common, problem=_not_scaling(status))
         case "Service":
             return Service(**common, selects=(spec.get("selector") or {}).get(names.REVISION_LABEL))
         case "HTTPRoute":
@@ -196,6 +198,16 @@ def _failure(status: Raw) -> str:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return str(condition.get("message", ""))
+    return ""
+
+
+def _not_scaling(status: Raw) -> str:
+    """Why an autoscaler does nothing. That its Deployment has no pods is no fault: it leaves alone what is at 0."""
+    for condition in status.get("conditions") or ():
+        kind, reason = condition.get("type"), str(condition.get("reason", ""))
+        acts = kind not in ("AbleToScale", "ScalingActive") or condition.get("status") != "False"
+        if not acts and reason != "ScalingDisabled":
+            return f"{reason}: {condition.get('message', '')}".strip(": ")
     return ""
 
 

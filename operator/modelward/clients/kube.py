@@ -195,14 +195,18 @@ class Kube:
         guard: Identified,
         operations: Sequence[Mapping[str, Any]],
         subresource: str = "",
+        dry_run: bool = False,
     ) -> Manifest:
-        """Change an object if it is still what `guard` says; the answer is what is stored. Raises Conflict."""
+        """Change an object if it is still what `guard` says; the answer is what is stored. Raises Conflict.
+
+        With `dry_run` nothing is stored: the answer is what would be, after admission.
+        """
         guarded = [
             {"op": "add", "path": "/metadata/uid", "value": guard.uid},
             {"op": "add", "path": "/metadata/resourceVersion", "value": guard.resource_version},
             *operations,
         ]
-        path = resource.path(namespace, quote(name), subresource)
+        path = resource.path(namespace, quote(name), subresource) + ("?dryRun=All" if dry_run else "")
         changed: Manifest = await self._request(
             "PATCH", path, verb="patch", body=guarded, content_type=_JSON_PATCH
         )

@@ -57,6 +57,14 @@ class Deployment(Child):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscaler(Child):
+    """The HorizontalPodAutoscaler of one revision."""
+
+    problem: str = ""
+    """Why it does not scale, in its controller's words; empty while it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Child):
     """The Service of a model."""
 
