@@ -19,13 +19,15 @@ from modelward.api.model import Model
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE, Resource
 from modelward.errors import AlreadyExists, ApiError, NotFound, Refused, Unreachable
-from modelward.projection.metadata import Manifest
+from modelward.projection import service
+from modelward.projection.metadata import Manifest, json_pointer
 from modelward.projection.project import Intent, Projection
-from modelward.rollout.observed import Child, Deployment, Observed
+from modelward.rollout.observed import Child, Deployment, Observed, Service
 from modelward.routes import UserRoutes
 from modelward.store import Snapshot, Store, is_ours
 
 _UNPROCESSABLE: Final = 422
+_MAPS: Final = ("labels", "annotations")
 REPAIRS_PER_PERIOD: Final = 6
 REPAIR_PERIOD: Final = timedelta(minutes=1)
 
@@ -160,11 +162,12 @@ class Applier:
     async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
         if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
             child = await self._mend(child, intent.manifest, None, applied)
-        elif self._drifted(child):
+        elif self._drifted(child, intent.manifest):
             if wait := self._pause(child, now):
                 applied.wait = min(wait, applied.wait or wait)
                 return
             child = await self._mend(child, intent.manifest, None, applied)
+            self._mended.setdefault(child.uid, []).append(now)
         else:
             self.store.settle(child)
         if isinstance(child, Deployment):
@@ -185,18 +188,20 @@ class Applier:
             else:  # a right that is missing may come
                 applied.wait = min(NOTE_AGAIN_SECONDS, applied.wait or NOTE_AGAIN_SECONDS)
 
-    def _drifted(self, child: Child) -> bool:
+    def _drifted(self, child: Child, manifest: Manifest) -> bool:
         """Somebody has changed what is ours to say."""
         settled = self.store.settled(child.uid)
-        return bool(child.edited_by) if settled is None else settled != child.digest
+        if settled is None:
+            return bool(child.edited_by) and child.digest != trim.digest(manifest)
+        return settled != child.digest
 
     def _pause(self, child: Child, now: datetime) -> float:
         """Seconds to wait before an object is put right once more: nobody wins a fight, the API server loses it."""
         minute = [time for time in self._mended.pop(child.uid, ()) if now - time < REPAIR_PERIOD]
+        if minute:
+            self._mended[child.uid] = minute
         if len(minute) < REPAIRS_PER_PERIOD:
-            self._mended[child.uid] = [*minute, now]
             return 0.0
-        self._mended[child.uid] = minute
         logger.warning(
             "%s %s/%s is changed again and again by %s; it is put right at most %d times a minute",
             child.kind,
@@ -207,19 +212,36 @@ class Applier:
         )
         return (minute[0] + REPAIR_PERIOD - now).total_seconds()
 
-    async def _mend(self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied) -> Child:
-        """Write all that is ours of an object. What others added inside it goes; what they own beside stays."""
+    async def _mend(
+        self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied, *, bare: bool = False
+    ) -> Child:
+        """Write all that is ours of an object. What others added inside it goes; what they own beside stays.
+
+        Unless the API server finds that both do not go together (422): `bare`, what is beside goes, too.
+        """
+        beside = _beside(manifest, raw) if raw and bare else []
         try:
-            answer = await self._patch(child, _operations(manifest, raw))
+            answer = await self._patch(child, _operations(child, manifest, raw, beside))
         except ApiError as error:
-            if error.status != _UNPROCESSABLE or raw is not None:
+            if error.status != _UNPROCESSABLE or bare:
                 raise
-            # Somebody removed all labels or annotations, so that there is no map to put ours in.
-            found = await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
-            return await self._mend(trim.child(found), manifest, found, applied)
+            found = raw or await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
+            # Somebody removed all labels or annotations, so that there is no map to put ours in; or added something.
+            bare = raw is not None or not _missing_maps(found)
+            if bare and not _beside(manifest, found):
+                raise
+            return await self._mend(trim.child(found), manifest, found, applied, bare=bare)
         applied.writes += 1
         why = f"edited by {child.edited_by}" if child.edited_by else "intent changed"
         logger.info("updated %s %s/%s", child.kind, child.namespace, child.name, extra={"reason": why})
+        if beside:
+            logger.warning(
+                "%s %s/%s could not be written beside what others set; removed: %s",
+                child.kind,
+                child.namespace,
+                child.name,
+                ", ".join(beside),
+            )
         return self._seen(answer)
 
     async def _hand_over(self, intent: Intent, child: Deployment, applied: Applied) -> None:
@@ -335,28 +357,39 @@ def _noting(applied: Applied, kind: str, name: str) -> Iterator[None]:
         applied.refused.append(f"{kind} {name}: {error.message}")
 
 
-def _operations(manifest: Manifest, raw: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _operations(
+    child: Child, manifest: Manifest, raw: Mapping[str, Any] | None, beside: Iterable[str]
+) -> list[dict[str, Any]]:
     """JSON Patch that writes each key of ours as a whole. `raw` tells which maps are missing altogether."""
     metadata = manifest["metadata"]
-    operations: list[dict[str, Any]] = []
-    for part in ("labels", "annotations"):
-        if raw is not None and not raw["metadata"].get(part):
-            operations.append({"op": "add", "path": f"/metadata/{part}", "value": {}})
-        operations.extend(
-            {"op": "add", "path": f"/metadata/{part}/{_escaped(key)}", "value": value}
-            for key, value in metadata.get(part, {}).items()
-        )
-    operations.append(
-        {"op": "add", "path": "/metadata/ownerReferences", "value": metadata["ownerReferences"]}
-    )
-    operations.extend(
-        {"op": "add", "path": f"/spec/{key}", "value": value}
+    missing = _missing_maps(raw) if raw else []
+    added = {json_pointer("metadata", part): {} for part in missing}
+    for part in _MAPS:
+        added |= {json_pointer("metadata", part, key): value for key, value in metadata.get(part, {}).items()}
+    added["/metadata/ownerReferences"] = metadata["ownerReferences"]
+    added |= {
+        json_pointer("spec", key): value
         for key, value in manifest.get("spec", {}).items()
         if key != "replicas"
-    )
-    return operations
+    }
+    steering = child.steering if isinstance(child, Service) else ()
+    removed = dict.fromkeys((*steering, *beside))
+    return [
+        *({"op": "remove", "path": path} for path in removed),
+        *({"op": "add", "path": path, "value": value} for path, value in added.items()),
+    ]
 
 
-def _escaped(key: str) -> str:
-    """A key as a JSON Pointer writes it (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
+def _missing_maps(raw: Mapping[str, Any]) -> list[str]:
+    """Maps of metadata that are not there, so that nothing can be added to them."""
+    return [part for part in _MAPS if not raw["metadata"].get(part)]
+
+
+def _beside(manifest: Manifest, raw: Mapping[str, Any]) -> list[str]:
+    """JSON pointers of what others have in spec beside what is ours; what the cluster fills in stays."""
+    ours = {*manifest.get("spec", {}), *service.OF_CLUSTER}
+    keys = [("spec", key) for key in raw.get("spec") or () if key not in ours]
+    annotation = service.SOURCE_RANGES_ANNOTATION
+    has_ranges = annotation in (raw["metadata"].get("annotations") or {})
+    ranges = [("metadata", "annotations", annotation)] if has_ranges else []
+    return [json_pointer(*path) for path in (*keys, *ranges)]

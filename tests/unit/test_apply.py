@@ -1,6 +1,7 @@
 """What is written of objects and what is not, on the rehearsal's API server: whole reconciles, no network."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from builders import NAME, NAMESPACE
 from golden.acts import change, create, other, stable
 from golden.script import judged
-from modelward.rehearsal.api_server import ApiServer, Raw
+from modelward.rehearsal.api_server import ApiServer, Raw, Refused
 from modelward.rehearsal.simulation import Act, Disturbance, Simulation, by_operator
 
 LAG_SECONDS = 5.0
@@ -102,3 +103,146 @@ def test_f24_a_count_that_a_policy_changes_is_told_and_not_fought(monkeypatch: p
     assert ready(sim)["reason"] == "Refused"
     tries = [second for second, write in sim.writes if by_operator(write) and write.subresource == "scale"]
     assert len(tries) <= 15
+
+
+# --- F23: who gets a request is ours to say, how a Service is reached is the user's ---------------------------
+
+
+def service(sim: Simulation) -> Raw:
+    """The Service of the model."""
+    return sim.server.get("Service", NAMESPACE, NAME)
+
+
+def edited(second: float, kind: str, edit: Callable[[Raw], None]) -> Act:
+    """Somebody changes the object of a kind that is called as the model is."""
+    place = (kind, NAMESPACE, NAME)
+    return other(second, f"edits the {kind}", lambda sim: sim.server.change(place, "kubectl-edit", edit))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10}}},
+        {"publishNotReadyAddresses": True},
+        {"internalTrafficPolicy": "Local"},
+        {"externalTrafficPolicy": "Local", "type": "LoadBalancer"},
+        {"trafficDistribution": "PreferSameNode"},
+        {"selector": {"app": "evil"}},
+        {"type": "ExternalName", "externalName": "elsewhere.example.com"},
+        {"ports": [{"name": "http", "port": 80, "targetPort": 9999, "protocol": "TCP", "nodePort": 30080}]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+@pytest.mark.parametrize("restarted", [False, True], ids=["seen", "while the operator is down"])
+def test_f23_fields_that_steer_requests_are_ours(change: dict[str, Any], *, restarted: bool) -> None:
+    """Changed by hand they are changed back, whoever set them and whenever; the rest of the Service stays."""
+    restart = (other(30, "ends the operator", Simulation.restart),) if restarted else ()
+    sim = played(edited(30, "Service", lambda raw: raw["spec"].update(change)), *restart)
+    spec = service(sim)["spec"]
+    assert spec["selector"] == {"modelward.dev/model": NAME, "modelward.dev/revision": stable(sim)}
+    assert spec["ports"] == [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]
+    assert spec.get("type") == ("LoadBalancer" if "externalTrafficPolicy" in change else None)
+    assert set(spec) <= {"selector", "ports", "type"}
+
+
+@pytest.mark.parametrize("key", ["topology-mode", "topology-aware-hints"])
+def test_f23_the_annotations_of_kubernetes_that_steer_requests_are_ours(key: str) -> None:
+    """They do what `trafficDistribution` does; other annotations stay."""
+
+    def edit(raw: Raw) -> None:
+        raw["metadata"]["annotations"] |= {f"service.kubernetes.io/{key}": "Auto", "team": "payments"}
+
+    annotations = service(played(edited(30, "Service", edit)))["metadata"]["annotations"]
+    assert annotations["team"] == "payments"
+    assert not [each for each in annotations if "topology" in each]
+
+
+REACHED: dict[str, Any] = {
+    "type": "LoadBalancer",
+    "allocateLoadBalancerNodePorts": True,
+    "externalTrafficPolicy": "Cluster",
+    "internalTrafficPolicy": "Cluster",
+    "loadBalancerClass": "example.com/internal",
+    "loadBalancerIP": "192.0.2.1",
+    "loadBalancerSourceRanges": ["192.0.2.0/24"],
+    "sessionAffinity": "None",
+}
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["seen", "while the operator is down"])
+def test_f23_how_a_service_is_reached_is_the_users(*, restarted: bool) -> None:
+    """A type, node ports and what belongs to a load balancer stay, through a rollout as well; nothing is written for it."""
+
+    def edit(raw: Raw) -> None:
+        raw["spec"] |= REACHED
+        raw["spec"]["ports"][0]["nodePort"] = 30080
+
+    restart = (other(30, "ends the operator", Simulation.restart),) if restarted else ()
+    sim = played(edited(30, "Service", edit), *restart)
+    assert [write for second, write in sim.writes if by_operator(write) and second > 29] == []
+    assert service(sim)["spec"]["ports"][0]["nodePort"] == 30080
+    later = played(edited(30, "Service", edit), *restart, change(40, "2"), until=400)
+    spec = service(later)["spec"]
+    assert spec["selector"]["modelward.dev/revision"] == stable(later) != stable(sim)
+    assert REACHED.items() <= spec.items()
+
+
+def test_f23_what_others_set_does_not_keep_a_service_from_being_written() -> None:
+    """What the API server does not take beside ours (422) is removed, and the write is tried again at once."""
+
+    def admit(raw: Raw) -> None:
+        if raw["kind"] == "Service" and "loadBalancerSourceRanges" in raw["spec"]:
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "spec.loadBalancerSourceRanges: no")
+
+    def strict(sim: Simulation) -> None:
+        sim.server.admission = admit
+
+    sim = played(
+        edited(30, "Service", lambda raw: raw["spec"].update(REACHED)),
+        other(35, "takes no source ranges any more", strict),
+        change(40, "2"),
+        until=400,
+    )
+    assert service(sim)["spec"]["selector"]["modelward.dev/revision"] == stable(sim)
+    assert "loadBalancerSourceRanges" not in service(sim)["spec"]
+    assert ready(sim)["status"] == "True"
+    assert sim.model()["status"]["history"][0]["result"] == "Promoted"
+
+
+def test_f23_a_budget_that_others_made_invalid_is_written() -> None:
+    """Not Services alone: `minAvailable` and our `maxUnavailable` exclude each other."""
+
+    def admit(raw: Raw) -> None:
+        if raw["kind"] == "PodDisruptionBudget" and {"minAvailable", "maxUnavailable"} <= set(raw["spec"]):
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "minAvailable and maxUnavailable")
+
+    def edit(raw: Raw) -> None:
+        del raw["spec"]["maxUnavailable"]
+        raw["spec"]["minAvailable"] = "100%"
+
+    def strict(sim: Simulation) -> None:
+        sim.server.admission = admit
+
+    sim = played(other(20, "is as strict as the real one", strict), edited(30, "PodDisruptionBudget", edit))
+    spec = sim.server.get("PodDisruptionBudget", NAMESPACE, NAME)["spec"]
+    assert spec["maxUnavailable"] == 1
+    assert "minAvailable" not in spec
+
+
+def test_f23_a_write_that_is_refused_whatever_others_set_is_told() -> None:
+    """What is refused in any case (a change freeze) is Refused, and nothing of the user's is lost by it."""
+
+    def admit(raw: Raw) -> None:
+        if raw["kind"] == "Service":
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "change freeze")
+
+    def strict(sim: Simulation) -> None:
+        sim.server.admission = admit
+
+    sim = played(
+        edited(25, "Service", lambda raw: raw["spec"].update(REACHED)),
+        edited(30, "Service", lambda raw: raw["spec"].update(sessionAffinity="ClientIP")),
+        other(30, "freezes Services", strict),
+    )
+    assert "change freeze" in ready(sim)["message"]
+    assert service(sim)["spec"]["loadBalancerSourceRanges"] == ["192.0.2.0/24"]

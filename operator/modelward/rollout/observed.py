@@ -70,6 +70,8 @@ class Service(Child):
 
     selects: str | None = None
     """The revision that its selector names."""
+    steering: tuple[str, ...] = ()
+    """JSON pointers of what others set that decides who gets a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
