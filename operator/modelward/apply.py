@@ -34,6 +34,9 @@ REPAIR_PERIOD: Final = timedelta(minutes=1)
 NOTE_AGAIN_SECONDS: Final = 5.0
 """After a note was forbidden."""
 
+NEWS_AFTER_SECONDS: Final = 5.0
+"""After an object was met of which the watches have told otherwise."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -128,6 +131,12 @@ class Applier:
         if self.store.foreign(model, resource.kind, name):
             applied.contested.add((resource.kind, name))
             return
+        held = self.store.named(resource.kind, model.namespace, name)
+        if held and held.terminating:
+            applied.refused.append(
+                f"{resource.kind} {name}: the one before it is deleted, {held.terminating}"
+            )
+            return
         with _noting(applied, resource.kind, name):
             try:
                 raw = await self.kube.create(resource, manifest)
@@ -151,13 +160,19 @@ class Applier:
             applied.contested.add((resource.kind, name))
         elif resource is CONTROLLER_REVISION and not trim.is_labelled(raw):
             await self._annotate(child, manifest, raw, applied)
-        elif resource is CONTROLLER_REVISION:
-            self._seen(raw)
-        elif child.intent and trim.is_labelled(raw):
-            self._seen(raw)
-            applied.writes += 1
+        elif trim.is_labelled(raw) and (child.intent or resource is CONTROLLER_REVISION):
+            self._caught_up(raw, applied)
         else:
             await self._mend(child, manifest, raw, applied)
+
+    def _caught_up(self, raw: Manifest, applied: Applied) -> None:
+        """Look again with what the watches did not show yet. If that is not new they are to tell what is."""
+        if raw["kind"] == CONTROLLER_REVISION.kind and Snapshot.of(raw).flaw:
+            applied.refused.append(f"{raw['kind']} {raw['metadata']['name']}: there is one that nobody wrote")
+        if self.store.put(raw):
+            applied.writes += 1
+        else:
+            applied.wait = min(NEWS_AFTER_SECONDS, applied.wait or NEWS_AFTER_SECONDS)
 
     async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
         if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
@@ -279,10 +294,10 @@ class Applier:
             {"op": "remove", "path": f"/metadata/managedFields/{index}/fieldsV1/f:spec/f:replicas"}
             for index in trim.replicas_owners(raw)
         ]
-        if not operations:
-            self._seen(raw)
-            return
         live = trim.child(raw)
+        if not operations or live.digest != child.digest:  # somebody was there since
+            self._caught_up(raw, applied)
+            return
         if not await self._changes_nothing_else(live, operations):
             self._unreleasable.add(child.uid)
             logger.warning(
@@ -331,9 +346,19 @@ class Applier:
             raise
 
     async def _delete(self, child: Child, applied: Applied) -> None:
+        """Delete an object, once: finalizers of others may keep it, and then its last event tells that it is gone."""
+        if child.terminating:
+            return
+        left = None
         with contextlib.suppress(NotFound):
-            await self.kube.delete(BY_KIND[child.kind], child.namespace, child.name, guard=child)
+            left = await self.kube.delete(BY_KIND[child.kind], child.namespace, child.name, guard=child)
         applied.writes += 1
+        if left:
+            self.store.put({**left, "kind": child.kind})
+            logger.info(
+                "deleted %s %s/%s, %s", child.kind, child.namespace, child.name, trim.terminating(left)
+            )
+            return
         self._mended.pop(child.uid, None)
         self._unreleasable.discard(child.uid)
         self.store.remove(child.kind, child.namespace, child.name, child.uid)

@@ -168,7 +168,19 @@ def _stalled(reason: Reason, message: str) -> _Situation:
 
 
 def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:
-    return " ".join((_serving_pods(observed, status), *_idle_autoscalers(observed)))
+    return _noted(observed, _serving_pods(observed, status))
+
+
+def _noted(observed: Observed, message: str) -> str:
+    """The message, and what a person should know besides."""
+    return " ".join((message, *_idle_autoscalers(observed), *_terminating(observed)))
+
+
+def _terminating(observed: Observed) -> Iterator[str]:
+    """What was deleted and is still there: its pods run on, and its name is taken."""
+    for child in observed.children:
+        if child.terminating:
+            yield f"{child.kind} {child.name} is deleted, {child.terminating}."
 
 
 def _idle_autoscalers(observed: Observed) -> Iterator[str]:
@@ -208,7 +220,7 @@ def _conditions(observed: Observed, decision: Decision) -> tuple[Condition, ...]
             ConditionType.AVAILABLE,
             _T if available else _F,
             Reason.AVAILABLE if available else situation.reason,
-            _serves(observed, decision.status) if available else situation.message,
+            _serves(observed, decision.status) if available else _noted(observed, situation.message),
         ),
         (ConditionType.PROGRESSING, situation.progressing, situation.reason, situation.message),
     ]

@@ -154,7 +154,17 @@ def _common(raw: Raw) -> dict[str, Any]:
         "decision": int(number) if _NUMBER.fullmatch(number) else 0,
         "digest": digest(raw),
         "edited_by": _foreign_editor(metadata.get("managedFields") or ()),
+        "terminating": terminating(raw),
     }
+
+
+def terminating(raw: Raw) -> str:
+    """What keeps an object that was deleted; empty for one that was not."""
+    metadata = raw["metadata"]
+    if "deletionTimestamp" not in metadata:
+        return ""
+    finalizers = ", ".join(metadata.get("finalizers") or ())
+    return f"kept by the finalizers {finalizers}" if finalizers else "on its way out"
 
 
 def digest(raw: Raw) -> int:

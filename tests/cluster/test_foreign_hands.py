@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from devcluster import Cluster
 from modelward.projection.service import OF_CLUSTER, OF_USERS, STEERING
+from support.audit import requests
 from support.kubectl import Kubectl
 from support.models import (
     KIND,
@@ -13,6 +15,8 @@ from support.models import (
     condition,
     fake_model,
     selected_revision,
+    status,
+    unschedulable_model,
     wait_quiet,
     wait_ready,
     wait_reason,
@@ -182,6 +186,45 @@ def test_deleted_children_come_back(kubectl: Kubectl, kind: str) -> None:
     assert again[0]["metadata"]["uid"] != child["metadata"]["uid"]
     assert again[0].get("spec", {}).get("template") == child.get("spec", {}).get("template")
     assert wait_ready(kubectl, "deleted")["stableRevision"] == revision
+
+
+def test_f22_what_is_kept_by_a_finalizer_is_waited_for(
+    cluster: Cluster, kubectl: Kubectl, operator: OperatorProcess
+) -> None:
+    """A superseded canary whose Deployment stays: told, neither deleted again nor made anew, and waited for when wanted."""
+    kubectl.apply(fake_model("kept"))
+    first = wait_ready(kubectl, "kept")["stableRevision"]
+    kubectl.apply(unschedulable_model("kept", version="2"))
+    canary = until(lambda: status(kubectl, "kept").get("canaryRevision"), "there is a canary")
+    name = f"kept-{canary}"
+    until(lambda: kubectl.get("deployment", name), "it has a Deployment")
+    kubectl.patch("deployment", name, {"metadata": {"finalizers": ["example.com/hold"]}})
+    kubectl.apply(fake_model("kept"))
+    told = f"Deployment {name} is deleted, kept by the finalizers example.com/hold."
+    until(lambda: told in condition(kubectl, "kept")["message"], "it is told")
+    operator.kill()
+    operator.start()
+    kubectl.apply(unschedulable_model("kept", version="2"))
+    waits = "its Deployment is deleted, kept by the finalizers example.com/hold, and is made anew"
+    until(lambda: waits in condition(kubectl, "kept")["message"], "it is waited for")
+    uid = _uid(kubectl, name)
+    kubectl.patch("deployment", name, {"metadata": {"finalizers": None}})
+    until(lambda: _uid(kubectl, name) not in ("", uid), "it is made anew")
+    assert selected_revision(kubectl, "kept") == first
+    writes = [
+        event["verb"]
+        for event in requests(cluster)
+        if event["stage"] == "ResponseComplete"
+        and event["objectRef"].get("namespace") == kubectl.namespace
+        and event["objectRef"]["resource"] == "deployments"
+        and (event["objectRef"].get("name") == name or name in event["requestURI"])
+    ]
+    assert writes.count("delete") == 1
+
+
+def _uid(kubectl: Kubectl, name: str) -> str:
+    found = kubectl.get("deployment", name)
+    return found["metadata"]["uid"] if found else ""
 
 
 def test_edits_while_the_operator_is_down_are_put_right(kubectl: Kubectl, operator: OperatorProcess) -> None:

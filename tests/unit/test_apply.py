@@ -10,6 +10,7 @@ from builders import NAME, NAMESPACE
 from golden.acts import change, create, other, stable
 from golden.script import judged
 from modelward.rehearsal.api_server import ApiServer, Raw, Refused
+from modelward.rehearsal.json_patch import copied
 from modelward.rehearsal.simulation import Act, Disturbance, Simulation, by_operator
 
 LAG_SECONDS = 5.0
@@ -246,3 +247,80 @@ def test_f23_a_write_that_is_refused_whatever_others_set_is_told() -> None:
     )
     assert "change freeze" in ready(sim)["message"]
     assert service(sim)["spec"]["loadBalancerSourceRanges"] == ["192.0.2.0/24"]
+
+
+# --- F22: what is deleted and still there ---------------------------------------------------------------------
+
+HOLD = "example.com/hold"
+
+
+def held(raw: Raw) -> None:
+    """A foreign finalizer is on the object."""
+    raw["metadata"]["finalizers"] = [HOLD]
+
+
+def freed(raw: Raw) -> None:
+    """It is not there any more."""
+    raw["metadata"]["finalizers"] = []
+
+
+def deletes(second: float, kind: str) -> Act:
+    """Somebody deletes the object of a kind that is called as the model is."""
+    return other(
+        second, f"deletes the {kind}", lambda sim: sim.server.delete((kind, NAMESPACE, NAME), "kubectl")
+    )
+
+
+def test_f22_a_service_that_is_kept_while_it_is_deleted_is_followed_and_made_anew() -> None:
+    """It still leads to pods, so it is written as before; that it goes is told; when it is gone there is another one."""
+    acts = (edited(20, "Service", held), deletes(30, "Service"), change(40, "2"))
+    sim = played(*acts, until=400)
+    assert service(sim)["spec"]["selector"]["modelward.dev/revision"] == stable(sim)
+    assert sim.model()["status"]["history"][0]["result"] == "Promoted"
+    told = f"Service {NAME} is deleted, kept by the finalizers {HOLD}."
+    assert ready(sim)["message"].endswith(told)
+    assert condition(sim, "Available")["message"].endswith(told)
+    uid = service(sim)["metadata"]["uid"]
+    later = played(*acts, edited(380, "Service", freed), until=400)
+    assert service(later)["metadata"]["uid"] != uid
+    assert "deletionTimestamp" not in service(later)["metadata"]
+    assert "is deleted" not in ready(later)["message"]
+
+
+def test_f22_what_is_not_wanted_and_kept_is_deleted_once_and_told() -> None:
+    """No request is repeated while a finalizer keeps it."""
+
+    def kept(sim: Simulation) -> None:
+        sim.server.change(("PodDisruptionBudget", NAMESPACE, NAME), "kubectl", held)
+
+    sim = played(other(20, "puts a finalizer on the budget", kept), change(30, replicas=1), until=300)
+    deleted = [write for _, write in sim.writes if "deletionTimestamp" in write.object["metadata"]]
+    assert len(deleted) == 1
+    assert f"PodDisruptionBudget {NAME} is deleted, kept by the finalizers {HOLD}." in ready(sim)["message"]
+    assert sim.looks < 100
+
+
+def test_f22_a_forged_snapshot_that_is_kept_holds_its_revision_up_and_says_so() -> None:
+    """It is deleted once; the revision of its name waits until it is gone."""
+    wanted = played(change(30, "2"), until=32)
+    name = f"{NAME}-{wanted.model()['status']['canaryRevision']}"
+
+    def forge(sim: Simulation) -> None:
+        raw = copied(wanted.server.get("ControllerRevision", NAMESPACE, name))
+        raw["metadata"] = {
+            key: raw["metadata"][key] for key in ("name", "namespace", "labels", "ownerReferences")
+        }
+        raw["metadata"]["finalizers"] = [HOLD]
+        sim.server.create({**raw, "data": {"content": "forged"}}, "mallory")
+
+    def free(sim: Simulation) -> None:
+        sim.server.change(("ControllerRevision", NAMESPACE, name), "mallory", freed)
+
+    acts = (other(25, "forges a snapshot", forge), change(30, "2"))
+    sim = played(*acts, until=200)
+    assert f"ControllerRevision {name}: the one before it is deleted, kept by" in ready(sim)["message"]
+    assert stable(sim) == sim.model()["status"]["history"][-1]["revision"]
+    assert sim.looks < 150
+    later = played(*acts, other(200, "lets it go", free), until=600)
+    assert later.model()["status"]["history"][0]["result"] == "Promoted"
+    assert later.server.get("ControllerRevision", NAMESPACE, name)["data"]["content"] != "forged"

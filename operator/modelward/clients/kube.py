@@ -214,15 +214,19 @@ class Kube:
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, guard: Identified
-    ) -> None:
-        """Delete an object, its own children in the background, if it is still what `guard` says."""
+    ) -> Manifest | None:
+        """Delete an object, its own children in the background, if it is still what `guard` says.
+
+        The answer is what is left of it while finalizers keep it; None when it is gone.
+        """
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Background",
             "preconditions": {"uid": guard.uid, "resourceVersion": guard.resource_version},
         }
-        await self._request("DELETE", resource.path(namespace, quote(name)), verb="delete", body=body)
+        left = await self._request("DELETE", resource.path(namespace, quote(name)), verb="delete", body=body)
+        return left if "deletionTimestamp" in (left.get("metadata") or {}) else None
 
     async def _request(
         self,

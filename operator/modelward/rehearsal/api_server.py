@@ -129,10 +129,10 @@ class ApiServer:
             self._remove(at, manager)
         return stored
 
-    def delete(self, at: Place, manager: str, preconditions: Mapping[str, str] | None = None) -> None:
+    def delete(self, at: Place, manager: str, preconditions: Mapping[str, str] | None = None) -> Raw | None:
         """Remove an object, or mark it while a finalizer holds it; what it owns is the garbage collector's.
 
-        Raises Refused (404, 409).
+        The answer is what is left of it. Raises Refused (404, 409).
         """
         before = self._held(at)
         metadata = before["metadata"]
@@ -140,11 +140,13 @@ class ApiServer:
             raise Refused(HTTPStatus.CONFLICT, "Conflict", f"{at[0]} {at[2]} has been modified")
         if not metadata.get("finalizers"):
             self._remove(at, manager)
-        elif "deletionTimestamp" not in metadata:
+            return None
+        if "deletionTimestamp" not in metadata:
             marked = {**metadata, "deletionTimestamp": format_seconds(self.now())}
             self._store(
                 Write(manager=manager, verb="patch", before=before, after={**before, "metadata": marked})
             )
+        return self._held(at)
 
     def _remove(self, at: Place, manager: str) -> None:
         before = self.objects.pop(at)

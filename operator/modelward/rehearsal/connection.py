@@ -95,8 +95,8 @@ class Connection:
         if method == "POST":
             return self.server.create(body, MANAGER)
         if method == "DELETE":
-            self.server.delete(at, MANAGER, body["preconditions"])
-            return {"kind": "Status", "status": "Success"}
+            left = self.server.delete(at, MANAGER, body["preconditions"])
+            return left or {"kind": "Status", "status": "Success"}
         guards = {"/metadata/uid", "/metadata/resourceVersion"} - {each["path"] for each in body}
         if guards:
             raise AssertionError(f"a patch of {at} without the guards {guards}")

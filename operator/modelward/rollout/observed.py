@@ -37,6 +37,8 @@ class Child:
     """Hash of the parts of the live object that are ours to say: spec, our labels, the owner."""
     edited_by: str = ""
     """Somebody else's field manager that owns a part of spec, or an empty string."""
+    terminating: str = ""
+    """It is deleted, and what keeps it, in words; empty for one that is there to stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

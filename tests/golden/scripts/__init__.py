@@ -7,7 +7,8 @@ from golden.scripts.lifecycle import LIFECYCLE
 from golden.scripts.people import PEOPLE
 from golden.scripts.pods import PODS
 from golden.scripts.routes import ROUTES
+from golden.scripts.terminating import TERMINATING
 
 __all__ = ["SCRIPTS", "Script"]
 
-SCRIPTS = (*LIFECYCLE, *EVIDENCE, *PODS, *PEOPLE, *ROUTES, *CAPACITY)
+SCRIPTS = (*LIFECYCLE, *EVIDENCE, *PODS, *PEOPLE, *ROUTES, *CAPACITY, *TERMINATING)
