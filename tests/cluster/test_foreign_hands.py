@@ -215,7 +215,7 @@ def test_f22_what_is_kept_by_a_finalizer_is_waited_for(
         event["verb"]
         for event in requests(cluster)
         if event["stage"] == "ResponseComplete"
-        and event["objectRef"].get("namespace") == kubectl.namespace
+        and event.get("objectRef", {}).get("namespace") == kubectl.namespace
         and event["objectRef"]["resource"] == "deployments"
         and (event["objectRef"].get("name") == name or name in event["requestURI"])
     ]
