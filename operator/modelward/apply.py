@@ -11,6 +11,7 @@ import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from modelward import trim
@@ -26,19 +27,24 @@ from modelward.clients.resources import (
     Resource,
 )
 from modelward.errors import AlreadyExists, ApiError, ModelwardError, NotFound, Refused, Unreachable
-from modelward.projection.metadata import Manifest
+from modelward.projection import service
+from modelward.projection.metadata import Manifest, json_pointer
 from modelward.projection.project import Intent, Projection
 from modelward.rollout.health import compared
-from modelward.rollout.observed import Child, Deployment, Observed
+from modelward.rollout.observed import Child, Deployment, Observed, Service
 from modelward.routes import HASTE_SECONDS, UserRoutes
 from modelward.store import Snapshot, Store, is_ours
 
 _UNPROCESSABLE: Final = 422
+_MAPS: Final = ("labels", "annotations")
 REPAIRS_PER_PERIOD: Final = 6
 REPAIR_PERIOD: Final = timedelta(minutes=1)
 
 NOTE_AGAIN_SECONDS: Final = 5.0
 """After a note was forbidden."""
+
+NEWS_AFTER_SECONDS: Final = 5.0
+"""After an object was met of which the watches have told otherwise."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +80,8 @@ class Applier:
     """uids of snapshots that the API server lets nobody annotate."""
     _rolling: set[str] = field(default_factory=set)
     """uids of models that are worked on, and were in the middle of a rollout."""
+    _unreleasable: set[str] = field(default_factory=set)
+    """uids of Deployments whose replicas cannot be given up without another change."""
 
     def __post_init__(self) -> None:
         self.routes = UserRoutes(self.kube, self.store)
@@ -152,6 +160,12 @@ class Applier:
         if self.store.foreign(model, resource.kind, name):
             applied.contested.add((resource.kind, name))
             return
+        held = self.store.named(resource.kind, model.namespace, name)
+        if held and held.terminating:
+            applied.refused.append(
+                f"{resource.kind} {name}: the one before it is deleted, {held.terminating}"
+            )
+            return
         with _noting(applied, resource.kind, name):
             try:
                 raw = await self.kube.create(resource, manifest)
@@ -175,11 +189,8 @@ class Applier:
             applied.contested.add((resource.kind, name))
         elif resource is CONTROLLER_REVISION and not trim.is_labelled(raw):
             await self._annotate(child, manifest, raw, applied)
-        elif resource is CONTROLLER_REVISION:
-            self._read(raw)
-        elif child.intent and trim.is_labelled(raw):
-            self._read(raw)
-            applied.writes += 1
+        elif trim.is_labelled(raw) and (child.intent or resource is CONTROLLER_REVISION):
+            self._caught_up(raw, applied)
         else:
             await self._mend(child, manifest, raw, applied)
 
@@ -194,17 +205,27 @@ class Applier:
             await self._delete(child, applied)
             await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
 
+    def _caught_up(self, raw: Manifest, applied: Applied) -> None:
+        """Look again with what the watches did not show yet. If that is not new they are to tell what is."""
+        if raw["kind"] == CONTROLLER_REVISION.kind and Snapshot.of(raw).flaw:
+            applied.refused.append(f"{raw['kind']} {raw['metadata']['name']}: there is one that nobody wrote")
+        if self.store.take(raw):
+            applied.writes += 1
+        else:
+            applied.wait = min(NEWS_AFTER_SECONDS, applied.wait or NEWS_AFTER_SECONDS)
+
     async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
         if child.kind == CONTROLLER_REVISION.kind:
             await self._annotate(child, intent.manifest, None, applied)
             return
         if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
             child = await self._mend(child, intent.manifest, None, applied)
-        elif self._drifted(child):
+        elif self._drifted(child, intent.manifest):
             if wait := self._pause(child, now):
                 applied.wait = min(wait, applied.wait or wait)
                 return
             child = await self._mend(child, intent.manifest, None, applied)
+            self._mended.setdefault(child.uid, []).append(now)
         else:
             self.store.settle(child)
         if isinstance(child, Deployment):
@@ -225,18 +246,20 @@ class Applier:
             else:  # a right that is missing may come
                 applied.wait = min(NOTE_AGAIN_SECONDS, applied.wait or NOTE_AGAIN_SECONDS)
 
-    def _drifted(self, child: Child) -> bool:
+    def _drifted(self, child: Child, manifest: Manifest) -> bool:
         """Somebody has changed what is ours to say."""
         settled = self.store.settled(child.uid)
-        return bool(child.edited_by) if settled is None else settled != child.digest
+        if settled is None:
+            return bool(child.edited_by) and child.digest != trim.digest(manifest)
+        return settled != child.digest
 
     def _pause(self, child: Child, now: datetime) -> float:
         """Seconds to wait before an object is put right once more: nobody wins a fight, the API server loses it."""
         minute = [time for time in self._mended.pop(child.uid, ()) if now - time < REPAIR_PERIOD]
+        if minute:
+            self._mended[child.uid] = minute
         if len(minute) < REPAIRS_PER_PERIOD:
-            self._mended[child.uid] = [*minute, now]
             return 0.0
-        self._mended[child.uid] = minute
         logger.warning(
             "%s %s/%s is changed again and again by %s; it is put right at most %d times a minute",
             child.kind,
@@ -257,23 +280,30 @@ class Applier:
     ) -> Child:
         """Write all that is ours of an object. What others added inside it goes; what they own beside stays.
 
-        But for the fields of spec that it must be `without`.
+        Unless the API server finds that both do not go together (422): then it is written `without` what is in the way.
         """
-        removals = [{"op": "remove", "path": f"/spec/{_escaped(key)}"} for key in without]
         try:
-            answer = await self._patch(child, [*_operations(manifest, raw), *removals])
+            answer = await self._patch(child, _operations(child, manifest, raw, without))
         except ApiError as error:
-            if error.status != _UNPROCESSABLE or raw is not None:
+            if error.status != _UNPROCESSABLE:
                 raise
-            # Somebody removed all labels or annotations, so that there is no map to put ours in; or has set a field
-            # of their own that does not go with ours.
-            found = await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
-            without = _in_the_way(error.fields, manifest, found)
+            found = raw or await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
+            # Somebody removed all labels or annotations, so that there is no map to put ours in; or added something.
+            if raw is not None or not _missing_maps(found):
+                without = _in_the_way(error.fields, _beside(manifest, found), without)
+                if not without:
+                    raise
             return await self._mend(trim.child(found), manifest, found, applied, without)
         applied.writes += 1
         why = f"edited by {child.edited_by}" if child.edited_by else "intent changed"
         if without:
-            why = f"{', '.join(without)} of {child.edited_by or 'somebody'} kept it from being written"
+            logger.warning(
+                "%s %s/%s could not be written beside what others set; removed: %s",
+                child.kind,
+                child.namespace,
+                child.name,
+                ", ".join(without),
+            )
         logger.info("updated %s %s/%s", child.kind, child.namespace, child.name, extra={"reason": why})
         return self._seen(answer)
 
@@ -282,18 +312,28 @@ class Applier:
         if intent.scale is None and child.replicas == 0:
             # An autoscaler leaves alone what is scaled to zero, so it needs a first push.
             await self._scale(child, intent.manifest["spec"]["replicas"], applied)
-        elif intent.scale is None and child.owns_replicas:
+        elif intent.scale is None and child.owns_replicas and child.uid not in self._unreleasable:
             await self._release(child, applied)
         elif intent.scale is not None and intent.scale != child.replicas:
             await self._scale(child, intent.scale, applied)
 
     async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
-        """Set the count. The answer is the Deployment itself, so a watch that lags does not have it set again."""
-        size = {"op": "add", "path": "/spec/replicas", "value": replicas}
-        answer = await self._patch(child, [size])
+        """Set the count through `/scale`: a write of the Deployment itself could bring another template with it.
+
+        Admission policies that rewrite images are run on every write of a Deployment; what they change in a
+        running one would replace its pods without a canary.
+        """
+        size = {"op": "add", "path": "/spec", "value": {"replicas": replicas}}
+        answer = await self._patch(child, [size], subresource="scale")
         applied.writes += 1
-        self._seen(answer)
-        logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, replicas)
+        stored = answer["spec"].get("replicas", 0)
+        self.store.scaled(child, answer["metadata"]["resourceVersion"], stored)
+        logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, stored)
+        if stored != replicas:
+            applied.refused.append(
+                f"Deployment {child.name}: asked for {replicas} replicas, the API server stored {stored};"
+                " an admission policy of deployments/scale changes the count"
+            )
 
     async def _release(self, child: Deployment, applied: Applied) -> None:
         """Give up `spec.replicas` without changing it: applying without it would set it to 1."""
@@ -302,14 +342,38 @@ class Applier:
             {"op": "remove", "path": f"/metadata/managedFields/{index}/fieldsV1/f:spec/f:replicas"}
             for index in trim.replicas_owners(raw)
         ]
-        if not operations:
-            self._read(raw)
+        live = trim.child(raw)
+        if not operations or live.digest != child.digest:  # somebody was there since
+            self._caught_up(raw, applied)
             return
-        answer = await self._patch(trim.child(raw), operations)
+        if not await self._changes_nothing_else(live, operations):
+            self._unreleasable.add(child.uid)
+            logger.warning(
+                "Deployment %s/%s stays in our ownership of replicas: an admission policy would change its spec",
+                child.namespace,
+                child.name,
+            )
+            return
+        answer = await self._patch(live, operations)
         applied.writes += 1
         self._seen(answer)
 
-    async def _patch(self, child: Child, operations: Sequence[Mapping[str, Any]]) -> Manifest:
+    async def _changes_nothing_else(self, live: Child, operations: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a patch leaves spec as it is: admission may rewrite it, and cannot always be asked (400)."""
+        resource = BY_KIND[live.kind]
+        try:
+            answer = await self.kube.patch(
+                resource, live.namespace, live.name, guard=live, operations=operations, dry_run=True
+            )
+        except ApiError as error:
+            if error.status == HTTPStatus.BAD_REQUEST:
+                return False
+            raise
+        return trim.child(answer).digest == live.digest
+
+    async def _patch(
+        self, child: Child, operations: Sequence[Mapping[str, Any]], *, subresource: str = ""
+    ) -> Manifest:
         """Change an object; the answer is what is stored.
 
         When the answer is lost nobody knows whose the next version is. That it differs from the last one is no
@@ -322,6 +386,7 @@ class Applier:
                 child.name,
                 guard=child,
                 operations=operations,
+                subresource=subresource,
                 patience=self._patience(child),
             )
         except (Unreachable, ApiError) as error:
@@ -343,19 +408,25 @@ class Applier:
             raise
 
     async def _delete(self, child: Child, applied: Applied) -> None:
+        """Delete an object, once: finalizers of others may keep it, and then its last event tells that it is gone."""
+        if child.terminating:
+            return
+        left = None
         with contextlib.suppress(NotFound):
-            await self.kube.delete(
+            left = await self.kube.delete(
                 BY_KIND[child.kind], child.namespace, child.name, guard=child, patience=self._patience(child)
             )
         applied.writes += 1
+        if left:
+            self.store.put({**left, "kind": child.kind})
+            logger.info(
+                "deleted %s %s/%s, %s", child.kind, child.namespace, child.name, trim.terminating(left)
+            )
+            return
         self._mended.pop(child.uid, None)
+        self._unreleasable.discard(child.uid)
         self.store.remove(child.kind, child.namespace, child.name, child.uid)
         logger.info("deleted %s %s/%s", child.kind, child.namespace, child.name)
-
-    def _read(self, raw: Manifest) -> None:
-        """Take in one of ours that was there, and is as we meant it."""
-        self.store.take(raw)
-        self.store.settle(trim.child(raw))
 
     def _seen(self, raw: Manifest) -> Child:
         """Take in what the API server says is stored now: it is as we meant it."""
@@ -396,35 +467,48 @@ def _held_kinds(
         yield DEPLOYMENT.kind
 
 
-def _in_the_way(fields: Iterable[str], manifest: Manifest, raw: Manifest) -> tuple[str, ...]:
-    """Keys of spec that the API server complains about and that are not ours, but somebody's that are there."""
-    keys = {re.split(r"[.\[]", field)[1] for field in fields if field.startswith("spec.")}
-    foreign = keys - manifest.get("spec", {}).keys()
-    return tuple(sorted(foreign & (raw.get("spec") or {}).keys()))
+def _in_the_way(fields: Iterable[str], beside: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
+    """What else of `beside` (JSON pointers) to remove: what the API server complains of, else all. Empty: nothing is left."""
+    keys = {re.split(r"[.\[]", field)[1].lower() for field in fields if "." in field}
+    blamed = tuple(path for path in beside if path.split("/")[2].lower() in keys)
+    if blamed and not set(blamed) <= set(removed):
+        return blamed
+    return () if set(beside) <= set(removed) else tuple(beside)
 
 
-def _operations(manifest: Manifest, raw: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _operations(
+    child: Child, manifest: Manifest, raw: Mapping[str, Any] | None, without: Iterable[str]
+) -> list[dict[str, Any]]:
     """JSON Patch that writes each key of ours as a whole. `raw` tells which maps are missing altogether."""
     metadata = manifest["metadata"]
-    operations: list[dict[str, Any]] = []
-    for part in ("labels", "annotations"):
-        if raw is not None and not raw["metadata"].get(part):
-            operations.append({"op": "add", "path": f"/metadata/{part}", "value": {}})
-        operations.extend(
-            {"op": "add", "path": f"/metadata/{part}/{_escaped(key)}", "value": value}
-            for key, value in metadata.get(part, {}).items()
-        )
-    operations.append(
-        {"op": "add", "path": "/metadata/ownerReferences", "value": metadata["ownerReferences"]}
-    )
-    operations.extend(
-        {"op": "add", "path": f"/spec/{key}", "value": value}
+    missing = _missing_maps(raw) if raw else []
+    added = {json_pointer("metadata", part): {} for part in missing}
+    for part in _MAPS:
+        added |= {json_pointer("metadata", part, key): value for key, value in metadata.get(part, {}).items()}
+    added["/metadata/ownerReferences"] = metadata["ownerReferences"]
+    added |= {
+        json_pointer("spec", key): value
         for key, value in manifest.get("spec", {}).items()
         if key != "replicas"
-    )
-    return operations
+    }
+    steering = child.steering if isinstance(child, Service) else ()
+    removed = dict.fromkeys((*steering, *without))
+    return [
+        *({"op": "remove", "path": path} for path in removed),
+        *({"op": "add", "path": path, "value": value} for path, value in added.items()),
+    ]
 
 
-def _escaped(key: str) -> str:
-    """A key as a JSON Pointer writes it (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
+def _missing_maps(raw: Mapping[str, Any]) -> list[str]:
+    """Maps of metadata that are not there, so that nothing can be added to them."""
+    return [part for part in _MAPS if not raw["metadata"].get(part)]
+
+
+def _beside(manifest: Manifest, raw: Mapping[str, Any]) -> list[str]:
+    """JSON pointers of what others have in spec beside what is ours; what the cluster fills in stays."""
+    ours = {*manifest.get("spec", {}), *service.OF_CLUSTER}
+    keys = [("spec", key) for key in raw.get("spec") or () if key not in ours]
+    annotation = service.SOURCE_RANGES_ANNOTATION
+    has_ranges = annotation in (raw["metadata"].get("annotations") or {})
+    ranges = [("metadata", "annotations", annotation)] if has_ranges else []
+    return [json_pointer(*path) for path in (*keys, *ranges)]

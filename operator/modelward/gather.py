@@ -156,7 +156,9 @@ async def _conflicts(
         except NotFound:
             continue
         if trim.owner_uid(raw["metadata"]) != model.uid:
-            found.append(NameConflict(kind=kind, name=name, owner=_owner(raw)))
+            deleted = trim.terminating(raw)
+            owner = f"{_owner(raw)} (deleted, {deleted})" if deleted else _owner(raw)
+            found.append(NameConflict(kind=kind, name=name, owner=owner))
     return tuple(found)
 
 

@@ -154,7 +154,8 @@ class Reconciler:
 
     async def _is_true(self, key: Key, model: Model) -> bool:
         """Whether what is held of a model can be worked with; if not it is put right."""
-        if forged := self.store.forged(model.uid):
+        forged = [each for each in self.store.forged(model.uid) if not each.child.terminating]
+        if forged:
             await self._applier.discard(forged)
             return False
         return not self.store.doubts(key) or await self._is_there(key, model)
@@ -294,7 +295,9 @@ def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
     stored = {
         child.revision
         for child in observed.children
-        if child.kind == CONTROLLER_REVISION and is_named_for_its_revision(child, observed.model)
+        if child.kind == CONTROLLER_REVISION
+        and is_named_for_its_revision(child, observed.model)
+        and child.revision in observed.revisions  # what is forged and kept by a finalizer is not
     }
     return snapshots(observed.model, decision.status, decision.revisions, stored)
 

@@ -4,7 +4,7 @@ The table of situations is that of the API reference, section "Status". Everythi
 anew; the old conditions only give the time of the last change, so that it moves only when a status does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -22,7 +22,7 @@ from modelward.rollout.capacity import replicas_of_user, sizes
 from modelward.rollout.decide import without_evidence
 from modelward.rollout.decision import Decision
 from modelward.rollout.narration import count
-from modelward.rollout.observed import Observed
+from modelward.rollout.observed import Autoscaler, Observed
 from modelward.rollout.phases import WAITING, WITH_CANARY, Phase
 
 _T, _F, _U = Status.TRUE, Status.FALSE, Status.UNKNOWN
@@ -170,6 +170,29 @@ def _stalled(reason: Reason, message: str) -> _Situation:
 
 
 def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:
+    return _noted(observed, _serving_pods(observed, status))
+
+
+def _noted(observed: Observed, message: str) -> str:
+    """The message, and what a person should know besides."""
+    return " ".join((message, *_idle_autoscalers(observed), *_terminating(observed)))
+
+
+def _terminating(observed: Observed) -> Iterator[str]:
+    """What was deleted and is still there: its pods run on, and its name is taken."""
+    for child in observed.children:
+        if child.terminating:
+            yield f"{child.kind} {child.name} is deleted, {child.terminating}."
+
+
+def _idle_autoscalers(observed: Observed) -> Iterator[str]:
+    """Of revisions that serve: one without a ready pod has nothing to measure yet."""
+    for child in observed.children:
+        if isinstance(child, Autoscaler) and child.problem and readiness.serves(observed, child.revision):
+            yield f"The autoscaler of revision {child.revision} does not scale: {child.problem.rstrip('.')}."
+
+
+def _serving_pods(observed: Observed, status: ModelDeploymentStatus) -> str:
     held = status.scaling.held_replicas if status.scaling else None
     counted = _count(observed, status, status.stable_revision)
     if held is not None and held != observed.model.spec.replicas:
@@ -199,7 +222,7 @@ def _conditions(observed: Observed, decision: Decision) -> tuple[Condition, ...]
             ConditionType.AVAILABLE,
             _T if available else _F,
             Reason.AVAILABLE if available else situation.reason,
-            _serves(observed, decision.status) if available else situation.message,
+            _serves(observed, decision.status) if available else _noted(observed, situation.message),
         ),
         (ConditionType.PROGRESSING, situation.progressing, situation.reason, situation.message),
     ]

@@ -8,7 +8,7 @@ wins, so a late event never undoes what an answer has told. resourceVersions of 
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import msgspec
@@ -21,6 +21,7 @@ from modelward.clients.resources import (
     BY_KIND,
     CLUSTER_MODEL_RUNTIME,
     CONTROLLER_REVISION,
+    DEPLOYMENT,
     HTTP_ROUTE,
     MODEL_DEPLOYMENT,
     MODEL_RUNTIME,
@@ -29,7 +30,7 @@ from modelward.clients.resources import (
 from modelward.projection.controller_revision import read_revision
 from modelward.rollout.genuine import flaw
 from modelward.rollout.health import compared
-from modelward.rollout.observed import Child, Pod, Route
+from modelward.rollout.observed import Child, Deployment, Pod, Route
 from modelward.runtimes.choose import Runtime
 
 Key = tuple[str, str]
@@ -135,6 +136,18 @@ class Store:
         if owner:
             self._children[owner].add((kind, key))
         return True
+
+    def scaled(self, deployment: Deployment, version: str, replicas: int) -> None:
+        """Remember what `/scale` answered, which is no Deployment, until the watch shows the Deployment itself.
+
+        The write tested the version of `deployment`, so nothing else of it has changed.
+        """
+        key = (deployment.namespace, deployment.name)
+        held = self._views[DEPLOYMENT.kind].get(key)
+        if held and held.uid == deployment.uid and held.version < int(version):
+            owned = deployment.owns_replicas or replicas != deployment.replicas
+            view = replace(deployment, resource_version=version, replicas=replicas, owns_replicas=owned)
+            self._views[DEPLOYMENT.kind][key] = replace(held, version=int(version), view=view)
 
     def remove(self, kind: str, namespace: str, name: str, uid: str, *, version: float = math.inf) -> None:
         """The object is gone, as of `version`. One of the same name that was made since stays."""

@@ -1,7 +1,5 @@
 """What a write that is not taken keeps from being done, and what it does not. Whole ways back are golden stories (F01)."""
 
-from typing import Any
-
 import pytest
 
 from modelward.apply import _held_kinds, _in_the_way
@@ -30,18 +28,26 @@ def test_f01_what_may_not_be_deleted_yet(
     assert {*_held_kinds(unwritten, {STABLE, SERVICE, ROUTE, BUDGET, SNAPSHOT}, live)} == held
 
 
+RANGES, PORTS = "/spec/loadBalancerSourceRanges", "/spec/healthCheckNodePort"
+
+
 @pytest.mark.parametrize(
-    ("fields", "keys"),
+    ("fields", "removed", "more"),
     [
-        pytest.param(["spec.loadBalancerSourceRanges"], ("loadBalancerSourceRanges",), id="somebody's"),
-        pytest.param(["spec.loadBalancerSourceRanges[0]"], ("loadBalancerSourceRanges",), id="an item of it"),
-        pytest.param(["spec.strategy.rollingUpdate"], (), id="one that is not there"),
-        pytest.param(["spec.selector", "spec.ports[0].nodePort"], (), id="ours"),
-        pytest.param(["metadata.labels", "spec", ""], (), id="no key of spec"),
+        pytest.param(
+            ["spec.LoadBalancerSourceRanges"], (), (RANGES,), id="somebody's, as Kubernetes spells it"
+        ),
+        pytest.param(["spec.loadBalancerSourceRanges[0]"], (), (RANGES,), id="an item of it"),
+        pytest.param(
+            ["spec.loadBalancerSourceRanges"], (RANGES,), (RANGES, PORTS), id="it was not that alone"
+        ),
+        pytest.param(["spec.ports[0].nodePort"], (), (RANGES, PORTS), id="ours: because of something else"),
+        pytest.param(["metadata", ""], (), (RANGES, PORTS), id="no field of spec"),
+        pytest.param(["spec.ports"], (RANGES, PORTS), (), id="nothing is left to remove"),
     ],
 )
-def test_f01_what_is_in_the_way_of_a_write(fields: list[str], keys: tuple[str, ...]) -> None:
-    """Keys of spec that the API server complains about, that are there, and that are not ours."""
-    ours: dict[str, Any] = {"spec": {"type": "ClusterIP", "selector": {}, "ports": []}}
-    live = {"spec": {**ours["spec"], "loadBalancerSourceRanges": ["10.0.0.0/8"], "clusterIP": "10.0.0.1"}}
-    assert _in_the_way(fields, ours, live) == keys
+def test_f01_what_is_in_the_way_of_a_write(
+    fields: list[str], removed: tuple[str, ...], more: tuple[str, ...]
+) -> None:
+    """First what the API server complains of, then all that others have set beside ours."""
+    assert _in_the_way(fields, (RANGES, PORTS), removed) == more

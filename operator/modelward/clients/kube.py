@@ -197,18 +197,20 @@ class Kube:
         guard: Identified,
         operations: Sequence[Mapping[str, Any]],
         subresource: str = "",
+        dry_run: bool = False,
         patience: float = REQUEST_TIMEOUT_SECONDS,
     ) -> Manifest:
         """Change an object if it is still what `guard` says; the answer is what is stored. Raises Conflict.
 
-        `patience`: seconds for the whole request.
+        With `dry_run` nothing is stored: the answer is what would be, after admission. `patience`: seconds for the
+        whole request.
         """
         guarded = [
             {"op": "add", "path": "/metadata/uid", "value": guard.uid},
             {"op": "add", "path": "/metadata/resourceVersion", "value": guard.resource_version},
             *operations,
         ]
-        path = resource.path(namespace, quote(name), subresource)
+        path = resource.path(namespace, quote(name), subresource) + ("?dryRun=All" if dry_run else "")
         changed: Manifest = await self._request(
             "PATCH", path, verb="patch", body=guarded, content_type=_JSON_PATCH, patience=patience
         )
@@ -222,8 +224,11 @@ class Kube:
         *,
         guard: Identified,
         patience: float = REQUEST_TIMEOUT_SECONDS,
-    ) -> None:
-        """Delete an object, its own children in the background, if it is still what `guard` says."""
+    ) -> Manifest | None:
+        """Delete an object, its own children in the background, if it is still what `guard` says.
+
+        The answer is what is left of it while finalizers keep it; None when it is gone.
+        """
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -231,7 +236,8 @@ class Kube:
             "preconditions": {"uid": guard.uid, "resourceVersion": guard.resource_version},
         }
         path = resource.path(namespace, quote(name))
-        await self._request("DELETE", path, verb="delete", body=body, patience=patience)
+        left = await self._request("DELETE", path, verb="delete", body=body, patience=patience)
+        return left if "deletionTimestamp" in (left.get("metadata") or {}) else None
 
     async def _request(
         self,

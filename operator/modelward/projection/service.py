@@ -4,16 +4,52 @@ Their selectors alone move: pods are never relabelled. Target ports go by name, 
 port number needs no change.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.revision import Revision
-from modelward.projection.metadata import Manifest, metadata
+from modelward.projection.metadata import Manifest, json_pointer, metadata
 
 KIND = "Service"
 HTTP_PORT: Final = 80
 GRPC_PORT: Final = 9000
+
+STEERING: Final[Mapping[str, Any]] = {
+    "externalName": None,
+    "externalTrafficPolicy": "Cluster",
+    "internalTrafficPolicy": "Cluster",
+    "publishNotReadyAddresses": False,
+    "sessionAffinity": "None",
+    "sessionAffinityConfig": None,
+    "trafficDistribution": None,
+}
+"""Fields of spec that decide, beside selector and ports, who gets a request; and what they are when nobody sets them.
+
+They are ours: a client that sticks to a pod, or a node that prefers its own, has another share than was decided."""
+OF_USERS: Final = frozenset(
+    {
+        "allocateLoadBalancerNodePorts",
+        "externalIPs",
+        "loadBalancerClass",
+        "loadBalancerIP",
+        "loadBalancerSourceRanges",
+        "type",
+    }
+)
+"""How a Service is reached from outside, by whom and at which address: it says nothing of who answers. Node ports, too."""
+OF_CLUSTER: Final = frozenset(
+    {"clusterIP", "clusterIPs", "healthCheckNodePort", "ipFamilies", "ipFamilyPolicy"}
+)
+"""What the API server fills in."""
+SOURCE_RANGES_ANNOTATION: Final = "service.beta.kubernetes.io/load-balancer-source-ranges"
+"""Refused on a Service of another type, as `loadBalancerSourceRanges` is."""
+_TOPOLOGY_ANNOTATIONS: Final = (
+    "service.kubernetes.io/topology-aware-hints",
+    "service.kubernetes.io/topology-mode",
+)
+"""Kubernetes' own annotations that keep requests in their zone, as `trafficDistribution` does."""
 
 
 def service(model: Model, stable: Revision, *, shared: bool = False) -> Manifest:
@@ -57,6 +93,24 @@ def url(model: Model) -> str:
     return f"http://{names.service_name(model.name)}.{model.namespace}.svc"
 
 
+def steering(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What others have set in a Service that decides who gets a request, by the path in it."""
+    spec, annotations = raw.get("spec") or {}, raw["metadata"].get("annotations") or {}
+    found = {("spec", key): spec[key] for key, usual in STEERING.items() if spec.get(key, usual) != usual}
+    if spec.get("type") == "ExternalName":  # another host answers, none of our pods
+        found["spec", "type"] = spec["type"]
+    hints = {key: annotations[key] for key in _TOPOLOGY_ANNOTATIONS if key in annotations}
+    found |= {("metadata", "annotations", key): hint for key, hint in hints.items() if hint != "Disabled"}
+    return {json_pointer(*path): value for path, value in found.items()}
+
+
+def stated(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What a Service, or its manifest, says of who gets a request."""
+    spec = raw.get("spec") or {}
+    ports = [{key: port[key] for key in port if key != "nodePort"} for port in spec.get("ports") or ()]
+    return {"selector": spec.get("selector"), "ports": ports, **steering(raw)}
+
+
 def _manifest(
     model: Model, name: str, labels: dict[str, str], selector: dict[str, str], revision: Revision
 ) -> Manifest:
@@ -64,7 +118,7 @@ def _manifest(
         "apiVersion": "v1",
         "kind": KIND,
         "metadata": metadata(model, name, labels),
-        "spec": {"type": "ClusterIP", "selector": selector, "ports": _ports(revision)},
+        "spec": {"selector": selector, "ports": _ports(revision)},
     }
 
 

@@ -34,7 +34,8 @@ class Controllers:
         for autoscaler in list(self.server.find("HorizontalPodAutoscaler")):
             self._scale(autoscaler)
         for deployment in list(self.server.find("Deployment")):
-            self._populate(deployment)
+            if "deletionTimestamp" not in deployment["metadata"]:  # else it is left as it is until it goes
+                self._populate(deployment)
 
     def report(self) -> None:
         """Count the pods of each Deployment, once the nodes have done their part."""

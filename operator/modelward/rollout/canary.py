@@ -144,7 +144,7 @@ def _warmed(observed: Observed, progress: Progress) -> Progress:
         return _approval_awaited(observed, progress, rollout.step)
     if not readiness.has_size_of_step(observed, progress.status):
         return _shifted(observed, progress)
-    return _step_begun(observed, progress)
+    return progress if readiness.bystander(observed, progress.status) else _step_begun(observed, progress)
 
 
 def _has_first_pod(observed: Observed, progress: Progress) -> bool:
@@ -176,6 +176,8 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
     status = progress.status
     total = capacity.shared_replicas(observed, status)
     if not total or not readiness.serves(observed, status.canary_revision):
+        return progress
+    if not progress.rollout.weight_percent and readiness.bystander(observed, status):
         return progress
     share = plan.WHOLE * capacity.shared_target(observed, status, total) // total
     wanted = min(share, plan.weight_of(observed.model.spec.rollout, progress.rollout.step))

@@ -81,7 +81,9 @@ def _recovered(observed: Observed, progress: Progress) -> Progress:
 
 
 def _oldest(observed: Observed) -> str:
-    return min(observed.deployments, key=lambda name: (observed.deployments[name].created, name))
+    """Of those that are there to stay, if any is."""
+    found = observed.deployments
+    return min(found, key=lambda name: (bool(found[name].terminating), found[name].created, name))
 
 
 def _commanded(observed: Observed, progress: Progress) -> Progress:

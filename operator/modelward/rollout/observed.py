@@ -37,6 +37,8 @@ class Child:
     """Hash of the parts of the live object that are ours to say: spec, our labels, the owner."""
     edited_by: str = ""
     """Somebody else's field manager that owns a part of spec, or an empty string."""
+    terminating: str = ""
+    """It is deleted, and what keeps it, in words; empty for one that is there to stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +59,21 @@ class Deployment(Child):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscaler(Child):
+    """The HorizontalPodAutoscaler of one revision."""
+
+    problem: str = ""
+    """Why it does not scale, in its controller's words; empty while it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Child):
     """The Service of a model."""
 
     selects: str | None = None
     """The revision that its selector names."""
+    steering: tuple[str, ...] = ()
+    """JSON pointers of what others set that decides who gets a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

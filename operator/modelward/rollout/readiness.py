@@ -8,6 +8,7 @@ from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.rollout.capacity import shared_replicas, shared_target, shared_wanted, sizes
 from modelward.rollout.observed import Observed, Pod
+from modelward.shares import Router, router
 
 LOOK_AFTER_SECONDS: Final = 5.0
 """A pod that is not ready after this long is looked at; most are ready before, and cost no request."""
@@ -22,7 +23,7 @@ def is_ready(observed: Observed, status: ModelDeploymentStatus, revision: str | 
     """Every pod that the revision should have is ready. A Deployment that is not seen yet is not ready."""
     deployment = observed.deployment(revision)
     size = sizes(observed, status).get(revision or "")
-    if deployment is None or size is None:
+    if deployment is None or size is None or deployment.terminating:
         return False
     if size.scale is not None:
         return deployment.replicas == size.scale and deployment.ready >= size.scale
@@ -42,6 +43,20 @@ def serves(observed: Observed, revision: str | None) -> bool:
     """Whether the revision has a ready pod."""
     deployment = observed.deployment(revision)
     return deployment is not None and deployment.ready > 0
+
+
+def bystander(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """A revision that is neither stable nor canary, and whose pods would get requests: its Deployment is deleted and kept.
+
+    Without a router the Service is opened to all pods of the model. Empty if there is none.
+    """
+    if router(observed.model.spec) is not Router.NONE:
+        return ""
+    for revision, deployment in observed.deployments.items():
+        bystands = revision not in (status.stable_revision, status.canary_revision)
+        if bystands and deployment.terminating and deployment.current:
+            return revision
+    return ""
 
 
 def unavailable_since(observed: Observed) -> datetime | None:
@@ -99,6 +114,12 @@ def _waits_since(pod: Pod, limit: datetime) -> bool:
 def what_keeps(observed: Observed, revision: str | None) -> str:
     """One phrase about why a revision is not ready; `starting` when nothing is known to be wrong."""
     deployment = observed.deployment(revision)
+    if deployment and deployment.terminating:
+        return f"its Deployment is deleted, {deployment.terminating}, and is made anew when it is gone"
+    if revision == observed.model.status.canary_revision and (
+        other := bystander(observed, observed.model.status)
+    ):
+        return f"it waits for the pods of {other}, whose Deployment is deleted, to go"
     if deployment and deployment.failure:
         return f"pods cannot be created: {deployment.failure}"
     problems = sorted({pod.problem for pod in pods_of(observed, revision) if not pod.ready and pod.problem})

@@ -8,7 +8,8 @@ from golden.scripts.people import PEOPLE
 from golden.scripts.pods import PODS
 from golden.scripts.refusals import REFUSALS
 from golden.scripts.routes import ROUTES
+from golden.scripts.terminating import TERMINATING
 
 __all__ = ["SCRIPTS", "Script"]
 
-SCRIPTS = (*LIFECYCLE, *EVIDENCE, *PODS, *PEOPLE, *ROUTES, *CAPACITY, *REFUSALS)
+SCRIPTS = (*LIFECYCLE, *EVIDENCE, *PODS, *PEOPLE, *ROUTES, *CAPACITY, *REFUSALS, *TERMINATING)

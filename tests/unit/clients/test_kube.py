@@ -252,6 +252,24 @@ async def test_every_delete_has_preconditions(world: World) -> None:
     assert world.server.asked[0][2]["preconditions"] == {"uid": "u", "resourceVersion": "7"}
 
 
+async def test_f22_a_delete_tells_what_is_left(world: World) -> None:
+    """An object that finalizers keep, which the API server shows, or nothing."""
+    left = {"kind": "Deployment", "metadata": {"name": "fraud", "deletionTimestamp": "2026-11-22T12:00:00Z"}}
+    world.answers(body=left)
+    assert await world.kube.delete(DEPLOYMENT, "shop", "fraud", guard=Guard()) == left
+    for gone in ({"kind": "Status", "metadata": {}}, {"kind": "Deployment", "metadata": {"name": "fraud"}}):
+        world.answers(body=gone)
+        assert await world.kube.delete(DEPLOYMENT, "shop", "fraud", guard=Guard()) is None
+
+
+async def test_f24_a_dry_run_says_so(world: World) -> None:
+    """Nothing is stored by it."""
+    world.answers(body={"ok": True})
+    await world.kube.patch(DEPLOYMENT, "shop", "fraud", guard=Guard(), operations=[], dry_run=True)
+    ((_, path, _),) = world.server.asked
+    assert path.endswith("/deployments/fraud?dryRun=All&fieldManager=modelward")
+
+
 async def test_cancelling_a_request_is_not_an_error_of_the_server(world: World) -> None:
     """A stop must go through, not turn into a retry."""
     begun = asyncio.Event()

@@ -215,10 +215,11 @@ def test_the_decision_number_is_no_part_of_the_intent() -> None:
     ],
 )
 def test_targets_of_an_autoscaler(autoscaling: dict[str, Any], metrics: list[tuple[str, int]]) -> None:
-    """In autoscaling/v2's words."""
+    """F24: in autoscaling/v2's words, of the model's container alone: sidecars do not count."""
     spec = {"autoscaling": {"minReplicas": 2, "maxReplicas": 9, **autoscaling}}
     made = manifest("HorizontalPodAutoscaler", scale=None, most=9, spec=spec)["spec"]
-    resources = [each["resource"] for each in made["metrics"]]
+    resources = [each["containerResource"] for each in made["metrics"]]
+    assert {each["container"] for each in resources} == {"model-server"}
     assert [(each["name"], each["target"]["averageUtilization"]) for each in resources] == metrics
     assert (made["minReplicas"], made["maxReplicas"]) == (2, 9)
     assert made["scaleTargetRef"]["name"] == f"{NAME}-{A}"
