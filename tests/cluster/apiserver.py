@@ -9,6 +9,8 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from support.waiting import PATIENCE_SECONDS
+
 GROUP_PATH = "/apis/modelward.dev/v1alpha1"
 
 
@@ -23,6 +25,7 @@ class ApiServer:
             base_url=cluster["server"],
             verify=_tls(cluster, account),
             trust_env=False,
+            timeout=PATIENCE_SECONDS,
             headers={"Impersonate-User": user} if user else {},
         )
 

@@ -40,7 +40,7 @@ def arrange(items: list[pytest.Item], seed: int | None) -> None:
     items.sort(key=lambda item: (rank(_module(item.nodeid)), within[item]))
 
 
-class Scheduler(LoadScopeScheduling):  # type: ignore[misc] - pytest-xdist has no types
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
     """Hands whole modules to lanes, in the order in which they were collected."""
 
     def _split_scope(self, nodeid: str) -> str:
