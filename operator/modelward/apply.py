@@ -397,10 +397,13 @@ def _held_kinds(
 
 
 def _in_the_way(fields: Iterable[str], manifest: Manifest, raw: Manifest) -> tuple[str, ...]:
-    """Keys of spec that the API server complains about and that are not ours, but somebody's that are there."""
-    keys = {re.split(r"[.\[]", field)[1] for field in fields if field.startswith("spec.")}
-    foreign = keys - manifest.get("spec", {}).keys()
-    return tuple(sorted(foreign & (raw.get("spec") or {}).keys()))
+    """Keys of spec that the API server complains about and that are not ours, but somebody's that are there.
+
+    It spells them as it likes: that of `loadBalancerSourceRanges` is told with a capital letter.
+    """
+    named = {re.split(r"[.\[]", field)[1].casefold() for field in fields if field.startswith("spec.")}
+    foreign = (raw.get("spec") or {}).keys() - manifest.get("spec", {}).keys()
+    return tuple(sorted(key for key in foreign if key.casefold() in named))
 
 
 def _operations(manifest: Manifest, raw: Mapping[str, Any] | None) -> list[dict[str, Any]]:

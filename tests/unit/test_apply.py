@@ -34,6 +34,7 @@ def test_f01_what_may_not_be_deleted_yet(
     ("fields", "keys"),
     [
         pytest.param(["spec.loadBalancerSourceRanges"], ("loadBalancerSourceRanges",), id="somebody's"),
+        pytest.param(["spec.LoadBalancerSourceRanges"], ("loadBalancerSourceRanges",), id="as it is told"),
         pytest.param(["spec.loadBalancerSourceRanges[0]"], ("loadBalancerSourceRanges",), id="an item of it"),
         pytest.param(["spec.strategy.rollingUpdate"], (), id="one that is not there"),
         pytest.param(["spec.selector", "spec.ports[0].nodePort"], (), id="ours"),
