@@ -25,6 +25,7 @@ from faults.workloads import When, Workload, at_rest, model, users_route, users_
 from support.kubectl import Kubectl
 from support.replicas import ROLE
 
+SETTINGS: Final = Path(__file__).with_name("settings.yaml")
 SETUP_SECONDS: Final = 60.0
 END_SECONDS: Final = 45.0
 """How long the end of a workload is waited for: far beyond what is promised, so that what is slow is told from what hangs."""
@@ -232,6 +233,7 @@ class Lane:
                 "--host=127.0.0.1",
                 "--port=0",
                 "--log-format=text",
+                f"--settings={SETTINGS}",
                 *self._flags,
             ],
             self.log,

@@ -66,7 +66,7 @@ def wait_reason(kubectl: Kubectl, name: str, reason: str) -> dict[str, Any]:
     return until(found, f"{name} is {reason}; it is {condition(kubectl, name)}")
 
 
-def wait_quiet(kubectl: Kubectl, name: str) -> dict[str, Any]:
+def wait_quiet(kubectl: Kubectl, name: str, *, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """Wait until no rollout is under way and the previous revision's objects are gone; returns the status."""
 
     def found() -> dict[str, Any]:
@@ -74,7 +74,7 @@ def wait_quiet(kubectl: Kubectl, name: str) -> dict[str, Any]:
         quiet = seen.get("rollout") is None and len(children(kubectl, "deploy", name)) == 1
         return seen if quiet else {}
 
-    return until(found, f"{name} has one revision and no rollout")
+    return until(found, f"{name} has one revision and no rollout", seconds=seconds)
 
 
 def children(kubectl: Kubectl, kind: str, model: str) -> list[dict[str, Any]]:

@@ -308,14 +308,14 @@ async def test_a_right_that_is_missing_is_told_with_the_remedy(
 async def test_f01_a_refusal_names_the_fields(world: World) -> None:
     """By which whoever writes finds what is in the way."""
     causes = [
-        {"reason": "FieldValueForbidden", "field": "spec.loadBalancerSourceRanges"},
+        {"reason": "FieldValueForbidden", "field": "spec.LoadBalancerSourceRanges"},
         {"message": "more"},
     ]
     refusal = {"kind": "Status", "reason": "Invalid", "message": "no", "details": {"causes": causes}}
     world.answers(422, refusal)
     with pytest.raises(Refused) as raised:
         await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop", "name": "x"}})
-    assert raised.value.fields == ("spec.loadBalancerSourceRanges",)
+    assert raised.value.fields == ("spec.LoadBalancerSourceRanges",)
 
 
 async def test_f01_a_webhook_that_cannot_be_had_is_a_refusal(world: World) -> None:

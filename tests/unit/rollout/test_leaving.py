@@ -202,7 +202,7 @@ def test_f03_a_previous_revision_stays_as_long(
     phase: Phase, traffic: dict[str, Any] | None, seconds: float
 ) -> None:
     """Whatever `keepPreviousSeconds` says, and whether or not spec asks for something else meanwhile."""
-    policy = {"rollout": {"keepPreviousSeconds": 0}, "traffic": traffic}
+    policy: dict[str, Any] = {"rollout": {"keepPreviousSeconds": 0}, "traffic": traffic}
     for version in "23":
         early, late = (rolling(phase, version, began=began, **policy) for began in (seconds - 1, seconds + 1))
         assert decide(early).status.previous_revision == A
