@@ -37,6 +37,8 @@ from modelward.store import Snapshot, Store, is_ours
 
 _UNPROCESSABLE: Final = 422
 _MAPS: Final = ("labels", "annotations")
+_AT_CREATION: Final = frozenset({"replicas", "type"})
+"""Keys of spec that count when an object is created: the count is a write of its own, a Service's type the user's."""
 REPAIRS_PER_PERIOD: Final = 6
 REPAIR_PERIOD: Final = timedelta(minutes=1)
 
@@ -489,7 +491,7 @@ def _operations(
     added |= {
         json_pointer("spec", key): value
         for key, value in manifest.get("spec", {}).items()
-        if key != "replicas"
+        if key not in _AT_CREATION
     }
     steering = child.steering if isinstance(child, Service) else ()
     removed = dict.fromkeys((*steering, *without))
@@ -506,7 +508,7 @@ def _missing_maps(raw: Mapping[str, Any]) -> list[str]:
 
 def _beside(manifest: Manifest, raw: Mapping[str, Any]) -> list[str]:
     """JSON pointers of what others have in spec beside what is ours; what the cluster fills in stays."""
-    ours = {*manifest.get("spec", {}), *service.OF_CLUSTER}
+    ours = {*manifest.get("spec", {}), *service.OF_CLUSTER} - {"type"}  # a Service's goes back to its default
     keys = [("spec", key) for key in raw.get("spec") or () if key not in ours]
     annotation = service.SOURCE_RANGES_ANNOTATION
     has_ranges = annotation in (raw["metadata"].get("annotations") or {})

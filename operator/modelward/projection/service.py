@@ -96,7 +96,9 @@ def url(model: Model) -> str:
 def steering(raw: Mapping[str, Any]) -> dict[str, Any]:
     """What others have set in a Service that decides who gets a request, by the path in it."""
     spec, annotations = raw.get("spec") or {}, raw["metadata"].get("annotations") or {}
-    found = {("spec", key): spec[key] for key, usual in STEERING.items() if spec.get(key, usual) != usual}
+    found: dict[tuple[str, ...], Any] = {
+        ("spec", key): spec[key] for key, usual in STEERING.items() if spec.get(key, usual) != usual
+    }
     if spec.get("type") == "ExternalName":  # another host answers, none of our pods
         found["spec", "type"] = spec["type"]
     hints = {key: annotations[key] for key in _TOPOLOGY_ANNOTATIONS if key in annotations}
@@ -118,7 +120,7 @@ def _manifest(
         "apiVersion": "v1",
         "kind": KIND,
         "metadata": metadata(model, name, labels),
-        "spec": {"selector": selector, "ports": _ports(revision)},
+        "spec": {"type": "ClusterIP", "selector": selector, "ports": _ports(revision)},
     }
 
 
