@@ -177,7 +177,11 @@ class Reconciler:
             self._uncounted_since.pop(key, None)
             return None
         now = self.queue.clock()
-        age = EVIDENCE_AFTER_SECONDS if complete.analysis != before.analysis else COUNTS_AFTER_SECONDS
+        age = (
+            EVIDENCE_AFTER_SECONDS
+            if complete.ready_replicas == before.ready_replicas
+            else COUNTS_AFTER_SECONDS
+        )
         left = self._uncounted_since.setdefault(key, now) + age - now
         if left > 0:
             return left

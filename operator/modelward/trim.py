@@ -21,7 +21,7 @@ from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.errors import InvalidSpec
 from modelward.rollout.mended import mended
-from modelward.rollout.observed import Child, Deployment, Route, Service
+from modelward.rollout.observed import Child, Deployment, PriorityClass, Route, Service
 from modelward.rollout.revisions import revision_fields
 from modelward.runtimes.choose import Runtime
 
@@ -93,6 +93,16 @@ def child(raw: Raw) -> Child:
             return Route(**common, **trim_route.fields(raw))
         case _:
             return Child(**common)
+
+
+def priority_class(raw: Raw) -> PriorityClass:
+    """A PriorityClass."""
+    return PriorityClass(
+        name=raw["metadata"]["name"],
+        value=raw.get("value", 0),
+        preempts=raw.get("preemptionPolicy") != "Never",
+        is_default=bool(raw.get("globalDefault")),
+    )
 
 
 def owner_uid(metadata: Raw) -> str | None:
