@@ -180,7 +180,7 @@ def test_a_canary_that_ends_is_told_and_remembered(
     decision = decide(observed)
     assert told(decision) == [told_]
     assert [(entry.revision, entry.result) for entry in decision.status.history] == [(B, result)]
-    assert decision.status.history[0].message == decision.announcements[0].message
+    assert decision.announcements[0].message.startswith(decision.status.history[0].message)
     assert [(each.revision, each.reason) for each in decision.status.rejected_revisions] == (
         [(B, reason)] if reason else []
     )
