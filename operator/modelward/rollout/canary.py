@@ -197,10 +197,11 @@ def _takes_over(observed: Observed, progress: Progress) -> bool:
 
     It does not wait for its full size then: few pods are better than none.
     """
-    stable, canary = progress.status.stable_revision, progress.status.canary_revision
-    if readiness.serves(observed, stable) or not readiness.serves(observed, canary):
+    stable = observed.deployment(progress.status.stable_revision)
+    if stable is None or stable.ready or not readiness.serves(observed, progress.status.canary_revision):
         return False
-    return readiness.is_unavailable(observed) or progress.rollout.weight_percent == plan.WHOLE
+    has_all = progress.rollout.weight_percent == plan.WHOLE and stable.replicas > 0
+    return has_all or readiness.is_unavailable(observed)
 
 
 # --- at a step ----------------------------------------------------------------------------------------------

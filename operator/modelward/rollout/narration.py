@@ -136,7 +136,7 @@ def _stable(observed: Observed, progress: Progress) -> str:
     """What is seen of stable beside a canary that has traffic, if it is not whole."""
     status = progress.status
     stable, canary = status.stable_revision, status.canary_revision
-    if readiness.is_ready(observed, status, stable):
+    if readiness.is_whole(observed, status, stable):
         return ""
     keeps = readiness.what_keeps(observed, stable).rstrip(".")
     seen = f"Stable {stable}: {_count(observed, progress, stable)}; {keeps}"

@@ -31,6 +31,14 @@ def is_ready(observed: Observed, status: ModelDeploymentStatus, revision: str | 
     return deployment.replicas >= size.least and deployment.ready >= max(1, asked)
 
 
+def is_whole(observed: Observed, status: ModelDeploymentStatus, revision: str) -> bool:
+    """At least as many pods are ready as it should have; more may be there still."""
+    deployment, size = observed.deployment(revision), sizes(observed, status).get(revision)
+    if deployment is None or size is None:
+        return False
+    return deployment.ready >= (deployment.replicas if size.scale is None else size.scale)
+
+
 def has_size_of_step(observed: Observed, status: ModelDeploymentStatus) -> bool:
     """The canary has all pods that its step needs, ready."""
     total = shared_replicas(observed, status)
