@@ -1,5 +1,6 @@
 """Gather: the world of one ModelDeployment, read once. Mostly from what the watches hold."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,15 +12,18 @@ from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.clients.kube import Kube
-from modelward.clients.resources import BY_KIND, DEPLOYMENT
-from modelward.errors import NotFound
+from modelward.clients.resources import BY_KIND, DEPLOYMENT, PRIORITY_CLASS
+from modelward.errors import NotFound, Refused
 from modelward.rollout.genuine import flaw
 from modelward.rollout.health import compared
 from modelward.rollout.judging import counted_arms
-from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
+from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, PriorityClass, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
+from modelward.rollout.room import asks_for_another_class
 from modelward.store import Key, Snapshot, Store, is_named_for_its_revision
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,23 @@ async def gather(
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),
     )
-    return replace(observed, pods=_pods(store, observed), evidence=_evidence(sampling, observed))
+    return replace(
+        observed,
+        pods=_pods(store, observed),
+        evidence=_evidence(sampling, observed),
+        priority_classes=await _priority_classes(kube, observed)
+        if asks_for_another_class(observed)
+        else None,
+    )
+
+
+async def _priority_classes(kube: Kube, observed: Observed) -> tuple[PriorityClass, ...] | None:
+    """All of them; None where they may not be read, as with rights in single namespaces only."""
+    try:
+        return tuple([trim.priority_class(raw) async for raw in kube.list(PRIORITY_CLASS)])
+    except Refused as error:
+        logger.info("%s: PriorityClasses cannot be read: %s", observed.model.name, error)
+        return None
 
 
 def _evidence(sampling: Sampling, observed: Observed) -> Evidence:

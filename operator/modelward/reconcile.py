@@ -187,7 +187,8 @@ class Reconciler:
             self._uncounted_since.pop(key, None)
             return None
         now = self.queue.clock()
-        age = EVIDENCE_AFTER_SECONDS if complete.analysis != before.analysis else COUNTS_AFTER_SECONDS
+        counted = complete.ready_replicas != before.ready_replicas or complete.analysis == before.analysis
+        age = COUNTS_AFTER_SECONDS if counted else EVIDENCE_AFTER_SECONDS
         left = self._uncounted_since.setdefault(key, now) + age - now
         if left > 0:
             return left

@@ -17,7 +17,7 @@ from modelward.api.status import Condition, ModelDeploymentStatus, RolloutResult
 from modelward.api.times import format_seconds
 from modelward.projection.service import KIND as SERVICE
 from modelward.projection.service import url
-from modelward.rollout import readiness, routing
+from modelward.rollout import readiness, routing, traffic
 from modelward.rollout.capacity import replicas_of_user, sizes
 from modelward.rollout.decide import without_evidence
 from modelward.rollout.decision import Decision
@@ -112,7 +112,7 @@ def _situation(observed: Observed, decision: Decision) -> _Situation:
         return _Situation(reason=Reason.CANARY_STEP, message=_told(decision), ready=_U, progressing=_T)
     if decision.waiting:
         stable = decision.status.stable_revision
-        message = f"The change {decision.waiting}. {stable} goes on serving."
+        message = f"The change {decision.waiting}. {stable} {readiness.goes_on(observed, stable)}."
         return _Situation(reason=Reason.QUEUED, message=message, ready=_U, progressing=_T)
     return _serving(observed, decision)
 
@@ -159,7 +159,8 @@ def _serving(observed: Observed, decision: Decision) -> _Situation:
             reason=Reason.AVAILABLE, message=_serves(observed, status), ready=_T, progressing=_F
         )
     counted = _count(observed, status, stable)
-    message = f"Revision {stable}: {counted}; {readiness.what_keeps(observed, stable)}."
+    keeps = readiness.what_keeps(observed, stable).rstrip(".")
+    message = f"Revision {stable}: {counted}; {keeps}."
     if readiness.is_unavailable(observed):
         return _stalled(Reason.UNAVAILABLE, message)
     return _Situation(reason=Reason.REPLICAS_NOT_READY, message=message, ready=_F, progressing=_T)
@@ -167,6 +168,14 @@ def _serving(observed: Observed, decision: Decision) -> _Situation:
 
 def _stalled(reason: Reason, message: str) -> _Situation:
     return _Situation(reason=reason, message=message, ready=_F, progressing=_F, stalled=True)
+
+
+def _answers(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """Who answers requests: stable, or a canary alone while no pod of stable is ready."""
+    serves, canary = _serves(observed, status), status.canary_revision
+    if readiness.serves(observed, status.stable_revision) or not readiness.serves(observed, canary):
+        return serves
+    return f"{serves} Only canary {canary} answers: {_count(observed, status, canary)}."
 
 
 def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:
@@ -222,7 +231,7 @@ def _conditions(observed: Observed, decision: Decision) -> tuple[Condition, ...]
             ConditionType.AVAILABLE,
             _T if available else _F,
             Reason.AVAILABLE if available else situation.reason,
-            _serves(observed, decision.status) if available else _noted(observed, situation.message),
+            _answers(observed, decision.status) if available else _noted(observed, situation.message),
         ),
         (ConditionType.PROGRESSING, situation.progressing, situation.reason, situation.message),
     ]
@@ -273,12 +282,10 @@ def _previous(status: ModelDeploymentStatus, kind: ConditionType) -> Condition |
 
 
 def _is_available(observed: Observed, status: ModelDeploymentStatus) -> bool:
-    """Requests are answered: a revision that gets them has a ready pod, or stable is to have none."""
-    stable = observed.deployment(status.stable_revision)
+    """Requests are answered: every revision that gets them has a ready pod, or stable is to have none."""
     if any(conflict.kind == SERVICE for conflict in observed.conflicts):
         return False
-    if _weight(status) and readiness.serves(observed, status.canary_revision):
+    if traffic.is_answered(observed, status):
         return True
-    if stable is None:
-        return False
-    return stable.ready > 0 or (stable.replicas == 0 and replicas_of_user(observed, status) == 0)
+    stable = observed.deployment(status.stable_revision)
+    return stable is not None and stable.replicas == 0 == replicas_of_user(observed, status)

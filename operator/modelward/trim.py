@@ -22,7 +22,7 @@ from modelward.api.times import parse
 from modelward.errors import InvalidSpec
 from modelward.projection import service
 from modelward.rollout.mended import mended
-from modelward.rollout.observed import Autoscaler, Child, Deployment, Route, Service
+from modelward.rollout.observed import Autoscaler, Child, Deployment, PriorityClass, Route, Service
 from modelward.rollout.revisions import revision_fields
 from modelward.runtimes.choose import Runtime
 
@@ -97,6 +97,16 @@ def child(raw: Raw) -> Child:
             return Route(**common, **trim_route.fields(raw))
         case _:
             return Child(**common)
+
+
+def priority_class(raw: Raw) -> PriorityClass:
+    """A PriorityClass."""
+    return PriorityClass(
+        name=raw["metadata"]["name"],
+        value=raw.get("value", 0),
+        preempts=raw.get("preemptionPolicy") != "Never",
+        is_default=bool(raw.get("globalDefault")),
+    )
 
 
 def owner_uid(metadata: Raw) -> str | None:

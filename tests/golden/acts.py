@@ -125,6 +125,27 @@ def room(second: float, pods: int) -> Act:
     return Act(second=second, words=f"has room for {pods} pods now", do=do, actor="cluster")
 
 
+def lose_node(second: float, revision: Callable[[Simulation], str], pods: int) -> Act:
+    """The node of so many pods of a revision is gone, and their room with it."""
+    return Act(
+        second=second,
+        words=f"loses the node of {pods} pod{'s' if pods > 1 else ''}",
+        do=lambda sim: sim.nodes.lose(revision(sim), pods),
+        actor="cluster",
+    )
+
+
+def priority_classes(second: float, **values: int) -> Act:
+    """An administrator makes PriorityClasses."""
+
+    def do(sim: Simulation) -> None:
+        for name, value in values.items():
+            raw = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": value}
+            sim.server.create({**raw, "metadata": {"name": name}}, USER)
+
+    return other(second, f"makes the priority classes {_plain(values)}", do)
+
+
 def evict(second: float, revision: Callable[[Simulation], str]) -> Act:
     """A node gets short of memory."""
     return Act(
@@ -146,6 +167,12 @@ def stable(sim: Simulation) -> str:
 def canary(sim: Simulation) -> str:
     """The revision that is awaited."""
     return str(_status(sim).get("canaryRevision", ""))
+
+
+def awaited(sim: Simulation) -> str:
+    """What lets the revision start that waits for an approval, as the condition Ready says."""
+    ready = next(each for each in _status(sim)["conditions"] if each["type"] == "Ready")
+    return str(ready["message"]).rpartition("approve=")[2]
 
 
 def rejected(sim: Simulation) -> str:

@@ -360,6 +360,7 @@ def test_a_ready_pod() -> None:
         started=at(2),
         ready=True,
         ready_since=at(5),
+        holds=frozenset({"pods"}),
     )
 
 

@@ -119,6 +119,12 @@ class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=0, le=2**31 - 1)] | None,
         Meta(description="Pods of both revisions together. Absent: capacity is not Shared."),
     ] = None
+    kept_replicas: Annotated[
+        Annotated[int, Meta(ge=0, le=2**31 - 1)] | None,
+        Meta(
+            description="Pods that a canary on its way back still keeps. Absent: it has given up none for stable."
+        ),
+    ] = None
     message: Annotated[Message, Meta(description="What the rollout does or waits for, in one sentence.")] = ""
 
 

@@ -120,5 +120,17 @@ class Controllers:
                 "labels": template["metadata"]["labels"],
                 "ownerReferences": [owner],
             },
-            "spec": template["spec"],
+            "spec": {**template["spec"], **self._priority(template["spec"])},
         }
+
+    def _priority(self, spec: Raw) -> Raw:
+        """What admission adds to a pod of a priority class."""
+        classes = (each for each in self.server.find("PriorityClass"))
+        return next(
+            (
+                {"priority": each["value"]}
+                for each in classes
+                if each["metadata"]["name"] == spec.get("priorityClassName")
+            ),
+            {},
+        )

@@ -11,7 +11,7 @@ from modelward.api.conditions import Reason
 from modelward.api.rollout_policy import OnDeadline, OnInconclusive, OnMetricsUnavailable, Strategy
 from modelward.api.status import RolloutResult
 from modelward.api.times import format_micro, parse
-from modelward.rollout import capacity, health, plan, readiness, traffic
+from modelward.rollout import capacity, health, plan, readiness, room, traffic
 from modelward.rollout.arrival import arrived
 from modelward.rollout.decision import Progress
 from modelward.rollout.ending import left, switched_back, taken_back
@@ -86,18 +86,20 @@ def _canary(observed: Observed, progress: Progress) -> Progress:
 def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
     """The progress without the canary, if its pods, the evidence or its deadline say so; and what the judge says."""
     status = progress.status
-    canary, stable = status.canary_revision, status.stable_revision
-    goes_on = f"{stable} {readiness.goes_on(observed, stable)}"
+    canary = status.canary_revision
     if ill := health.problem(observed, status):
-        message = f"Revision {canary} was rolled back: {ill.message}. {goes_on}."
+        message = f"Revision {canary} was rolled back: {ill.message}."
         return taken_back(observed, progress, Trigger.ILL, ill.reason, message), Judgement()
+    if lost := room.preempted(observed, status):
+        message = f"Revision {canary} was rolled back: {lost}."
+        return taken_back(observed, progress, Trigger.PREEMPTS, Reason.PREEMPTS_STABLE, message), Judgement()
     progress, judgement = judged(observed, progress)
     if judgement.verdict is Verdict.ROLL_BACK:
-        message = f"{judgement.message} {goes_on}."
-        return taken_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, message), judgement
+        worse = Trigger.WORSE
+        return taken_back(observed, progress, worse, Reason.ROLLED_BACK, judgement.message), judgement
     overdue = readiness.overdue(observed, canary)
     if overdue and observed.model.spec.rollout.on_deadline is OnDeadline.ROLL_BACK:
-        message = f"Revision {canary} was rejected: {overdue}. {goes_on}."
+        message = f"Revision {canary} was rejected: {overdue}."
         return taken_back(observed, progress, Trigger.DEADLINE, Reason.DEADLINE_EXCEEDED, message), judgement
     return progress, judgement
 
@@ -133,7 +135,8 @@ def _pods_lost(observed: Observed, progress: Progress) -> bool:
 def _warmed(observed: Observed, progress: Progress) -> Progress:
     """Once its pods are there the canary gets the weight of its step, or what a person must say is awaited."""
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    if not (readiness.has_size_of_step(observed, progress.status) or _has_first_pod(observed, progress)):
+    has_pods = readiness.has_size_of_step(observed, progress.status) or _takes_over(observed, progress)
+    if not (has_pods or _has_first_pod(observed, progress)):
         return _shifted(observed, progress)
     if policy.paused:
         return _paused(progress)
@@ -194,6 +197,18 @@ def _nothing_to_protect(observed: Observed, progress: Progress) -> bool:
     return not readiness.serves(observed, stable) and readiness.is_unavailable(observed)
 
 
+def _takes_over(observed: Observed, progress: Progress) -> bool:
+    """The canary has a ready pod and stable none, so that requests fail for a minute, or would without it.
+
+    It does not wait for its full size then: few pods are better than none.
+    """
+    stable = observed.deployment(progress.status.stable_revision)
+    if stable is None or stable.ready or not readiness.serves(observed, progress.status.canary_revision):
+        return False
+    has_all = progress.rollout.weight_percent == plan.WHOLE and stable.replicas > 0
+    return has_all or readiness.is_unavailable(observed)
+
+
 # --- at a step ----------------------------------------------------------------------------------------------
 
 
@@ -201,6 +216,8 @@ def _judged_at_step(observed: Observed, progress: Progress, judgement: Judgement
     progress = _resumed(observed, _clocked(observed, progress))
     if observed.model.spec.rollout.paused:
         return _paused(progress)
+    if _takes_over(observed, progress):
+        return progress.going(Trigger.LAST_STEP_PASSED, step=len(observed.model.spec.rollout.planned_steps))
     if progress.phase is Phase.AWAITING_APPROVAL:
         return _approved(observed, progress)
     if progress.phase is Phase.WARMING or not progress.rollout.step_start_time:
@@ -348,7 +365,7 @@ def _approved(observed: Observed, progress: Progress) -> Progress:
 
 def _promoted(observed: Observed, progress: Progress) -> Progress:
     """At full size the canary gets all traffic, and when it has it, the roles switch."""
-    if not readiness.has_size_of_step(observed, progress.status):
+    if not (readiness.has_size_of_step(observed, progress.status) or _takes_over(observed, progress)):
         return _shifted(observed, progress)
     if router(observed.model.spec) is Router.NONE:
         return _switched(observed, progress)
@@ -363,6 +380,8 @@ def _switched(observed: Observed, progress: Progress) -> Progress:
     """The roles switch: the canary's running pods are the stable ones from now on."""
     status, now = progress.status, format_micro(observed.now)
     message = f"Revision {status.canary_revision} is ready and serves in place of {status.stable_revision}."
+    if not readiness.has_size_of_step(observed, status):
+        message = f"Revision {status.canary_revision} serves in place of {status.stable_revision}, which has no ready pod."
     progress = progress.recording(observed.now, RolloutResult.PROMOTED, message).telling("Promoted", message)
     kept = _keeps_previous(observed, progress)
     progress = progress.going(
@@ -389,14 +408,13 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
     stable, previous = status.stable_revision, status.previous_revision
     if readiness.serves(observed, previous):
         if ill := health.problem(observed, status):
-            message = f"Revision {stable} was rolled back after its promotion: {ill.message}. {previous} serves again."
+            message = f"Revision {stable} was rolled back after its promotion: {ill.message}."
             return switched_back(observed, progress, Trigger.ILL, ill.reason, message)
         judgement = Judgement()
         if arms_of(observed.model):
             progress, judgement = judged(observed, progress)
         if judgement.verdict is Verdict.ROLL_BACK:
-            message = f"{judgement.message} {previous} serves again."
-            return switched_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, message)
+            return switched_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, judgement.message)
     keep = observed.model.spec.rollout.keep_previous_seconds
     if seconds_left(observed, progress, keep) > 0 or drains(observed, progress):
         return progress

@@ -23,8 +23,9 @@ from modelward.rollout.arrival import is_quiet
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase, Trigger, following
-from modelward.rollout.readiness import serves
+from modelward.rollout.readiness import goes_on, serves
 from modelward.rollout.revisions import revision_hash
+from modelward.rollout.room import making_room
 from modelward.rollout.routing import is_written
 from modelward.rollout.traffic import in_effect, is_over, is_selected
 from modelward.shares import Router, router
@@ -66,7 +67,7 @@ def noted_rejections(revisions: Iterable[Revision]) -> tuple[RejectedRevision, .
 
 
 def still_rejected(observed: Observed, progress: Progress, entry: RejectedRevision) -> Progress:
-    """Nothing starts, and the reason is what it was, with the remedy."""
+    """Nothing starts, and the reason is what it was, with what is seen of stable now, and the remedy."""
     known = entry.reason in Reason.__members__.values()
     reason = Reason(entry.reason) if known else Reason.ROLLED_BACK
     model = observed.model
@@ -75,15 +76,16 @@ def still_rejected(observed: Observed, progress: Progress, entry: RejectedRevisi
         f" modelward.dev/retry={entry.revision}/1 (another number each time)."
     )
     reason = reason if reason in _SHOWN_AS_THEY_ARE else Reason.ROLLED_BACK
-    return replace(progress, blocked=Blocked(reason=reason, message=f"{entry.message} {remedy}"))
+    message = f"{entry.message} {_stable_goes_on(observed, progress)} {remedy}"
+    return replace(progress, blocked=Blocked(reason=reason, message=message))
 
 
 def taken_back(
     observed: Observed, progress: Progress, trigger: Trigger, reason: Reason, message: str
 ) -> Progress:
     """The canary is rejected and loses its traffic."""
-    result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
-    progress = progress.recording(observed.now, result, message).telling(result.value, message, warning=True)
+    progress = progress.recording(observed.now, _result(trigger), message)
+    progress = _announced(observed, progress, trigger, message)
     progress = rejected(observed, progress, progress.status.canary_revision, reason, message)
     return left(observed, _leaving(observed, progress, trigger))
 
@@ -94,20 +96,23 @@ def switched_back(
     """The roles switch once more: the previous revision, still warm, is stable again."""
     status = progress.status
     promoted, previous = status.stable_revision, status.previous_revision
-    result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
-    progress = progress.recording(observed.now, result, message).telling(result.value, message, warning=True)
+    progress = progress.recording(observed.now, _result(trigger), message)
     progress = _leaving(observed, progress, trigger).having(
         stable_revision=previous, previous_revision="", canary_revision=promoted
     )
+    progress = _announced(observed, progress, trigger, message)
     return left(observed, rejected(observed, progress, promoted, reason, message))
 
 
-def superseded(observed: Observed, progress: Progress, why: str) -> Progress:
-    """Something else is asked for. Nothing is held against the canary, and it goes at once."""
+def superseded(observed: Observed, progress: Progress, why: str, *, at_once: bool) -> Progress:
+    """Something else is asked for, and nothing is held against the canary.
+
+    It goes `at_once` if something new is asked for; if it is stable, stable must have a ready pod to go back to.
+    """
     message = f"Revision {progress.status.canary_revision} was superseded: {why}."
     progress = progress.recording(observed.now, RolloutResult.SUPERSEDED, message)
     progress = progress.telling("Superseded", message)
-    return left(observed, _leaving(observed, progress, Trigger.SUPERSEDED), at_once=True)
+    return left(observed, _leaving(observed, progress, Trigger.SUPERSEDED), at_once=at_once)
 
 
 def rejected(observed: Observed, progress: Progress, revision: str, reason: Reason, message: str) -> Progress:
@@ -134,7 +139,8 @@ def rejected(observed: Observed, progress: Progress, revision: str, reason: Reas
 def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Progress:
     """Traffic leaves a canary that was taken back; without traffic, the canary goes.
 
-    It keeps its weight while stable has no ready pod and the canary has one: a bad answer is better than none.
+    It keeps its weight while stable has no ready pod and the canary has one: a bad answer is better than none. It
+    gives up its pods meanwhile if stable needs their room.
     `at_once` does not wait for stable: what comes next is the way out when stable is broken.
     """
     if progress.phase is not Phase.ROLLING_BACK:
@@ -144,7 +150,7 @@ def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Pr
         serves(observed, name) for name in (status.stable_revision, status.canary_revision)
     )
     if progress.rollout.weight_percent and canary_serves and not (stable_serves or at_once):
-        return progress
+        return making_room(observed, progress)
     progress = progress.weightless()
     if not _has_left(observed, progress):
         return progress
@@ -165,6 +171,21 @@ def without_canary(progress: Progress) -> Progress:
     if stable and (canary is None or canary.nonce >= nonce):
         nonce = stable.nonce
     return progress.having(canary_revision="", rollout=None, analysis=None, revision_nonce=nonce)
+
+
+def _result(trigger: Trigger) -> RolloutResult:
+    return RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
+
+
+def _announced(observed: Observed, progress: Progress, trigger: Trigger, message: str) -> Progress:
+    """With an Event, which may say what is seen of stable: it speaks of its own moment."""
+    whole = f"{message} {_stable_goes_on(observed, progress)}"
+    return progress.telling(_result(trigger).value, whole, warning=True)
+
+
+def _stable_goes_on(observed: Observed, progress: Progress) -> str:
+    stable = progress.status.stable_revision
+    return f"{stable} {goes_on(observed, stable)}."
 
 
 def _leaving(observed: Observed, progress: Progress, trigger: Trigger) -> Progress:

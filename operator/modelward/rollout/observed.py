@@ -150,6 +150,24 @@ class Pod:
     """It was evicted because it used more disk than it may, not because the node had too little."""
     problem: str = ""
     """Why it is not ready, in words; without counters, so that it does not change while nothing changes."""
+    priority: int = 0
+    """`spec.priority`, as it was admitted."""
+    preempts: bool = True
+    """Whether it may preempt pods of a lower priority."""
+    holds: frozenset[str] = frozenset()
+    """The resources that it requests, `pods` among them."""
+    lacks: frozenset[str] = frozenset()
+    """The resources for want of which no node takes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorityClass:
+    """What a PriorityClass gives the pods that name it, or all that name none."""
+
+    name: str
+    value: int
+    preempts: bool = True
+    is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +237,8 @@ class Observed:
     """Whether a change may set out now."""
     evidence: Evidence = _NOTHING_MEASURED
     """What is measured of the canary and of stable."""
+    priority_classes: tuple[PriorityClass, ...] | None = None
+    """Read only when spec asks for another class than stable has; None also when they may not be read."""
 
     def deployment(self, revision: str | None) -> Deployment | None:
         """The Deployment of a revision, if there is one."""

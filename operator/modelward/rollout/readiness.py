@@ -15,6 +15,7 @@ LOOK_AFTER_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 15.0
 SLOWEST_POLL_SECONDS: Final = 60.0
 """Pods are not watched: while a revision is not ready they are read again at this pace, slower with age."""
+_STARTING: Final = "starting"
 UNAVAILABLE_AFTER_SECONDS: Final = 60
 """A stable revision without a ready pod for this long is unavailable: there is nothing to protect any more."""
 
@@ -29,6 +30,14 @@ def is_ready(observed: Observed, status: ModelDeploymentStatus, revision: str | 
         return deployment.replicas == size.scale and deployment.ready >= size.scale
     asked = size.least if revision == status.canary_revision else deployment.replicas
     return deployment.replicas >= size.least and deployment.ready >= max(1, asked)
+
+
+def is_whole(observed: Observed, status: ModelDeploymentStatus, revision: str) -> bool:
+    """At least as many pods are ready as it should have; more may be there still."""
+    deployment, size = observed.deployment(revision), sizes(observed, status).get(revision)
+    if deployment is None or size is None:
+        return False
+    return deployment.ready >= (deployment.replicas if size.scale is None else size.scale)
 
 
 def has_size_of_step(observed: Observed, status: ModelDeploymentStatus) -> bool:
@@ -69,8 +78,17 @@ def unavailable_since(observed: Observed) -> datetime | None:
 
 
 def goes_on(observed: Observed, revision: str) -> str:
-    """What a revision does while something happens beside it, in words to stand after its name."""
-    return "goes on serving" if serves(observed, revision) else "has no ready pod"
+    """What a revision does while something happens beside it, as is seen now, to stand after its name.
+
+    It goes out of date with the next pod: nothing that is kept in status may contain it.
+    """
+    deployment = observed.deployment(revision)
+    if deployment is None or not deployment.ready:
+        keeps = what_keeps(observed, revision)
+        return f"has no ready pod ({keeps.rstrip('.')})" if keeps != _STARTING else "has no ready pod"
+    if deployment.ready < deployment.replicas:
+        return f"goes on serving, with {deployment.ready} of {deployment.replicas} pods"
+    return "goes on serving"
 
 
 def is_unavailable(observed: Observed) -> bool:
@@ -123,7 +141,7 @@ def what_keeps(observed: Observed, revision: str | None) -> str:
     if deployment and deployment.failure:
         return f"pods cannot be created: {deployment.failure}"
     problems = sorted({pod.problem for pod in pods_of(observed, revision) if not pod.ready and pod.problem})
-    return "; ".join(problems[:3]) or "starting"
+    return "; ".join(problems[:3]) or _STARTING
 
 
 def pods_of(observed: Observed, revision: str | None) -> tuple[Pod, ...]:

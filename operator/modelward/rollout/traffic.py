@@ -90,20 +90,36 @@ def actual_weight_percent(observed: Observed, status: ModelDeploymentStatus) -> 
         return None
     if not status.canary_revision:
         return WHOLE if status.rollout.state in (Phase.WATCHING, Phase.DRAINING, Phase.DEPLOYING) else None
+    canary, stable = _ready(observed, status)
     if router(observed.model.spec) is not Router.NONE:
-        return split(status).weight_percent if in_effect(observed, status).done else None
+        weight = split(status).weight_percent
+        # What a Gateway does with the share of a Service without endpoints is its own affair.
+        empty = (weight and not canary) or (weight < WHOLE and not stable)
+        return None if empty or not in_effect(observed, status).done else weight
     if observed.service is None or observed.service.selects is not None:
         return 0
+    return round(WHOLE * canary / (canary + stable)) if canary + stable else 0
+
+
+def is_answered(observed: Observed, status: ModelDeploymentStatus) -> bool:
+    """Whether each request finds a ready pod: without a router any does, else each share needs one of its own."""
+    weight = split(status).weight_percent
+    canary, stable = _ready(observed, status)
+    if router(observed.model.spec) is Router.NONE and weight:
+        return canary + stable > 0
+    return (canary > 0 or not weight) and (stable > 0 or weight == WHOLE)
+
+
+def _ready(observed: Observed, status: ModelDeploymentStatus) -> tuple[int, int]:
+    """Ready pods of the canary and of stable."""
     canary, stable = observed.deployment(status.canary_revision), observed.deployment(status.stable_revision)
-    ready = [each.ready if each else 0 for each in (canary, stable)]
-    return round(WHOLE * ready[0] / sum(ready)) if sum(ready) else 0
+    return canary.ready if canary else 0, stable.ready if stable else 0
 
 
 def load_factor(observed: Observed, status: ModelDeploymentStatus) -> float:
     """How many times the load of a stable pod a canary pod carries (below 1: less); 1 when it is not known."""
     weight = split(status).weight_percent
-    canary, stable = observed.deployment(status.canary_revision), observed.deployment(status.stable_revision)
-    counts = [each.ready if each else 0 for each in (canary, stable)]
+    counts = _ready(observed, status)
     if router(observed.model.spec) is Router.NONE or not all(counts) or not 0 < weight < WHOLE:
         return 1.0
     return (weight / counts[0]) / ((WHOLE - weight) / counts[1])

@@ -92,12 +92,10 @@ def stable_down(phase: Phase, version: str, **words: Any) -> Observed:
 
 
 def test_r6_a_good_revision_goes_out_while_stable_is_bad() -> None:
-    """There is nothing to protect: once its pods are ready the new revision gets everything, without steps."""
+    """There is nothing to protect: once a pod of it is ready the new revision gets everything, without steps."""
     assert decide(stable_down(Phase.SERVING, "2")).status.canary_revision == B
     decision = decide(stable_down(Phase.WARMING, "2", ready={B: 1}))
-    assert phase_of(decision) is Phase.PROMOTING
-    full = follow(recorded(stable_down(Phase.WARMING, "2"), decision), decision.status, {A: 0})
-    assert decide(full).status.stable_revision == B
+    assert decision.status.stable_revision == B
 
 
 def test_r6_a_rejected_revision_that_still_answers_makes_way_for_the_next() -> None:
@@ -109,7 +107,7 @@ def test_r6_a_rejected_revision_that_still_answers_makes_way_for_the_next() -> N
 def test_r6_promote_is_the_way_past_the_judge() -> None:
     """Both fail, so nothing can be compared; a person knows better."""
     decision = decide(stable_down(Phase.METRICS_UNAVAILABLE, "2", commands={"promote": B}, analysis=ERRORS))
-    assert phase_of(decision) is Phase.PROMOTING
+    assert decision.status.stable_revision == B
 
 
 @pytest.mark.parametrize("capacity", ["Surge", "Shared"])

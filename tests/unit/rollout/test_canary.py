@@ -246,7 +246,7 @@ def test_evidence_against_the_canary_rolls_it_back_in_the_judges_words() -> None
     assert left(observed, made).status.canary_revision == ""
     assert made.status.rejected_revisions[0].reason == "RolledBack"
     assert "canary errors 10%" in made.status.history[0].message
-    assert made.status.history[0].message.endswith(f"{A} goes on serving.")
+    assert made.announcements[0].message.endswith(f"{A} goes on serving.")
 
 
 def test_evidence_for_the_canary_lets_it_go_on_after_the_shortest_time_of_a_step() -> None:

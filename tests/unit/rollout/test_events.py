@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from builders.rollouts import GATEWAY, STEPS, A, B, follow, left, phase_of, recorded, told
-from modelward.api.status import CommandsStatus, RolloutResult, RolloutStatus
+from modelward.api.status import CommandsStatus, Condition, RolloutResult, RolloutStatus
 from modelward.rollout import phases
 from modelward.rollout.decide import decide
 from modelward.rollout.decision import Decision
@@ -42,6 +42,7 @@ pods ready       | .      | Serv   | Anal 5   | .       | .       | .       | . 
 pods lost        | .      | .      | .        | Warm 0  | Warm 0  | Warm 0  | Warm 0  | Warm 0  | Warm 0   | .      | .        | Serv
 stable is down   | .      | .      | .        | .       | .       | .       | .       | .       | .        | .      | .        | Serv
 crash loop       | .      | .      | Serv     | Roll 0  | Roll 0  | Roll 0  | Roll 0  | Roll 0  | Roll 0   | Roll 0 | .        | Serv
+preempted        | .      | .      | Serv     | Roll 0  | Roll 0  | Roll 0  | Roll 0  | Roll 0  | Roll 0   | .      | .        | Serv
 late             | .      | .      | Serv     | Roll 0  | Roll 0  | Roll 0  | Roll 0  | Roll 0  | Roll 0   | .      | .        | Serv
 late, Pause      | .      | .      | .        | .       | .       | .       | .       | .       | .        | .      | .        | Serv
 worse            | .      | .      | .        | Roll 0  | Roll 0  | Roll 0  | Roll 0  | Roll 0  | Roll 0   | .      | .        | Serv
@@ -82,6 +83,7 @@ event         | Serv   | Depl   | Warm   | Anal   | Appr   | Paus   | Inco   | N
 nothing       | .      | .      | .      | .      | .      | .      | .      | .      | .        | .      | .        | Serv
 pods ready    | .      | Serv   | Anal 5 | .      | .      | .      | .      | .      | Prom 100 | .      | .        | Serv
 crash loop    | .      | .      | Serv   | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0   | Roll 0 | .        | Serv
+preempted     | .      | .      | Serv   | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0   | .      | .        | Serv
 worse         | .      | .      | .      | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0   | .      | .        | Serv
 worse, guard  | .      | .      | .      | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0   | Roll 0 | .        | Serv
 abort         | .      | .      | Serv   | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0 | Roll 0   | Roll 0 | .        | Serv
@@ -181,7 +183,7 @@ def test_a_canary_that_ends_is_told_and_remembered(
     decision = decide(observed)
     assert told(decision) == [told_]
     assert [(entry.revision, entry.result) for entry in decision.status.history] == [(B, result)]
-    assert decision.status.history[0].message == decision.announcements[0].message
+    assert decision.announcements[0].message.startswith(decision.status.history[0].message)
     assert [(each.revision, each.reason) for each in decision.status.rejected_revisions] == (
         [(B, reason)] if reason else []
     )
@@ -249,6 +251,9 @@ def _is_in_effect(event: str, phase: Phase) -> bool:
 
 # --- the table of phases ------------------------------------------------------------------------------------
 
+DOWN: Final = {
+    "conditions": (Condition(type="Available", status="False", last_transition_time="2026-11-22T11:58:00Z"),)
+}
 RARE: Final[dict[str, tuple[Phase, Event, dict[str, Any]]]] = {
     "the first step wants approval": (
         Phase.WARMING,
@@ -263,6 +268,10 @@ RARE: Final[dict[str, tuple[Phase, Event, dict[str, Any]]]] = {
     "worse between two steps": (Phase.WARMING, EVENTS["worse"], {"step": 1, "weight": 5}),
     "not kept": (Phase.PROMOTING, EVENTS["pods ready"], {"rollout": {"keepPreviousSeconds": 0}}),
     "nothing to protect": (Phase.WARMING, EVENTS["no replicas"], {}),
+    **{
+        f"stable has been down for a minute: {phase}": (phase, EVENTS["stable is down"], {"status": DOWN})
+        for phase in (Phase.AWAITING_APPROVAL, Phase.INCONCLUSIVE, Phase.METRICS_UNAVAILABLE)
+    },
 }
 
 
