@@ -246,7 +246,7 @@ def test_f03_no_request_is_lost_behind_a_gateway_that_sends_late(
             if signals:
                 began = lambda: (status(kubectl, name).get("rollout") or {}).get("stepStartTime")  # noqa: E731
                 answered = next(each.time for each in load.samples() if each.version == "2")
-                start = parse(until(began, "the step begins")).timestamp()
+                start = parse(until(began, "the step begins") or "").timestamp()
                 print(
                     f"the step began {start - answered - time.time() + time.monotonic():.1f} s after the first answer"
                 )

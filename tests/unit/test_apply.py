@@ -225,8 +225,12 @@ def decided_later(cluster: MemoryCluster, number: int) -> None:
     """Another operator has written all children for a later decision."""
     for kind in ("Deployment", "Service", "PodDisruptionBudget"):
         (name,) = cluster.names(kind)
-        path = f"metadata annotations {DECISION_ANNOTATION}"
-        cluster.edit(kind, name, lambda raw, path=path: set_in(raw, path, str(number)), by=MANAGER)
+        cluster.edit(
+            kind,
+            name,
+            lambda raw: set_in(raw, f"metadata annotations {DECISION_ANNOTATION}", str(number)),
+            by=MANAGER,
+        )
 
 
 async def test_a_later_decision_is_not_written_over_by_one_that_knows_less() -> None:

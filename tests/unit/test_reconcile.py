@@ -1,7 +1,6 @@
 """One reconcile after the other: what is written in which order, and what follows when a request comes to nothing."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -167,12 +166,11 @@ async def test_what_is_more_than_a_count_is_recorded_at_once() -> None:
     cluster.create(manifest("1", replicas=2))
     await cluster.settle()
     for pods in (1, 2):
-        cluster.edit(
-            "Deployment",
-            cluster.child(),
-            lambda raw, pods=pods: raw["status"].update(readyReplicas=pods),
-            subresource="status",
-        )
+
+        def ready(raw: Raw, pods: int = pods) -> None:
+            raw["status"].update(readyReplicas=pods)
+
+        cluster.edit("Deployment", cluster.child(), ready, subresource="status")
         cluster.watch()
         await cluster.reconcile()
     assert cluster.condition()[:2] == ("True", "Available")
@@ -515,7 +513,7 @@ async def test_a_route_that_is_not_there_is_asked_for_at_a_steady_pace() -> None
 
 
 @pytest.fixture
-def asked_again(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
+def asked_again(caplog: pytest.LogCaptureFixture) -> Any:
     """The worker's way with one failed attempt: the reason that is counted, the pause after it, and what is logged."""
 
     async def work(behave: Any) -> tuple[str, float, str]:

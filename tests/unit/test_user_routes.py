@@ -9,8 +9,9 @@ from modelward.api.names import ROUTE_FINALIZER, WEIGHTS_LABEL
 from modelward.errors import Conflict, Unreachable
 from modelward.reconcile import OBSTACLE_POLL_SECONDS
 from modelward.rehearsal.api_server import Raw
+from modelward.rehearsal.connection import Answer
 from modelward.routes import ATTEMPTS
-from support.memory_cluster import Answer, Forward, MemoryCluster, lost, overtaken, refused
+from support.memory_cluster import Forward, MemoryCluster, lost, overtaken, refused
 from support.user_route import routed, user_route, warming, weights
 
 
