@@ -4,6 +4,7 @@ Values come from a function of time, so that a look at the past is possible. Sta
 newest point of the last five minutes counts, and a series that has ended is absent at once.
 """
 
+import asyncio
 import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -56,6 +57,12 @@ class LittlePrometheus:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     url: str = ""
     down: bool = False
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is not set, a query is taken in and gets no answer."""
+
+    def __post_init__(self) -> None:
+        """It answers, until somebody says otherwise."""
+        self.answers.set()
 
     def evaluate(self, query: str, at: float) -> dict[tuple[tuple[str, str], ...], float]:
         """The instant vector of a query."""
@@ -97,6 +104,7 @@ class LittlePrometheus:
         form = {key: str(value) for key, value in (await request.post()).items()}
         self.queries.append(form)
         self.headers.append(dict(request.headers))
+        await self.answers.wait()
         if self.down:
             raise web.HTTPBadGateway
         return form
