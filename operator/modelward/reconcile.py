@@ -32,6 +32,7 @@ from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits
+from modelward.rollout.genuine import flaw
 from modelward.rollout.observed import Observed
 from modelward.rollout.traffic import split
 from modelward.store import Key, Store, is_named_for_its_revision
@@ -258,12 +259,14 @@ class Reconciler:
 
 
 def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
+    """Snapshots to be stored: of what was restored from a Deployment only those that will be read again."""
     stored = {
         child.revision
         for child in observed.children
         if child.kind == CONTROLLER_REVISION and is_named_for_its_revision(child, observed.model)
     }
-    return snapshots(observed.model, decision.status, decision.revisions, stored)
+    readable = {name: revision for name, revision in decision.revisions.items() if not flaw(revision)}
+    return snapshots(observed.model, decision.status, readable, stored)
 
 
 def _projection(observed: Observed, decision: Decision) -> Projection:
