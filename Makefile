@@ -128,7 +128,7 @@ bench-analysis: setup ## The judge beside its rivals in simulation: tables and g
 bench-analysis-quick: setup ## The same in two minutes, with fixed seeds: fails if a goal is missed
 	@$(BIN)/python -m bench.analysis --quick
 
-faults: setup ## Kill the operator at every write of sixteen workloads, at three points each. ARGS="--sample 20 --seed 1"
+faults: setup ## Kill the operator at every write of twenty workloads, at three points each. ARGS="--sample 20 --seed 1"
 	@$(BIN)/python -m faults $(ARGS)
 
 faults-around: setup ## Strike every watch event, every stream and every request in every way. ARGS="--sample 100"

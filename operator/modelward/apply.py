@@ -131,6 +131,8 @@ class Applier:
             if (intent.kind, intent.name) in taken or intent.kind in self.store.absent:
                 continue
             child = live.get((intent.kind, intent.name))
+            if child is None and intent.kind == CONTROLLER_REVISION.kind:
+                continue  # `keep_snapshots` stores them; a verdict is noted on one that is there
             if child is None:
                 await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
             elif child.decision <= decision:

@@ -1,7 +1,7 @@
 """Gather: the world of one ModelDeployment, read once. Mostly from what the watches hold."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -10,17 +10,18 @@ from modelward import routes, trim
 from modelward.analysis.gathered import Evidence
 from modelward.api import names
 from modelward.api.model import Model
-from modelward.api.revision import Revision
+from modelward.api.revision import JsonMap, Revision
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, DEPLOYMENT, PRIORITY_CLASS
 from modelward.errors import NotFound, Refused
-from modelward.rollout.genuine import flaw
+from modelward.rollout.genuine import flaw_of_restored
 from modelward.rollout.health import compared
 from modelward.rollout.judging import counted_arms
 from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, PriorityClass, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
 from modelward.rollout.room import asks_for_another_class
+from modelward.runtimes.choose import Choice, Runtime, choose
 from modelward.store import Key, Snapshot, Store, is_named_for_its_revision
 
 logger = logging.getLogger(__name__)
@@ -76,11 +77,12 @@ async def gather(
     service = next(
         (each for each in children if isinstance(each, Service) and each.name == service_name), None
     )
+    runtimes = store.runtimes(model.namespace)
     observed = Observed(
         now=now,
         model=model,
-        runtimes=store.runtimes(model.namespace),
-        revisions=await _revisions(kube, model, snapshots, deployments),
+        runtimes=runtimes,
+        revisions=await _revisions(kube, model, snapshots, deployments, runtimes),
         deployments=deployments,
         service=service,
         route=await routes.observe(kube, store, model),
@@ -124,16 +126,26 @@ def _evidence(sampling: Sampling, observed: Observed) -> Evidence:
 
 
 async def _revisions(
-    kube: Kube, model: Model, snapshots: tuple[Snapshot, ...], deployments: Mapping[str, Deployment]
+    kube: Kube,
+    model: Model,
+    snapshots: tuple[Snapshot, ...],
+    deployments: Mapping[str, Deployment],
+    runtimes: Iterable[Runtime],
 ) -> dict[str, Revision]:
     read = (snapshot.read() for snapshot in snapshots)
     revisions = {revision.name: revision for revision in read if revision}
     for name in (model.status.stable_revision, model.status.canary_revision):
         if name in deployments and name not in revisions:
             restored = await _restored(kube, model, deployments[name])
-            if not flaw(restored):
+            if not flaw_of_restored(restored, _named_by(model, runtimes)):
                 revisions[name] = restored
     return revisions
+
+
+def _named_by(model: Model, runtimes: Iterable[Runtime]) -> tuple[JsonMap, ...]:
+    """What may name what pods are given: the live spec, and the runtime that it asks for."""
+    choice = choose(model.spec, runtimes)
+    return (model.fields, choice.pinned) if isinstance(choice, Choice) else (model.fields,)
 
 
 async def _restored(kube: Kube, model: Model, deployment: Deployment) -> Revision:

@@ -32,6 +32,7 @@ from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Announcement, Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits
+from modelward.rollout.genuine import flaw
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
 from modelward.rollout.traffic import split
@@ -293,6 +294,7 @@ def _is_under_way(model: Model, decision: Decision) -> bool:
 
 
 def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
+    """Snapshots to be stored: of what was restored from a Deployment only those that will be read again."""
     stored = {
         child.revision
         for child in observed.children
@@ -300,7 +302,8 @@ def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
         and is_named_for_its_revision(child, observed.model)
         and child.revision in observed.revisions  # what is forged and kept by a finalizer is not
     }
-    return snapshots(observed.model, decision.status, decision.revisions, stored)
+    readable = {name: revision for name, revision in decision.revisions.items() if not flaw(revision)}
+    return snapshots(observed.model, decision.status, readable, stored)
 
 
 def _projection(observed: Observed, decision: Decision) -> Projection:

@@ -101,7 +101,14 @@ def becomes(second: float, version: str, **behaviour: Any) -> Act:
 _BEHAVIOUR: dict[str, Callable[[Any], str]] = {
     "load_seconds": lambda value: "never gets ready" if value is None else f"loads in {value:g} s",
     "error_percent": lambda value: f"answers {value:g}% of its requests with an error",
-    "crash_after_seconds": lambda value: f"crashes after {value:g} s" if value else "crashes at its start",
+    "crash_after_seconds": lambda value: (
+        "does not crash"
+        if value is None
+        else f"crashes after {value:g} s"
+        if value
+        else "crashes at its start"
+    ),
+    "out_of_memory": lambda value: "runs out of memory" if value else "has enough memory",
     "passes_probe": lambda value: "passes its probe" if value else "fails its readiness probe",
     "shows_metrics": lambda value: "shows its metrics" if value else "does not show its metrics",
 }

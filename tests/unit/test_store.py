@@ -307,6 +307,11 @@ def test_a_snapshot_is_read_again_and_again() -> None:
         ),
         pytest.param(a_snapshot({"spec": {"model": {"version": "9"}}}), id="other words under this name"),
         pytest.param(a_snapshot({"nonce": "1"}), id="a nonce that is no number"),
+        pytest.param(a_snapshot({"spec": {}}), id="F27, no words at all"),
+        pytest.param(
+            a_snapshot({"spec": {}, "runtime": {}, "template": {"spec": {"serviceAccountName": "admin"}}}),
+            id="F27, no words and another service account",
+        ),
         pytest.param(a_snapshot(data=[1, 2]), id="a list"),
         pytest.param(a_snapshot(data="text"), id="a string"),
     ],

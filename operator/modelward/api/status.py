@@ -113,7 +113,9 @@ class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
         tuple[Annotated[int, Meta(ge=0, le=MAX_STEPS)], ...],
         Meta(max_length=MAX_STEPS + 1),
         schema_extra({"x-kubernetes-list-type": "set"}),
-        Meta(description="Numbers of the steps that a person approved."),
+        Meta(
+            description="Numbers of the steps that a person approved; the one after the last stands for all traffic."
+        ),
     ] = ()
     shared_replicas: Annotated[
         Annotated[int, Meta(ge=0, le=2**31 - 1)] | None,

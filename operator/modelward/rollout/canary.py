@@ -15,6 +15,7 @@ from modelward.rollout import capacity, health, plan, readiness, room, traffic
 from modelward.rollout.arrival import arrived
 from modelward.rollout.decision import Progress
 from modelward.rollout.ending import left, switched_back, taken_back
+from modelward.rollout.holding import is_held, nothing_to_protect
 from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger, following
@@ -54,10 +55,15 @@ def drains(observed: Observed, progress: Progress) -> bool:
 
 
 def promoted_by_hand(observed: Observed, progress: Progress) -> Progress:
-    """A person wants all traffic on the canary now. It still needs its pods, and is still watched."""
-    last = len(observed.model.spec.rollout.planned_steps)
+    """A person wants all traffic on the canary now. It still needs its pods, and is still watched.
+
+    That is noted as an approval of what follows the last step: nothing but illness keeps it from that any more.
+    """
+    last = plan.whole(observed.model.spec.rollout)
+    approvals = tuple(sorted({*progress.rollout.approvals, last}))
     message = f"Revision {progress.status.canary_revision} is promoted by annotation."
-    return progress.going(Trigger.PROMOTED, step=last).telling("StepAdvanced", message)
+    promoted = progress.going(Trigger.PROMOTED, step=last, approvals=approvals)
+    return promoted.telling("StepAdvanced", message)
 
 
 def seconds_left(observed: Observed, progress: Progress, of: float) -> float:
@@ -134,14 +140,20 @@ def _pods_lost(observed: Observed, progress: Progress) -> bool:
 
 def _warmed(observed: Observed, progress: Progress) -> Progress:
     """Once its pods are there the canary gets the weight of its step, or what a person must say is awaited."""
-    policy, rollout = observed.model.spec.rollout, progress.rollout
+    policy = observed.model.spec.rollout
     has_pods = readiness.has_size_of_step(observed, progress.status) or _takes_over(observed, progress)
     if not (has_pods or _has_first_pod(observed, progress)):
         return _shifted(observed, progress)
     if policy.paused:
         return _paused(progress)
-    last = len(policy.planned_steps)
-    if rollout.step >= last or _nothing_to_protect(observed, progress):
+    return progress if is_held(observed, progress.status) else _sized(observed, progress)
+
+
+def _sized(observed: Observed, progress: Progress) -> Progress:
+    """Its pods are there, and nothing holds it: what the plan has next."""
+    policy, rollout = observed.model.spec.rollout, progress.rollout
+    last = plan.whole(policy)
+    if rollout.step >= last or nothing_to_protect(observed, progress.status):
         return progress.going(Trigger.LAST_STEP_PASSED, step=last)
     if plan.awaits_approval(policy, rollout, rollout.step):
         return _approval_awaited(observed, progress, rollout.step)
@@ -178,7 +190,7 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
     """With shared capacity weight moves with the pods, one by one: to the pod that the canary gets next."""
     status = progress.status
     total = capacity.shared_replicas(observed, status)
-    if not total or not readiness.serves(observed, status.canary_revision):
+    if not total or not readiness.serves(observed, status.canary_revision) or is_held(observed, status):
         return progress
     if not progress.rollout.weight_percent and readiness.bystander(observed, status):
         return progress
@@ -187,14 +199,6 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
     if wanted <= progress.rollout.weight_percent:
         return progress
     return progress.rolling(weight_percent=wanted)
-
-
-def _nothing_to_protect(observed: Observed, progress: Progress) -> bool:
-    """No pod of stable serves, and that is no mere restart, or it is to have none."""
-    if capacity.whole(observed, progress.status) == 0:
-        return True
-    stable = progress.status.stable_revision
-    return not readiness.serves(observed, stable) and readiness.is_unavailable(observed)
 
 
 def _takes_over(observed: Observed, progress: Progress) -> bool:
@@ -220,7 +224,8 @@ def _judged_at_step(observed: Observed, progress: Progress, judgement: Judgement
         return progress.going(Trigger.LAST_STEP_PASSED, step=len(observed.model.spec.rollout.planned_steps))
     if progress.phase is Phase.AWAITING_APPROVAL:
         return _approved(observed, progress)
-    if progress.phase is Phase.WARMING or not progress.rollout.step_start_time:
+    waits = progress.phase is Phase.WARMING or not progress.rollout.step_start_time
+    if waits or is_held(observed, progress.status):
         return progress
     return _by_verdict(observed, progress, judgement)
 
@@ -239,11 +244,6 @@ def _by_verdict(observed: Observed, progress: Progress, judgement: Judgement) ->
             return _undecided(progress, judgement)
         case _:
             return _conclusive(progress)
-
-
-def _both_suffer(observed: Observed, progress: Progress) -> bool:
-    """Pods of both revisions do what no healthy pod does: the canary is not to blame, and goes no further."""
-    return bool(health.shared(observed, progress.status))
 
 
 def _is_overdue(observed: Observed, progress: Progress) -> bool:
@@ -276,7 +276,7 @@ def _clocked(observed: Observed, progress: Progress) -> Progress:
 def _passed(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
     above = plan.step_above(policy, rollout.weight_percent)
-    if above == len(policy.planned_steps):
+    if above == plan.whole(policy):
         return progress.going(Trigger.LAST_STEP_PASSED, step=above)
     if plan.awaits_approval(policy, rollout, above):
         return _approval_awaited(observed, progress, above)
@@ -367,6 +367,8 @@ def _promoted(observed: Observed, progress: Progress) -> Progress:
     """At full size the canary gets all traffic, and when it has it, the roles switch."""
     if not (readiness.has_size_of_step(observed, progress.status) or _takes_over(observed, progress)):
         return _shifted(observed, progress)
+    if is_held(observed, progress.status):
+        return progress
     if router(observed.model.spec) is Router.NONE:
         return _switched(observed, progress)
     if progress.rollout.weight_percent < plan.WHOLE:

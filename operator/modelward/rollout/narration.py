@@ -12,6 +12,7 @@ from modelward.api.times import format_seconds, parse
 from modelward.rollout import health, plan, readiness, traffic
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decision import Progress
+from modelward.rollout.holding import is_held
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WAITING, Phase
 from modelward.shares import Router, Size, router
@@ -50,7 +51,8 @@ def _sentences(observed: Observed, progress: Progress) -> Iterator[str]:
         if progress.rollout.weight_percent:
             yield _stable(observed, progress)
         if suffering := health.shared(observed, status):
-            yield f"{suffering[0].upper()}{suffering[1:]}."
+            until = ", and is not promoted until it is over" if is_held(observed, status) else ""
+            yield f"{suffering[0].upper()}{suffering[1:]}{until}."
         yield _way_out(observed, progress)
 
 
