@@ -151,7 +151,8 @@ def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Pr
     )
     if progress.rollout.weight_percent and canary_serves and not (stable_serves or at_once):
         return making_room(observed, progress)
-    progress = progress.weightless()
+    if progress.rollout.weight_percent:  # what is to be written has its time from now on, not from the abort
+        progress = progress.weightless().rolling(step_start_time=format_micro(observed.now))
     if not _has_left(observed, progress):
         return progress
     following(progress.phase, Trigger.DRAINED)

@@ -9,6 +9,7 @@ from builders import manifest
 from modelward.errors import InvalidSettings
 from modelward.sampling.models import AtRest, sampling, steady_clock
 from modelward.sampling.subject import Endpoint
+from modelward.sampling.supervisor import Supervisor
 from modelward.settings import MetricSource, MetricsSettings
 from support.memory_cluster import KEY, MemoryCluster
 
@@ -108,7 +109,7 @@ async def test_sources_of_settings_are_there_by_their_names() -> None:
     settings = MetricsSettings(
         sources=(MetricSource(name="prom", url="http://127.0.0.1:9090", delay_seconds=7),)
     )
-    async with sampling(MemoryCluster().store, settings, lambda _: None) as (sampler, _):
+    async with sampling(MemoryCluster().store, settings, lambda _: None, Supervisor()) as (sampler, _):
         assert sampler.sources["prom"].delay_seconds == 7
 
 
@@ -121,7 +122,7 @@ async def test_a_ca_file_that_is_none_is_a_wrong_setting(tmp_path: Path) -> None
             sources=(MetricSource(name="prom", url="https://127.0.0.1:9090", ca_file=str(path)),)
         )
         with pytest.raises(InvalidSettings, match=r"metrics\.sources prom: caFile"):
-            async with sampling(MemoryCluster().store, settings, lambda _: None):
+            async with sampling(MemoryCluster().store, settings, lambda _: None, Supervisor()):
                 pass
 
 

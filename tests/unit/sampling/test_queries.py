@@ -63,7 +63,7 @@ async def test_the_namespaces_of_several_are_no_pattern_of_anybodys() -> None:
     async with asking(*series) as (queries, server):
         found = await asyncio.gather(queries.ask(HITS, of("fraud")), queries.ask(HITS, of("fraud", "bank")))
     assert [pods(each) for each in found] == [["shop/fraud-abc"], ["bank/fraud-abc"]]
-    assert set(server.evaluate(server.queries[0]["query"], NOW)) == {
+    assert set(server.evaluate(server.queries[0]["query"])(NOW)) == {
         (("namespace", name), ("pod", "fraud-abc")) for name in ("shop", "bank")
     }
 
