@@ -390,7 +390,7 @@ def _operations(
     """JSON Patch that writes each key of ours as a whole. `raw` tells which maps are missing altogether."""
     metadata = manifest["metadata"]
     missing = _missing_maps(raw) if raw else []
-    added = {json_pointer("metadata", part): {} for part in missing}
+    added: dict[str, Any] = {json_pointer("metadata", part): {} for part in missing}
     for part in _MAPS:
         added |= {json_pointer("metadata", part, key): value for key, value in metadata.get(part, {}).items()}
     added["/metadata/ownerReferences"] = metadata["ownerReferences"]

@@ -65,7 +65,7 @@ def reapply(second: float) -> Act:
 
 def delete(second: float) -> Act:
     """Delete the model."""
-    return Act(second=second, words=f"deletes {NAME}", do=lambda sim: sim.server.delete(PLACE, USER))
+    return Act(second=second, words=f"deletes {NAME}", do=lambda sim: _done(sim.server.delete(PLACE, USER)))
 
 
 def lose_status(second: float) -> Act:
