@@ -4,6 +4,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := operator:tests
+# Which Kubernetes clusters are made of: `make cluster KUBERNETES=1.34`. Empty: tests/devcluster/versions.py has the default.
+export MODELWARD_KUBERNETES := $(or $(KUBERNETES),$(MODELWARD_KUBERNETES))
 # The operator is started hundreds of times: compiled once, outside the repository.
 export PYTHONPYCACHEPREFIX := $(or $(MODELWARD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modelward)/pycache
 unexport PYTHONDONTWRITEBYTECODE
@@ -67,7 +69,7 @@ test-integrations: kubernetes ## What is slower by nature, and not in `make test
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
 	@$(BIN)/python -m devcluster build
 
-cluster: kubernetes ## Tests of the operator against a real API server
+cluster: kubernetes ## Tests of the operator against a real API server. KUBERNETES=1.34 for another version
 	@$(BIN)/python -m lanes --markers "not integrations" $(ARGS) tests/cluster
 
 e2e: kubernetes ## Tests on a real node with real model servers

@@ -1,7 +1,8 @@
 """Fixtures of the tests that need a real Kubernetes: one cluster for the session, a namespace for each module.
 
-The cluster is the development cluster `test` (see devcluster), or one for each lane (see lanes). If it runs already it is used and left running,
-so that a second run of a test starts at once: `python -m devcluster up --name test --kwok 2`.
+The cluster is the development cluster `test` (see devcluster), or one for each lane (see lanes), and another one for another
+version of Kubernetes. If it runs already it is used and left running, so that a second run of a test starts at once:
+`python -m devcluster up --name test --kwok 2`.
 """
 
 import os

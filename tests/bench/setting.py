@@ -68,7 +68,7 @@ def _cluster(
 ) -> Iterator[Cluster]:
     try:
         cluster = ensure_up(name, node=node, kwok=fake_nodes, with_gateway=gateway)
-        say(f"cluster {name} is up")
+        say(f"cluster {name} is up, Kubernetes {cluster.kubernetes}")
         yield cluster
     finally:
         if keep:

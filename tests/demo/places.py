@@ -10,7 +10,7 @@ from pathlib import Path
 from demo.console import Console
 from demo.errors import NotPossibleError, RefusedError
 from demo.kubectl import Kubectl
-from devcluster import Cluster, DevclusterError, PrerequisiteError, ensure_up, find, node, report
+from devcluster import Cluster, DevclusterError, PrerequisiteError, ensure_up, find, node, report, versions
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
 from devcluster.paths import cluster_directory
@@ -72,7 +72,7 @@ def _own_cluster(console: Console) -> Cluster:
 
 def _chosen(console: Console) -> Place:
     program = shutil.which("kubectl")
-    path = Path(program) if program else ensure_binaries(console.say) / "kubectl"
+    path = Path(program) if program else ensure_binaries(versions.chosen(), console.say) / "kubectl"
     kubectl = Kubectl(path, os.environ["KUBECONFIG"])
     problem = kubectl.answers()
     if problem:

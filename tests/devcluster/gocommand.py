@@ -1,4 +1,4 @@
-"""Running `go` in gobuild/ or below: progress while it works, an explanation when it fails."""
+"""Running `go` in a module below gobuild/: progress while it works, an explanation when it fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from devcluster.errors import DevclusterError, PrerequisiteError
-from devcluster.paths import GOBUILD
 from devcluster.progress import Say
 
 REPORT_SECONDS = 10
@@ -19,16 +18,14 @@ REPORT_SECONDS = 10
 GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
 
 
-def go_output(
-    go: Path, arguments: list[str], doing: str, total: int, say: Say, *, directory: Path = GOBUILD
-) -> str:
-    """Standard output of a go command, whose lines on standard error are shown as progress.
+def go_output(go: Path, arguments: list[str], doing: str, total: int, say: Say, module: Path) -> str:
+    """Standard output of a go command in the folder of a module, whose lines on standard error are shown as progress.
 
     `total` is the number of packages to compile, 0 if that is not what it does. Raises DevclusterError.
     """
     with subprocess.Popen(
         [str(go), *arguments],
-        cwd=directory,
+        cwd=module,
         env={**os.environ, **GO_ENVIRONMENT},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -48,6 +45,14 @@ def go_output(
     if process.returncode:
         raise _explained(follower.last_lines)
     return output
+
+
+def pinned(module: Path, required: str) -> str:
+    """The version, without its `v`, at which the go.mod in `module` requires another module. Raises DevclusterError."""
+    found = re.search(rf"\b{re.escape(required)} v(\S+)", (module / "go.mod").read_text())
+    if not found:
+        raise DevclusterError(f"{module / 'go.mod'} does not require {required}")
+    return found.group(1)
 
 
 class _Follower(threading.Thread):

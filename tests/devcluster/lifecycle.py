@@ -8,7 +8,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from devcluster import commands, control_plane, gateway, kubeconfig, kwok, node, processes, reservation
+from devcluster import (
+    commands,
+    control_plane,
+    gateway,
+    kubeconfig,
+    kwok,
+    node,
+    processes,
+    reservation,
+    versions,
+)
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
 from devcluster.certificates import ensure_certificates
@@ -25,12 +35,17 @@ def up(
 ) -> tuple[Plan, Path]:
     """Start whatever of the cluster does not run; returns its plan and the directory of the programs.
 
-    `real_node` None means: if this machine allows it. A cluster never loses a layer by `up`.
+    `real_node` None means: if this machine allows it. A cluster never loses a layer by `up`. Its Kubernetes is that
+    of `versions.chosen`; a cluster of another is refused.
     """
-    cluster_directory(name)  # refuses a bad name before minutes of building
-    binaries = ensure_binaries(say)
+    minor = versions.chosen()
+    release = versions.release(minor)
+    known = plans.load(name)
+    if known:
+        reservation.require(known, release)  # like a bad name: refused before minutes of building
+    binaries = ensure_binaries(minor, say)
     with _exclusive(name, say):
-        plan = reservation.reserve(name, audit=audit, say=say)
+        plan = reservation.reserve(name, release, audit=audit, say=say)
         plan = _with_wishes(plan, real_node=real_node, fake_nodes=fake_nodes, audit=audit, say=say)
         plan = reservation.with_gateway(plan, say) if with_gateway else plan
         ensure_certificates(plan)

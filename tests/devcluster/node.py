@@ -31,6 +31,7 @@ from devcluster.processes import Component
 from devcluster.progress import Say
 from devcluster.toolchain import find_go
 
+PAUSE = Path(__file__).parent / "images/pause"
 ANCHOR_SCRIPT = """\
 set -e
 mount --bind "$1" /mnt
@@ -110,7 +111,7 @@ def stop(directory: Path, name: str, say: Say) -> None:
 
 def _pause_image(say: Say) -> Path:
     try:
-        return build_image("pause", go=lambda: str(find_go(say)))
+        return build_image("pause", go=lambda: str(find_go(PAUSE, say)))
     except ImageError as error:
         raise PrerequisiteError(
             f"no image for the pods' sandboxes: {error}", "Or do without: up --no-node"

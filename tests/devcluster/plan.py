@@ -37,6 +37,7 @@ class Plan:
     """One cluster: its name, numbers and wanted layers."""
 
     name: str
+    kubernetes: str  # the release that its data belong to
     index: int
     ports: Ports
     node: bool

@@ -26,6 +26,7 @@ class Status:
         return {
             "name": self.plan.name,
             "ready": self.ready,
+            "kubernetes": self.plan.kubernetes,
             "directory": str(self.plan.directory),
             "kubeconfig": str(self.plan.directory / "kubeconfig"),
             "apiURL": control_plane.api_url(self.plan),
@@ -39,9 +40,9 @@ class Status:
 
     def as_text(self) -> str:
         """A line per part."""
-        head = (
-            f"{self.plan.name}: {'ready' if self.ready else 'not ready'}, {control_plane.api_url(self.plan)}"
-        )
+        state = "ready" if self.ready else "not ready"
+        url = control_plane.api_url(self.plan)
+        head = f"{self.plan.name}: {state}, Kubernetes {self.plan.kubernetes}, {url}"
         lines = [f"  {name:24} {f'pid {pid}' if pid else 'does not run'}" for name, pid in self.pids.items()]
         return "\n".join([head, *lines])
 

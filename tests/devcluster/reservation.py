@@ -19,15 +19,17 @@ from devcluster.progress import Say
 P = TypeVar("P", Ports, GatewayPorts)
 
 
-def reserve(name: str, *, audit: bool, say: Say) -> Plan:
+def reserve(name: str, kubernetes: str, *, audit: bool, say: Say) -> Plan:
     """The plan of `name`, made now with a free index and free ports if the cluster is new."""
     with locked(clusters_directory() / ".lock", say=say, remove=True):
         existing = load(name)
         if existing:
+            require(existing, kubernetes)
             return existing
         others = _others(name)
         plan = Plan(
             name=name,
+            kubernetes=kubernetes,
             index=free_index({plan.index for plan in others}, host_networks()),
             ports=free_ports(Ports, _ports(others)),
             node=False,
@@ -36,6 +38,15 @@ def reserve(name: str, *, audit: bool, say: Say) -> Plan:
         )
         plan.save()
         return plan
+
+
+def require(plan: Plan, kubernetes: str) -> None:
+    """Nothing if the cluster is of that release. Otherwise raises DevclusterError: a cluster never changes it."""
+    if plan.kubernetes != kubernetes:
+        raise DevclusterError(
+            f"{plan.name} is a cluster of Kubernetes {plan.kubernetes}, but {kubernetes} is asked for",
+            f"Take another name, or remove it: down --name {plan.name} --wipe",
+        )
 
 
 def with_new_ports(plan: Plan, say: Say) -> Plan:

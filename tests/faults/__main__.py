@@ -89,6 +89,7 @@ def main(
         return sample(fitting, count, seed) if count else fitting
 
     with _cluster(name) as cluster:
+        click.echo(f"Kubernetes {cluster.kubernetes}", err=True)
         credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
         directory = Path(tempfile.mkdtemp(prefix="modelward-faults-"))
         enumeration = Enumeration(cluster, credentials, directory, lanes, tell, once=not loop)

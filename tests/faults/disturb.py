@@ -207,6 +207,7 @@ def main(
     A line for each, and a table. Exit codes: 0 all struck and held, 1 something did not.
     """
     cluster = ensure_up(name, kwok=FAKE_NODES)
+    click.echo(f"Kubernetes {cluster.kubernetes}", err=True)
     install(Kubectl(cluster))
     credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
     directory = Path(tempfile.mkdtemp(prefix="modelward-disturb-"))

@@ -13,6 +13,8 @@ from typing import Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from devcluster import versions
+
 SECONDS: Final = Path(__file__).with_name("seconds.json")
 """How long each module took when it was last measured (`python -m lanes --measure`): the longest are begun first."""
 DEFAULT: Final = 3
@@ -23,8 +25,10 @@ ONE_AT_A_TIME: Final = ("test_devcluster", "test_chart_lifecycle")
 
 
 def cluster_name(environment: Mapping[str, str]) -> str:
-    """The cluster of this process."""
-    name = environment.get("MODELWARD_TEST_CLUSTER", "test")
+    """The cluster of this process: `test`, of another version of Kubernetes `test-1-34`, of a lane `test-0`."""
+    minor = versions.chosen(environment)
+    name = "test" if minor == versions.DEFAULT else f"test-{minor.replace('.', '-')}"
+    name = environment.get("MODELWARD_TEST_CLUSTER") or name
     lane = environment.get("PYTEST_XDIST_WORKER", "")
     return f"{name}-{lane.removeprefix('gw')}" if lane else name
 

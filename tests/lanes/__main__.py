@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 
 import click
 
+from devcluster import versions
 from lanes import DEFAULT, SECONDS
 from support.accounts import FOLDER
 
@@ -57,7 +58,7 @@ def main(
         codes = [_pytest(folder, chosen, argv)]
         if codes[0] < 2:
             codes.append(_pytest(folder, chosen, LAST))
-        print(_table(seconds := _seconds(report)))
+        print(f"Kubernetes {versions.release(versions.chosen())};", _table(seconds := _seconds(report)))
         if measure:
             SECONDS.write_text(json.dumps(seconds, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     sys.exit(next((code for code in codes if code not in {0, NOTHING_COLLECTED}), codes[0]))

@@ -16,14 +16,18 @@ from devcluster import (
     binaries,
     certificates,
     cgroups,
+    cluster,
     gateway,
     kubeconfig,
     kwok,
+    lifecycle,
     node_config,
     node_images,
     paths,
     pypi,
+    report,
     toolchain,
+    versions,
 )
 from devcluster.addresses import Addresses
 from devcluster.errors import DevclusterError
@@ -38,7 +42,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """A cluster of index 3 that exists only as a plan."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     ports = Ports(api=1, etcd=2, etcd_peer=3, controller_manager=4, scheduler=5)
-    made = Plan(name="a", index=3, ports=ports, node=True, audit=True, fake_nodes=2)
+    made = Plan(name="a", kubernetes="1.36.3", index=3, ports=ports, node=True, audit=True, fake_nodes=2)
     made.save()
     return made
 
@@ -68,30 +72,11 @@ def test_go_demanded() -> None:
     assert toolchain.demanded_version("module x\n\ngo 1.26.0\n\nrequire y v1.99.0\n") == (1, 26, 0)
 
 
-def test_pins_are_readable() -> None:
-    """The committed go.mod and the fallback toolchain fit together."""
-    assert binaries.kubernetes_version().startswith("1.")
-    assert toolchain.parse_version(toolchain.REQUIREMENT.read_text()) >= toolchain.demanded_version(
-        (paths.GOBUILD / "go.mod").read_text()
-    )
-
-
 def test_linker_flags_carry_the_version() -> None:
     """Programs report the pinned version and not v0.0.0-master."""
     flags = binaries.linker_flags("1.36.3")
     assert "component-base/version.gitVersion=v1.36.3" in flags
     assert "gitMinor=36" in flags
-
-
-def test_build_key_follows_the_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another pin is another key, so it is built anew."""
-    before = binaries.build_key()
-    for name in ("go.mod", "go.sum"):
-        (tmp_path / name).write_bytes((paths.GOBUILD / name).read_bytes())
-    monkeypatch.setattr(binaries, "GOBUILD", tmp_path)
-    assert binaries.build_key() == before
-    (tmp_path / "go.sum").write_text("other\n")
-    assert binaries.build_key() != before
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a b", "../x", "thirteenchars"])
@@ -153,15 +138,43 @@ def test_broken_plan_names_the_remedy(plan: Plan) -> None:
     (plan.directory / "plan.json").write_text("{")
     with pytest.raises(DevclusterError, match="down --name a --wipe"):
         load("a")
-    assert reserve("b", audit=False, say=silence).name == "b"
+    assert reserve("b", "1.36.3", audit=False, say=silence).name == "b"
 
 
 def test_reserve_keeps_clusters_apart(plan: Plan) -> None:
     """A second cluster has another index; asking again for the first changes nothing."""
-    other = reserve("b", audit=True, say=silence)
+    other = reserve("b", "1.36.3", audit=True, say=silence)
     assert other.index != plan.index
-    assert reserve("a", audit=True, say=silence) == plan
-    assert reserve("b", audit=True, say=silence) == other
+    assert reserve("a", "1.36.3", audit=True, say=silence) == plan
+    assert reserve("b", "1.36.3", audit=True, say=silence) == other
+
+
+def test_reserve_refuses_a_cluster_of_another_version(plan: Plan) -> None:
+    """A cluster's data belong to one release: it is never taken for one of another, and the error says what to do."""
+    with pytest.raises(
+        DevclusterError, match=r"of Kubernetes 1\.36\.3, but 1\.34\.4 .* down --name a --wipe"
+    ):
+        reserve("a", "1.34.4", audit=True, say=silence)
+    assert load("a") == plan
+
+
+def test_up_refuses_a_cluster_of_another_version(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is built or started, whatever the cluster's state."""
+    monkeypatch.setattr(lifecycle, "ensure_binaries", lambda *_: pytest.fail("it was built"))
+    monkeypatch.setenv(versions.VARIABLE, "1.34")
+    with pytest.raises(DevclusterError, match=r"a is a cluster of Kubernetes 1\.36\.3"):
+        lifecycle.up("a", real_node=False, fake_nodes=0, audit=True, say=silence)
+
+
+def test_a_cluster_has_the_programs_of_its_own_version(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kubectl is that of its release, whatever the environment asks for now."""
+    monkeypatch.setenv(versions.VARIABLE, "1.34")
+    found = cluster.find("a")
+    assert found is not None
+    assert found.kubernetes == "1.36.3"
+    assert found.binaries == binaries.binaries_directory("1.36")
+    assert report.status(plan).as_json()["kubernetes"] == "1.36.3"
+    assert "Kubernetes 1.36.3" in report.status(plan).as_text()
 
 
 def test_gateway_gets_ports_of_its_own_and_keeps_them(plan: Plan) -> None:

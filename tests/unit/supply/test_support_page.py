@@ -5,6 +5,7 @@ import tomllib
 
 import yaml
 
+from devcluster import versions
 from supply import locks
 
 PAGE = (locks.ROOT / "docs" / "support.md").read_text(encoding="utf-8")
@@ -20,10 +21,15 @@ def row(subject: str) -> list[str]:
 def test_kubernetes_is_what_the_cluster_is_built_from() -> None:
     """The version in the table is that of go.mod, and the oldest that of the chart."""
     supported, tested, _ = row("Kubernetes")
-    (built,) = re.findall(r"^\tk8s\.io/kubernetes v(\S+)$", (BUILD / "go.mod").read_text(), re.MULTILINE)
-    assert tested.startswith(f"{built}, ")
+    assert tested.startswith(f"{versions.release(versions.DEFAULT)}, ")
     chart = yaml.safe_load((locks.ROOT / "manifests/chart/Chart.yaml").read_text())
     assert f">={supported.split()[0]}.0-0" == chart["kubeVersion"]
+
+
+def test_each_version_of_kubernetes_has_its_row() -> None:
+    """All that can be built, with the release that is, and no other."""
+    rows = re.findall(r"^\| (1\.\d+) \| (\S+) \|", PAGE, re.MULTILINE)
+    assert rows == [(minor, versions.release(minor)) for minor in versions.available()]
 
 
 def test_gateway_api_is_what_is_installed() -> None:
@@ -37,11 +43,12 @@ def test_gateway_api_is_what_is_installed() -> None:
 
 
 def test_python_is_that_of_the_project_and_the_image() -> None:
-    """The oldest is that of pyproject.toml, the image's that of the Dockerfile, and the workflow tries each."""
+    """The oldest is that of pyproject.toml and of Debian 12, the image's that of the Dockerfile; a workflow tries the others."""
     project = tomllib.loads((locks.ROOT / "pyproject.toml").read_text())["project"]
     oldest, newest = row("Python, as a package")[0].split(" to ")
     assert project["requires-python"] == f">={oldest}"
     workflow = yaml.safe_load((locks.ROOT / ".github/workflows/ci.yaml").read_text())
-    versions = workflow["jobs"]["check"]["strategy"]["matrix"]["python"]
-    assert (versions[0], versions[-1]) == (oldest, newest)
+    others = workflow["jobs"]["python"]["strategy"]["matrix"]["python"]
+    assert workflow["jobs"]["test"]["container"]["image"].endswith("/debian:12")
+    assert (oldest, others[-1]) == ("3.11", newest)
     assert f"python:{row('Python, in the image')[0]}-slim\n" in (locks.ROOT / "Dockerfile").read_text()
