@@ -48,7 +48,7 @@ golden: setup ## Golden stories: whole rollouts told as text
 golden-all: setup ## The same with the operator killed at every single write, and ten shuffles of events: minutes
 	GOLDEN=all $(BIN)/pytest tests/golden -q
 
-coverage: setup ## Branches that unit and golden tests reach, the least covered files first; fails below the floor
+coverage: setup ## Branches that unit and golden tests reach, the least covered files first; fails below fail_under
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest tests/unit tests/golden -q -n logical --dist loadfile $(ARGS)
 	@$(BIN)/coverage combine --quiet
