@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from support.kubectl import Kubectl
+from support.kubectl import Kubectl, KubectlError
 from support.waiting import PATIENCE_SECONDS, until
 
 KIND = "modeldeployment"
@@ -48,8 +48,11 @@ def condition(kubectl: Kubectl, name: str, kind: str = "Ready") -> dict[str, Any
 
 
 def wait_ready(kubectl: Kubectl, name: str) -> dict[str, Any]:
-    """Wait as a pipeline does, then return the status."""
-    kubectl("wait", "--for=condition=Ready", f"{KIND}/{name}", f"--timeout={PATIENCE_SECONDS:.0f}s")
+    """Wait as a pipeline does, then return the status. Raises KubectlError, which tells why it is not Ready."""
+    try:
+        kubectl("wait", "--for=condition=Ready", f"{KIND}/{name}", f"--timeout={PATIENCE_SECONDS:.0f}s")
+    except KubectlError as error:
+        raise KubectlError(f"{error}; {condition(kubectl, name)}") from error
     return status(kubectl, name)
 
 
