@@ -127,6 +127,8 @@ class Reconciler:
         decision = decide(observed)
         self._fleet.decided(key, decision)
         kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
+        if kept.errors and not _is_under_way(model, decision):
+            raise kept.errors[0]  # no status may name a revision whose snapshot may not be stored
         if (kept.contested or kept.refused) and not _is_under_way(model, decision):
             if kept.refused:
                 decision = held(observed, status.refusal(kept.refused))

@@ -8,7 +8,7 @@ import pytest
 
 from builders import make_pod, make_revision
 from builders.observed import before
-from builders.rollouts import GATEWAY, A, B, follow, phase_of, recorded, rolling, told, weight_of
+from builders.rollouts import GATEWAY, A, B, follow, left, phase_of, recorded, rolling, told, weight_of
 from modelward import status as statuses
 from modelward.api.names import REVISION_LABEL
 from modelward.api.status import CommandsStatus
@@ -201,7 +201,8 @@ def test_f02_a_return_to_stable_waits_for_stable() -> None:
     observed = rolling(Phase.ANALYZING, "1", weight=50, ready={A: 0}, pods=[*waiting(4), *serving(3)])
     decision = decide(observed)
     assert (phase_of(decision), weight_of(decision)) == (Phase.ROLLING_BACK, 50)
-    assert decide(rolling(Phase.ANALYZING, "3", weight=50, ready={A: 0})).status.canary_revision != B
+    observed = rolling(Phase.ANALYZING, "3", weight=50, ready={A: 0})
+    assert left(observed, decide(observed)).status.canary_revision != B, "the way out does not wait"
 
 
 # --- a canary of a higher priority --------------------------------------------------------------------------
