@@ -6,14 +6,13 @@ import pytest
 from devcluster import Cluster
 from devcluster.gateway import install_crds
 from devcluster.progress import silence
+from support.gateway import remove_kind
 from support.kubectl import Kubectl
 from support.models import fake_model, status, wait_ready
 from support.operator import OperatorProcess
 from support.waiting import until
 
 pytestmark = pytest.mark.slow
-
-ROUTES = "httproutes.gateway.networking.k8s.io"
 
 
 def watches_routes(operator: OperatorProcess) -> bool:
@@ -26,24 +25,12 @@ def told(kubectl: Kubectl, name: str) -> str:
     return " ".join(each["message"] for each in status(kubectl, name).get("conditions", []))
 
 
-def take_away(admin: Kubectl) -> None:
-    """Delete the kind, and no other one.
-
-    F26: a CRD whose objects nobody has read yet may hang in its deletion (InstanceDeletionFailed: storage is
-    (re)initializing), so they are read first.
-    """
-    if admin.get("crd", ROUTES) is None:
-        return
-    until(lambda: admin.run("get", ROUTES, "--all-namespaces").returncode == 0, "the kind is served")
-    admin("delete", "crd", ROUTES, "--wait", "--timeout=60s")
-
-
 @pytest.fixture(scope="module")
 def without_gateway_api(cluster: Cluster, admin: Kubectl) -> None:
     """A cluster that has no Gateway API, or has it no more."""
     if cluster.gateway is not None:
         pytest.skip("this cluster's gateway needs the CRDs")
-    take_away(admin)
+    remove_kind(admin)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +54,7 @@ def test_a_kind_that_comes_and_goes(
     until(lambda: watches_routes(operator), "routes are watched")
     until(lambda: kubectl.get("httproute", "waits"), "the route that waited for its kind is made")
 
-    take_away(admin)
+    remove_kind(admin)
     until(lambda: not watches_routes(operator), "routes are watched no more")
     kubectl.apply(fake_model("after"))
     wait_ready(kubectl, "after")

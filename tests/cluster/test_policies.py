@@ -11,6 +11,7 @@ import pytest
 
 from devcluster.gateway import crd_directory
 from devcluster.progress import silence
+from support.gateway import ROUTES, remove_kind
 from support.kubectl import Kubectl
 from support.models import KIND, children, fake_model, wait_ready
 from support.operator import OperatorProcess
@@ -23,7 +24,6 @@ API_VERSION = "modelward.dev/v1alpha1"
 MANAGED = {"app.kubernetes.io/managed-by": "modelward"}
 ONLY_OURS = "the operator may change only what carries app.kubernetes.io/managed-by=modelward"
 ONLY_FINALIZERS = "the operator may change the status and the finalizers of a model and nothing else"
-ROUTES = "httproutes.gateway.networking.k8s.io"
 ROUTES_FILE = "gateway.networking.k8s.io_httproutes.yaml"
 
 
@@ -241,17 +241,14 @@ def test_the_account_writes_status_and_finalizers_of_models(kubectl: Kubectl, ac
 
 @pytest.fixture
 def routes(admin: Kubectl) -> Iterator[None]:
-    """The kind HTTPRoute and no other of the Gateway API; taken away again where it was not.
-
-    A kind that nobody has used yet when it is deleted can stay for minutes, until its storage is ready.
-    """
+    """The kind HTTPRoute and no other of the Gateway API; taken away again where it was not."""
     before = admin("get", "crd", ROUTES, "--ignore-not-found")
     if not before:
         admin("apply", "--server-side", "-f", str(crd_directory(silence) / ROUTES_FILE))
         admin("wait", "--for=condition=Established", f"crd/{ROUTES}", "--timeout=30s")
     yield
     if not before:
-        admin("delete", "crd", ROUTES, "--wait")
+        remove_kind(admin)
 
 
 def route(name: str, weight: int, **labels: str) -> dict[str, Any]:

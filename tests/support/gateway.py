@@ -10,9 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from demo.traffic import ask
+from support.kubectl import Kubectl
+from support.waiting import until
 
+ROUTES = "httproutes.gateway.networking.k8s.io"
+"""Name of the CRD."""
 CONNECTIONS = 4
 """Kept alive, as clients' connection pools keep them."""
+
+
+def remove_kind(admin: Kubectl) -> None:
+    """Delete the kind HTTPRoute, and no other one of the Gateway API.
+
+    F26: a CRD whose objects nobody has read yet may hang in its deletion (InstanceDeletionFailed: storage is
+    (re)initializing), so they are read first.
+    """
+    if admin.get("crd", ROUTES) is None:
+        return
+    until(lambda: admin.run("get", ROUTES, "--all-namespaces").returncode == 0, "the kind is served")
+    admin("delete", "crd", ROUTES, "--wait", "--timeout=60s")
 
 
 def client(host: str) -> httpx.Client:
