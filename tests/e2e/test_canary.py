@@ -74,6 +74,7 @@ def pods_of(kubectl: Kubectl, name: str, revision: str) -> dict[str, int]:
         for pod in children(kubectl, "pods", name)
         if pod["metadata"]["labels"]["modelward.dev/revision"] == revision
         and "deletionTimestamp" not in pod["metadata"]
+        and pod["status"].get("containerStatuses")
     }
 
 
