@@ -1,6 +1,6 @@
 """Reading objects from the API server directly.
 
-A test that waits asks ten times a second. To start a kubectl for each question cost more processor time than all else.
+A test that waits asks ten times a second. To start a kubectl for each question costs a process and its processor time.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ class Reader:
     def _read(self, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
         try:
             answer = self.client.get(path, params=query)
-        except (
-            httpx.TransportError
-        ):  # the connection of before may have ended with an API server that was restarted
+        except httpx.TransportError:  # a kept connection ends with an API server that is restarted
             answer = self.client.get(path, params=query)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
