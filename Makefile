@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all test test-integrations kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults faults-around fuzz fuzz-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all coverage coverage-cluster test test-integrations kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults faults-around fuzz fuzz-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,18 @@ golden: setup ## Golden stories: whole rollouts told as text
 
 golden-all: setup ## The same with the operator killed at every single write, and ten shuffles of events: minutes
 	GOLDEN=all $(BIN)/pytest tests/golden -q
+
+coverage: setup ## Branches that unit and golden tests reach, the least covered files first; fails below fail_under
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest tests/unit tests/golden -q -n logical --dist loadfile $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+coverage-cluster: kubernetes ## The same of operators on a real API server, added to what is measured. ARGS="tests/cluster/test_people.py"
+	@rm -f .coverage.*
+	$(BIN)/coverage run -m pytest -q $(or $(ARGS),tests/cluster)
+	@$(BIN)/coverage combine --quiet --append
+	@$(BIN)/coverage report --fail-under=0
 
 test: check bench-analysis-quick fuzz-quick kubernetes ## Everything: what CI runs
 	@$(BIN)/python -m lanes --markers "not integrations"
@@ -118,7 +130,7 @@ bench-analysis: setup ## The judge beside its rivals in simulation: tables and g
 bench-analysis-quick: setup ## The same in two minutes, with fixed seeds: fails if a goal is missed
 	@$(BIN)/python -m bench.analysis --quick
 
-faults: setup ## Kill the operator at every write of sixteen workloads, at three points each. ARGS="--sample 20 --seed 1"
+faults: setup ## Kill the operator at every write of twenty workloads, at three points each. ARGS="--sample 20 --seed 1"
 	@$(BIN)/python -m faults $(ARGS)
 
 faults-around: setup ## Strike every watch event, every stream and every request in every way. ARGS="--sample 100"

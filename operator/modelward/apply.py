@@ -1,4 +1,4 @@
-"""Apply: make the objects what they should be - create what is missing, mend what differs, delete what is left.
+"""Apply: make the objects what they should be - create what is missing, correct what differs, delete what is left.
 
 An object is written when our intent for it has changed (a hash that it carries), or when what it says of
 ours has moved without us (a digest that is compared with the one after our last write; after a restart, the
@@ -7,29 +7,46 @@ field managers that it names). On a world that is as it should be this sends not
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from modelward import trim
 from modelward.api import names
 from modelward.api.model import Model
-from modelward.clients.kube import Kube
-from modelward.clients.resources import BY_KIND, CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE, Resource
-from modelward.errors import AlreadyExists, ApiError, NotFound, Refused, Unreachable
-from modelward.projection.metadata import Manifest
+from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, Kube
+from modelward.clients.resources import (
+    BY_KIND,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    SERVICE,
+    Resource,
+)
+from modelward.errors import AlreadyExists, ApiError, ModelwardError, NotFound, Refused, Unreachable
+from modelward.projection import service
+from modelward.projection.metadata import Manifest, json_pointer
 from modelward.projection.project import Intent, Projection
-from modelward.rollout.observed import Child, Deployment, Observed
-from modelward.routes import UserRoutes
+from modelward.rollout.health import compared
+from modelward.rollout.observed import Child, Deployment, Observed, Service
+from modelward.routes import HASTE_SECONDS, UserRoutes
 from modelward.store import Snapshot, Store, is_ours
 
 _UNPROCESSABLE: Final = 422
+_MAPS: Final = ("labels", "annotations")
+_AT_CREATION: Final = frozenset({"replicas", "type"})
+"""Keys of spec that count when an object is created: the count is a write of its own, a Service's type the user's."""
 REPAIRS_PER_PERIOD: Final = 6
 REPAIR_PERIOD: Final = timedelta(minutes=1)
 
 NOTE_AGAIN_SECONDS: Final = 5.0
 """After a note was forbidden."""
+
+NEWS_AFTER_SECONDS: Final = 5.0
+"""After an object was met of which the watches have told otherwise."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +60,11 @@ class Applied:
     """(kind, name) of objects that have a name we need and belong to somebody else: left alone."""
     refused: list[str] = field(default_factory=list)
     """What the API server did not take, and why."""
+    unwritten: set[tuple[str, str]] = field(default_factory=set)
+    """(kind, name) of objects that are not as they should be: refused, changed by somebody else meanwhile, or too
+    slow to be written."""
+    errors: list[ModelwardError] = field(default_factory=list)
+    """What kept objects from being written beside refusals: conflicts, failures of the API server, no answer."""
     wait: float | None = None
     """Seconds until an object may be put right that somebody changes again and again."""
 
@@ -58,6 +80,10 @@ class Applier:
     """By uid: when an object was put right of late."""
     _unnotable: set[str] = field(default_factory=set)
     """uids of snapshots that the API server lets nobody annotate."""
+    _rolling: set[str] = field(default_factory=set)
+    """uids of models that are worked on, and were in the middle of a rollout."""
+    _unreleasable: set[str] = field(default_factory=set)
+    """uids of Deployments whose replicas cannot be given up without another change."""
 
     def __post_init__(self) -> None:
         self.routes = UserRoutes(self.kube, self.store)
@@ -83,7 +109,21 @@ class Applier:
             await self._delete(child, Applied())
 
     async def apply(self, observed: Observed, projection: Projection, decision: int) -> Applied:
-        """Bring the objects of a model to what is projected; in order, and deletions last."""
+        """Bring the objects of a model to what is projected."""
+        if compared(observed.model.status):
+            self._rolling.add(observed.model.uid)
+        try:
+            applied = await self._apply(observed, projection, decision)
+        finally:
+            self._rolling.discard(observed.model.uid)
+        return applied
+
+    async def _apply(self, observed: Observed, projection: Projection, decision: int) -> Applied:
+        """In order, and deletions last.
+
+        One object that cannot be written keeps no other one from being written, and from being deleted only what it
+        may still send to.
+        """
         applied = Applied()
         live = {(child.kind, child.name): child for child in observed.children}
         taken = {(conflict.kind, conflict.name) for conflict in observed.conflicts}
@@ -91,20 +131,21 @@ class Applier:
             if (intent.kind, intent.name) in taken or intent.kind in self.store.absent:
                 continue
             child = live.get((intent.kind, intent.name))
+            if child is None and intent.kind == CONTROLLER_REVISION.kind:
+                continue  # `keep_snapshots` stores them; a verdict is noted on one that is there
             if child is None:
                 await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
-            elif child.decision <= decision and intent.kind == CONTROLLER_REVISION.kind:
-                await self._annotate(child, intent.manifest, None, applied)
             elif child.decision <= decision:
                 with _noting(applied, intent.kind, intent.name):
-                    await self._update(intent, child, observed.now, applied)
+                    await self._update_or_replace(observed, intent, child, applied)
         await self._route(observed, projection, decision, applied)
-        if applied.refused:
-            return applied  # nothing is deleted before what takes its place is there
         wanted = {(intent.kind, intent.name) for intent in projection.intents} | projection.kept
-        for child in live.values():
-            if (child.kind, child.name) not in wanted and child.decision <= decision:
-                await self._delete(child, applied)
+        surplus = [child for child in live.values() if (child.kind, child.name) not in wanted]
+        held = {*_held_kinds(applied.unwritten, wanted, live)}
+        for child in surplus:
+            if child.kind not in held and child.decision <= decision:
+                with _noting(applied, child.kind, child.name):
+                    await self._remove(child, applied)
         return applied
 
     async def _route(
@@ -112,7 +153,7 @@ class Applier:
     ) -> None:
         """The user's own route, after the Services that it names."""
         wanted = projection.user_route
-        if applied.refused and wanted and wanted.weight_percent:
+        if applied.unwritten and wanted and wanted.weight_percent:
             return  # no traffic for what may be missing; away from it at any time
         name = wanted.name if wanted else ""
         with _noting(applied, HTTP_ROUTE.kind, name):
@@ -122,6 +163,12 @@ class Applier:
         name = manifest["metadata"]["name"]
         if self.store.foreign(model, resource.kind, name):
             applied.contested.add((resource.kind, name))
+            return
+        held = self.store.named(resource.kind, model.namespace, name)
+        if held and held.terminating:
+            applied.refused.append(
+                f"{resource.kind} {name}: the one before it is deleted, {held.terminating}"
+            )
             return
         with _noting(applied, resource.kind, name):
             try:
@@ -146,22 +193,43 @@ class Applier:
             applied.contested.add((resource.kind, name))
         elif resource is CONTROLLER_REVISION and not trim.is_labelled(raw):
             await self._annotate(child, manifest, raw, applied)
-        elif resource is CONTROLLER_REVISION:
-            self._seen(raw)
-        elif child.intent and trim.is_labelled(raw):
-            self._seen(raw)
-            applied.writes += 1
+        elif trim.is_labelled(raw) and (child.intent or resource is CONTROLLER_REVISION):
+            self._caught_up(raw, applied)
         else:
             await self._mend(child, manifest, raw, applied)
 
+    async def _update_or_replace(
+        self, observed: Observed, intent: Intent, child: Child, applied: Applied
+    ) -> None:
+        try:
+            await self._update(intent, child, observed.now, applied)
+        except Refused:
+            if not intent.replaceable:
+                raise
+            await self._delete(child, applied)
+            await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
+
+    def _caught_up(self, raw: Manifest, applied: Applied) -> None:
+        """Look again with what the watches did not show yet. If that is not new they are to tell what is."""
+        if raw["kind"] == CONTROLLER_REVISION.kind and Snapshot.of(raw).flaw:
+            applied.refused.append(f"{raw['kind']} {raw['metadata']['name']}: there is one that nobody wrote")
+        if self.store.take(raw):
+            applied.writes += 1
+        else:
+            applied.wait = min(NEWS_AFTER_SECONDS, applied.wait or NEWS_AFTER_SECONDS)
+
     async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
+        if child.kind == CONTROLLER_REVISION.kind:
+            await self._annotate(child, intent.manifest, None, applied)
+            return
         if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
             child = await self._mend(child, intent.manifest, None, applied)
-        elif self._drifted(child):
+        elif self._drifted(child, intent.manifest):
             if wait := self._pause(child, now):
                 applied.wait = min(wait, applied.wait or wait)
                 return
             child = await self._mend(child, intent.manifest, None, applied)
+            self._mended.setdefault(child.uid, []).append(now)
         else:
             self.store.settle(child)
         if isinstance(child, Deployment):
@@ -182,18 +250,20 @@ class Applier:
             else:  # a right that is missing may come
                 applied.wait = min(NOTE_AGAIN_SECONDS, applied.wait or NOTE_AGAIN_SECONDS)
 
-    def _drifted(self, child: Child) -> bool:
+    def _drifted(self, child: Child, manifest: Manifest) -> bool:
         """Somebody has changed what is ours to say."""
         settled = self.store.settled(child.uid)
-        return bool(child.edited_by) if settled is None else settled != child.digest
+        if settled is None:
+            return bool(child.edited_by) and child.digest != trim.digest(manifest)
+        return settled != child.digest
 
     def _pause(self, child: Child, now: datetime) -> float:
         """Seconds to wait before an object is put right once more: nobody wins a fight, the API server loses it."""
         minute = [time for time in self._mended.pop(child.uid, ()) if now - time < REPAIR_PERIOD]
+        if minute:
+            self._mended[child.uid] = minute
         if len(minute) < REPAIRS_PER_PERIOD:
-            self._mended[child.uid] = [*minute, now]
             return 0.0
-        self._mended[child.uid] = minute
         logger.warning(
             "%s %s/%s is changed again and again by %s; it is put right at most %d times a minute",
             child.kind,
@@ -204,18 +274,40 @@ class Applier:
         )
         return (minute[0] + REPAIR_PERIOD - now).total_seconds()
 
-    async def _mend(self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied) -> Child:
-        """Write all that is ours of an object. What others added inside it goes; what they own beside stays."""
+    async def _mend(
+        self,
+        child: Child,
+        manifest: Manifest,
+        raw: Manifest | None,
+        applied: Applied,
+        without: Sequence[str] = (),
+    ) -> Child:
+        """Write all that is ours of an object. What others added inside it goes; what they own beside stays.
+
+        Unless the API server finds that both do not go together (422): then it is written `without` what is in the way.
+        """
         try:
-            answer = await self._patch(child, _operations(manifest, raw))
+            answer = await self._patch(child, _operations(child, manifest, raw, without))
         except ApiError as error:
-            if error.status != _UNPROCESSABLE or raw is not None:
+            if error.status != _UNPROCESSABLE:
                 raise
-            # Somebody removed all labels or annotations, so that there is no map to put ours in.
-            found = await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
-            return await self._mend(trim.child(found), manifest, found, applied)
+            found = raw or await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
+            # Somebody removed all labels or annotations, so that there is no map to put ours in; or added something.
+            if raw is not None or not _missing_maps(found):
+                without = _in_the_way(error.fields, _beside(manifest, found), without)
+                if not without:
+                    raise
+            return await self._mend(trim.child(found), manifest, found, applied, without)
         applied.writes += 1
         why = f"edited by {child.edited_by}" if child.edited_by else "intent changed"
+        if without:
+            logger.warning(
+                "%s %s/%s could not be written beside what others set; removed: %s",
+                child.kind,
+                child.namespace,
+                child.name,
+                ", ".join(without),
+            )
         logger.info("updated %s %s/%s", child.kind, child.namespace, child.name, extra={"reason": why})
         return self._seen(answer)
 
@@ -224,18 +316,28 @@ class Applier:
         if intent.scale is None and child.replicas == 0:
             # An autoscaler leaves alone what is scaled to zero, so it needs a first push.
             await self._scale(child, intent.manifest["spec"]["replicas"], applied)
-        elif intent.scale is None and child.owns_replicas:
+        elif intent.scale is None and child.owns_replicas and child.uid not in self._unreleasable:
             await self._release(child, applied)
         elif intent.scale is not None and intent.scale != child.replicas:
             await self._scale(child, intent.scale, applied)
 
     async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
-        """Set the count. The answer is the Deployment itself, so a watch that lags does not have it set again."""
-        size = {"op": "add", "path": "/spec/replicas", "value": replicas}
-        answer = await self._patch(child, [size])
+        """Set the count through `/scale`: a write of the Deployment itself could bring another template with it.
+
+        Admission policies that rewrite images are run on every write of a Deployment; what they change in a
+        running one would replace its pods without a canary.
+        """
+        size = {"op": "add", "path": "/spec", "value": {"replicas": replicas}}
+        answer = await self._patch(child, [size], subresource="scale")
         applied.writes += 1
-        self._seen(answer)
-        logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, replicas)
+        stored = answer["spec"].get("replicas", 0)
+        self.store.scaled(child, answer["metadata"]["resourceVersion"], stored)
+        logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, stored)
+        if stored != replicas:
+            applied.refused.append(
+                f"Deployment {child.name}: asked for {replicas} replicas, the API server stored {stored};"
+                " an admission policy of deployments/scale changes the count"
+            )
 
     async def _release(self, child: Deployment, applied: Applied) -> None:
         """Give up `spec.replicas` without changing it: applying without it would set it to 1."""
@@ -244,14 +346,38 @@ class Applier:
             {"op": "remove", "path": f"/metadata/managedFields/{index}/fieldsV1/f:spec/f:replicas"}
             for index in trim.replicas_owners(raw)
         ]
-        if not operations:
-            self._seen(raw)
+        live = trim.child(raw)
+        if not operations or live.digest != child.digest:  # somebody was there since
+            self._caught_up(raw, applied)
             return
-        answer = await self._patch(trim.child(raw), operations)
+        if not await self._changes_nothing_else(live, operations):
+            self._unreleasable.add(child.uid)
+            logger.warning(
+                "Deployment %s/%s stays in our ownership of replicas: an admission policy would change its spec",
+                child.namespace,
+                child.name,
+            )
+            return
+        answer = await self._patch(live, operations)
         applied.writes += 1
         self._seen(answer)
 
-    async def _patch(self, child: Child, operations: Sequence[Mapping[str, Any]]) -> Manifest:
+    async def _changes_nothing_else(self, live: Child, operations: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a patch leaves spec as it is: admission may rewrite it, and cannot always be asked (400)."""
+        resource = BY_KIND[live.kind]
+        try:
+            answer = await self.kube.patch(
+                resource, live.namespace, live.name, guard=live, operations=operations, dry_run=True
+            )
+        except ApiError as error:
+            if error.status == HTTPStatus.BAD_REQUEST:
+                return False
+            raise
+        return trim.child(answer).digest == live.digest
+
+    async def _patch(
+        self, child: Child, operations: Sequence[Mapping[str, Any]], *, subresource: str = ""
+    ) -> Manifest:
         """Change an object; the answer is what is stored.
 
         When the answer is lost nobody knows whose the next version is. That it differs from the last one is no
@@ -259,18 +385,50 @@ class Applier:
         """
         try:
             return await self.kube.patch(
-                BY_KIND[child.kind], child.namespace, child.name, guard=child, operations=operations
+                BY_KIND[child.kind],
+                child.namespace,
+                child.name,
+                guard=child,
+                operations=operations,
+                subresource=subresource,
+                patience=self._patience(child),
             )
         except (Unreachable, ApiError) as error:
             if isinstance(error, Unreachable) or not error.is_refusal:
                 self.store.unsettle(child.uid)
             raise
 
+    def _patience(self, child: Child) -> float:
+        """Seconds for a write: one slow object must not hold up all others of a model in the middle of a rollout."""
+        return HASTE_SECONDS if child.owner_uid in self._rolling else REQUEST_TIMEOUT_SECONDS
+
+    async def _remove(self, child: Child, applied: Applied) -> None:
+        """Delete what should not be there. Pods end in any case: if their Deployment stays, then by its scale."""
+        try:
+            await self._delete(child, applied)
+        except Refused:
+            if isinstance(child, Deployment) and child.replicas:
+                await self._scale(child, 0, applied)
+            raise
+
     async def _delete(self, child: Child, applied: Applied) -> None:
+        """Delete an object, once: finalizers of others may keep it, and then its last event tells that it is gone."""
+        if child.terminating:
+            return
+        left = None
         with contextlib.suppress(NotFound):
-            await self.kube.delete(BY_KIND[child.kind], child.namespace, child.name, guard=child)
+            left = await self.kube.delete(
+                BY_KIND[child.kind], child.namespace, child.name, guard=child, patience=self._patience(child)
+            )
         applied.writes += 1
+        if left:
+            self.store.put({**left, "kind": child.kind})
+            logger.info(
+                "deleted %s %s/%s, %s", child.kind, child.namespace, child.name, trim.terminating(left)
+            )
+            return
         self._mended.pop(child.uid, None)
+        self._unreleasable.discard(child.uid)
         self.store.remove(child.kind, child.namespace, child.name, child.uid)
         logger.info("deleted %s %s/%s", child.kind, child.namespace, child.name)
 
@@ -284,36 +442,77 @@ class Applier:
 
 @contextlib.contextmanager
 def _noting(applied: Applied, kind: str, name: str) -> Iterator[None]:
-    """Note a refusal and go on: one object that is not taken does not keep the others from being written."""
+    """Note what went wrong and go on: one object that is not taken does not keep the others from being written."""
     try:
         yield
     except Refused as error:
         logger.warning("%s %s is refused: %s", kind, name, error)
         applied.refused.append(f"{kind} {name}: {error.message}")
+        applied.unwritten.add((kind, name))
+    except (ApiError, Unreachable) as error:
+        applied.errors.append(error)
+        applied.unwritten.add((kind, name))
 
 
-def _operations(manifest: Manifest, raw: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _held_kinds(
+    unwritten: Iterable[tuple[str, str]], wanted: Container[tuple[str, str]], live: Iterable[tuple[str, str]]
+) -> Iterator[str]:
+    """Kinds of which nothing is deleted yet: what could not be written may still send to it.
+
+    A route may still name a Service, or be all that leads to the pods. The pods of a revision are another matter: that
+    no Service needs them was decided before. Only the last ones stay until there are others.
+    """
+    failed = {kind for kind, _ in unwritten}
+    if HTTP_ROUTE.kind in failed:
+        yield SERVICE.kind
+    if SERVICE.kind in failed:
+        yield HTTP_ROUTE.kind
+    if not any(place in wanted for place in live if place[0] == DEPLOYMENT.kind):
+        yield DEPLOYMENT.kind
+
+
+def _in_the_way(fields: Iterable[str], beside: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
+    """What else of `beside` (JSON pointers) to remove: what the API server complains of, else all. Empty: nothing is left."""
+    keys = {re.split(r"[.\[]", field)[1].lower() for field in fields if "." in field}
+    blamed = tuple(path for path in beside if path.split("/")[2].lower() in keys)
+    if blamed and not set(blamed) <= set(removed):
+        return blamed
+    return () if set(beside) <= set(removed) else tuple(beside)
+
+
+def _operations(
+    child: Child, manifest: Manifest, raw: Mapping[str, Any] | None, without: Iterable[str]
+) -> list[dict[str, Any]]:
     """JSON Patch that writes each key of ours as a whole. `raw` tells which maps are missing altogether."""
     metadata = manifest["metadata"]
-    operations: list[dict[str, Any]] = []
-    for part in ("labels", "annotations"):
-        if raw is not None and not raw["metadata"].get(part):
-            operations.append({"op": "add", "path": f"/metadata/{part}", "value": {}})
-        operations.extend(
-            {"op": "add", "path": f"/metadata/{part}/{_escaped(key)}", "value": value}
-            for key, value in metadata.get(part, {}).items()
-        )
-    operations.append(
-        {"op": "add", "path": "/metadata/ownerReferences", "value": metadata["ownerReferences"]}
-    )
-    operations.extend(
-        {"op": "add", "path": f"/spec/{key}", "value": value}
+    missing = _missing_maps(raw) if raw else []
+    added: dict[str, Any] = {json_pointer("metadata", part): {} for part in missing}
+    for part in _MAPS:
+        added |= {json_pointer("metadata", part, key): value for key, value in metadata.get(part, {}).items()}
+    added["/metadata/ownerReferences"] = metadata["ownerReferences"]
+    added |= {
+        json_pointer("spec", key): value
         for key, value in manifest.get("spec", {}).items()
-        if key != "replicas"
-    )
-    return operations
+        if key not in _AT_CREATION
+    }
+    steering = child.steering if isinstance(child, Service) else ()
+    removed = dict.fromkeys((*steering, *without))
+    return [
+        *({"op": "remove", "path": path} for path in removed),
+        *({"op": "add", "path": path, "value": value} for path, value in added.items()),
+    ]
 
 
-def _escaped(key: str) -> str:
-    """A key as a JSON Pointer writes it (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
+def _missing_maps(raw: Mapping[str, Any]) -> list[str]:
+    """Maps of metadata that are not there, so that nothing can be added to them."""
+    return [part for part in _MAPS if not raw["metadata"].get(part)]
+
+
+def _beside(manifest: Manifest, raw: Mapping[str, Any]) -> list[str]:
+    """JSON pointers of what others have in spec beside what is ours; what the cluster fills in stays."""
+    ours = {*manifest.get("spec", {}), *service.OF_CLUSTER} - {"type"}  # a Service's goes back to its default
+    keys = [("spec", key) for key in raw.get("spec") or () if key not in ours]
+    annotation = service.SOURCE_RANGES_ANNOTATION
+    has_ranges = annotation in (raw["metadata"].get("annotations") or {})
+    ranges = [("metadata", "annotations", annotation)] if has_ranges else []
+    return [json_pointer(*path) for path in (*keys, *ranges)]

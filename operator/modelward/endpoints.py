@@ -27,8 +27,8 @@ class Endpoints:
         """Listen; returns the port, which differs from `port` if that is 0."""
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/healthz", lambda _: _answer(self.healthy))
-        app.router.add_get("/readyz", lambda _: _answer(self.ready))
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/readyz", self._readiness)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -45,8 +45,14 @@ class Endpoints:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(self.registry), headers={"Content-Type": content_type})
 
+    async def _health(self, _: web.Request) -> web.Response:
+        return _answer(self.healthy)
 
-async def _answer(checks: tuple[Check, ...]) -> web.Response:
+    async def _readiness(self, _: web.Request) -> web.Response:
+        return _answer(self.ready)
+
+
+def _answer(checks: tuple[Check, ...]) -> web.Response:
     problems = [problem for check in checks if (problem := check())]
     return web.Response(
         status=503 if problems else 200, text="".join(f"{line}\n" for line in problems or ["ok"])

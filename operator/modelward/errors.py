@@ -36,13 +36,23 @@ class InvalidLine(ModelwardError):
 class ApiError(ModelwardError):
     """The API server refused or could not serve a request: the key is tried again with back-off."""
 
-    def __init__(self, status: int, reason: str, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        fields: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
         """Seconds to wait as the server asked for (header Retry-After), or None."""
+        self.fields = fields
+        """Fields that an answer 422 names, such as `spec.type`."""
 
     @property
     def is_refusal(self) -> bool:
@@ -63,7 +73,10 @@ class Conflict(ApiError):
 
 
 class Refused(ApiError):
-    """Quota, admission, or a missing right refuse the request (403, 422): shown as a condition, and tried again."""
+    """Quota, admission, or a missing right refuse the request: shown as a condition, and tried again.
+
+    The answer is 403 or 422; or 500, when a webhook that must be asked cannot be.
+    """
 
 
 class NamespaceTerminating(ApiError):

@@ -1,6 +1,7 @@
 """Gather: the world of one ModelDeployment, read once. Mostly from what the watches hold."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -9,17 +10,21 @@ from modelward import routes, trim
 from modelward.analysis.gathered import Evidence
 from modelward.api import names
 from modelward.api.model import Model
-from modelward.api.revision import Revision
+from modelward.api.revision import JsonMap, Revision
 from modelward.clients.kube import Kube
-from modelward.clients.resources import BY_KIND, DEPLOYMENT
-from modelward.errors import NotFound
-from modelward.rollout.genuine import flaw
+from modelward.clients.resources import BY_KIND, DEPLOYMENT, PRIORITY_CLASS
+from modelward.errors import NotFound, Refused
+from modelward.rollout.genuine import flaw_of_restored
 from modelward.rollout.health import compared
-from modelward.rollout.judging import arms_of
-from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
+from modelward.rollout.judging import counted_arms
+from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, PriorityClass, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
+from modelward.rollout.room import asks_for_another_class
+from modelward.runtimes.choose import Choice, Runtime, choose
 from modelward.store import Key, Snapshot, Store, is_named_for_its_revision
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,25 +55,6 @@ class Sampling(Protocol):
         """Stop following a model."""
 
 
-class NothingMeasured:
-    """Sampling where there is nothing to read."""
-
-    def follow(
-        self,
-        model: Model,  # noqa: ARG002 - the names are the protocol's
-        revisions: Mapping[str, Revision],  # noqa: ARG002
-        *,
-        canary: str,  # noqa: ARG002
-        stable: str,  # noqa: ARG002
-        weight_percent: float,  # noqa: ARG002
-    ) -> Evidence:
-        """No evidence."""
-        return Evidence()
-
-    def forget(self, key: Key) -> None:
-        """Nothing is followed."""
-
-
 async def gather(
     kube: Kube,
     store: Store,
@@ -91,11 +77,12 @@ async def gather(
     service = next(
         (each for each in children if isinstance(each, Service) and each.name == service_name), None
     )
+    runtimes = store.runtimes(model.namespace)
     observed = Observed(
         now=now,
         model=model,
-        runtimes=store.runtimes(model.namespace),
-        revisions=await _revisions(kube, model, snapshots, deployments),
+        runtimes=runtimes,
+        revisions=await _revisions(kube, model, snapshots, deployments, runtimes),
         deployments=deployments,
         service=service,
         route=await routes.observe(kube, store, model),
@@ -103,13 +90,29 @@ async def gather(
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),
     )
-    return replace(observed, pods=_pods(store, observed), evidence=_evidence(sampling, observed))
+    return replace(
+        observed,
+        pods=_pods(store, observed),
+        evidence=_evidence(sampling, observed),
+        priority_classes=await _priority_classes(kube, observed)
+        if asks_for_another_class(observed)
+        else None,
+    )
+
+
+async def _priority_classes(kube: Kube, observed: Observed) -> tuple[PriorityClass, ...] | None:
+    """All of them; None where they may not be read, as with rights in single namespaces only."""
+    try:
+        return tuple([trim.priority_class(raw) async for raw in kube.list(PRIORITY_CLASS)])
+    except Refused as error:
+        logger.info("%s: PriorityClasses cannot be read: %s", observed.model.name, error)
+        return None
 
 
 def _evidence(sampling: Sampling, observed: Observed) -> Evidence:
-    """What is measured of a canary that has weight, or of a promoted revision that is watched."""
+    """What is measured of a canary that has weight or has just lost it, or of a promoted revision that is watched."""
     model = observed.model
-    arms = arms_of(model)
+    arms = counted_arms(model)
     if arms is None:
         sampling.forget((model.namespace, model.name))
         return Evidence()
@@ -123,16 +126,26 @@ def _evidence(sampling: Sampling, observed: Observed) -> Evidence:
 
 
 async def _revisions(
-    kube: Kube, model: Model, snapshots: tuple[Snapshot, ...], deployments: Mapping[str, Deployment]
+    kube: Kube,
+    model: Model,
+    snapshots: tuple[Snapshot, ...],
+    deployments: Mapping[str, Deployment],
+    runtimes: Iterable[Runtime],
 ) -> dict[str, Revision]:
     read = (snapshot.read() for snapshot in snapshots)
     revisions = {revision.name: revision for revision in read if revision}
     for name in (model.status.stable_revision, model.status.canary_revision):
         if name in deployments and name not in revisions:
             restored = await _restored(kube, model, deployments[name])
-            if not flaw(restored):
+            if not flaw_of_restored(restored, _named_by(model, runtimes)):
                 revisions[name] = restored
     return revisions
+
+
+def _named_by(model: Model, runtimes: Iterable[Runtime]) -> tuple[JsonMap, ...]:
+    """What may name what pods are given: the live spec, and the runtime that it asks for."""
+    choice = choose(model.spec, runtimes)
+    return (model.fields, choice.pinned) if isinstance(choice, Choice) else (model.fields,)
 
 
 async def _restored(kube: Kube, model: Model, deployment: Deployment) -> Revision:
@@ -175,7 +188,9 @@ async def _conflicts(
         except NotFound:
             continue
         if trim.owner_uid(raw["metadata"]) != model.uid:
-            found.append(NameConflict(kind=kind, name=name, owner=_owner(raw)))
+            deleted = trim.terminating(raw)
+            owner = f"{_owner(raw)} (deleted, {deleted})" if deleted else _owner(raw)
+            found.append(NameConflict(kind=kind, name=name, owner=owner))
     return tuple(found)
 
 

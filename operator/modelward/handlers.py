@@ -6,7 +6,7 @@ Nothing else of Kopf is used: no persistence, no finalizers, no events of its ow
 import math
 import ssl
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -51,16 +51,19 @@ class Intake:
     events: Counter[str] = field(default_factory=Counter)
     """By kind: how many the watches have brought. A count that stands still while objects change tells a dead watch."""
 
+    def __post_init__(self) -> None:
+        self.store.newer = self.changed
+
     def event(self, event: Any) -> None:
         """One event of a watch, or one object of its first list."""
         raw = event["object"]
         self.events[raw["kind"]] += 1
         if event["type"] == "DELETED":
             self.gone(raw)
-        elif self.store.put(raw):
-            self.changed(raw)
+        else:
+            self.store.take(raw)
 
-    def changed(self, raw: Raw) -> None:
+    def changed(self, raw: Mapping[str, Any]) -> None:
         """An object was taken in: look at the models that it concerns."""
         metadata = raw["metadata"]
         match raw["kind"]:
@@ -104,7 +107,7 @@ class Intake:
             # A model on its way to a new revision goes before those that only get their status refreshed.
             self.queue.add(owner, urgent=bool(model and model.status.rollout))
 
-    def _route_changed(self, raw: Raw) -> None:
+    def _route_changed(self, raw: Mapping[str, Any]) -> None:
         """A user's own route has no owner among the models; they name it."""
         if raw["kind"] == HTTP_ROUTE.kind:
             for key in self.store.referring(raw["metadata"].get("namespace", ""), raw["metadata"]["name"]):

@@ -50,6 +50,16 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self.sampling_age_seconds = Gauge(
+            "modelward_sampling_age_seconds",
+            "Time since the metrics of a rollout were last read, or tried to; of the one that waits longest.",
+            registry=self.registry,
+        )
+        self.sampling_restarts = Counter(
+            "modelward_sampling_restarts_total",
+            "Readings of a rollout's metrics that ended by themselves and were begun again.",
+            registry=self.registry,
+        )
         self.watch_age_seconds = Gauge(
             "modelward_watch_age_seconds",
             "Time since what is held of a kind was last confirmed.",

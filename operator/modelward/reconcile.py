@@ -30,10 +30,13 @@ from modelward.projection.project import Projection, project, snapshots
 from modelward.rollout import routing
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, held
-from modelward.rollout.decision import Decision
+from modelward.rollout.decision import Announcement, Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits
+from modelward.rollout.genuine import flaw
 from modelward.rollout.observed import Observed
+from modelward.rollout.phases import Phase
 from modelward.rollout.traffic import split
+from modelward.settings import GatewaySettings
 from modelward.store import Key, Store, is_named_for_its_revision
 from modelward.workqueue import WorkQueue
 
@@ -61,6 +64,7 @@ class Reconciler:
     now: Callable[[], datetime]
     sampling: Sampling
     limits: Limits = NO_LIMITS
+    lag_seconds: float = GatewaySettings().lag_seconds
     _fleet: Fleet = field(init=False)
     _applier: Applier = field(init=False)
     _obstacles: dict[Key, Obstacles] = field(default_factory=dict)
@@ -119,14 +123,16 @@ class Reconciler:
             sampling=self.sampling,
             obstacles=self._obstacles.get(key),
         )
-        observed = replace(observed, turn=self._fleet.turn(key))
+        observed = replace(observed, turn=self._fleet.turn(key), lag_seconds=self.lag_seconds)
         decision = decide(observed)
         self._fleet.decided(key, decision)
         kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
-        if kept.refused:
-            decision = held(observed, status.refusal(kept.refused))
-            await self._record(model, status.complete(observed, decision))
-        if kept.contested or kept.refused:
+        if kept.errors and not _is_under_way(model, decision):
+            raise kept.errors[0]  # no status may name a revision whose snapshot may not be stored
+        if (kept.contested or kept.refused) and not _is_under_way(model, decision):
+            if kept.refused:
+                decision = held(observed, status.refusal(kept.refused))
+                await self._record(model, status.complete(observed, decision))
             return self._stands_back(key, kept)
         complete = within_limit(status.complete(observed, decision))
         counts_in = self._counts_in(key, observed, complete)
@@ -140,12 +146,19 @@ class Reconciler:
             )
         finally:  # the decision is recorded, and will not be told by the next look
             await self._report(observed, decision)
+        applied.contested |= kept.contested
+        applied.refused += kept.refused
+        if applied.refused and not observed.refusals:
+            await self._report_refusal(observed, decision, applied)
+        if applied.errors and not _is_leaving(decision):
+            raise applied.errors[0]
         again = self._next_look(key, observed, decision, applied)
         return min((wait for wait in (again, counts_in) if wait is not None), default=None)
 
     async def _is_true(self, key: Key, model: Model) -> bool:
         """Whether what is held of a model can be worked with; if not it is put right."""
-        if forged := self.store.forged(model.uid):
+        forged = [each for each in self.store.forged(model.uid) if not each.child.terminating]
+        if forged:
             await self._applier.discard(forged)
             return False
         return not self.store.doubts(key) or await self._is_there(key, model)
@@ -155,7 +168,7 @@ class Reconciler:
 
         The garbage collector removes what a deleted model leaves behind. If the event of the deletion is late or
         lost, all of that would be made again and again until a sweep finds out. If the answer is newer than what
-        is held, the look begins anew with it: its event will tell nothing new, and so bring no look.
+        is held, the reconcile begins anew with it.
         """
         try:
             raw = await self.kube.get(MODEL_DEPLOYMENT, model.namespace, model.name)
@@ -164,7 +177,7 @@ class Reconciler:
         self.store.trust(key)
         if raw is None or raw["metadata"]["uid"] != model.uid:
             self.store.remove(MODEL_DEPLOYMENT.kind, model.namespace, model.name, model.uid)
-        is_newer = raw is not None and self.store.put({**raw, "kind": MODEL_DEPLOYMENT.kind})
+        is_newer = raw is not None and self.store.take({**raw, "kind": MODEL_DEPLOYMENT.kind})
         return raw is not None and raw["metadata"]["uid"] == model.uid and not is_newer
 
     def _counts_in(self, key: Key, observed: Observed, complete: ModelDeploymentStatus) -> float | None:
@@ -177,7 +190,8 @@ class Reconciler:
             self._uncounted_since.pop(key, None)
             return None
         now = self.queue.clock()
-        age = EVIDENCE_AFTER_SECONDS if complete.analysis != before.analysis else COUNTS_AFTER_SECONDS
+        counted = complete.ready_replicas != before.ready_replicas or complete.analysis == before.analysis
+        age = COUNTS_AFTER_SECONDS if counted else EVIDENCE_AFTER_SECONDS
         left = self._uncounted_since.setdefault(key, now) + age - now
         if left > 0:
             return left
@@ -205,10 +219,19 @@ class Reconciler:
             self.kube, observed.model, decision.status.decision, decision.announcements, observed.now
         )
 
+    async def _report_refusal(self, observed: Observed, decision: Decision, applied: Applied) -> None:
+        """Tell once that something is not taken, and what; how it goes on is in status."""
+        refused = status.refusal(applied.refused)
+        told = Announcement(reason=refused.reason, message=refused.message, warning=True)
+        await report.publish(self.kube, observed.model, decision.status.decision, (told,), observed.now)
+
     def _next_look(self, key: Key, observed: Observed, decision: Decision, applied: Applied) -> float | None:
         if applied.contested or applied.refused or key in self._obstacles:
-            return self._stands_back(key, applied, observed)
-        if applied.writes:
+            again = self._stands_back(key, applied, observed)
+            return again if decision.wake_after is None else min(again, decision.wake_after)
+        if applied.errors:
+            logger.warning("%s: not everything could be written: %s", "/".join(key), applied.errors[0])
+        elif applied.writes:
             return 0.0  # our own writes are no events to us: look whether all is quiet
         route = observed.route
         waits = [
@@ -257,13 +280,32 @@ class Reconciler:
         self.queue.fail(key, at_least=after)
 
 
+def _is_leaving(decision: Decision) -> bool:
+    """Whether traffic leaves a canary: what cannot be written has a time for it, which no back-off may pass over."""
+    return decision.status.rollout is not None and decision.status.rollout.state == Phase.ROLLING_BACK
+
+
+def _is_under_way(model: Model, decision: Decision) -> bool:
+    """Whether a decision names no revision that is new.
+
+    That the lost snapshot of a known one cannot be made again is no reason to leave traffic where it is.
+    """
+    before, after = model.status, decision.status
+    known = (before.stable_revision, before.canary_revision, before.previous_revision, "")
+    return bool(before.stable_revision) and {after.stable_revision, after.canary_revision} <= {*known}
+
+
 def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
+    """Snapshots to be stored: of what was restored from a Deployment only those that will be read again."""
     stored = {
         child.revision
         for child in observed.children
-        if child.kind == CONTROLLER_REVISION and is_named_for_its_revision(child, observed.model)
+        if child.kind == CONTROLLER_REVISION
+        and is_named_for_its_revision(child, observed.model)
+        and child.revision in observed.revisions  # what is forged and kept by a finalizer is not
     }
-    return snapshots(observed.model, decision.status, decision.revisions, stored)
+    readable = {name: revision for name, revision in decision.revisions.items() if not flaw(revision)}
+    return snapshots(observed.model, decision.status, readable, stored)
 
 
 def _projection(observed: Observed, decision: Decision) -> Projection:

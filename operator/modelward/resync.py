@@ -40,8 +40,6 @@ class Resync:
     store: Store
     settings: Settings
     metrics: Metrics
-    changed: Callable[[Manifest], None]
-    """Is told of every object that was taken in."""
     gone: Callable[[Manifest], None]
     events: Mapping[str, int]
     """By kind: how many events the watches have brought."""
@@ -192,10 +190,9 @@ class Resync:
             raw = _typed(resource, await self.kube.get(resource, key[0] or None, key[1]))
         except NotFound:
             return False
-        news = self.store.put(raw)
+        news = self.store.take(raw)
         if news:
             logger.info("took in %s %s, whose event was lost", resource.kind, "/".join(key))
-            self.changed(raw)
         return news
 
     async def _verify(self, resource: Resource, key: Key, uid: str) -> bool:
@@ -209,7 +206,7 @@ class Resync:
             ghost = {"kind": resource.kind, "metadata": {"namespace": key[0], "name": key[1], "uid": uid}}
             self.gone(ghost)
         if raw is not None:
-            self.store.put(_typed(resource, raw))
+            self.store.take(_typed(resource, raw))
         return gone
 
     def _confirm(self, resource: Resource) -> None:

@@ -15,10 +15,11 @@ from modelward import trim
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.weights import Pair, pair
-from modelward.clients.kube import Kube, Manifest
+from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, Kube, Manifest
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT
 from modelward.errors import Conflict, ModelwardError, NotFound, Refused
 from modelward.projection.route import UserRoute, user_route_patch
+from modelward.rollout.health import compared
 from modelward.rollout.observed import Observed, Route
 from modelward.store import Store, is_ours
 
@@ -27,6 +28,8 @@ ATTEMPTS: Final = 3
 PUT_BACK_SECONDS: Final = 20
 """How long a deletion waits for a route that cannot be written."""
 RETRY_SECONDS: Final = 2.0
+HASTE_SECONDS: Final = 5.0
+"""For a write while two revisions have traffic: a webhook may take up to half a minute."""
 _UNPROCESSABLE: Final = 422
 
 logger = logging.getLogger(__name__)
@@ -122,11 +125,12 @@ class UserRoutes:
                 return 0
             if not trim.is_labelled(raw):
                 return 0
+            self.store.take(raw)
             operations = user_route_patch(raw, model.name, weight_percent)
             if not operations:
-                self.store.put(raw)
                 return 0
-            if await self._patched(raw, operations):
+            patience = HASTE_SECONDS if compared(model.status) else REQUEST_TIMEOUT_SECONDS
+            if await self._patched(raw, operations, patience):
                 logger.info(
                     "HTTPRoute %s/%s gives the canary of %s %d%%",
                     model.namespace,
@@ -137,12 +141,13 @@ class UserRoutes:
                 return 1
         raise Conflict(409, "Conflict", f"HTTPRoute {name} is changed again and again")
 
-    async def _patched(self, raw: Manifest, operations: list[Manifest]) -> bool:
+    async def _patched(self, raw: Manifest, operations: list[Manifest], patience: float) -> bool:
         """False if the route has moved on since it was read: 409, or 422 for a `test` that failed."""
         metadata = raw["metadata"]
         place = HTTP_ROUTE, metadata["namespace"], metadata["name"]
         try:
-            answer = await self.kube.patch(*place, guard=trim.child(raw), operations=operations)
+            guard = trim.child(raw)
+            answer = await self.kube.patch(*place, guard=guard, operations=operations, patience=patience)
         except Conflict:
             return False
         except Refused as error:

@@ -31,6 +31,7 @@ from modelward.reconcile import Reconciler
 from modelward.resync import Resync
 from modelward.rollout.fleet import Limits
 from modelward.sampling.models import sampling, steady_clock
+from modelward.sampling.supervisor import Supervisor
 from modelward.settings import LeaderElectionSettings, Settings
 from modelward.store import Key, Store
 from modelward.watching import Watching
@@ -81,6 +82,7 @@ class _Core:
     intake: Intake
     resync: Resync
     discovery: Discovery
+    sampling: Supervisor
 
 
 async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
@@ -122,9 +124,7 @@ async def _core(settings: Settings, kubeconfig: Path | None, gate: Gate, agent: 
     queue = WorkQueue[Key](clock=time.monotonic, is_urgent=store.is_live)
     metrics, intake = Metrics(store), Intake(store, queue)
     kube = Kube(await connect(kubeconfig, may_write=gate.check), count=metrics.count_request, agent=agent)
-    resync = Resync(
-        kube, store, settings, metrics, changed=intake.changed, gone=intake.gone, events=intake.events
-    )
+    resync = Resync(kube, store, settings, metrics, gone=intake.gone, events=intake.events)
     return _Core(
         settings=settings,
         kubeconfig=kubeconfig,
@@ -135,7 +135,15 @@ async def _core(settings: Settings, kubeconfig: Path | None, gate: Gate, agent: 
         intake=intake,
         resync=resync,
         discovery=Discovery(kube, store, settings.namespaces),
+        sampling=_supervisor(metrics),
     )
+
+
+def _supervisor(metrics: Metrics) -> Supervisor:
+    """Of the tasks that read metrics; it is there before the first and after the last of them, and so are its figures."""
+    supervisor = Supervisor(begun_again=metrics.sampling_restarts.inc)
+    metrics.sampling_age_seconds.set_function(supervisor.age_seconds)
+    return supervisor
 
 
 def _endpoints(core: _Core, pulse: _Pulse, gate: Gate, leader: Leader) -> Endpoints:
@@ -143,7 +151,7 @@ def _endpoints(core: _Core, pulse: _Pulse, gate: Gate, leader: Leader) -> Endpoi
     return Endpoints(
         registry=core.metrics.registry,
         healthy=(pulse.problem, leader.stuck, core.resync.dead),
-        ready=(pulse.unready, leader.trouble, core.resync.old),
+        ready=(pulse.unready, leader.trouble, core.resync.old, core.sampling.silent),
         before_scrape=lambda: depth.set(queue.depth() if gate.left() > 0 else 0),
     )
 
@@ -174,7 +182,10 @@ async def _work(core: _Core) -> None:
     urgent, counted = functools.partial(core.queue.add, urgent=True), core.metrics.count_page_read
     with core.metrics.leading():
         await _freshen(core.resync)
-        async with sampling(core.store, core.settings.metrics, urgent, counted) as (sampler, rest):
+        async with sampling(core.store, core.settings.metrics, urgent, core.sampling, counted) as (
+            sampler,
+            rest,
+        ):
             reconciler = Reconciler(
                 core.kube,
                 core.store,
@@ -183,6 +194,7 @@ async def _work(core: _Core) -> None:
                 now=_steady_now(),
                 sampling=sampler,
                 limits=_limits(core.settings),
+                lag_seconds=core.settings.gateway.lag_seconds,
             )
             workers = (reconciler.work() for _ in range(core.settings.workers))
             await asyncio.gather(rest.run(), *workers)

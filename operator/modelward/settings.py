@@ -95,6 +95,14 @@ class RolloutSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     """Canaries at once in one namespace; 0 for any number."""
 
 
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What is to be expected of the Gateways that routes name."""
+
+    lag_seconds: Annotated[float, Meta(ge=0, le=600)] = 30.0
+    """How long a Gateway may go on sending by the weights of before after it has reported a route. What lost its
+    weight stays for so long, or until its own counters show that no request comes any more."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """All of them. Flags of `modelward run` win over the file."""
 
@@ -114,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     rollouts: RolloutSettings = RolloutSettings()
+    gateway: GatewaySettings = GatewaySettings()
 
 
 def load(file: Path | None, flags: dict[str, Any]) -> Settings:

@@ -29,6 +29,8 @@ class Split:
     """The canary, or the previous revision while it is kept warm; empty when there is none."""
     weight_percent: int = 0
     """What the other one is to get."""
+    leaves: bool = False
+    """The other one gets nothing any more: what still leads to it leads to stable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ The table of situations is that of the API reference, section "Status". Everythi
 anew; the old conditions only give the time of the last change, so that it moves only when a status does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -17,12 +17,12 @@ from modelward.api.status import Condition, ModelDeploymentStatus, RolloutResult
 from modelward.api.times import format_seconds
 from modelward.projection.service import KIND as SERVICE
 from modelward.projection.service import url
-from modelward.rollout import readiness, routing
+from modelward.rollout import readiness, routing, traffic
 from modelward.rollout.capacity import replicas_of_user, sizes
 from modelward.rollout.decide import without_evidence
 from modelward.rollout.decision import Decision
 from modelward.rollout.narration import count
-from modelward.rollout.observed import Observed
+from modelward.rollout.observed import Autoscaler, Observed
 from modelward.rollout.phases import WAITING, WITH_CANARY, Phase
 
 _T, _F, _U = Status.TRUE, Status.FALSE, Status.UNKNOWN
@@ -102,7 +102,9 @@ _CANARY_REASONS: Final = {
 def _situation(observed: Observed, decision: Decision) -> _Situation:
     refused = refusal(observed.refusals) if observed.refusals else None
     if blocked := decision.blocked or refused or routing.problem(observed):
-        return _stalled(blocked.reason, blocked.message)
+        besides = refused.message if refused and refused is not blocked else ""
+        waits = f"The change {decision.waiting}." if decision.waiting else ""
+        return _stalled(blocked.reason, " ".join(part for part in (blocked.message, besides, waits) if part))
     phase = Phase(decision.status.rollout.state) if decision.status.rollout else Phase.SERVING
     if phase is Phase.DEPLOYING or phase in WITH_CANARY:
         return _changing(observed, decision, phase)
@@ -110,7 +112,7 @@ def _situation(observed: Observed, decision: Decision) -> _Situation:
         return _Situation(reason=Reason.CANARY_STEP, message=_told(decision), ready=_U, progressing=_T)
     if decision.waiting:
         stable = decision.status.stable_revision
-        message = f"The change {decision.waiting}. {stable} goes on serving."
+        message = f"The change {decision.waiting}. {stable} {readiness.goes_on(observed, stable)}."
         return _Situation(reason=Reason.QUEUED, message=message, ready=_U, progressing=_T)
     return _serving(observed, decision)
 
@@ -157,7 +159,8 @@ def _serving(observed: Observed, decision: Decision) -> _Situation:
             reason=Reason.AVAILABLE, message=_serves(observed, status), ready=_T, progressing=_F
         )
     counted = _count(observed, status, stable)
-    message = f"Revision {stable}: {counted}; {readiness.what_keeps(observed, stable)}."
+    keeps = readiness.what_keeps(observed, stable).rstrip(".")
+    message = f"Revision {stable}: {counted}; {keeps}."
     if readiness.is_unavailable(observed):
         return _stalled(Reason.UNAVAILABLE, message)
     return _Situation(reason=Reason.REPLICAS_NOT_READY, message=message, ready=_F, progressing=_T)
@@ -167,7 +170,38 @@ def _stalled(reason: Reason, message: str) -> _Situation:
     return _Situation(reason=reason, message=message, ready=_F, progressing=_F, stalled=True)
 
 
+def _answers(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """Who answers requests: stable, or a canary alone while no pod of stable is ready."""
+    serves, canary = _serves(observed, status), status.canary_revision
+    if readiness.serves(observed, status.stable_revision) or not readiness.serves(observed, canary):
+        return serves
+    return f"{serves} Only canary {canary} answers: {_count(observed, status, canary)}."
+
+
 def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:
+    return _noted(observed, _serving_pods(observed, status))
+
+
+def _noted(observed: Observed, message: str) -> str:
+    """The message, and what a person should know besides."""
+    return " ".join((message, *_idle_autoscalers(observed), *_terminating(observed)))
+
+
+def _terminating(observed: Observed) -> Iterator[str]:
+    """What was deleted and is still there: its pods run on, and its name is taken."""
+    for child in observed.children:
+        if child.terminating:
+            yield f"{child.kind} {child.name} is deleted, {child.terminating}."
+
+
+def _idle_autoscalers(observed: Observed) -> Iterator[str]:
+    """Of revisions that serve: one without a ready pod has nothing to measure yet."""
+    for child in observed.children:
+        if isinstance(child, Autoscaler) and child.problem and readiness.serves(observed, child.revision):
+            yield f"The autoscaler of revision {child.revision} does not scale: {child.problem.rstrip('.')}."
+
+
+def _serving_pods(observed: Observed, status: ModelDeploymentStatus) -> str:
     held = status.scaling.held_replicas if status.scaling else None
     counted = _count(observed, status, status.stable_revision)
     if held is not None and held != observed.model.spec.replicas:
@@ -197,7 +231,7 @@ def _conditions(observed: Observed, decision: Decision) -> tuple[Condition, ...]
             ConditionType.AVAILABLE,
             _T if available else _F,
             Reason.AVAILABLE if available else situation.reason,
-            _serves(observed, decision.status) if available else situation.message,
+            _answers(observed, decision.status) if available else _noted(observed, situation.message),
         ),
         (ConditionType.PROGRESSING, situation.progressing, situation.reason, situation.message),
     ]
@@ -248,12 +282,10 @@ def _previous(status: ModelDeploymentStatus, kind: ConditionType) -> Condition |
 
 
 def _is_available(observed: Observed, status: ModelDeploymentStatus) -> bool:
-    """Requests are answered: a revision that gets them has a ready pod, or stable is to have none."""
-    stable = observed.deployment(status.stable_revision)
+    """Requests are answered: every revision that gets them has a ready pod, or stable is to have none."""
     if any(conflict.kind == SERVICE for conflict in observed.conflicts):
         return False
-    if _weight(status) and readiness.serves(observed, status.canary_revision):
+    if traffic.is_answered(observed, status):
         return True
-    if stable is None:
-        return False
-    return stable.ready > 0 or (stable.replicas == 0 and replicas_of_user(observed, status) == 0)
+    stable = observed.deployment(status.stable_revision)
+    return stable is not None and stable.replicas == 0 == replicas_of_user(observed, status)

@@ -7,8 +7,8 @@ wins, so a late event never undoes what an answer has told. resourceVersions of 
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import msgspec
@@ -21,6 +21,7 @@ from modelward.clients.resources import (
     BY_KIND,
     CLUSTER_MODEL_RUNTIME,
     CONTROLLER_REVISION,
+    DEPLOYMENT,
     HTTP_ROUTE,
     MODEL_DEPLOYMENT,
     MODEL_RUNTIME,
@@ -29,7 +30,7 @@ from modelward.clients.resources import (
 from modelward.projection.controller_revision import read_revision
 from modelward.rollout.genuine import flaw
 from modelward.rollout.health import compared
-from modelward.rollout.observed import Child, Pod, Route
+from modelward.rollout.observed import Child, Deployment, Pod, Route
 from modelward.runtimes.choose import Runtime
 
 Key = tuple[str, str]
@@ -91,6 +92,9 @@ class Store:
     _rolling: set[Key] = field(default_factory=set)
     _settled: dict[str, int] = field(default_factory=dict)
     """By uid: the digest of an object when it was last known to be as we meant it."""
+    newer: Callable[[Mapping[str, Any]], None] = lambda _raw: None
+    """Is told of every object that was read and was newer than what is held: it has the models looked at that the
+    object concerns."""
     absent: dict[str, str] = field(default_factory=dict)
     """By kind: why an optional kind cannot be had, in words."""
     _doubted: set[Key] = field(default_factory=set)
@@ -99,8 +103,18 @@ class Store:
     """By uid of objects that are gone, up to which resourceVersion: a late event must not bring them back. An
     object that only lost our label is gone for the watch, too, and comes back with a later version."""
 
+    def take(self, raw: Mapping[str, Any]) -> bool:
+        """Take in what was read: from a watch, in a sweep, or asked for. Whether it is newer than what is held.
+
+        What is newer is told to `newer`, whoever read it, because no later event will bring a reconcile for it.
+        """
+        is_newer = self.put(raw)
+        if is_newer:
+            self.newer(raw)
+        return is_newer
+
     def put(self, raw: Mapping[str, Any]) -> bool:
-        """Take a raw object in. False if what is held is as new, or the object is gone already."""
+        """Take in the answer to a write of our own, or a first list: nobody needs to be told. False if what is held is as new, or the object is gone already."""
         metadata, kind = raw["metadata"], raw["kind"]
         key, version = _key(metadata), int(metadata["resourceVersion"])
         held = self._views[kind].get(key)
@@ -122,6 +136,18 @@ class Store:
         if owner:
             self._children[owner].add((kind, key))
         return True
+
+    def scaled(self, deployment: Deployment, version: str, replicas: int) -> None:
+        """Remember what `/scale` answered, which is no Deployment, until the watch shows the Deployment itself.
+
+        The write tested the version of `deployment`, so nothing else of it has changed.
+        """
+        key = (deployment.namespace, deployment.name)
+        held = self._views[DEPLOYMENT.kind].get(key)
+        if held and held.uid == deployment.uid and held.version < int(version):
+            owned = deployment.owns_replicas or replicas != deployment.replicas
+            view = replace(deployment, resource_version=version, replicas=replicas, owns_replicas=owned)
+            self._views[DEPLOYMENT.kind][key] = replace(held, version=int(version), view=view)
 
     def remove(self, kind: str, namespace: str, name: str, uid: str, *, version: float = math.inf) -> None:
         """The object is gone, as of `version`. One of the same name that was made since stays."""

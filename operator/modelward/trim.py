@@ -20,8 +20,9 @@ from modelward.api.model import Model
 from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.errors import InvalidSpec
+from modelward.projection import service
 from modelward.rollout.mended import mended
-from modelward.rollout.observed import Child, Deployment, Route, Service
+from modelward.rollout.observed import Autoscaler, Child, Deployment, PriorityClass, Route, Service
 from modelward.rollout.revisions import revision_fields
 from modelward.runtimes.choose import Runtime
 
@@ -87,12 +88,25 @@ def child(raw: Raw) -> Child:
                 failure=_failure(status),
                 created=_time(raw["metadata"].get("creationTimestamp")) or _EPOCH,
             )
+        case "HorizontalPodAutoscaler":
+            return Autoscaler(**common, problem=_not_scaling(status))
         case "Service":
-            return Service(**common, selects=(spec.get("selector") or {}).get(names.REVISION_LABEL))
+            selects = (spec.get("selector") or {}).get(names.REVISION_LABEL)
+            return Service(**common, selects=selects, steering=tuple(service.steering(raw)))
         case "HTTPRoute":
             return Route(**common, **trim_route.fields(raw))
         case _:
             return Child(**common)
+
+
+def priority_class(raw: Raw) -> PriorityClass:
+    """A PriorityClass."""
+    return PriorityClass(
+        name=raw["metadata"]["name"],
+        value=raw.get("value", 0),
+        preempts=raw.get("preemptionPolicy") != "Never",
+        is_default=bool(raw.get("globalDefault")),
+    )
 
 
 def owner_uid(metadata: Raw) -> str | None:
@@ -148,19 +162,31 @@ def _common(raw: Raw) -> dict[str, Any]:
         "revision": (metadata.get("labels") or {}).get(names.REVISION_LABEL),
         "intent": annotations.get(names.INTENT_ANNOTATION, ""),
         "decision": int(number) if _NUMBER.fullmatch(number) else 0,
-        "digest": _digest(raw),
+        "digest": digest(raw),
         "edited_by": _foreign_editor(metadata.get("managedFields") or ()),
+        "terminating": terminating(raw),
     }
 
 
-def _digest(raw: Raw) -> int:
+def terminating(raw: Raw) -> str:
+    """What keeps an object that was deleted; empty for one that was not."""
+    metadata = raw["metadata"]
+    if "deletionTimestamp" not in metadata:
+        return ""
+    finalizers = ", ".join(metadata.get("finalizers") or ())
+    return f"kept by the finalizers {finalizers}" if finalizers else "on its way out"
+
+
+def digest(raw: Raw) -> int:
     """Hash of what is ours to say in a live object: it moves when somebody changes that.
 
     Services and autoscalers have no generation, and a Deployment's rises with its replicas, too; so the
-    content itself is compared.
+    content itself is compared. A Service in which nobody has changed it has the digest of its manifest.
     """
     metadata = raw["metadata"]
     spec = {key: value for key, value in (raw.get("spec") or {}).items() if key != "replicas"}
+    if raw["kind"] == service.KIND:
+        spec = service.stated(raw)
     labels = {key: value for key, value in (metadata.get("labels") or {}).items() if _is_ours(key)}
     ours = [spec, labels, metadata.get("ownerReferences")]
     text = json.dumps(ours, sort_keys=True, separators=(",", ":")).encode()
@@ -196,6 +222,16 @@ def _failure(status: Raw) -> str:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return str(condition.get("message", ""))
+    return ""
+
+
+def _not_scaling(status: Raw) -> str:
+    """Why an autoscaler does nothing. That its Deployment has no pods is no fault: it leaves alone what is at 0."""
+    for condition in status.get("conditions") or ():
+        kind, reason = condition.get("type"), str(condition.get("reason", ""))
+        acts = kind not in ("AbleToScale", "ScalingActive") or condition.get("status") != "False"
+        if not acts and reason != "ScalingDisabled":
+            return f"{reason}: {condition.get('message', '')}".strip(": ")
     return ""
 
 

@@ -12,6 +12,7 @@ from modelward.api import names
 from modelward.api.times import parse
 from modelward.pod_address import pod_address
 from modelward.rollout.observed import Exit, Pod
+from modelward.rollout.room import PODS, lacked_on_nodes
 
 Raw = Mapping[str, Any]
 
@@ -22,6 +23,7 @@ CRASH_LOOP: Final = "CrashLoopBackOff"
 _BACK_OFF_FORGOTTEN_AFTER: Final = timedelta(minutes=10)
 """The kubelet's back-off begins anew for a container that ran for so long (twice its longest back-off)."""
 _NORMAL_WAITS: Final = frozenset({"ContainerCreating", "PodInitializing"})
+_NOTHING: Final = frozenset[str]()
 
 
 def pod(raw: Raw) -> Pod:
@@ -50,7 +52,21 @@ def pod(raw: Raw) -> Pod:
         failed=status.get("reason") or "Failed" if status.get("phase") == "Failed" else "",
         over_storage_limit=_is_over_storage_limit(status, conditions),
         problem=_problem(spec, status, scheduled),
+        priority=spec.get("priority") or 0,
+        preempts=spec.get("preemptionPolicy") != "Never",
+        holds=frozenset(_requested(spec)),
+        lacks=lacked_on_nodes(scheduled.get("message", ""))
+        if scheduled.get("status") == "False"
+        else _NOTHING,
     )
+
+
+def _requested(spec: Raw) -> Iterator[str]:
+    """Names of the resources that a pod has for itself once it is on a node."""
+    yield PODS
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        resources = container.get("resources") or {}
+        yield from (*(resources.get("requests") or ()), *(resources.get("limits") or ()))
 
 
 def _started(containers: Iterable[Raw]) -> datetime | None:

@@ -27,7 +27,7 @@ def fields(raw: Raw) -> dict[str, Any]:
     reports = [report for parent in parents for report in _reports(raw, parent)]
     return {
         "opted_in": (metadata.get("labels") or {}).get(names.WEIGHTS_LABEL) == names.WEIGHTS_MANAGED,
-        "generation": metadata.get("generation", 0),
+        "generation": _generation_of(raw),
         "rules": rules(raw),
         "answered": bool(parents) and all(any(_reports(raw, parent)) for parent in parents),
         "accepted": bool(reports) and all(_is_true(report, _ACCEPTED) for report in reports),
@@ -48,9 +48,14 @@ def _complete(raw: Raw, ref: Raw) -> dict[str, Any]:
 
 
 def _reports(raw: Raw, parent: Raw) -> list[Raw]:
-    """What was reported for a Gateway: as a rule by one controller."""
+    """What was reported for a Gateway, as far as it counts.
+
+    That is by one controller as a rule. One that was replaced may have left its report behind, which nobody takes
+    away: what is about an older generation does not count once somebody reports on the present one.
+    """
     reports = (raw.get("status") or {}).get("parents") or ()
-    return [report for report in reports if _complete(raw, report.get("parentRef") or {}) == parent]
+    own = [report for report in reports if _complete(raw, report.get("parentRef") or {}) == parent]
+    return [report for report in own if _generation(report) >= _generation_of(raw)] or own
 
 
 def _complaints(raw: Raw, parents: list[Raw]) -> Iterator[str]:
@@ -64,7 +69,7 @@ def _complaints(raw: Raw, parents: list[Raw]) -> Iterator[str]:
         for report in reports:
             for kind in (_ACCEPTED, _RESOLVED):
                 if not _is_true(report, kind):
-                    yield f"{gateway}: {_words(report, kind)}"
+                    yield f"{gateway} (controller {report.get('controllerName')}): {_words(report, kind)}"
 
 
 def _words(report: Raw, kind: str) -> str:
@@ -73,6 +78,10 @@ def _words(report: Raw, kind: str) -> str:
         return f"{kind} is not reported"
     reason = f"{kind} is {condition.get('status')} ({condition.get('reason')})"
     return f"{reason}: {condition['message']}" if condition.get("message") else reason
+
+
+def _generation_of(raw: Raw) -> int:
+    return int(raw["metadata"].get("generation", 0))
 
 
 def _generation(report: Raw) -> int:

@@ -8,6 +8,7 @@ from builders.manifests import NAME, NAMESPACE, UID, manifest, runtime_manifest
 from builders.observed import (
     NOW,
     before,
+    make_autoscaler,
     make_deployment,
     make_model,
     make_observed,
@@ -25,6 +26,7 @@ __all__ = [
     "NOW",
     "UID",
     "before",
+    "make_autoscaler",
     "make_deployment",
     "make_model",
     "make_observed",

@@ -13,7 +13,7 @@ from modelward.api.decode import encode
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.status import ModelDeploymentStatus
-from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, Service
+from modelward.rollout.observed import Autoscaler, Deployment, NameConflict, Observed, Pod, Service
 from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.runtimes import choose as choosing
 from modelward.runtimes.choose import Runtime
@@ -107,6 +107,20 @@ def make_deployment(
         ready=replicas if ready is None else ready,
         created=before(age),
         **fields,
+    )
+
+
+def make_autoscaler(revision: str, *, problem: str = "") -> Autoscaler:
+    """The autoscaler of a revision."""
+    return Autoscaler(
+        kind="HorizontalPodAutoscaler",
+        namespace=NAMESPACE,
+        name=names.child_name(NAME, revision),
+        uid=f"uid-hpa-{revision}",
+        resource_version="1",
+        owner_uid=UID,
+        revision=revision,
+        problem=problem,
     )
 
 

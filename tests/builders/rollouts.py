@@ -26,6 +26,7 @@ from modelward.api.status import ModelDeploymentStatus, RejectedRevision, Rollou
 from modelward.api.times import format_micro
 from modelward.rollout import traffic
 from modelward.rollout.capacity import sizes
+from modelward.rollout.decide import decide
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Deployment, Observed, Pod, Route
 from modelward.rollout.phases import Phase
@@ -157,6 +158,7 @@ def follow(
         route=_route(observed, status),
         evidence=observed.evidence,
         turn=observed.turn,
+        lag_seconds=observed.lag_seconds,
         conflicts=observed.conflicts,
     )
 
@@ -166,6 +168,11 @@ def recorded(observed: Observed, decision: Decision) -> Observed:
     return replace(
         observed, model=replace(observed.model, status=decision.status), revisions=decision.revisions
     )
+
+
+def left(observed: Observed, decision: Decision) -> Decision:
+    """What is decided next, once the cluster has done what was decided: no request comes to the canary any more."""
+    return decide(follow(recorded(observed, decision), decision.status))
 
 
 def phase_of(decision: Decision) -> Phase:

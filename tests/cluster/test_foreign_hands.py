@@ -1,9 +1,13 @@
 """What others do to our objects is put right; what belongs to others is left alone. Pods are kwok's."""
 
+import json
 from typing import Any
 
 import pytest
 
+from devcluster import Cluster
+from modelward.projection.service import OF_CLUSTER, OF_USERS, STEERING
+from support.audit import requests
 from support.kubectl import Kubectl
 from support.models import (
     KIND,
@@ -11,6 +15,8 @@ from support.models import (
     condition,
     fake_model,
     selected_revision,
+    status,
+    unschedulable_model,
     wait_quiet,
     wait_ready,
     wait_reason,
@@ -123,6 +129,36 @@ def test_labelled_foreign_object_is_no_exception(kubectl: Kubectl) -> None:
             id="our annotation is changed",
         ),
         pytest.param("pdb", {"spec": {"maxUnavailable": "100%"}}, id="the disruption budget is widened"),
+        pytest.param(
+            "pdb",
+            {"spec": {"maxUnavailable": None, "minAvailable": 1}},
+            id="F23: the budget is turned around",
+        ),
+        pytest.param(
+            "service",
+            {
+                "spec": {
+                    "sessionAffinity": "ClientIP",
+                    "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}},
+                }
+            },
+            id="F23: clients stick to a pod",
+        ),
+        pytest.param(
+            "service",
+            {"spec": {"publishNotReadyAddresses": True}},
+            id="F23: pods that are not ready get requests",
+        ),
+        pytest.param(
+            "service",
+            {"spec": {"internalTrafficPolicy": "Local"}},
+            id="F23: nodes keep requests to themselves",
+        ),
+        pytest.param(
+            "service",
+            {"spec": {"trafficDistribution": "PreferSameZone"}},
+            id="F23: zones keep requests to themselves",
+        ),
     ],
 )
 def test_edits_are_put_right(kubectl: Kubectl, kind: str, change: Any) -> None:
@@ -152,6 +188,45 @@ def test_deleted_children_come_back(kubectl: Kubectl, kind: str) -> None:
     assert wait_ready(kubectl, "deleted")["stableRevision"] == revision
 
 
+def test_f22_what_is_kept_by_a_finalizer_is_waited_for(
+    cluster: Cluster, kubectl: Kubectl, operator: OperatorProcess
+) -> None:
+    """A superseded canary whose Deployment stays: told, neither deleted again nor made anew, and waited for when wanted."""
+    kubectl.apply(fake_model("kept"))
+    first = wait_ready(kubectl, "kept")["stableRevision"]
+    kubectl.apply(unschedulable_model("kept", version="2"))
+    canary = until(lambda: status(kubectl, "kept").get("canaryRevision"), "there is a canary")
+    name = f"kept-{canary}"
+    until(lambda: kubectl.get("deployment", name), "it has a Deployment")
+    kubectl.patch("deployment", name, {"metadata": {"finalizers": ["example.com/hold"]}})
+    kubectl.apply(fake_model("kept"))
+    told = f"Deployment {name} is deleted, kept by the finalizers example.com/hold."
+    until(lambda: told in condition(kubectl, "kept")["message"], "it is told")
+    operator.kill()
+    operator.start()
+    kubectl.apply(unschedulable_model("kept", version="2"))
+    waits = "its Deployment is deleted, kept by the finalizers example.com/hold, and is made anew"
+    until(lambda: waits in condition(kubectl, "kept")["message"], "it is waited for")
+    uid = _uid(kubectl, name)
+    kubectl.patch("deployment", name, {"metadata": {"finalizers": None}})
+    until(lambda: _uid(kubectl, name) not in ("", uid), "it is made anew")
+    assert selected_revision(kubectl, "kept") == first
+    writes = [
+        event["verb"]
+        for event in requests(cluster)
+        if event["stage"] == "ResponseComplete"
+        and event.get("objectRef", {}).get("namespace") == kubectl.namespace
+        and event["objectRef"]["resource"] == "deployments"
+        and (event["objectRef"].get("name") == name or name in event["requestURI"])
+    ]
+    assert writes.count("delete") == 1
+
+
+def _uid(kubectl: Kubectl, name: str) -> str:
+    found = kubectl.get("deployment", name)
+    return found["metadata"]["uid"] if found else ""
+
+
 def test_edits_while_the_operator_is_down_are_put_right(kubectl: Kubectl, operator: OperatorProcess) -> None:
     """An edit that no watch saw is found after a restart by the field manager it leaves behind."""
     kubectl.apply(fake_model("asleep"))
@@ -162,6 +237,74 @@ def test_edits_while_the_operator_is_down_are_put_right(kubectl: Kubectl, operat
     kubectl.patch("service", "asleep", {"spec": {"selector": {"app": "evil"}}})
     operator.start()
     until(lambda: content(kubectl.get("service", "asleep")) == before, "the selector is what it was")
+
+
+def service_of(kubectl: Kubectl, name: str) -> dict[str, Any]:
+    """Its spec, as it is now."""
+    found = kubectl.get("service", name)
+    assert found is not None
+    spec: dict[str, Any] = found["spec"]
+    return spec
+
+
+@pytest.mark.parametrize(
+    "reached",
+    [
+        pytest.param({"type": "NodePort"}, id="a node port"),
+        pytest.param(
+            {
+                "type": "LoadBalancer",
+                "loadBalancerClass": "example.com/none",
+                "loadBalancerSourceRanges": ["192.0.2.0/24"],
+                "allocateLoadBalancerNodePorts": False,
+            },
+            id="a load balancer",
+        ),
+    ],
+)
+def test_f23_how_a_service_is_reached_is_the_users(
+    kubectl: Kubectl, operator: OperatorProcess, request: pytest.FixtureRequest, reached: dict[str, Any]
+) -> None:
+    """It stays through edits of what is ours, a rollout, and a restart; nothing is written for it."""
+    name = f"reached-{len(request.node.callspec.id)}"
+    kubectl.apply(fake_model(name))
+    first = wait_ready(kubectl, name)["stableRevision"]
+    wait_quiet(kubectl, name)
+    kubectl.patch("service", name, {"spec": reached})
+    port = service_of(kubectl, name)["ports"][0].get("nodePort")
+    kubectl.patch("service", name, {"spec": {"externalTrafficPolicy": "Local"}})
+    until(lambda: service_of(kubectl, name)["externalTrafficPolicy"] == "Cluster", "nodes share requests")
+    kubectl.apply(fake_model(name, version="2"))
+    until(lambda: selected_revision(kubectl, name) != first, "the Service has followed")
+    wait_quiet(kubectl, name)
+    version = kubectl.get("service", name)["metadata"]["resourceVersion"]  # type: ignore[index]
+    operator.kill()
+    operator.start()
+    wait_quiet(kubectl, name)
+    after = kubectl.get("service", name)
+    assert after is not None
+    assert after["metadata"]["resourceVersion"] == version
+    assert reached.items() <= after["spec"].items()
+    assert after["spec"]["ports"][0].get("nodePort") == port
+
+
+def test_f23_a_service_that_leads_elsewhere_is_put_right(kubectl: Kubectl) -> None:
+    """ExternalName sends clients to another host: the Service gets an address and our pods again."""
+    kubectl.apply(fake_model("elsewhere"))
+    wait_ready(kubectl, "elsewhere")
+    wait_quiet(kubectl, "elsewhere")
+    change = {"type": "ExternalName", "externalName": "elsewhere.example.com"}
+    kubectl.patch("service", "elsewhere", {"spec": change})
+    until(lambda: service_of(kubectl, "elsewhere").get("clusterIP"), "the Service has an address again")
+    assert service_of(kubectl, "elsewhere")["type"] == "ClusterIP"
+    assert "externalName" not in service_of(kubectl, "elsewhere")
+
+
+def test_f23_every_field_of_a_service_is_decided_about(kubectl: Kubectl) -> None:
+    """A Kubernetes that brings a new one fails this: is it ours, the user's or the cluster's? docs/traffic.md says."""
+    schema = json.loads(kubectl("get", "--raw", "/openapi/v3/api/v1"))["components"]["schemas"]
+    fields = set(schema["io.k8s.api.core.v1.ServiceSpec"]["properties"])
+    assert fields == {"selector", "ports", *STEERING, *OF_USERS, *OF_CLUSTER}
 
 
 def test_a_fight_is_not_fought_for_ever(kubectl: Kubectl, operator: OperatorProcess) -> None:

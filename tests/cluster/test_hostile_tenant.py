@@ -300,6 +300,36 @@ def test_a_planted_snapshot_makes_no_pod(kubectl: Kubectl, operator: OperatorPro
     )
 
 
+def test_f27_a_snapshot_without_words_makes_no_pod(kubectl: Kubectl, operator: OperatorProcess) -> None:
+    """A restricted pod with a foreign service account, its token and a Secret, under the next revision's name."""
+    kubectl.apply(fake_model("silent"))
+    wait_ready(kubectl, "silent")
+    wait_quiet(kubectl, "silent")
+    follows = fake_model("silent", version="2")
+    name = revision_hash(revision_fields(follows["spec"]))
+    (stored,) = kubectl.all("controllerrevision", "modelward.dev/model=silent")
+    template = stored["data"]["template"]
+    given = {
+        "serviceAccountName": "admin",
+        "automountServiceAccountToken": True,
+        "volumes": [*template["spec"]["volumes"], {"name": "keys", "secret": {"secretName": "keys"}}],
+    }
+    pods = {**template, "spec": {**template["spec"], **given}}
+    data = {"content": name, "nonce": 0, "spec": {}, "runtime": {}, "template": pods}
+    forged = planted("ControllerRevision", f"silent-{name}", kubectl, "silent", revision=2, data=data)
+    forged["metadata"]["labels"] = {**forged["metadata"]["labels"], "modelward.dev/revision": name}
+    kubectl.apply(forged)
+    kubectl.apply(follows)
+    until(lambda: status(kubectl, "silent").get("stableRevision") == name, "the next revision serves")
+    deployment = kubectl.get("deployment", f"silent-{name}")
+    assert deployment is not None
+    pod = deployment["spec"]["template"]["spec"]
+    assert "serviceAccountName" not in pod
+    assert pod["automountServiceAccountToken"] is False
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
+    assert "is not what this operator writes (it does not say what it was made from)" in operator.text()
+
+
 def test_a_snapshot_that_is_changed_for_another_makes_no_pod(
     kubectl: Kubectl, operator: OperatorProcess
 ) -> None:

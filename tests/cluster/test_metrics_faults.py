@@ -15,6 +15,7 @@ import yaml
 from faults.metrics_faults import (
     FAULTS,
     HEALTHY,
+    REFUSED,
     TIMEOUT_SECONDS,
     FailingPrometheus,
     failing_prometheus,
@@ -149,6 +150,8 @@ def test_unknown_is_no_success_and_says_why(failed: Failed, name: str) -> None:
         says = (ready["reason"] == "MetricsUnavailable") == bool(words) and words in ready["message"]
         return now if says and now["rollout"].get("weightPercent") else {}
 
+    # Nobody listens where connections are refused: there the words alone show it.
+    until(lambda: failed.prometheus.struck(name) or name == REFUSED, "the source was asked, and failed")
     now = until(told, f"it says {words!r}; it says {_ready(status(failed.kubectl, name))}")
     assert now["canaryRevision"]
     assert now["rollout"]["weightPercent"] == FIRST_PERCENT

@@ -169,6 +169,49 @@ def test_the_account_may_make_and_change_what_carries_the_label(kubectl: Kubectl
     )
 
 
+def deployment(name: str, selector: dict[str, str]) -> dict[str, Any]:
+    """A Deployment without pods."""
+    container = {"name": "a", "image": "registry.invalid/a:1"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": MANAGED},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": selector},
+            "template": {"metadata": {"labels": selector}, "spec": {"containers": [container]}},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "selector", "allowed"),
+    [
+        pytest.param(
+            "m-bcdfghjklm",
+            {"modelward.dev/model": "m", "modelward.dev/revision": "bcdfghjklm"},
+            True,
+            id="ours",
+        ),
+        pytest.param(
+            "m-other",
+            {"modelward.dev/model": "m", "modelward.dev/revision": "bcdfghjklm"},
+            False,
+            id="its name",
+        ),
+        pytest.param("m-bcdfghjkln", {"modelward.dev/model": "m"}, False, id="no revision"),
+        pytest.param("web-bcdfghjklp", {"app": "web"}, False, id="another's"),
+    ],
+)
+def test_f24_the_account_scales_deployments_of_models(
+    kubectl: Kubectl, account: As, name: str, selector: dict[str, str], *, allowed: bool
+) -> None:
+    """And no other: a Scale has no labels, so its selector and its name tell whose it is."""
+    kubectl.apply(deployment(name, selector))
+    refused = account.patch("deployment", name, {"spec": {"replicas": 0}}, "--subresource=scale")
+    assert refused == "" if allowed else ONLY_OURS in refused
+
+
 def test_the_account_may_not_move_the_label(kubectl: Kubectl, account: As) -> None:
     """Neither claim a stranger's object by labelling it, nor let go of its own."""
     kubectl.apply(service("mine", labels=MANAGED), service("foreign"))

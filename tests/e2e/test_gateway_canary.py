@@ -10,7 +10,10 @@ import pytest
 
 from demo.traffic import Traffic
 from devcluster import Cluster
+from devcluster import gateway as gateways
+from devcluster import plan as plans
 from devcluster.gateway import Gateway
+from devcluster.progress import silence
 from modelward.api.names import ROUTE_FINALIZER
 from modelward.api.times import parse
 from support import gateway as requests
@@ -28,6 +31,9 @@ TOLERANCE_POINTS = 2.0
 SETTLE_SECONDS = 1.0
 """After the gateway has reported on new weights, until it sends by them: its throttle of 0.1 s, ten times."""
 APPROVED = "Required"
+LONG_SECONDS = 180.0
+"""For what waits for the time that a Gateway may lag, half a minute: what is not counted cannot be known to be quiet."""
+THROTTLE = "25s"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -164,7 +170,7 @@ def test_each_step_has_its_share_and_an_abort_takes_all_back(
         until(lambda: load.versions()["2"] > 20, "the canary answers")
         canary = status(kubectl, name)["canaryRevision"]
         kubectl("annotate", KIND, name, f"modelward.dev/abort={canary}")
-        wait_quiet(kubectl, name)
+        wait_quiet(kubectl, name, seconds=LONG_SECONDS)
         ended = time.monotonic()
         until(lambda: len(load.samples(ended)) > 50, "version 1 answers")
     assert load.failures() == []
@@ -183,13 +189,82 @@ def test_promotion_loses_no_request(
     name = serving("1")["metadata"]["name"]
     with Traffic(gateway.url, MODEL, host=host) as load:
         kubectl.apply(serving("2", steps=[{"weightPercent": 50}], stepMinSeconds=5))
-        wait_quiet(kubectl, name)
+        wait_quiet(kubectl, name, seconds=LONG_SECONDS)
         until(lambda: load.samples()[-1].version == "2", "version 2 answers")
         ended = time.monotonic()
         until(lambda: len(load.samples(ended)) > 50, "version 2 answers after that")
     assert load.failures() == []
     assert set(load.versions(ended)) == {"2"}
     assert status(kubectl, name)["history"][0]["result"] == "Promoted"
+
+
+@pytest.fixture
+def throttled(cluster: Cluster, gateway: Gateway) -> Iterator[None]:
+    """The gateway with a throttle of 25 s: it reports a route at once, and sends by it up to 25 s later."""
+    found = plans.load(cluster.name)
+    assert found is not None
+    gateways.stop(cluster.directory)
+    gateways.start(found, cluster.binaries, silence, throttle=THROTTLE)
+    try:
+        yield
+    finally:
+        gateways.stop(cluster.directory)
+        gateways.start(found, cluster.binaries, silence)
+
+
+@pytest.mark.parametrize("signals", [True, False], ids=["with counters", "without counters"])
+def test_f03_no_request_is_lost_behind_a_gateway_that_sends_late(
+    kubectl: Kubectl, gateway: Gateway, host: str, throttled: None, *, signals: bool
+) -> None:
+    """A good canary is superseded, the next one is aborted; a step with counters begins when requests come."""
+    name = f"late-{'counted' if signals else 'uncounted'}"
+    kubectl.apply(served.runtime(signals=signals, startup_seconds=10))
+    half = {
+        "steps": [{"weightPercent": 50, "approval": APPROVED}, {"weightPercent": 90}],
+        "stepMinSeconds": 600,
+    }
+
+    def wanted(version: str) -> dict[str, Any]:
+        return model(name, own_traffic(gateway, host), version, **{**half, "stepMaxSeconds": 900})
+
+    def rollout() -> dict[str, Any]:
+        return dict(status(kubectl, name).get("rollout") or {})
+
+    def approved(version: str) -> str:
+        """Let a version have half of the requests, and wait until it answers."""
+        kubectl.apply(wanted(version))
+        until(
+            lambda: rollout().get("state") == "AwaitingApproval" and not rollout().get("weightPercent"),
+            "it waits for its approval",
+            seconds=LONG_SECONDS,
+        )
+        approve(kubectl, name, 0)
+        until(lambda: load.versions()[version] > 20, f"version {version} answers", seconds=LONG_SECONDS)
+        return str(status(kubectl, name)["canaryRevision"])
+
+    kubectl.apply(wanted("1"))
+    wait_ready(kubectl, name)
+    until(lambda: _routed(gateway, host), "the gateway has taken the route", seconds=LONG_SECONDS)
+    try:
+        with Traffic(gateway.url, MODEL, host=host) as load:
+            first = approved("2")
+            if signals:
+                answered = next(each.time for each in load.samples() if each.version == "2")
+                began = str(until(lambda: rollout().get("stepStartTime"), "the step begins"))
+                late = parse(began).timestamp() - time.time() - (answered - time.monotonic())
+                print(f"the step began {late:.1f} s after the first answer")
+                assert late > 0
+            last = approved("3")
+            assert last != first
+            kubectl("annotate", KIND, name, f"modelward.dev/abort={last}")
+            wait_quiet(kubectl, name, seconds=LONG_SECONDS)
+            ended = time.monotonic()
+            until(lambda: len(load.samples(ended)) > 50, "version 1 answers")
+        assert load.failures() == []
+        assert set(load.versions(ended)) == {"1"}
+    finally:
+        kubectl("delete", KIND, name, "--cascade=foreground", "--timeout=60s")
+        kubectl.apply(served.runtime(signals=False, startup_seconds=10))
 
 
 def test_route_goes_with_the_wish_for_it(kubectl: Kubectl, gateway: Gateway, host: str) -> None:

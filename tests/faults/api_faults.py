@@ -33,6 +33,10 @@ class OneRequest(OfOne):
         """Requests about the model are counted from 1: reads and writes, Events apart."""
         self.number, self.fault = number, fault
 
+    def sooner(self) -> "OneRequest | None":
+        """At the last request that came."""
+        return OneRequest(self.asked, self.fault) if self.asked else None
+
     def request(self, request: Request) -> Fault:
         """Strike when its number has come."""
         if request.watches or request.place.resource == "events":

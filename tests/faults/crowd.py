@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from devcluster import Cluster
 from faults.invariants import badly_written, broken
+from faults.measured import PROGRAM, Measured
 from faults.outcome import Outcome, differences, outcome, unsettled
 from faults.plan import PASS, Answer, Fault, Frame, FrameFault, Plan, Request
 from faults.proxy import Proxy
@@ -41,6 +42,10 @@ class OfOne(Plan):
     asked = 0
     struck = ""
     """What the fault did strike; "" while it has not."""
+
+    def sooner(self) -> "OfOne | None":
+        """The same fault at the last that was seen, when its own number did not come; None if nothing was."""
+        return None
 
     def of_frame(self, watch: Request, frame: Frame, number: int) -> FrameFault:
         """What happens to an event about the model."""
@@ -144,20 +149,24 @@ class Crowd:
         """`flags` are the operator's."""
         self.namespace = f"crowd-{secrets.token_hex(3)}"
         self.plan = Each()
-        self._cluster = cluster
+        self._cluster, self._directory, self._flags = cluster, directory, flags
         self._stack = ExitStack()
         self.proxy = Proxy(credentials, directory / "proxy")
-        self.operator = OperatorProcess(self.proxy.kubeconfig, directory, *flags)
+        self.operator: OperatorProcess
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
         Kubectl(self._cluster)("create", "namespace", self.namespace)
         kinds = [kind for kind in KINDS if kind != "HTTPRoute"]
         self._recorder = self._stack.enter_context(Recorder(self._cluster, kinds))
+        self._measured = self._stack.enter_context(Measured(self._recorder))
         self._client = self._stack.enter_context(administrator(self._cluster))
         self._stack.enter_context(self.proxy)
+        settings = self._measured.settings(self._directory / "settings.yaml")
+        self.operator = OperatorProcess(self.proxy.kubeconfig, self._directory, settings, *self._flags)
+        self.operator.environment = self._measured.environment
         self._stack.callback(self.operator.stop)
-        self.operator.start()
+        self.operator.start(program=PROGRAM)
         return self
 
     def __exit__(
@@ -230,6 +239,8 @@ class Crowd:
         trial.problems += broken(replay(trial.scene.model, story, stored))
         trial.problems += badly_written(stored)
         trial.problems += unsettled(world)
+        if trial.workload.measured and not self._measured.asked(trial.scene.model):
+            trial.problems.append("S9: nobody asked what its pods measure")
         trial.outcome = outcome(world, story)
         if not trial.workload.end(world):
             trial.problems.append("L1: it does not stay as it should be")

@@ -21,7 +21,25 @@ from faults.watch_faults import KINDS, STREAM_FAULTS, Mixed, OneEvent, Stream, e
 from faults.workloads import BY_NAME, Workload
 from support.kubectl import Kubectl
 
-WORKLOADS: Final = ("good canary", "bad canary", "delete")
+WORKLOADS: Final = (
+    "good canary",
+    "bad canary",
+    "delete",
+    "good canary by metrics of pods",
+    "bad canary by metrics of pods",
+    "good canary by metrics of Prometheus",
+    "bad canary by metrics of Prometheus",
+)
+QUICK: Final = (
+    "good canary",
+    "bad canary",
+    "delete",
+    "bad canary by metrics of pods",
+    "bad canary by metrics of Prometheus",
+)
+"""Those of which the tests draw."""
+TRIES: Final = 4
+"""For a fault that does not strike, because fewer events or requests came than in the run before."""
 BATCH: Final = 40
 UNDISTURBED: Final = 3
 Strikes = list[tuple[Workload, str, OfOne]]
@@ -62,6 +80,34 @@ def _most(trials: list[Trial], count: Callable[[Trial], int]) -> dict[str, int]:
     for each in trials:
         found[each.workload.name] = max(found.get(each.workload.name, 0), count(each))
     return found
+
+
+def all_struck(
+    crowd: Crowd, strikes: Strikes, ends: dict[str, Outcome], beside: Strikes | None = None
+) -> list[Trial]:
+    """Run each until its fault has struck: one whose number did not come is run again, at the last that did.
+
+    What runs `beside` them, without a fault, comes first.
+    """
+    controls = beside or []
+    trials = crowd.run([*controls, *strikes], ends)
+    for _ in range(TRIES):
+        again = {
+            at: (each.workload, each.says, plan)
+            for at, each in enumerate(trials)
+            if at >= len(controls)
+            and not (each.plan.struck or each.problems)
+            and (plan := each.plan.sooner())
+        }
+        if again:
+            repeated = crowd.run(list(again.values()), ends)
+            trials = [dict(zip(again, repeated, strict=True)).get(at, each) for at, each in enumerate(trials)]
+    return trials
+
+
+def missed(trials: list[Trial]) -> list[str]:
+    """Those whose fault has struck nothing: they show nothing."""
+    return [told(each) for each in trials if not each.plan.struck]
 
 
 def usual_seconds(trials: list[Trial]) -> dict[str, float]:
@@ -118,6 +164,8 @@ def absence(crowd: Crowd, seconds: float) -> tuple[list[Trial], int]:
         patience=PATIENCE_SECONDS + seconds,
     )
     crowd.plan = Each()
+    for each in trials:
+        each.plan.struck = f"{plan.tried} requests" if plan.tried else ""
     return trials, plan.tried
 
 
@@ -156,7 +204,7 @@ def main(
 ) -> None:
     """Strike every watch event, or every request, of some workloads in every way, or every stream, or be away.
 
-    A line for each that did not hold, and a table. Exit codes: 0 all held, 1 something did not.
+    A line for each, and a table. Exit codes: 0 all struck and held, 1 something did not.
     """
     cluster = ensure_up(name, kwok=FAKE_NODES)
     click.echo(f"Kubernetes {cluster.kubernetes}", err=True)
@@ -182,16 +230,16 @@ def main(
         else:
             found = event_strikes(first) if what == "events" else request_strikes(first)
             strikes = drawn([each for each in found if fault in each[1]], count, seed)
-            controls = [(BY_NAME[each], "nothing", none()) for each in names or WORKLOADS]
+            controls: Strikes = [(BY_NAME[each], "nothing", none()) for each in names or WORKLOADS]
             for at in range(0, len(strikes), batch):
-                trials = crowd.run([*controls, *strikes[at : at + batch]], ends)
+                trials = all_struck(crowd, strikes[at : at + batch], ends, controls)
                 usual = usual_seconds(trials[: len(controls)])
                 for trial in trials[len(controls) :]:
                     _tell(trial, done, usual)
         errors = crowd.operator.metric("modelward_reconcile_errors_total", reason="Unexpected")
     click.echo(table(done))
     click.echo(f"unexpected errors: {errors:.0f}; log: {directory / 'operator.log'}")
-    sys.exit(EXIT_BROKEN if errors or any(each.problems for each in done) else 0)
+    sys.exit(EXIT_BROKEN if errors or missed(done) or any(each.problems for each in done) else 0)
 
 
 def _tell(trial: Trial, done: list[Trial], usual: dict[str, float]) -> None:

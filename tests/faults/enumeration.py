@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -13,6 +13,7 @@ from devcluster import Cluster
 from devcluster.gateway import install_crds
 from devcluster.progress import silence
 from faults.lane import Crash, Lane, Result
+from faults.measured import Measured
 from faults.outcome import Outcome
 from faults.plan import EACH, Moment
 from faults.recorder import KINDS, Recorder
@@ -20,6 +21,8 @@ from faults.workloads import BY_NAME, Workload
 from support.api_server import administrator
 
 MOMENTS: Final = tuple(Moment)
+TRIES: Final = 3
+"""For a crash that is not reached, because a run took fewer writes than the one before."""
 T = TypeVar("T")
 Tell = Callable[[Result], None]
 
@@ -57,12 +60,13 @@ class Enumeration:
                 install_crds(self.cluster.directory, self.cluster.binaries, silence)
             kinds = [kind for kind in KINDS if routed or kind != "HTTPRoute"]
             recorder = stack.enter_context(Recorder(self.cluster, kinds))
+            measured = stack.enter_context(Measured(recorder))
             client = stack.enter_context(administrator(self.cluster))
             lanes = []
             for number in range(self.lanes):
                 directory = self.directory / f"lane-{number}"
                 directory.mkdir(parents=True, exist_ok=True)
-                lane = Lane(self.cluster, self.credentials, recorder, client, directory)
+                lane = Lane(self.cluster, self.credentials, recorder, client, measured, directory)
                 lanes.append(stack.enter_context(lane))
             self._spread(lanes, workloads, self._undisturbed)
             points = [point for workload in workloads for point in self._points(workload)]
@@ -83,7 +87,14 @@ class Enumeration:
         return result
 
     def _disturbed(self, lane: Lane, point: Point) -> Result:
-        result = lane.run(point.workload, point.crash, self.outcomes[point.workload.name])
+        """A run that has fewer writes than the undisturbed one is done again, with the crash at the last that it had."""
+        workload, crash = point.workload, point.crash
+        result = lane.run(workload, crash, self.outcomes[workload.name])
+        for _ in range(TRIES):
+            if result.struck or not result.held or not result.writes:
+                break
+            crash = replace(crash, number=min(crash.number, result.writes))
+            result = lane.run(workload, crash, self.outcomes[workload.name])
         result.late = result.seconds - self.seconds[point.workload.name]
         return result
 

@@ -14,6 +14,7 @@ import httpx
 from devcluster import Cluster
 from faults.gateway import Gateway
 from faults.invariants import badly_written, broken
+from faults.measured import Measured
 from faults.nursery import Nursery, is_alive, kill
 from faults.outcome import Outcome, differences, outcome, unsettled
 from faults.plan import EACH, Answer, CrashAt, Moment, Request
@@ -25,6 +26,7 @@ from faults.workloads import When, Workload, at_rest, model, users_route, users_
 from support.kubectl import Kubectl
 from support.replicas import ROLE
 
+SETTINGS: Final = Path(__file__).with_name("settings.yaml")
 SETUP_SECONDS: Final = 60.0
 END_SECONDS: Final = 45.0
 """How long the end of a workload is waited for: far beyond what is promised, so that what is slow is told from what hangs."""
@@ -92,16 +94,17 @@ class Lane:
         credentials: Path,
         recorder: Recorder,
         client: httpx.Client,
+        measured: Measured,
         directory: Path,
-        flags: Sequence[str] = (),
     ) -> None:
-        """`client` is the administrator's."""
+        """`client` is the administrator's; `measured` has what the pods measure."""
         self.namespace = f"faults-{secrets.token_hex(3)}"
         self.log = directory / "operator.log"
-        self._cluster, self._recorder, self._client, self._flags = cluster, recorder, client, flags
+        self._cluster, self._recorder, self._client, self._measured = cluster, recorder, client, measured
+        self._flags = [measured.settings(directory / "settings.yaml")]
         self._names = (f"m{number}-{secrets.token_hex(2)}" for number in itertools.count(1))
         self._proxy = Proxy(credentials, directory / "proxy")
-        self._nursery = Nursery()
+        self._nursery = Nursery(measured.environment)
         self._gateway = Gateway(recorder, client, self.namespace)
         self._pid = 0
 
@@ -153,6 +156,8 @@ class Lane:
         self._see_it_stays(workload, scene, result, undisturbed)
         result.seconds = self._recorder.last_change(self.namespace) - began
         self._judge(scene, result, before, undisturbed)
+        if workload.measured and not self._measured.asked(scene.model):
+            result.problems.append("S9: nobody asked what its pods measure")
         result.struck, result.kills = str(plan.struck or ""), plan.kills
         self._proxy.reset()
         if not workload.gone:
@@ -232,6 +237,7 @@ class Lane:
                 "--host=127.0.0.1",
                 "--port=0",
                 "--log-format=text",
+                f"--settings={SETTINGS}",
                 *self._flags,
             ],
             self.log,

@@ -49,6 +49,8 @@ class _Place:
     server: LittlePrometheus = field(default_factory=LittlePrometheus)
     good: list[Timeseries] = field(default_factory=list)
     """What it would hold without the fault."""
+    struck: int = 0
+    """Questions that the fault was the answer to, once it had series to spoil."""
 
 
 class FailingPrometheus:
@@ -72,6 +74,10 @@ class FailingPrometheus:
         change = place.fault.change if place.fault else None
         place.good = [*canary, *stable]
         place.server.series = [*(each for one in canary for each in (change or _as_it_is)(one)), *stable]
+
+    def struck(self, name: str) -> int:
+        """How often the fault had its way."""
+        return self._places[name].struck
 
     def mend(self) -> None:
         """From now on none fails."""
@@ -108,6 +114,7 @@ class FailingPrometheus:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         place = self._places[request.match_info["name"]]
+        place.struck += bool(place.fault and place.good)
         if place.fault and place.fault.answer:
             return await place.fault.answer(request, place.server)
         return await _true(request, place.server)

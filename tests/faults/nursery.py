@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -19,7 +19,9 @@ from typing import Any, NoReturn, Self
 class Nursery:
     """Use as a context manager. One thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """`environment` is added to the tests' own."""
+        self._environment = environment
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
@@ -28,6 +30,7 @@ class Nursery:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | dict(self._environment),
             start_new_session=True,
         )
         assert self._answer() == "ready"
@@ -72,9 +75,11 @@ def is_alive(pid: int) -> bool:
 
 
 def _serve() -> None:
+    from faults.measured import redirected  # noqa: PLC0415
     from modelward.cli import main  # noqa: PLC0415 - what makes the start slow
     from modelward.run import run  # noqa: PLC0415, F401
 
+    redirected()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("ready", flush=True)
     for line in sys.stdin:

@@ -69,8 +69,9 @@ class Request:
 
     @property
     def changes_something(self) -> bool:
-        """Whether it changes an object for good: no Event and no Lease."""
-        return self.method in _MUTATING and self.place.resource not in _UNNUMBERED
+        """Whether it changes an object for good: no Event, no Lease, and no question what a change would come to."""
+        mutates = self.method in _MUTATING and "dryRun" not in self.query
+        return mutates and self.place.resource not in _UNNUMBERED
 
     def __str__(self) -> str:
         place = "/".join(

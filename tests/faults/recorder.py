@@ -107,6 +107,11 @@ class Recorder:
         with self._news:
             return dict(self._objects.get(namespace, {}))
 
+    def everything(self, kind: str) -> list[Raw]:
+        """What there is now of a kind, in all namespaces."""
+        with self._news:
+            return [raw for found in self._objects.values() for at, raw in found.items() if at[0] == kind]
+
     def last_change(self, namespace: str) -> float:
         """When something happened there last, Events apart."""
         with self._news:

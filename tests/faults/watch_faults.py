@@ -37,6 +37,8 @@ KINDS: Final = (
     "pods",
 )
 """All that are watched in a cluster without the Gateway API."""
+BUSY: Final = frozenset(KINDS) - {"modelruntimes", "clustermodelruntimes", "horizontalpodautoscalers"}
+"""Those of which a canary has events."""
 
 
 # --- one event ----------------------------------------------------------------------------------------------
@@ -48,6 +50,10 @@ class OneEvent(OfOne):
     def __init__(self, number: int) -> None:
         """Events about the model are counted from 1, whatever their kind."""
         self.number = number
+
+    def sooner(self) -> "OneEvent | None":
+        """At the last event that came."""
+        return type(self)(self.frames) if self.frames else None
 
     def of_frame(self, watch: Request, frame: Frame, number: int) -> FrameFault:
         """Strike when its number has come."""
@@ -77,6 +83,9 @@ class DeletionDropped(Dropped):
 
     def __init__(self) -> None:
         super().__init__(0)
+
+    def sooner(self) -> None:
+        """There is one deletion."""
 
     def of_frame(self, watch: Request, frame: Frame, number: int) -> FrameFault:
         """Its number is not known: what was changed before the deletion may be told after the fault was armed."""

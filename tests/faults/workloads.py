@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from faults.gateway import PARENT
+from faults.measured import BAD, METRIC, SOURCE
 from faults.recorder import At, Raw
 from faults.scene import Scene
 from faults.story import GROUP, World, revision_of
-from support.models import fake_model
+from support.models import FAKE_IMAGE, fake_model
 
 REPLICAS: Final = 2
 QUICK: Final[Mapping[str, Any]] = {
@@ -23,6 +24,12 @@ QUICK: Final[Mapping[str, Any]] = {
 }
 SLOW: Final[Mapping[str, Any]] = {**QUICK, "stepMinSeconds": 3600, "stepMaxSeconds": 7200}
 """A canary that stays at its first step until somebody does something."""
+
+ERRORS: Final[Mapping[str, Any]] = {
+    "intervalSeconds": 1,
+    "metrics": [{"name": "errors", "kind": "Ratio", "hits": f'{METRIC}{{code="500"}}', "total": METRIC}],
+}
+"""spec.analysis by the requests that pods answer."""
 
 When = Callable[[World], bool]
 """Whether the moment has come."""
@@ -50,6 +57,8 @@ class Workload:
     """Whether the model is deleted in the end."""
     routed: bool = False
     """Whether it needs the Gateway API."""
+    measured: bool = False
+    """Whether canary and stable are judged by metrics."""
     users_route: bool = False
     """Whether the user has a route that names the model's Services before it begins."""
 
@@ -182,6 +191,12 @@ def _and_ended(version: str, result: str) -> When:
     return lambda world: serves(world) and world.status["history"][0]["result"] == result
 
 
+def _and_was_worse(version: str) -> When:
+    """That version serves, and the latest rollout was taken back because of what was measured, not for its pods' health."""
+    ended = _and_ended(version, "RolledBack")
+    return lambda world: ended(world) and world.status["rejectedRevisions"][0]["reason"] == "RolledBack"
+
+
 def _autoscaling_is_off(world: World) -> bool:
     return at_rest(world) and not any(world.find("HorizontalPodAutoscaler")) and world.serving() == 6
 
@@ -246,6 +261,37 @@ def _apply_routed(version: str, **spec: Any) -> Callable[[Scene], None]:
         scene.apply(model(scene.model, version, traffic=users_traffic(scene.model), **spec))
 
     return do
+
+
+PAGE: Final = {"image": FAKE_IMAGE, "metrics": {"port": "http", "path": "/metrics"}}
+"""spec.runtime of pods that show what they measure."""
+SOURCES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "pods": {"analysis": {**ERRORS, "source": "Pods"}, "runtime": PAGE},
+    "Prometheus": {"analysis": {**ERRORS, "source": SOURCE}},
+}
+"""Spec of a model that is judged by metrics, by where they come from."""
+
+
+def _measured(source: str) -> tuple[Workload, ...]:
+    """Canaries that are judged by the errors of their requests."""
+    spec = SOURCES[source]
+    slow = {**spec, "rollout": SLOW}
+    return (
+        Workload(
+            name=f"good canary by metrics of {source}",
+            measured=True,
+            before={**spec, "rollout": QUICK},
+            acts=(Act(_any_time, _apply("2", **spec)),),
+            end=_and_ended("2", "Promoted"),
+        ),
+        Workload(
+            name=f"bad canary by metrics of {source}",
+            measured=True,
+            before=slow,
+            acts=(Act(_any_time, _apply(BAD, **slow)),),
+            end=_and_was_worse("1"),
+        ),
+    )
 
 
 WORKLOADS: Final[tuple[Workload, ...]] = (
@@ -360,5 +406,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
         end=_gone_and_given_back,
         gone=True,
     ),
+    *_measured("pods"),
+    *_measured("Prometheus"),
 )
 BY_NAME: Final = {each.name: each for each in WORKLOADS}

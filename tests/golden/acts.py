@@ -65,7 +65,7 @@ def reapply(second: float) -> Act:
 
 def delete(second: float) -> Act:
     """Delete the model."""
-    return Act(second=second, words=f"deletes {NAME}", do=lambda sim: sim.server.delete(PLACE, USER))
+    return Act(second=second, words=f"deletes {NAME}", do=lambda sim: _done(sim.server.delete(PLACE, USER)))
 
 
 def lose_status(second: float) -> Act:
@@ -101,7 +101,14 @@ def becomes(second: float, version: str, **behaviour: Any) -> Act:
 _BEHAVIOUR: dict[str, Callable[[Any], str]] = {
     "load_seconds": lambda value: "never gets ready" if value is None else f"loads in {value:g} s",
     "error_percent": lambda value: f"answers {value:g}% of its requests with an error",
-    "crash_after_seconds": lambda value: f"crashes after {value:g} s" if value else "crashes at its start",
+    "crash_after_seconds": lambda value: (
+        "does not crash"
+        if value is None
+        else f"crashes after {value:g} s"
+        if value
+        else "crashes at its start"
+    ),
+    "out_of_memory": lambda value: "runs out of memory" if value else "has enough memory",
     "passes_probe": lambda value: "passes its probe" if value else "fails its readiness probe",
     "shows_metrics": lambda value: "shows its metrics" if value else "does not show its metrics",
 }
@@ -125,6 +132,27 @@ def room(second: float, pods: int) -> Act:
     return Act(second=second, words=f"has room for {pods} pods now", do=do, actor="cluster")
 
 
+def lose_node(second: float, revision: Callable[[Simulation], str], pods: int) -> Act:
+    """The node of so many pods of a revision is gone, and their room with it."""
+    return Act(
+        second=second,
+        words=f"loses the node of {pods} pod{'s' if pods > 1 else ''}",
+        do=lambda sim: sim.nodes.lose(revision(sim), pods),
+        actor="cluster",
+    )
+
+
+def priority_classes(second: float, **values: int) -> Act:
+    """An administrator makes PriorityClasses."""
+
+    def do(sim: Simulation) -> None:
+        for name, value in values.items():
+            raw = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": value}
+            sim.server.create({**raw, "metadata": {"name": name}}, USER)
+
+    return other(second, f"makes the priority classes {_plain(values)}", do)
+
+
 def evict(second: float, revision: Callable[[Simulation], str]) -> Act:
     """A node gets short of memory."""
     return Act(
@@ -146,6 +174,12 @@ def stable(sim: Simulation) -> str:
 def canary(sim: Simulation) -> str:
     """The revision that is awaited."""
     return str(_status(sim).get("canaryRevision", ""))
+
+
+def awaited(sim: Simulation) -> str:
+    """What lets the revision start that waits for an approval, as the condition Ready says."""
+    ready = next(each for each in _status(sim)["conditions"] if each["type"] == "Ready")
+    return str(ready["message"]).rpartition("approve=")[2]
 
 
 def rejected(sim: Simulation) -> str:

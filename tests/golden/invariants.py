@@ -217,6 +217,8 @@ def _starts_the_clock_with_traffic(sim: Simulation, write: Write) -> str:
     before, after = _status(write.before), _status(write.object)
     if not after.rollout or not after.canary_revision or after.rollout.state == "RollingBack":
         return ""
+    if not (model_of := write.object["spec"].get("runtime")) or "signals" not in model_of:
+        return ""  # nothing counts requests: the Gateway's word is all there is
     started = after.rollout.step_start_time and not (before.rollout and before.rollout.step_start_time)
     if started and not sim.traffic.share(write.place[2], after.canary_revision):
         return (
@@ -236,6 +238,8 @@ def _keeps_stable(sim: Simulation, write: Write) -> str:
     status = _status(model)
     if sim.traffic.share(model["metadata"]["name"], revision) == 0 and not _selected(sim, model, revision):
         return ""
+    if sim.world.refused and revision != status.stable_revision:
+        return ""  # where its traffic may not be taken from it, its pods go
     if write.after is None:
         others = sim.traffic.shares()
         return f"{write.place[2]} is deleted while it has traffic" if others else ""

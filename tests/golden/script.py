@@ -47,6 +47,8 @@ class Script:
     """Somebody acts within seconds of the operator, so that history may tell it the one way or the other."""
     may_lose_seconds: float = 0.0
     """For so many seconds' worth of requests may be lost, because pods fail that were ready a moment before."""
+    refused: bool = False
+    """The API server does not take everything."""
     loses: bool = False
     """Requests are lost, and it is not the operator's fault: nothing was there to take them."""
 

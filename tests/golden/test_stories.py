@@ -68,7 +68,7 @@ def file_of(script: Script) -> Path:
 def test_the_story_is_the_one_that_is_told(script: Script) -> None:
     """What changes, when and why: as in the file, word for word."""
     simulation = undisturbed(script.title)
-    assert simulation.errors == [], "an undisturbed operator is never refused"
+    assert script.refused or simulation.errors == [], "an undisturbed operator is never refused"
     told = f"{script.title}\n\n{tell(simulation)}"
     file = file_of(script)
     if os.environ.get("UPDATE_GOLDEN"):

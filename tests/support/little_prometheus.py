@@ -4,6 +4,7 @@ Values come from a function of time, so that a look at the past is possible. Sta
 newest point of the last five minutes counts, and a series that has ended is absent at once.
 """
 
+import asyncio
 import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -56,21 +57,34 @@ class LittlePrometheus:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     url: str = ""
     down: bool = False
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is not set, a query is taken in and gets no answer."""
 
-    def evaluate(self, query: str, at: float) -> dict[tuple[tuple[str, str], ...], float]:
-        """The instant vector of a query."""
+    def __post_init__(self) -> None:
+        """It answers, until somebody says otherwise."""
+        self.answers.set()
+
+    def evaluate(self, query: str) -> Callable[[float], dict[tuple[tuple[str, str], ...], float]]:
+        """The instant vector of a query, by time."""
         expression: Any = promql_parser.parse(query)
         inner, stamps = expression.expr, False
         if isinstance(inner, promql_parser.Call):
             inner, stamps = inner.args[0], True
-        groups: dict[tuple[tuple[str, str], ...], list[float]] = defaultdict(list)
-        for series in self.series:
-            if _matches(inner, series.labels) and (point := series.point(at)):
-                by = expression.modifier.labels
-                key = tuple((label, series.labels[label]) for label in by if label in series.labels)
-                groups[key].append(point[0] if stamps else point[1])
-        operator = query.partition(" ")[0]
-        return {key: _REDUCE[operator](values) for key, values in groups.items()}
+        by, reduce = expression.modifier.labels, _REDUCE[query.partition(" ")[0]]
+        matching = [
+            (tuple((label, series.labels[label]) for label in by if label in series.labels), series)
+            for series in self.series
+            if _matches(inner, series.labels)
+        ]
+
+        def vector(at: float) -> dict[tuple[tuple[str, str], ...], float]:
+            groups: dict[tuple[tuple[str, str], ...], list[float]] = defaultdict(list)
+            for key, series in matching:
+                if at >= series.first and (point := series.point(at)):
+                    groups[key].append(point[0] if stamps else point[1])
+            return {key: reduce(values) for key, values in groups.items()}
+
+        return vector
 
     async def instant(self, request: web.Request) -> web.Response:
         """`/api/v1/query`."""
@@ -78,7 +92,7 @@ class LittlePrometheus:
         at = float(form["time"])
         result = [
             {"metric": dict(key), "value": [at, _text(value)]}
-            for key, value in self.evaluate(form["query"], at).items()
+            for key, value in self.evaluate(form["query"])(at).items()
         ]
         return _answer("vector", result)
 
@@ -87,9 +101,10 @@ class LittlePrometheus:
         form = await self._asked(request)
         start, end, step = (float(form[name]) for name in ("start", "end", "step"))
         found: dict[tuple[tuple[str, str], ...], list[list[Any]]] = defaultdict(list)
+        vector = self.evaluate(form["query"])
         for number in range(int((end - start) / step + 1e-9) + 1):
             at = start + number * step
-            for key, value in self.evaluate(form["query"], at).items():
+            for key, value in vector(at).items():
                 found[key].append([at, _text(value)])
         return _answer("matrix", [{"metric": dict(key), "values": values} for key, values in found.items()])
 
@@ -97,6 +112,7 @@ class LittlePrometheus:
         form = {key: str(value) for key, value in (await request.post()).items()}
         self.queries.append(form)
         self.headers.append(dict(request.headers))
+        await self.answers.wait()
         if self.down:
             raise web.HTTPBadGateway
         return form

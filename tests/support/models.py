@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from support.kubectl import Kubectl
+from support.kubectl import Kubectl, KubectlError
 from support.waiting import PATIENCE_SECONDS, until
 
 KIND = "modeldeployment"
@@ -48,8 +48,11 @@ def condition(kubectl: Kubectl, name: str, kind: str = "Ready") -> dict[str, Any
 
 
 def wait_ready(kubectl: Kubectl, name: str) -> dict[str, Any]:
-    """Wait as a pipeline does, then return the status."""
-    kubectl("wait", "--for=condition=Ready", f"{KIND}/{name}", f"--timeout={PATIENCE_SECONDS:.0f}s")
+    """Wait as a pipeline does, then return the status. Raises KubectlError, which tells why it is not Ready."""
+    try:
+        kubectl("wait", "--for=condition=Ready", f"{KIND}/{name}", f"--timeout={PATIENCE_SECONDS:.0f}s")
+    except KubectlError as error:
+        raise KubectlError(f"{error}; {condition(kubectl, name)}") from error
     return status(kubectl, name)
 
 
@@ -66,7 +69,7 @@ def wait_reason(kubectl: Kubectl, name: str, reason: str) -> dict[str, Any]:
     return until(found, f"{name} is {reason}; it is {condition(kubectl, name)}")
 
 
-def wait_quiet(kubectl: Kubectl, name: str) -> dict[str, Any]:
+def wait_quiet(kubectl: Kubectl, name: str, *, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """Wait until no rollout is under way and the previous revision's objects are gone; returns the status."""
 
     def found() -> dict[str, Any]:
@@ -74,7 +77,7 @@ def wait_quiet(kubectl: Kubectl, name: str) -> dict[str, Any]:
         quiet = seen.get("rollout") is None and len(children(kubectl, "deploy", name)) == 1
         return seen if quiet else {}
 
-    return until(found, f"{name} has one revision and no rollout")
+    return until(found, f"{name} has one revision and no rollout", seconds=seconds)
 
 
 def children(kubectl: Kubectl, kind: str, model: str) -> list[dict[str, Any]]:

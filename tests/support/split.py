@@ -19,7 +19,7 @@ from modelward.apply import Applied, Applier
 from modelward.clients.connection import connect
 from modelward.clients.kube import Kube
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT
-from modelward.gather import NothingMeasured, gather
+from modelward.gather import gather
 from modelward.projection import deployment, route, service
 from modelward.projection.metadata import Manifest, stamped
 from modelward.projection.project import Intent, Projection
@@ -32,6 +32,7 @@ from modelward.runtimes.choose import Choice, choose
 from modelward.runtimes.render import Subject, render_template
 from modelward.store import Store
 from support.kubectl import Kubectl
+from support.sampled import NothingMeasured
 
 
 @dataclasses.dataclass(slots=True)

@@ -74,3 +74,10 @@ def test_labels_stay_bounded() -> None:
         label for family in metrics.registry.collect() for each in family.samples for label in each.labels
     }
     assert labels - {"le", "version"} <= allowed
+
+
+def test_f04_readings_that_are_begun_again_and_their_age_are_shown() -> None:
+    """Of the process: 0 while nothing is judged by metrics."""
+    found = samples(filled())
+    assert found["modelward_sampling_restarts_total",] == 0
+    assert found["modelward_sampling_age_seconds",] == 0

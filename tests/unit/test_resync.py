@@ -101,15 +101,15 @@ class World:
 
 def made(settings: Settings) -> World:
     """One model, not known to the operator yet."""
-    cluster, store, events = Cluster(), Store(), Counter[str]()
     changed: list[str] = []
+    store = Store(newer=lambda raw: changed.append(raw["metadata"]["name"]))
+    cluster, events = Cluster(), Counter[str]()
     gone: list[str] = []
     resync = Resync(
         cast("Kube", cluster),
         store,
         settings,
         Metrics(store),
-        changed=lambda raw: changed.append(raw["metadata"]["name"]),
         gone=lambda raw: gone.append(raw["metadata"]["name"]),
         events=events,
     )

@@ -4,11 +4,13 @@ from typing import Any, cast
 
 import pytest
 
-from builders import make_model
+from builders import NAMESPACE, make_model, manifest
 from modelward.clients.kube import Kube
 from modelward.errors import Conflict
+from modelward.handlers import Intake
 from modelward.routes import UserRoutes
-from modelward.store import Store
+from modelward.store import Key, Store
+from modelward.workqueue import WorkQueue
 
 
 class OneModel:
@@ -46,3 +48,50 @@ async def test_the_latest_decision_is_acted_upon() -> None:
     model = make_model()
     raw = {"metadata": {"uid": model.uid}, "status": {"decision": 4}}
     await UserRoutes(cast("Kube", OneModel(raw)), Store())._confirm(model, 4)
+
+
+def route(version: int, weight: int = 0) -> dict[str, Any]:
+    """A user's own route that allows weights, in its state of that version."""
+    services = ("fraud", 100 - weight), ("fraud-canary", weight)
+    backends = [{"name": name, "port": 80, "weight": number} for name, number in services]
+    return {
+        "kind": "HTTPRoute",
+        "metadata": {
+            "namespace": NAMESPACE,
+            "name": "shop",
+            "uid": "r",
+            "resourceVersion": str(version),
+            "generation": version,
+            "labels": {"modelward.dev/weights": "managed"},
+        },
+        "spec": {"parentRefs": [{"name": "public"}], "rules": [{"backendRefs": backends}]},
+    }
+
+
+class OneRoute(OneModel):
+    """An API server that has one route, and takes all weights."""
+
+    async def patch(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """The next state of it."""
+        return route(int(self.raw["metadata"]["resourceVersion"]) + 1, 20)
+
+
+@pytest.mark.parametrize(
+    ("read", "percent"),
+    [pytest.param(route(7, 20), 20, id="as it should be"), pytest.param(route(7), 20, id="to be written")],
+)
+async def test_f25_a_route_that_is_read_newer_than_its_event_brings_a_reconcile(
+    read: dict[str, Any], percent: int
+) -> None:
+    """Of every model that names it: the event, when it comes, tells nothing new, and so brings none."""
+    store, queue = Store(), WorkQueue[Key](clock=lambda: 0.0)
+    intake = Intake(store, queue)
+    for name in ("fraud", "other"):
+        raw = manifest("1", name=name, traffic={"httpRouteRef": {"name": "shop"}})
+        raw["metadata"] |= {"uid": f"uid-{name}", "resourceVersion": "1", "generation": 1}
+        store.put({**raw, "kind": "ModelDeployment"})
+    store.put(route(6, 10))
+    await UserRoutes(cast("Kube", OneRoute(read)), store)._weigh(make_model(), "shop", percent)
+    assert queue.depth() == 2
+    intake.event({"type": "MODIFIED", "object": read})
+    assert queue.depth() == 2

@@ -10,6 +10,7 @@ import pytest
 from builders import (
     NOW,
     before,
+    make_autoscaler,
     make_deployment,
     make_model,
     make_observed,
@@ -311,3 +312,14 @@ def test_a_status_is_small() -> None:
     """Conditions are few, whatever happens."""
     made = completed(warming(deadline=True))
     assert len(msgspec.json.encode(made)) < 4096
+
+
+@pytest.mark.parametrize("kind", ["Ready", "Available"])
+def test_f24_an_autoscaler_that_does_not_scale_is_told(kind: str) -> None:
+    """Of a revision that serves; one without a ready pod has nothing to measure yet."""
+    seen = serving()
+    idle = tuple(make_autoscaler(each, problem="FailedGetMetric: none.") for each in (A, B))
+    seen = replace(seen, children=(*seen.children, *idle))
+    conditions = status.complete(seen, decide(seen)).conditions
+    (message,) = [each.message for each in conditions if each.type == kind]
+    assert message.endswith(f"The autoscaler of revision {A} does not scale: FailedGetMetric: none.")

@@ -18,7 +18,7 @@ from modelward.api.names import (
     model_label,
 )
 from modelward.projection.controller_revision import controller_revision
-from modelward.rollout.observed import Service
+from modelward.rollout.observed import Deployment, Service
 from modelward.store import Store, is_ours
 
 Raw = dict[str, Any]
@@ -307,6 +307,11 @@ def test_a_snapshot_is_read_again_and_again() -> None:
         ),
         pytest.param(a_snapshot({"spec": {"model": {"version": "9"}}}), id="other words under this name"),
         pytest.param(a_snapshot({"nonce": "1"}), id="a nonce that is no number"),
+        pytest.param(a_snapshot({"spec": {}}), id="F27, no words at all"),
+        pytest.param(
+            a_snapshot({"spec": {}, "runtime": {}, "template": {"spec": {"serviceAccountName": "admin"}}}),
+            id="F27, no words and another service account",
+        ),
         pytest.param(a_snapshot(data=[1, 2]), id="a list"),
         pytest.param(a_snapshot(data="text"), id="a string"),
     ],
@@ -328,3 +333,28 @@ def test_a_snapshot_without_bottom_is_not_read() -> None:
     store = Store()
     store.put(a_snapshot(data={"template": deep}))
     assert [each.flaw for each in store.forged("m")] == ["it is not written as one"]
+
+
+def test_f24_what_scale_answers_is_kept_until_the_watch_is_as_new() -> None:
+    """Views that are older than the answer do not bring the old count back; a newer one wins."""
+    store = Store()
+    store.put(model())
+    store.put(scaled_child(5, 2))
+    (seen,) = store.children("m")
+    assert isinstance(seen, Deployment)
+    store.scaled(seen, "8", 4)
+    store.put(scaled_child(6, 2))
+    (now,) = store.children("m")
+    assert isinstance(now, Deployment)
+    assert (now.replicas, now.resource_version, now.owns_replicas) == (4, "8", True)
+    store.scaled(seen, "7", 3)  # a late answer
+    assert store.put(scaled_child(9, 5))
+    (later,) = store.children("m")
+    assert isinstance(later, Deployment)
+    assert later.replicas == 5
+
+
+def scaled_child(version: int, replicas: int) -> Raw:
+    """A view of a Deployment."""
+    raw = child(version, kind="Deployment")
+    return {**raw, "spec": {"replicas": replicas}}

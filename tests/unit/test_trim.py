@@ -12,7 +12,7 @@ from builders import NAMESPACE, manifest
 from modelward import trim
 from modelward.api.conditions import Reason
 from modelward.api.names import DECISION_ANNOTATION, INTENT_ANNOTATION, REVISION_LABEL
-from modelward.rollout.observed import Deployment, Exit, Pod, Service
+from modelward.rollout.observed import Autoscaler, Deployment, Exit, Pod, Service
 
 Raw = dict[str, Any]
 
@@ -360,6 +360,7 @@ def test_a_ready_pod() -> None:
         started=at(2),
         ready=True,
         ready_since=at(5),
+        holds=frozenset({"pods"}),
     )
 
 
@@ -473,3 +474,33 @@ def test_an_init_container_that_succeeds_at_the_second_try_is_not_looping() -> N
         "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-11-22T12:00:30Z"}},
     }
     assert trim.pod(full_pod(initContainerStatuses=[fetch])).crash_looping == ""
+
+
+@pytest.mark.parametrize(
+    ("condition", "problem"),
+    [
+        pytest.param(("ScalingActive", "True", "ValidMetricFound", "ok"), "", id="it works"),
+        pytest.param(
+            ("ScalingActive", "False", "FailedGetContainerResourceMetric", "no metrics"),
+            "FailedGetContainerResourceMetric: no metrics",
+            id="no metrics",
+        ),
+        pytest.param(
+            ("AbleToScale", "False", "FailedGetScale", "not found"),
+            "FailedGetScale: not found",
+            id="no scale",
+        ),
+        pytest.param(("ScalingActive", "False", "ScalingDisabled", "zero"), "", id="at zero, as asked"),
+        pytest.param(("ScalingLimited", "True", "TooManyReplicas", "more"), "", id="at its bounds"),
+    ],
+)
+def test_f24_an_autoscaler_that_does_not_scale_says_why(
+    condition: tuple[str, str, str, str], problem: str
+) -> None:
+    """In the words of its controller."""
+    keys = ("type", "status", "reason", "message")
+    raw = {**deployment(), "kind": "HorizontalPodAutoscaler"}
+    raw["status"] = {"conditions": [dict(zip(keys, condition, strict=True))]}
+    child = trim.child(raw)
+    assert isinstance(child, Autoscaler)
+    assert child.problem == problem

@@ -25,12 +25,12 @@ def condition(
     }
 
 
-def report(parent: Raw, *conditions: Raw) -> Raw:
+def report(parent: Raw, *conditions: Raw, controller: str = "c") -> Raw:
     """What a controller says for a Gateway; the defaults of the reference are filled in, as it does."""
     full = {"group": "gateway.networking.k8s.io", "kind": "Gateway", **parent}
     return {
         "parentRef": full,
-        "controllerName": "c",
+        "controllerName": controller,
         "conditions": list(conditions or (condition("Accepted"), condition("ResolvedRefs"))),
     }
 
@@ -81,7 +81,7 @@ def test_a_route_that_its_gateway_takes() -> None:
                     PUBLIC, condition("Accepted", "False", reason="NoMatchingParent", message="no listener")
                 )
             ],
-            "Gateway infra/public: Accepted is False (NoMatchingParent): no listener",
+            "Gateway infra/public (controller c): Accepted is False (NoMatchingParent): no listener",
             id="refused",
         ),
         pytest.param(
@@ -92,7 +92,7 @@ def test_a_route_that_its_gateway_takes() -> None:
                     condition("ResolvedRefs", "False", reason="BackendNotFound"),
                 )
             ],
-            "Gateway infra/public: ResolvedRefs is False (BackendNotFound)",
+            "Gateway infra/public (controller c): ResolvedRefs is False (BackendNotFound)",
             id="a backend is missing",
         ),
         pytest.param(
@@ -105,6 +105,50 @@ def test_what_is_wrong_is_said_in_the_gateways_words(reports: list[Raw], message
     route = seen(*reports)
     assert message in route.message
     assert not (route.answered and route.accepted and route.resolved)
+
+
+@pytest.mark.parametrize("status", ["True", "False"])
+@pytest.mark.parametrize("first", [True, False], ids=["left behind first", "left behind last"])
+def test_f17_a_report_that_a_former_controller_left_behind_does_not_count(
+    status: str, *, first: bool
+) -> None:
+    """Once another one reports on the present generation: it would be waited for, for ever or for ten seconds."""
+    stale = report(
+        PUBLIC, condition("Accepted", status, 1), condition("ResolvedRefs", status, 1), controller="former"
+    )
+    reports = (stale, report(PUBLIC)) if first else (report(PUBLIC), stale)
+    route = seen(*reports)
+    assert (route.accepted, route.resolved, route.observed_generation, route.message) == (True, True, 3, "")
+
+
+def test_f17_who_refuses_the_present_generation_is_named() -> None:
+    """Gateway, controller and reason; an older report that was good does not make up for it."""
+    former = report(
+        PUBLIC,
+        condition("Accepted", generation=1),
+        condition("ResolvedRefs", generation=1),
+        controller="former",
+    )
+    refusal = condition("Accepted", "False", reason="NotAllowedByListeners")
+    route = seen(former, report(PUBLIC, refusal, condition("ResolvedRefs"), controller="present"))
+    assert not route.accepted
+    assert route.message == (
+        "Gateway infra/public (controller present): Accepted is False (NotAllowedByListeners)"
+    )
+
+
+def test_f17_as_long_as_nobody_reports_on_the_present_generation_all_count() -> None:
+    """Who keeps the route from being taken is named: an implementation may never report a later generation."""
+    stale = report(PUBLIC, condition("Accepted", "False", 1, reason="Gone"), controller="former")
+    lagging = report(
+        PUBLIC,
+        condition("Accepted", generation=2),
+        condition("ResolvedRefs", generation=2),
+        controller="present",
+    )
+    route = seen(stale, lagging)
+    assert not route.accepted
+    assert "Gateway infra/public (controller former): Accepted is False (Gone)" in route.message
 
 
 def test_every_gateway_that_is_named_must_agree() -> None:

@@ -104,8 +104,9 @@ def _unknown(policy: Policy, state: State, step: Step) -> tuple[str, ...]:
 
 
 def _is_stale(policy: Policy, state: MetricState, step: Step) -> bool:
+    """Not had for too long since the step began: before it the canary may have had no traffic, and so no samples."""
     longest = max(STALE_SECONDS, STALE_INTERVALS * policy.interval_seconds)
-    return state.known is None or step.time - state.known > longest
+    return state.known is None or step.time - max(state.known, step.started) > longest
 
 
 def _verdict(case: _Case) -> tuple[Verdict, str]:

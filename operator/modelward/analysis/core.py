@@ -60,11 +60,6 @@ def likelihood_ratios(
     return tuple(hits * log(k) - log_g(margin * k) + at_margin for k in bets)
 
 
-def log_sum(cases: int, stable_cases: int, m: int, psi: float) -> float:
-    """ln G(psi), up to a constant that is the same for all psi."""
-    return _log_sums(cases, stable_cases, m)(psi)
-
-
 def _log_sums(cases: int, stable_cases: int, m: int) -> Callable[[float], float]:
     """ln G as a function of psi, up to a constant that is the same for all psi."""
     least, most = max(0, m - stable_cases), min(cases, m)

@@ -17,3 +17,8 @@ class Evidence:
     """Why metrics are unknown; None while they can be had."""
     reference: Reference | None = None
     """What stable did before the rollout; frozen with the first sample."""
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether somebody reads counters of both revisions."""
+        return self.reference is not None and self.problem is None

@@ -7,7 +7,6 @@ from modelward.analysis.noise import PHI_WITHOUT_HISTORY
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.promotion import Harm, cases_needed
 from modelward.analysis.state import NoiseSource, State
-from modelward.analysis.strata import log_odds
 from modelward.analysis.table import MetricState, Table
 from modelward.analysis.verdict import Step
 from modelward.api.analysis_policy import MetricKind
@@ -208,8 +207,3 @@ def _hit_noun(metric: MetricPolicy) -> str:
 def no_metric() -> str:
     """Nothing is declared to compare."""
     return "No metric is declared: only the health of the pods is judged."
-
-
-def best_of(states: tuple[MetricState, ...]) -> MetricState:
-    """The metric with the most evidence. Raises ValueError when there is none."""
-    return max(states, key=log_odds)

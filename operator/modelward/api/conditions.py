@@ -76,6 +76,8 @@ class Reason(StrEnum):
     """Pods of the new revision were restarted, and those of the one beside it were not."""
     NOT_READY = "NotReady"
     """Pods of the new revision were ready, and are not any more."""
+    PREEMPTS_STABLE = "PreemptsStable"
+    """Pods of the new revision may preempt those of stable, or did: a person must approve it, or it was taken back."""
     INVALID_SPEC = "InvalidSpec"
     """Spec cannot be carried out; the message names the field."""
     NAME_CONFLICT = "NameConflict"

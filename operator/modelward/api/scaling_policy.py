@@ -47,11 +47,15 @@ class Autoscaling(ApiStruct, frozen=True, kw_only=True):
     max_replicas: Annotated[AutoscaledReplicas, Meta(description="Most pods. Required.")]
     cpu_utilization_percent: Annotated[
         Utilization | None,
-        Meta(description="CPU use aimed at, in percent of the request. Default 80 if no target is given."),
+        Meta(
+            description="CPU use of the model's container aimed at, in percent of its request. Default 80 if no target is given."
+        ),
     ] = None
     memory_utilization_percent: Annotated[
         Utilization | None,
-        Meta(description="Memory use aimed at, in percent of the request. Default: not a target."),
+        Meta(
+            description="Memory use of the model's container aimed at, in percent of its request. Default: not a target."
+        ),
     ] = None
     metrics: Annotated[
         tuple[AutoscalingMetric, ...],

@@ -102,6 +102,9 @@ class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
     actual_weight_percent: Annotated[
         Percent | None, Meta(description="Share of the traffic that the canary gets. Absent: not known.")
     ] = None
+    withdrawn_weight_percent: Annotated[
+        Percent, Meta(description="Share that the canary had when it was last taken from it. 0: it had none.")
+    ] = 0
     start_time: Annotated[Time | None, Meta(description="When the rollout began.")] = None
     step_start_time: Annotated[
         Time | None, Meta(description="When the present step began, with microseconds.")
@@ -110,11 +113,19 @@ class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
         tuple[Annotated[int, Meta(ge=0, le=MAX_STEPS)], ...],
         Meta(max_length=MAX_STEPS + 1),
         schema_extra({"x-kubernetes-list-type": "set"}),
-        Meta(description="Numbers of the steps that a person approved."),
+        Meta(
+            description="Numbers of the steps that a person approved; the one after the last stands for all traffic."
+        ),
     ] = ()
     shared_replicas: Annotated[
         Annotated[int, Meta(ge=0, le=2**31 - 1)] | None,
         Meta(description="Pods of both revisions together. Absent: capacity is not Shared."),
+    ] = None
+    kept_replicas: Annotated[
+        Annotated[int, Meta(ge=0, le=2**31 - 1)] | None,
+        Meta(
+            description="Pods that a canary on its way back still keeps. Absent: it has given up none for stable."
+        ),
     ] = None
     message: Annotated[Message, Meta(description="What the rollout does or waits for, in one sentence.")] = ""
 

@@ -50,6 +50,8 @@ _NO_SUCH_KIND: Final = (
 
 _NO_RIGHT: Final = re.compile('User ".*" cannot [a-z]+ resource ')
 """How RBAC says which right is missing; a quota and an admission policy answer 403, too."""
+_WEBHOOK_FAILED: Final = "failed calling webhook"
+"""How the API server says that an admission webhook cannot be had and nothing passes without it (answer 500)."""
 _REMEDY: Final = (
     " (a right of the operator is missing: apply the roles of its release again, see docs/install.md)"
 )
@@ -195,30 +197,47 @@ class Kube:
         guard: Identified,
         operations: Sequence[Mapping[str, Any]],
         subresource: str = "",
+        dry_run: bool = False,
+        patience: float = REQUEST_TIMEOUT_SECONDS,
     ) -> Manifest:
-        """Change an object if it is still what `guard` says; the answer is what is stored. Raises Conflict."""
+        """Change an object if it is still what `guard` says; the answer is what is stored. Raises Conflict.
+
+        With `dry_run` nothing is stored: the answer is what would be, after admission. `patience`: seconds for the
+        whole request.
+        """
         guarded = [
             {"op": "add", "path": "/metadata/uid", "value": guard.uid},
             {"op": "add", "path": "/metadata/resourceVersion", "value": guard.resource_version},
             *operations,
         ]
-        path = resource.path(namespace, quote(name), subresource)
+        path = resource.path(namespace, quote(name), subresource) + ("?dryRun=All" if dry_run else "")
         changed: Manifest = await self._request(
-            "PATCH", path, verb="patch", body=guarded, content_type=_JSON_PATCH
+            "PATCH", path, verb="patch", body=guarded, content_type=_JSON_PATCH, patience=patience
         )
         return changed
 
     async def delete(
-        self, resource: Resource, namespace: str | None, name: str, *, guard: Identified
-    ) -> None:
-        """Delete an object, its own children in the background, if it is still what `guard` says."""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        guard: Identified,
+        patience: float = REQUEST_TIMEOUT_SECONDS,
+    ) -> Manifest | None:
+        """Delete an object, its own children in the background, if it is still what `guard` says.
+
+        The answer is what is left of it while finalizers keep it; None when it is gone.
+        """
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Background",
             "preconditions": {"uid": guard.uid, "resourceVersion": guard.resource_version},
         }
-        await self._request("DELETE", resource.path(namespace, quote(name)), verb="delete", body=body)
+        path = resource.path(namespace, quote(name))
+        left = await self._request("DELETE", path, verb="delete", body=body, patience=patience)
+        return left if "deletionTimestamp" in (left.get("metadata") or {}) else None
 
     async def _request(
         self,
@@ -230,12 +249,20 @@ class Kube:
         content_type: str = "application/json",
         accept: str = "application/json",
         shape: type[Any] = dict,
+        patience: float = REQUEST_TIMEOUT_SECONDS,
     ) -> Any:
         if method in _MUTATING:
             separator = "&" if "?" in path else "?"
             path = f"{path}{separator}fieldManager={MANAGER}" if method != "DELETE" else path
         response = await self._send(
-            method, path, verb=verb, body=body, content_type=content_type, accept=accept, read=True
+            method,
+            path,
+            verb=verb,
+            body=body,
+            content_type=content_type,
+            accept=accept,
+            patience=patience,
+            read=True,
         )
         data = await response.read()
         return _answer(response.status, data, response.headers, shape if response.status < 300 else dict)
@@ -316,8 +343,10 @@ def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[An
     causes = (answer.get("details") or {}).get("causes") or ()
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         raise NamespaceTerminating(status, reason, message)
-    if status in (403, 422):
-        raise Refused(status, reason, message + (_REMEDY if _NO_RIGHT.search(message) else ""))
+    if status in (403, 422) or (status == 500 and _WEBHOOK_FAILED in message):
+        fields = tuple(str(cause["field"]) for cause in causes if cause.get("field"))
+        remedy = _REMEDY if _NO_RIGHT.search(message) else ""
+        raise Refused(status, reason, message + remedy, fields=fields)
     after = headers.get("Retry-After", "")
     raise ApiError(status, reason, message, retry_after=float(after) if after.isdigit() else None)
 

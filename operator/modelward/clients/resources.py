@@ -77,8 +77,17 @@ HTTP_ROUTE: Final = Resource(
 )
 EVENT: Final = Resource(kind="Event", group="events.k8s.io", version="v1", plural="events")
 
+PRIORITY_CLASS: Final = Resource(
+    kind="PriorityClass",
+    group="scheduling.k8s.io",
+    version="v1",
+    plural="priorityclasses",
+    namespaced=False,
+)
+"""Read when a change asks for another class, and never watched. The operator works without the right to."""
+
 CHILDREN: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
 RUNTIMES: Final = (MODEL_RUNTIME, CLUSTER_MODEL_RUNTIME)
 OPTIONAL: Final = (HTTP_ROUTE,)
 WATCHED: Final = (MODEL_DEPLOYMENT, *RUNTIMES, *CHILDREN)
-BY_KIND: Final = {resource.kind: resource for resource in (*WATCHED, *OPTIONAL, POD, EVENT)}
+BY_KIND: Final = {resource.kind: resource for resource in (*WATCHED, *OPTIONAL, POD, EVENT, PRIORITY_CLASS)}

@@ -6,6 +6,7 @@ from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.scaling_policy import Autoscaling, AutoscalingMetric
 from modelward.projection.metadata import Manifest, metadata
+from modelward.runtimes.render import CONTAINER
 from modelward.shares import Size
 
 KIND = "HorizontalPodAutoscaler"
@@ -40,8 +41,12 @@ def _metrics(policy: Autoscaling) -> list[dict[str, Any]]:
 
 
 def _resource(name: str, percent: int) -> dict[str, Any]:
+    """Of the model's container alone: what an injected sidecar uses or does not request says nothing about load."""
     target = {"type": "Utilization", "averageUtilization": percent}
-    return {"type": "Resource", "resource": {"name": name, "target": target}}
+    return {
+        "type": "ContainerResource",
+        "containerResource": {"name": name, "container": CONTAINER, "target": target},
+    }
 
 
 def _other(metric: AutoscalingMetric) -> dict[str, Any]:

@@ -47,3 +47,8 @@ def intent_hash(manifest: Manifest) -> str:
     spec = manifest.get("spec", {})
     meant = {**manifest, "spec": {key: value for key, value in spec.items() if key != "replicas"}}
     return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def json_pointer(*keys: str) -> str:
+    """The path of a field as JSON Patch writes it (RFC 6901)."""
+    return "".join(f"/{key.replace('~', '~0').replace('/', '~1')}" for key in keys)

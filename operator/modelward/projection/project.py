@@ -1,7 +1,7 @@
 """project(model, status, revisions) -> the objects that should exist. Pure; what is not in it is to be deleted."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelward.api import names
 from modelward.api.model import Model
@@ -29,6 +29,9 @@ class Intent:
     manifest: Manifest
     scale: int | None = None
     """For a Deployment: the replicas it should have; None when an autoscaler owns the count."""
+    replaceable: bool = False
+    """Whether it is deleted and made anew where it may not be changed: traffic that only a route sends to it must
+    leave a revision."""
 
     @property
     def kind(self) -> str:
@@ -78,9 +81,7 @@ def project(
         *_verdicts(model, status, revisions),
     )
     return Projection(
-        intents=tuple(
-            Intent(manifest=stamped(each.manifest, status.decision), scale=each.scale) for each in intents
-        ),
+        intents=tuple(replace(each, manifest=stamped(each.manifest, status.decision)) for each in intents),
         kept=frozenset(_kept(model, status, revisions)),
         user_route=_user_route(model, split),
     )
@@ -122,14 +123,16 @@ def _traffic(
     spec, other = model.spec, revisions.get(split.other)
     yield Intent(manifest=service.service(model, stable, shared=is_shared_service(spec, split)))
     if router(spec) is Router.OWN:
-        for revision in (stable, other):
-            if revision:
-                yield Intent(manifest=service.revision_service(model, revision))
+        yield Intent(manifest=service.revision_service(model, stable))
+        if other:
+            behind = stable if split.leaves else other
+            yield Intent(manifest=service.revision_service(model, other, behind), replaceable=split.leaves)
         weight = split.weight_percent if other else 0
         yield Intent(manifest=route.http_route(model, stable.name, other.name if other else None, weight))
     elif _has_canary_service(spec):
-        canary = revisions.get(status.canary_revision) or stable
-        yield Intent(manifest=service.canary_service(model, canary))
+        canary = revisions.get(status.canary_revision)
+        canary = stable if canary is None or split.leaves else canary
+        yield Intent(manifest=service.canary_service(model, canary), replaceable=split.leaves)
 
 
 def _has_canary_service(spec: ModelDeploymentSpec) -> bool:

@@ -62,6 +62,8 @@ class ApiServer:
     objects: dict[Place, Raw] = field(default_factory=dict)
     version: int = 0
     """resourceVersion of the latest write."""
+    admission: Callable[[Raw], None] = lambda _raw: None
+    """What policies of admission make of an object at every write of it; subresources do not pass here."""
     _count: int = 0
 
     def get(self, kind: str, namespace: str, name: str) -> Raw:
@@ -83,6 +85,7 @@ class ApiServer:
             raise Refused(HTTPStatus.CONFLICT, "AlreadyExists", f"{at[0]} {at[2]} already exists")
         self._count += 1
         raw.pop("status", None) if at[0] == MODEL_DEPLOYMENT.kind else None
+        self.admission(raw)
         raw["metadata"] |= {
             "uid": f"uid-{self._count:04}",
             "creationTimestamp": format_seconds(self.now()),
@@ -91,18 +94,25 @@ class ApiServer:
         _manage(raw, {}, manager, "", self.now())
         return self._store(Write(manager=manager, verb="create", before=None, after=raw))
 
-    def change(
-        self, at: Place, manager: str, edit: Callable[[Raw], Raw | None], *, subresource: str = ""
-    ) -> Raw:
-        """Change an object by `edit`, which gets a copy. Raises Refused (404, 409, 422)."""
+    def would(self, at: Place, edit: Callable[[Raw], Raw | None], *, subresource: str = "") -> Raw:
+        """What a change by `edit`, which gets a copy, would come to. Raises Refused (404, 409, 422)."""
         before = self._held(at)
         draft = copied(before)
         after = edit(draft) or draft
         if _identity(after) != _identity(before):
             raise Refused(HTTPStatus.CONFLICT, "Conflict", f"{at[0]} {at[2]} has been modified")
         after = _limited(before, after, subresource)
+        if not subresource:
+            self.admission(after)
         if at[0] == CONTROLLER_REVISION.kind and after.get("data") != before.get("data"):
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "data: field is immutable")
+        return after
+
+    def change(
+        self, at: Place, manager: str, edit: Callable[[Raw], Raw | None], *, subresource: str = ""
+    ) -> Raw:
+        """Change an object by `edit`, which gets a copy. Raises Refused (404, 409, 422)."""
+        before, after = self._held(at), self.would(at, edit, subresource=subresource)
         if after == before:
             # Told nevertheless: a write that changes nothing is a request too many.
             self.written(
@@ -119,10 +129,10 @@ class ApiServer:
             self._remove(at, manager)
         return stored
 
-    def delete(self, at: Place, manager: str, preconditions: Mapping[str, str] | None = None) -> None:
+    def delete(self, at: Place, manager: str, preconditions: Mapping[str, str] | None = None) -> Raw | None:
         """Remove an object, or mark it while a finalizer holds it; what it owns is the garbage collector's.
 
-        Raises Refused (404, 409).
+        The answer is what is left of it. Raises Refused (404, 409).
         """
         before = self._held(at)
         metadata = before["metadata"]
@@ -130,11 +140,13 @@ class ApiServer:
             raise Refused(HTTPStatus.CONFLICT, "Conflict", f"{at[0]} {at[2]} has been modified")
         if not metadata.get("finalizers"):
             self._remove(at, manager)
-        elif "deletionTimestamp" not in metadata:
+            return None
+        if "deletionTimestamp" not in metadata:
             marked = {**metadata, "deletionTimestamp": format_seconds(self.now())}
             self._store(
                 Write(manager=manager, verb="patch", before=before, after={**before, "metadata": marked})
             )
+        return self._held(at)
 
     def _remove(self, at: Place, manager: str) -> None:
         before = self.objects.pop(at)

@@ -18,6 +18,13 @@ from modelward.rehearsal.api_server import ApiServer, Place, Raw, Refused
 from modelward.rehearsal.json_patch import Mismatch, patched
 
 _BY_PLURAL: Final = {resource.plural: resource for resource in BY_KIND.values()}
+_VERBS: Final = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
+_CODES: Final = {
+    "Invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "Forbidden": HTTPStatus.FORBIDDEN,
+    "Conflict": HTTPStatus.CONFLICT,
+    "InternalError": HTTPStatus.INTERNAL_SERVER_ERROR,
+}
 _TERM: Final = re.compile(r"(?P<key>[^=,\s]+)(?:=(?P<value>[^,]*)|\s+in\s+\((?P<values>[^)]*)\))(?:,|$)")
 
 
@@ -48,6 +55,8 @@ class Connection:
 
     server: ApiServer
     interrupt: Callable[[str], None]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Reasons of the refusals of a verb and a kind ("patch Service")."""
     configuration: _Configuration = field(default_factory=_Configuration)
 
     @property
@@ -64,17 +73,26 @@ class Connection:
     async def request(self, method: str, url: str, *, body: Any = None, **_: Any) -> Answer:
         """Carry one request out."""
         resource, namespace, name, subresource = _target(urlsplit(url).path)
+        query = {key: values[-1] for key, values in parse_qs(urlsplit(url).query).items()}
         try:
             if method == "GET":
-                query = {key: values[-1] for key, values in parse_qs(urlsplit(url).query).items()}
                 return Answer(HTTPStatus.OK, self._read(resource, namespace, name, query))
             body = msgspec.json.decode(body) if isinstance(body, str) else body
+            if "dryRun" in query:
+                would = self.server.would((resource.kind, namespace, name), lambda raw: patched(raw, body))
+                return Answer(HTTPStatus.OK, would)
             self.interrupt("before")
+            self._admit(_VERBS[method], resource.kind, name)
             answer = self._write(method, (resource.kind, namespace, name), subresource, body)
             self.interrupt("after")
         except Refused as refused:
             return Answer(refused.code, {"reason": refused.reason, "message": refused.message})
         return Answer(HTTPStatus.OK, answer)
+
+    def _admit(self, verb: str, kind: str, name: str) -> None:
+        """Refuse what the API server takes from nobody just now."""
+        if reason := self.refused.get(f"{verb} {kind}"):
+            raise Refused(_CODES[reason], reason, f"a change freeze denies {verb} of {kind} {name}")
 
     def _read(self, resource: Resource, namespace: str, name: str, query: Mapping[str, str]) -> Raw:
         if name:
@@ -92,15 +110,16 @@ class Connection:
         if method == "POST":
             return self.server.create(body, MANAGER)
         if method == "DELETE":
-            self.server.delete(at, MANAGER, body["preconditions"])
-            return {"kind": "Status", "status": "Success"}
+            left = self.server.delete(at, MANAGER, body["preconditions"])
+            return left or {"kind": "Status", "status": "Success"}
         guards = {"/metadata/uid", "/metadata/resourceVersion"} - {each["path"] for each in body}
         if guards:
             raise AssertionError(f"a patch of {at} without the guards {guards}")
         try:
-            return self.server.change(at, MANAGER, lambda raw: patched(raw, body), subresource=subresource)
+            stored = self.server.change(at, MANAGER, lambda raw: patched(raw, body), subresource=subresource)
         except (Mismatch, LookupError) as failed:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", str(failed)) from failed
+        return _scale(stored) if subresource == "scale" else stored
 
 
 def matches(labels: Mapping[str, str], selector: str) -> bool:
@@ -110,6 +129,14 @@ def matches(labels: Mapping[str, str], selector: str) -> bool:
         if labels.get(term["key"]) not in wanted:
             return False
     return True
+
+
+def _scale(raw: Raw) -> Raw:
+    """What `/scale` of a Deployment answers; a count of 0 is left out."""
+    metadata = {key: raw["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
+    replicas = raw["spec"]["replicas"]
+    spec = {"replicas": replicas} if replicas else {}
+    return {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": spec}
 
 
 def _target(path: str) -> tuple[Resource, str, str, str]:

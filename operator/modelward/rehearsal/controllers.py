@@ -34,7 +34,8 @@ class Controllers:
         for autoscaler in list(self.server.find("HorizontalPodAutoscaler")):
             self._scale(autoscaler)
         for deployment in list(self.server.find("Deployment")):
-            self._populate(deployment)
+            if "deletionTimestamp" not in deployment["metadata"]:  # else it is left as it is until it goes
+                self._populate(deployment)
 
     def report(self) -> None:
         """Count the pods of each Deployment, once the nodes have done their part."""
@@ -119,5 +120,17 @@ class Controllers:
                 "labels": template["metadata"]["labels"],
                 "ownerReferences": [owner],
             },
-            "spec": template["spec"],
+            "spec": {**template["spec"], **self._priority(template["spec"])},
         }
+
+    def _priority(self, spec: Raw) -> Raw:
+        """What admission adds to a pod of a priority class."""
+        classes = (each for each in self.server.find("PriorityClass"))
+        return next(
+            (
+                {"priority": each["value"]}
+                for each in classes
+                if each["metadata"]["name"] == spec.get("priorityClassName")
+            ),
+            {},
+        )

@@ -16,6 +16,11 @@ from modelward.rehearsal.world import World
 
 GATEWAY: Final = "gateway"
 _CONTROLLER: Final = "example.com/gateway"
+_NOWHERE: Final = {"no": "pod"}
+
+
+Backend = tuple[str, Mapping[str, str], int]
+"""Name and selector of a Service, and its weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,9 @@ class Gateway:
     _seen: dict[Place, tuple[int, float]] = field(default_factory=dict)
     """Generation of each route and when it was seen first."""
     _taken: dict[Place, _Taken] = field(default_factory=dict)
+    _sent_by: dict[Place, tuple[tuple[Backend, ...], ...]] = field(default_factory=dict)
+    """Of each route the rules that requests go by."""
+    _sent_since: float = float("-inf")
     _first: dict[Place, int] = field(default_factory=dict)
     """The generation that was reported first."""
 
@@ -52,19 +60,41 @@ class Gateway:
                 self._seen[at] = (generation, self.second())
             if self.world.gateway.answers and self._due(at) <= self.second():
                 self._take(raw)
+        if self._is_behind() and self._next_change() <= self.second():
+            self._sent_by = {at: self._backends(at) for at in self._taken}
+            self._sent_since = self.second()
+            self.changes += 1
 
     def next_second(self) -> float | None:
         """When a route is taken by time alone."""
         if not self.world.gateway.answers:
             return None
         waiting = (at for at, (generation, _) in self._seen.items() if not self._has(at, generation))
-        return min((self._due(at) for at in waiting if at in self.server.objects), default=None)
+        due = [self._due(at) for at in waiting if at in self.server.objects]
+        return min([*due, *([self._next_change()] if self._is_behind() else [])], default=None)
 
-    def weights(self, at: Place, services: Container[str]) -> Mapping[str, int]:
-        """Weights of the first rule of a route that sends to one of these Services, as they are in effect."""
-        taken = self._taken.get(at)
-        found = (rule for rule in (taken.rules if taken else ()) if any(name in services for name, _ in rule))
-        return dict(next(found, ()))
+    def backends(self, at: Place, services: Container[str]) -> tuple[Backend, ...]:
+        """The first rule of a route that sends to one of these Services, as it is in effect."""
+        found = (rule for rule in self._sent_by.get(at, ()) if any(name in services for name, _, _ in rule))
+        return next(found, ())
+
+    def _backends(self, at: Place) -> tuple[tuple[Backend, ...], ...]:
+        """Rules as they are to be sent by. A Service that is not there leads to no pod."""
+        held = self.server.objects
+        return tuple(
+            tuple(
+                (name, held[place_]["spec"]["selector"] if place_ in held else _NOWHERE, weight)
+                for name, weight in rule
+                for place_ in [("Service", at[1], name)]
+            )
+            for rule in self._taken[at].rules
+        )
+
+    def _is_behind(self) -> bool:
+        return self._sent_by != {at: self._backends(at) for at in self._taken}
+
+    def _next_change(self) -> float:
+        return self._sent_since + self.world.gateway.throttle_seconds
 
     def _due(self, at: Place) -> float:
         return self._seen[at][1] + self.world.gateway.delay_seconds

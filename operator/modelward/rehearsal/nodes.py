@@ -15,9 +15,10 @@ from modelward.rehearsal.api_server import ApiServer, Raw, place
 from modelward.rehearsal.world import Version, World
 
 KUBELET: Final = "kubelet"
+SCHEDULER: Final = "kube-scheduler"
 _FIRST_BACKOFF_SECONDS: Final = 10.0
 _LONGEST_BACKOFF_SECONDS: Final = 300.0
-_NO_ROOM: Final = "0/1 nodes are available: 1 Insufficient resources."
+_NO_ROOM: Final = "0/1 nodes are available: 1 Too many pods."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,11 +62,11 @@ class Nodes:
 
     def act(self) -> None:
         """Do what is due now."""
-        pods = list(self.server.find("Pod"))
+        pods = sorted(self.server.find("Pod"), key=_priority, reverse=True)
         self._forget({pod["metadata"]["uid"] for pod in pods})
         for pod in pods:
             life = self._life(pod)
-            if life.failed:
+            if life.failed or place(pod) not in self.server.objects:  # it was preempted just now
                 continue
             if life.scheduled is None:
                 self._schedule(pod, life)
@@ -97,6 +98,14 @@ class Nodes:
         self.tell(f"Pod {pod['metadata']['name']} is evicted: its node is low on memory")
         self._write(pod, life)
 
+    def lose(self, revision: str, count: int) -> None:
+        """A node with so many pods of a revision is gone for good, and its room with it."""
+        pods = [pod for pod in self.server.find("Pod", **{REVISION_LABEL: revision}) if self._is_placed(pod)]
+        if self.world.room is not None:
+            self.world.room -= count
+        for pod in pods[:count]:
+            self._end(pod)
+
     # --- one pod --------------------------------------------------------------------------------------------
 
     def _life(self, pod: Raw) -> Life:
@@ -113,8 +122,7 @@ class Nodes:
             self.changes += 1
 
     def _schedule(self, pod: Raw, life: Life) -> None:
-        taken = sum(each.scheduled is not None and not each.failed for each in self.lives.values())
-        if self.world.room is not None and taken >= self.world.room:
+        if self._is_full() and not self._preempt(pod):
             if not pod.get("status"):
                 self.tell(f"Pod {pod['metadata']['name']} finds no node: there is no room")
                 self._write(pod, life)
@@ -123,6 +131,29 @@ class Nodes:
         self._start(pod, life)
         self.changes += 1
         self._write(pod, life)
+
+    def _is_full(self) -> bool:
+        taken = sum(each.scheduled is not None and not each.failed for each in self.lives.values())
+        return self.world.room is not None and taken >= self.world.room
+
+    def _preempt(self, pod: Raw) -> bool:
+        """End the pod of the lowest priority below this one's, if there is one; whether there was."""
+        placed = [each for each in self.server.find("Pod") if self._is_placed(each)]
+        victim = min(placed, key=_priority, default=None)
+        if victim is None or _priority(victim) >= _priority(pod):
+            return False
+        self.tell(f"Pod {victim['metadata']['name']} is preempted by {pod['metadata']['name']}")
+        self._end(victim)
+        return True
+
+    def _is_placed(self, pod: Raw) -> bool:
+        life = self.lives.get(pod["metadata"]["uid"])
+        return life is not None and life.scheduled is not None and not life.failed
+
+    def _end(self, pod: Raw) -> None:
+        del self.lives[pod["metadata"]["uid"]]
+        self.changes += 1
+        self.server.delete(place(pod), SCHEDULER)
 
     def _moves(self, pod: Raw, life: Life) -> bool:
         """Bring the pod to what is due; whether anything changed."""
@@ -244,6 +275,10 @@ class Nodes:
     def _time(self, second: float | None = None) -> str:
         """The kubelet's times have no fractions."""
         return format_seconds(self.start + timedelta(seconds=self.second() if second is None else second))
+
+
+def _priority(pod: Raw) -> int:
+    return int(pod["spec"].get("priority", 0))
 
 
 def _condition(kind: str, *, value: bool, **fields: str) -> Raw:

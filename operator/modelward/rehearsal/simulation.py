@@ -6,7 +6,7 @@ arrives, a look that the operator asked for.
 """
 
 import heapq
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
@@ -265,7 +265,7 @@ class Simulation:
             return
         self._wake(raw, pod_of)
 
-    def _wake(self, raw: Raw, pod_of: Key | None = None) -> None:
+    def _wake(self, raw: Mapping[str, Any], pod_of: Key | None = None) -> None:
         """Have the models looked at that an object concerns."""
         store, metadata = self._operator.store, raw["metadata"]
         namespace, name = metadata.get("namespace", ""), metadata["name"]
@@ -286,7 +286,7 @@ class Simulation:
     # --- the operator ---------------------------------------------------------------------------------------
 
     def _started(self) -> _Operator:
-        store = Store()
+        store = Store(newer=self._wake)
         if self._without_gateway_api:
             store.absent = {HTTP_ROUTE.kind: "this cluster does not have the kind"}
         for raw in self.server.objects.values():
@@ -294,7 +294,7 @@ class Simulation:
                 store.put(raw)
         self._events.clear()
         queue: WorkQueue[Key] = WorkQueue(clock=self._second)
-        kube = Kube(Connection(self.server, self._interrupt))
+        kube = Kube(Connection(self.server, self._interrupt, self.world.refused))
         meter = Meter(
             server=self.server,
             world=self.world,

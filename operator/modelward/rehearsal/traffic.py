@@ -110,11 +110,10 @@ class Traffic:
             return
         route = (traffic.get("httpRouteRef") or {}).get("name", name)
         services = {at[2] for at in self.server.objects if at[0] == "Service" and at[1] == namespace}
-        weights = self.gateway.weights(("HTTPRoute", namespace, route), services)
-        for service_name, weight in weights.items():
-            service = self.server.objects.get(("Service", namespace, service_name))
-            if service and weight:
-                yield service["spec"]["selector"], weight / sum(weights.values())
+        backends = self.gateway.backends(("HTTPRoute", namespace, route), services)
+        for _, selector, weight in backends:
+            if weight:
+                yield selector, weight / sum(weight for _, _, weight in backends)
 
 
 def floored(counts: list[float]) -> list[int]:

@@ -42,6 +42,8 @@ class GatewayBehaviour:
     accepts: bool = True
     raises_generation: bool = True
     """Some implementations never report a later generation than the first."""
+    throttle_seconds: float = 0.0
+    """The least time between two changes of what it sends by, endpoints included. Its reports do not wait for it."""
 
 
 GOOD: Final = Version()
@@ -62,6 +64,9 @@ class World:
     room: int | None = None
     """How many pods find a node at once; None: all."""
     gateway: GatewayBehaviour = field(default_factory=GatewayBehaviour)
+    refused: dict[str, str] = field(default_factory=dict)
+    """What the API server takes from nobody: verb and kind ("patch Service"), and the reason of its answer, such as
+    Invalid or Conflict."""
     changes: int = 0
     """Rises with every change that is made by a method here."""
 

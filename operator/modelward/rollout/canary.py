@@ -5,24 +5,21 @@ deadline. Only then is asked whether it may go one step further. Unknown is neve
 """
 
 from datetime import timedelta
-from typing import Final
 
 from modelward.analysis.verdict import Verdict
 from modelward.api.conditions import Reason
 from modelward.api.rollout_policy import OnDeadline, OnInconclusive, OnMetricsUnavailable, Strategy
 from modelward.api.status import RolloutResult
 from modelward.api.times import format_micro, parse
-from modelward.rollout import capacity, health, plan, readiness, traffic
+from modelward.rollout import capacity, health, plan, readiness, room, traffic
+from modelward.rollout.arrival import arrived
 from modelward.rollout.decision import Progress
 from modelward.rollout.ending import left, switched_back, taken_back
+from modelward.rollout.holding import is_held, nothing_to_protect
 from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger, following
 from modelward.shares import Router, router
-
-DRAIN_SECONDS: Final = 5
-"""How long the previous revision stays after the Service has left it: endpoints and kube-proxy follow within
-about a second, and clients that were just about to connect still find it."""
 
 
 def followed(observed: Observed, progress: Progress) -> Progress:
@@ -44,17 +41,29 @@ def followed(observed: Observed, progress: Progress) -> Progress:
 
 def drained(observed: Observed, progress: Progress) -> Progress:
     """The previous revision's time runs whatever keeps the rest: a refused spec does not hold its pods."""
-    if progress.phase is not Phase.DRAINING or seconds_left(observed, progress, DRAIN_SECONDS) > 0:
+    if progress.phase is not Phase.DRAINING or drains(observed, progress):
         return progress
     following(progress.phase, Trigger.DRAINED)
     return progress.having(previous_revision="", rollout=None)
 
 
+def drains(observed: Observed, progress: Progress) -> bool:
+    """Whether requests may still come to the previous revision, which has just lost its traffic."""
+    if traffic.is_selected(observed, progress.status.previous_revision):
+        return True
+    return seconds_left(observed, progress, traffic.drain_seconds(observed)) > 0
+
+
 def promoted_by_hand(observed: Observed, progress: Progress) -> Progress:
-    """A person wants all traffic on the canary now. It still needs its pods, and is still watched."""
-    last = len(observed.model.spec.rollout.planned_steps)
+    """A person wants all traffic on the canary now. It still needs its pods, and is still watched.
+
+    That is noted as an approval of what follows the last step: nothing but illness keeps it from that any more.
+    """
+    last = plan.whole(observed.model.spec.rollout)
+    approvals = tuple(sorted({*progress.rollout.approvals, last}))
     message = f"Revision {progress.status.canary_revision} is promoted by annotation."
-    return progress.going(Trigger.PROMOTED, step=last).telling("StepAdvanced", message)
+    promoted = progress.going(Trigger.PROMOTED, step=last, approvals=approvals)
+    return promoted.telling("StepAdvanced", message)
 
 
 def seconds_left(observed: Observed, progress: Progress, of: float) -> float:
@@ -83,18 +92,20 @@ def _canary(observed: Observed, progress: Progress) -> Progress:
 def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
     """The progress without the canary, if its pods, the evidence or its deadline say so; and what the judge says."""
     status = progress.status
-    canary, stable = status.canary_revision, status.stable_revision
-    goes_on = f"{stable} {readiness.goes_on(observed, stable)}"
+    canary = status.canary_revision
     if ill := health.problem(observed, status):
-        message = f"Revision {canary} was rolled back: {ill.message}. {goes_on}."
+        message = f"Revision {canary} was rolled back: {ill.message}."
         return taken_back(observed, progress, Trigger.ILL, ill.reason, message), Judgement()
+    if lost := room.preempted(observed, status):
+        message = f"Revision {canary} was rolled back: {lost}."
+        return taken_back(observed, progress, Trigger.PREEMPTS, Reason.PREEMPTS_STABLE, message), Judgement()
     progress, judgement = judged(observed, progress)
     if judgement.verdict is Verdict.ROLL_BACK:
-        message = f"{judgement.message} {goes_on}."
-        return taken_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, message), judgement
+        worse = Trigger.WORSE
+        return taken_back(observed, progress, worse, Reason.ROLLED_BACK, judgement.message), judgement
     overdue = readiness.overdue(observed, canary)
     if overdue and observed.model.spec.rollout.on_deadline is OnDeadline.ROLL_BACK:
-        message = f"Revision {canary} was rejected: {overdue}. {goes_on}."
+        message = f"Revision {canary} was rejected: {overdue}."
         return taken_back(observed, progress, Trigger.DEADLINE, Reason.DEADLINE_EXCEEDED, message), judgement
     return progress, judgement
 
@@ -102,7 +113,7 @@ def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
 def _further(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
     """What the phase allows next."""
     if _pods_lost(observed, progress):
-        return progress.going(Trigger.PODS_LOST, weight_percent=0)
+        return progress.weightless().going(Trigger.PODS_LOST)
     match progress.phase:
         case Phase.WARMING:
             return _warmed(observed, progress)
@@ -129,19 +140,26 @@ def _pods_lost(observed: Observed, progress: Progress) -> bool:
 
 def _warmed(observed: Observed, progress: Progress) -> Progress:
     """Once its pods are there the canary gets the weight of its step, or what a person must say is awaited."""
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    if not (readiness.has_size_of_step(observed, progress.status) or _has_first_pod(observed, progress)):
+    policy = observed.model.spec.rollout
+    has_pods = readiness.has_size_of_step(observed, progress.status) or _takes_over(observed, progress)
+    if not (has_pods or _has_first_pod(observed, progress)):
         return _shifted(observed, progress)
     if policy.paused:
         return _paused(progress)
-    last = len(policy.planned_steps)
-    if rollout.step >= last or _nothing_to_protect(observed, progress):
+    return progress if is_held(observed, progress.status) else _sized(observed, progress)
+
+
+def _sized(observed: Observed, progress: Progress) -> Progress:
+    """Its pods are there, and nothing holds it: what the plan has next."""
+    policy, rollout = observed.model.spec.rollout, progress.rollout
+    last = plan.whole(policy)
+    if rollout.step >= last or nothing_to_protect(observed, progress.status):
         return progress.going(Trigger.LAST_STEP_PASSED, step=last)
     if plan.awaits_approval(policy, rollout, rollout.step):
         return _approval_awaited(observed, progress, rollout.step)
     if not readiness.has_size_of_step(observed, progress.status):
         return _shifted(observed, progress)
-    return _step_begun(observed, progress)
+    return progress if readiness.bystander(observed, progress.status) else _step_begun(observed, progress)
 
 
 def _has_first_pod(observed: Observed, progress: Progress) -> bool:
@@ -172,7 +190,9 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
     """With shared capacity weight moves with the pods, one by one: to the pod that the canary gets next."""
     status = progress.status
     total = capacity.shared_replicas(observed, status)
-    if not total or not readiness.serves(observed, status.canary_revision):
+    if not total or not readiness.serves(observed, status.canary_revision) or is_held(observed, status):
+        return progress
+    if not progress.rollout.weight_percent and readiness.bystander(observed, status):
         return progress
     share = plan.WHOLE * capacity.shared_target(observed, status, total) // total
     wanted = min(share, plan.weight_of(observed.model.spec.rollout, progress.rollout.step))
@@ -181,12 +201,16 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
     return progress.rolling(weight_percent=wanted)
 
 
-def _nothing_to_protect(observed: Observed, progress: Progress) -> bool:
-    """No pod of stable serves, and that is no mere restart, or it is to have none."""
-    if capacity.whole(observed, progress.status) == 0:
-        return True
-    stable = progress.status.stable_revision
-    return not readiness.serves(observed, stable) and readiness.is_unavailable(observed)
+def _takes_over(observed: Observed, progress: Progress) -> bool:
+    """The canary has a ready pod and stable none, so that requests fail for a minute, or would without it.
+
+    It does not wait for its full size then: few pods are better than none.
+    """
+    stable = observed.deployment(progress.status.stable_revision)
+    if stable is None or stable.ready or not readiness.serves(observed, progress.status.canary_revision):
+        return False
+    has_all = progress.rollout.weight_percent == plan.WHOLE and stable.replicas > 0
+    return has_all or readiness.is_unavailable(observed)
 
 
 # --- at a step ----------------------------------------------------------------------------------------------
@@ -196,9 +220,12 @@ def _judged_at_step(observed: Observed, progress: Progress, judgement: Judgement
     progress = _resumed(observed, _clocked(observed, progress))
     if observed.model.spec.rollout.paused:
         return _paused(progress)
+    if _takes_over(observed, progress):
+        return progress.going(Trigger.LAST_STEP_PASSED, step=len(observed.model.spec.rollout.planned_steps))
     if progress.phase is Phase.AWAITING_APPROVAL:
         return _approved(observed, progress)
-    if progress.phase is Phase.WARMING or not progress.rollout.step_start_time:
+    waits = progress.phase is Phase.WARMING or not progress.rollout.step_start_time
+    if waits or is_held(observed, progress.status):
         return progress
     return _by_verdict(observed, progress, judgement)
 
@@ -219,11 +246,6 @@ def _by_verdict(observed: Observed, progress: Progress, judgement: Judgement) ->
             return _conclusive(progress)
 
 
-def _both_suffer(observed: Observed, progress: Progress) -> bool:
-    """Pods of both revisions do what no healthy pod does: the canary is not to blame, and goes no further."""
-    return bool(health.shared(observed, progress.status))
-
-
 def _is_overdue(observed: Observed, progress: Progress) -> bool:
     """Whether the longest time of the step is over."""
     return seconds_left(observed, progress, observed.model.spec.rollout.step_max_seconds) <= 0
@@ -237,20 +259,24 @@ def _with_metrics(observed: Observed, progress: Progress) -> Progress:
 
 
 def _clocked(observed: Observed, progress: Progress) -> Progress:
-    """The step's clock starts when the traffic is split as decided, and the pods are ready."""
+    """The step's clock starts when the traffic is split as decided, and the pods are ready.
+
+    Where the canary's own counters tell since when it is, that is the start.
+    """
     if progress.rollout.step_start_time or not progress.rollout.weight_percent:
         return progress
     if not traffic.in_effect(observed, progress.status).done:
         return progress
     if not readiness.serves(observed, progress.status.canary_revision):
         return progress
-    return progress.rolling(step_start_time=format_micro(observed.now))
+    seen = arrived(observed, progress.rollout) if router(observed.model.spec) is not Router.NONE else None
+    return progress.rolling(step_start_time=format_micro(min(seen or observed.now, observed.now)))
 
 
 def _passed(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
     above = plan.step_above(policy, rollout.weight_percent)
-    if above == len(policy.planned_steps):
+    if above == plan.whole(policy):
         return progress.going(Trigger.LAST_STEP_PASSED, step=above)
     if plan.awaits_approval(policy, rollout, above):
         return _approval_awaited(observed, progress, above)
@@ -339,8 +365,10 @@ def _approved(observed: Observed, progress: Progress) -> Progress:
 
 def _promoted(observed: Observed, progress: Progress) -> Progress:
     """At full size the canary gets all traffic, and when it has it, the roles switch."""
-    if not readiness.has_size_of_step(observed, progress.status):
+    if not (readiness.has_size_of_step(observed, progress.status) or _takes_over(observed, progress)):
         return _shifted(observed, progress)
+    if is_held(observed, progress.status):
+        return progress
     if router(observed.model.spec) is Router.NONE:
         return _switched(observed, progress)
     if progress.rollout.weight_percent < plan.WHOLE:
@@ -354,6 +382,8 @@ def _switched(observed: Observed, progress: Progress) -> Progress:
     """The roles switch: the canary's running pods are the stable ones from now on."""
     status, now = progress.status, format_micro(observed.now)
     message = f"Revision {status.canary_revision} is ready and serves in place of {status.stable_revision}."
+    if not readiness.has_size_of_step(observed, status):
+        message = f"Revision {status.canary_revision} serves in place of {status.stable_revision}, which has no ready pod."
     progress = progress.recording(observed.now, RolloutResult.PROMOTED, message).telling("Promoted", message)
     kept = _keeps_previous(observed, progress)
     progress = progress.going(
@@ -380,15 +410,15 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
     stable, previous = status.stable_revision, status.previous_revision
     if readiness.serves(observed, previous):
         if ill := health.problem(observed, status):
-            message = f"Revision {stable} was rolled back after its promotion: {ill.message}. {previous} serves again."
+            message = f"Revision {stable} was rolled back after its promotion: {ill.message}."
             return switched_back(observed, progress, Trigger.ILL, ill.reason, message)
         judgement = Judgement()
         if arms_of(observed.model):
             progress, judgement = judged(observed, progress)
         if judgement.verdict is Verdict.ROLL_BACK:
-            message = f"{judgement.message} {previous} serves again."
-            return switched_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, message)
-    if seconds_left(observed, progress, observed.model.spec.rollout.keep_previous_seconds) > 0:
+            return switched_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, judgement.message)
+    keep = observed.model.spec.rollout.keep_previous_seconds
+    if seconds_left(observed, progress, keep) > 0 or drains(observed, progress):
         return progress
     following(progress.phase, Trigger.KEPT)
     return progress.having(previous_revision="", rollout=None, analysis=None)

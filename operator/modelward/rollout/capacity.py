@@ -8,7 +8,7 @@ the model has at rest: pod by pod, weight moves first, then stable gives up a po
 from modelward.api.fields import MOST_REPLICAS
 from modelward.api.rollout_policy import Capacity
 from modelward.api.scaling_policy import Autoscaling
-from modelward.api.status import ModelDeploymentStatus, ScalingStatus
+from modelward.api.status import ModelDeploymentStatus, RolloutStatus, ScalingStatus
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
 from modelward.rollout.plan import WHOLE, weight_of
@@ -103,7 +103,7 @@ def shared_target(observed: Observed, status: ModelDeploymentStatus, total: int)
     canary = observed.deployment(status.canary_revision)
     ready, current = (canary.ready, canary.replicas) if canary else (0, 0)
     if status.rollout and status.rollout.state == Phase.ROLLING_BACK:
-        return max(0, min(current, total - 1))
+        return max(0, min(_kept(status.rollout, current), total - 1))
     if not (status.rollout and status.rollout.weight_percent):
         return 1  # stable carries everything: it gives up no more than one pod to start with
     # Stable gives up the next pod when the share that this pod carried has reached the canary.
@@ -134,7 +134,8 @@ def _surging(observed: Observed, status: ModelDeploymentStatus) -> Size:
     spec, rollout = observed.model.spec, status.rollout
     canary = observed.deployment(status.canary_revision)
     if rollout and rollout.state == Phase.ROLLING_BACK:
-        count = canary.replicas if canary else 0  # nothing revives it, no autoscaler either
+        # Nothing revives it, no autoscaler either.
+        count = _kept(rollout, canary.replicas if canary else 0)
         return Size(first=count, scale=count)
     weight = weight_of(spec.rollout, rollout.step if rollout else 0)
     full = whole(observed, status)
@@ -143,6 +144,11 @@ def _surging(observed: Observed, status: ModelDeploymentStatus) -> Size:
     if spec.autoscaling is None or (spec.traffic is None and weight < WHOLE):
         return Size(first=count, scale=count)
     return _scaling(spec.autoscaling, first=count, least=count, shrinks=False)
+
+
+def _kept(rollout: RolloutStatus, current: int) -> int:
+    """How many pods a canary on its way back has: none more, and fewer once stable needs their room."""
+    return current if rollout.kept_replicas is None else min(current, rollout.kept_replicas)
 
 
 def _scaling(policy: Autoscaling, *, first: int, least: int, shrinks: bool) -> Size:

@@ -65,7 +65,7 @@ def pending(model: Model, status: ModelDeploymentStatus, revisions: Mapping[str,
         aborted=taken["abort"] if first == "abort" else "",
         returned_to=taken["rollback"].partition("/")[0] if first == "rollback" else "",
         promoted=taken["promote"] if first == "promote" else "",
-        approved=int(taken["approve"].partition("/")[2]) if first == "approve" else None,
+        approved=_approved_step(taken["approve"], status) if first == "approve" else None,
         ignored=tuple(f"{name}: {why}" for name, why in refusals.items()),
     )
 
@@ -153,8 +153,16 @@ def _cannot_promote(value: str, status: ModelDeploymentStatus) -> str:
     return f"{value} is not on its way ({_under_way(status)})."
 
 
+def _approved_step(value: str, status: ModelDeploymentStatus) -> int | None:
+    """The step of the canary; None if the revision has not started: what was acknowledged lets it start."""
+    revision, _, step = value.partition("/")
+    return int(step) if revision == status.canary_revision else None
+
+
 def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> str:
     revision, _, step = value.partition("/")
+    if step == "0" and not status.canary_revision and revision == _awaited(model, status):
+        return ""
     if revision != status.canary_revision or _phase(status) not in WITH_CANARY or not status.rollout:
         return f"{revision} is not on its way ({_under_way(status)})."
     if _phase(status) is Phase.PROMOTING:
@@ -165,6 +173,12 @@ def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> 
     if weight_of(model.spec.rollout, int(step)) <= status.rollout.weight_percent:
         return f"step {step} has begun already."
     return ""
+
+
+def _awaited(model: Model, status: ModelDeploymentStatus) -> str:
+    """The revision that spec asks for and that has not started; empty if there is none."""
+    wanted = revision_hash(model.fields, status.revision_nonce)
+    return "" if wanted == status.stable_revision else wanted
 
 
 def _cannot_retry(value: str, status: ModelDeploymentStatus) -> str:

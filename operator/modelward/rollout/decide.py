@@ -14,10 +14,11 @@ from typing import Final
 import msgspec
 
 from modelward.api.conditions import Blocked, Reason
+from modelward.api.revision import Revision
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import format_micro
-from modelward.rollout import capacity, commands, fleet, health, readiness
-from modelward.rollout.canary import DRAIN_SECONDS, followed, guarded, promoted_by_hand, seconds_left
+from modelward.rollout import capacity, commands, fleet, health, readiness, room, traffic
+from modelward.rollout.canary import drains, followed, guarded, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.ending import (
     left,
@@ -81,7 +82,9 @@ def _recovered(observed: Observed, progress: Progress) -> Progress:
 
 
 def _oldest(observed: Observed) -> str:
-    return min(observed.deployments, key=lambda name: (observed.deployments[name].created, name))
+    """Of those that are there to stay, if any is."""
+    found = observed.deployments
+    return min(found, key=lambda name: (bool(found[name].terminating), found[name].created, name))
 
 
 def _commanded(observed: Observed, progress: Progress) -> Progress:
@@ -120,12 +123,9 @@ def _new_nonce(observed: Observed, status: ModelDeploymentStatus) -> int:
 
 
 def _aborted(observed: Observed, progress: Progress, revision: str) -> Progress:
-    status = progress.status
-    if progress.phase is Phase.WATCHING:
-        message = f"Revision {revision} was aborted by annotation. {status.previous_revision} serves again."
-        return switched_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
-    message = f"Revision {revision} was aborted by annotation. {status.stable_revision} goes on serving."
-    return taken_back(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
+    message = f"Revision {revision} was aborted by annotation."
+    end = switched_back if progress.phase is Phase.WATCHING else taken_back
+    return end(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
 
 
 def _returned(observed: Observed, progress: Progress, target: str) -> Progress:
@@ -174,7 +174,8 @@ def _follow_spec(observed: Observed, progress: Progress) -> Progress:
         if not status.canary_revision:
             return _with_snapshot(observed, progress, wanted)
         why = f"spec asks for {refused.revision if refused else wanted}"
-        return superseded(observed, progress, f"{why}, which was rejected" if refused else f"{why} again")
+        why = f"{why}, which was rejected" if refused else f"{why} again"
+        return superseded(observed, progress, why, at_once=False)
     if wanted == status.canary_revision:
         return _with_snapshot(observed, progress, wanted)
     return _changed(observed, progress, wanted)
@@ -200,15 +201,33 @@ def _changed(observed: Observed, progress: Progress, wanted: str) -> Progress:
         if progress.phase is Phase.ROLLING_BACK:
             progress = left(observed, progress, at_once=True)  # what comes next is the way out
         else:
-            progress = superseded(observed, progress, why)
+            progress = superseded(observed, progress, why, at_once=True)
         if progress.phase is Phase.ROLLING_BACK:
             return progress  # its traffic leaves it first
     if isinstance(taken, Blocked):
         return replace(progress, blocked=taken)
+    if obstacle := _still_sent_to(observed, progress, wanted):
+        return replace(progress, waiting=obstacle)
+    if risk := _risk_to_stable(observed, progress, taken):
+        return replace(progress, blocked=Blocked(reason=Reason.PREEMPTS_STABLE, message=risk))
     if _must_wait(observed, progress, wanted):
         return replace(progress, blocked=None, waiting=observed.turn.message)
     progress = replace(progress, revisions={**progress.revisions, wanted: taken})
     return _started(observed, progress, wanted)
+
+
+def _still_sent_to(observed: Observed, progress: Progress, wanted: str) -> str:
+    """Which requests keep a change from setting out, in words; empty when none do.
+
+    Those that may still come to the previous revision, whose pods would go; and those that would come to the new
+    one before it has any weight, because the Service could not be switched back to stable.
+    """
+    previous = progress.status.previous_revision
+    if previous not in ("", wanted) and drains(observed, progress):
+        return f"waits until no request comes to {previous} any more"
+    if traffic.is_open(observed) and not readiness.is_unavailable(observed):
+        return f"waits until Service {observed.model.name} selects {progress.status.stable_revision} alone"
+    return ""
 
 
 def _must_wait(observed: Observed, progress: Progress, wanted: str) -> bool:
@@ -216,6 +235,27 @@ def _must_wait(observed: Observed, progress: Progress, wanted: str) -> bool:
     if observed.turn.granted or not progress.status.stable_revision:
         return False
     return not readiness.is_unavailable(observed) and wanted != _return_target(observed, progress)
+
+
+def _risk_to_stable(observed: Observed, progress: Progress, new: Revision) -> str:
+    """Why a new revision does not start, whose pods may preempt those of stable; empty when it may start.
+
+    A person's approval of it lets it start, and so does what needs no protection: a way back, or no pod that serves.
+    """
+    status, model = progress.status, observed.model
+    stable = status.stable_revision
+    why = room.may_preempt(observed, progress.revisions.get(stable), new)
+    approved = status.commands.approve.partition("/")[0] == new.name
+    if not why or approved or new.name == _return_target(observed, progress):
+        return ""
+    if not capacity.whole(observed, status) or readiness.is_unavailable(observed):
+        return ""
+    return (
+        f"Revision {new.name} is not started: where there is no room for both, its pods may preempt those of stable"
+        f" ({why}). {stable} {readiness.goes_on(observed, stable)}. Change scheduling.priorityClassName, or start it"
+        f" all the same: kubectl annotate mwd {model.name} -n {model.namespace} --overwrite"
+        f" modelward.dev/approve={new.name}/0"
+    )
 
 
 def _wanted(observed: Observed, progress: Progress) -> str:
@@ -259,6 +299,7 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
         state=following(progress.phase, Trigger.CHANGED),
         step=steps if is_return else 0,  # what has served before needs no steps
         start_time=now,
+        approvals=(0,) if status.commands.approve == f"{wanted}/0" else (),
         shared_replicas=capacity.shares(observed, status),
     )
     meanwhile = readiness.goes_on(observed, status.stable_revision)
@@ -321,8 +362,8 @@ def without_evidence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 def _wake_after(observed: Observed, progress: Progress) -> float | None:
     waits: list[float | None] = [readiness.wake_after(observed, progress.status)]
     waits.append(health.look_again(observed, progress.status))
-    if progress.phase is Phase.DRAINING:
-        waits.append(seconds_left(observed, progress, DRAIN_SECONDS) or LOOK_SECONDS)
+    if progress.phase in (Phase.DRAINING, Phase.WATCHING):
+        waits.append(seconds_left(observed, progress, traffic.drain_seconds(observed)) or LOOK_SECONDS)
     if progress.phase is Phase.WATCHING:
         keep = observed.model.spec.rollout.keep_previous_seconds
         waits.append(min(LOOK_SECONDS, seconds_left(observed, progress, keep) or LOOK_SECONDS))

@@ -76,6 +76,11 @@ class Progress:
         """The same in the same phase, with some fields of the rollout changed."""
         return self.having(rollout=msgspec.structs.replace(self.rollout, **changes))
 
+    def weightless(self) -> "Progress":
+        """The same with no weight for the canary, and a note of what it had."""
+        had = self.rollout.weight_percent or self.rollout.withdrawn_weight_percent
+        return self.rolling(weight_percent=0, withdrawn_weight_percent=had)
+
     def telling(self, reason: str, message: str, *, warning: bool = False) -> "Progress":
         """The same with one more Event to publish."""
         told = Announcement(reason=reason, message=message, warning=warning)

@@ -6,7 +6,7 @@ the canary's pods end when no new request is sent to them any more.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from modelward.api.conditions import Blocked, Reason
@@ -19,16 +19,24 @@ from modelward.api.status import (
     clip,
 )
 from modelward.api.times import format_micro, format_seconds, is_time, parse
+from modelward.rollout.arrival import is_quiet
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase, Trigger, following
-from modelward.rollout.readiness import serves
+from modelward.rollout.readiness import goes_on, serves
 from modelward.rollout.revisions import revision_hash
-from modelward.rollout.traffic import in_effect
+from modelward.rollout.room import making_room
+from modelward.rollout.routing import is_written
+from modelward.rollout.traffic import in_effect, is_over, is_selected
 from modelward.shares import Router, router
 
+UNWRITTEN_SECONDS: Final = 5
+"""How long a write that takes the canary's traffic may be refused, or come too late; then its pods end without it:
+what sends to all pods alike has only stable's left."""
 LEAVING_SECONDS: Final = 10
-"""How long a router may take to say that the weight is 0; then the canary's pods end in any case."""
+"""How long a Gateway may take to report that the weight is 0; then it counts as told."""
+_TO_THE_SECOND: Final = timedelta(seconds=1)
+"""The API server notes the time of a write without its fraction."""
 _SHOWN_AS_THEY_ARE: Final = (Reason.ABORTED, Reason.DEADLINE_EXCEEDED)
 """Reasons of a rejection that conditions name. All others are RolledBack there; the record tells them apart."""
 
@@ -59,7 +67,7 @@ def noted_rejections(revisions: Iterable[Revision]) -> tuple[RejectedRevision, .
 
 
 def still_rejected(observed: Observed, progress: Progress, entry: RejectedRevision) -> Progress:
-    """Nothing starts, and the reason is what it was, with the remedy."""
+    """Nothing starts, and the reason is what it was, with what is seen of stable now, and the remedy."""
     known = entry.reason in Reason.__members__.values()
     reason = Reason(entry.reason) if known else Reason.ROLLED_BACK
     model = observed.model
@@ -68,15 +76,16 @@ def still_rejected(observed: Observed, progress: Progress, entry: RejectedRevisi
         f" modelward.dev/retry={entry.revision}/1 (another number each time)."
     )
     reason = reason if reason in _SHOWN_AS_THEY_ARE else Reason.ROLLED_BACK
-    return replace(progress, blocked=Blocked(reason=reason, message=f"{entry.message} {remedy}"))
+    message = f"{entry.message} {_stable_goes_on(observed, progress)} {remedy}"
+    return replace(progress, blocked=Blocked(reason=reason, message=message))
 
 
 def taken_back(
     observed: Observed, progress: Progress, trigger: Trigger, reason: Reason, message: str
 ) -> Progress:
     """The canary is rejected and loses its traffic."""
-    result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
-    progress = progress.recording(observed.now, result, message).telling(result.value, message, warning=True)
+    progress = progress.recording(observed.now, _result(trigger), message)
+    progress = _announced(observed, progress, trigger, message)
     progress = rejected(observed, progress, progress.status.canary_revision, reason, message)
     return left(observed, _leaving(observed, progress, trigger))
 
@@ -87,20 +96,23 @@ def switched_back(
     """The roles switch once more: the previous revision, still warm, is stable again."""
     status = progress.status
     promoted, previous = status.stable_revision, status.previous_revision
-    result = RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
-    progress = progress.recording(observed.now, result, message).telling(result.value, message, warning=True)
+    progress = progress.recording(observed.now, _result(trigger), message)
     progress = _leaving(observed, progress, trigger).having(
         stable_revision=previous, previous_revision="", canary_revision=promoted
     )
+    progress = _announced(observed, progress, trigger, message)
     return left(observed, rejected(observed, progress, promoted, reason, message))
 
 
-def superseded(observed: Observed, progress: Progress, why: str) -> Progress:
-    """Something else is asked for. Nothing is held against the canary, and it goes at once."""
+def superseded(observed: Observed, progress: Progress, why: str, *, at_once: bool) -> Progress:
+    """Something else is asked for, and nothing is held against the canary.
+
+    It goes `at_once` if something new is asked for; if it is stable, stable must have a ready pod to go back to.
+    """
     message = f"Revision {progress.status.canary_revision} was superseded: {why}."
     progress = progress.recording(observed.now, RolloutResult.SUPERSEDED, message)
     progress = progress.telling("Superseded", message)
-    return left(observed, _leaving(observed, progress, Trigger.SUPERSEDED), at_once=True)
+    return left(observed, _leaving(observed, progress, Trigger.SUPERSEDED), at_once=at_once)
 
 
 def rejected(observed: Observed, progress: Progress, revision: str, reason: Reason, message: str) -> Progress:
@@ -127,7 +139,8 @@ def rejected(observed: Observed, progress: Progress, revision: str, reason: Reas
 def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Progress:
     """Traffic leaves a canary that was taken back; without traffic, the canary goes.
 
-    It keeps its weight while stable has no ready pod and the canary has one: a bad answer is better than none.
+    It keeps its weight while stable has no ready pod and the canary has one: a bad answer is better than none. It
+    gives up its pods meanwhile if stable needs their room.
     `at_once` does not wait for stable: what comes next is the way out when stable is broken.
     """
     if progress.phase is not Phase.ROLLING_BACK:
@@ -137,8 +150,9 @@ def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Pr
         serves(observed, name) for name in (status.stable_revision, status.canary_revision)
     )
     if progress.rollout.weight_percent and canary_serves and not (stable_serves or at_once):
-        return progress
-    progress = progress.rolling(weight_percent=0)
+        return making_room(observed, progress)
+    if progress.rollout.weight_percent:  # what is to be written has its time from now on, not from the abort
+        progress = progress.weightless().rolling(step_start_time=format_micro(observed.now))
     if not _has_left(observed, progress):
         return progress
     following(progress.phase, Trigger.DRAINED)
@@ -160,15 +174,50 @@ def without_canary(progress: Progress) -> Progress:
     return progress.having(canary_revision="", rollout=None, analysis=None, revision_nonce=nonce)
 
 
+def _result(trigger: Trigger) -> RolloutResult:
+    return RolloutResult.ABORTED if trigger is Trigger.ABORTED else RolloutResult.ROLLED_BACK
+
+
+def _announced(observed: Observed, progress: Progress, trigger: Trigger, message: str) -> Progress:
+    """With an Event, which may say what is seen of stable: it speaks of its own moment."""
+    whole = f"{message} {_stable_goes_on(observed, progress)}"
+    return progress.telling(_result(trigger).value, whole, warning=True)
+
+
+def _stable_goes_on(observed: Observed, progress: Progress) -> str:
+    stable = progress.status.stable_revision
+    return f"{stable} {goes_on(observed, stable)}."
+
+
 def _leaving(observed: Observed, progress: Progress, trigger: Trigger) -> Progress:
     return progress.going(trigger, step_start_time=format_micro(observed.now))
 
 
 def _has_left(observed: Observed, progress: Progress) -> bool:
-    """No new request comes to the canary. Without a router the Service is switched before any pod ends."""
-    if router(observed.model.spec) is Router.NONE:
+    """No new request comes to the canary, or nothing that can be written keeps one from coming."""
+    status, since = progress.status, parse(progress.rollout.step_start_time or format_micro(observed.now))
+    if is_selected(observed, status.canary_revision):
+        return False
+    done, routed = in_effect(observed, status).done, router(observed.model.spec) is not Router.NONE
+    if not (is_written(observed, 0, status) if routed else done):
+        return is_over(observed, since, UNWRITTEN_SECONDS)
+    former = progress.rollout.withdrawn_weight_percent
+    if not (routed and former) or _nobody_serves(observed, status):
         return True
-    since = parse(progress.rollout.step_start_time or format_micro(observed.now))
-    if observed.now - since >= timedelta(seconds=LEAVING_SECONDS):
-        return True
-    return in_effect(observed, progress.status).done
+    told = done or is_over(observed, since, LEAVING_SECONDS)
+    return told and (is_quiet(observed, former) or _has_lagged(observed, since))
+
+
+def _nobody_serves(observed: Observed, status: ModelDeploymentStatus) -> bool:
+    """No pod would answer what a Gateway still sends to the canary, and stable's neither."""
+    return not any(serves(observed, each) for each in (status.stable_revision, status.canary_revision))
+
+
+def _has_lagged(observed: Observed, since: datetime) -> bool:
+    """A Gateway has had all its time since the weights were written.
+
+    A route that is written again and again, in a fight about it, does not make it longer.
+    """
+    route, lag = observed.route, observed.lag_seconds
+    written = route.written + _TO_THE_SECOND if route and route.written else since
+    return is_over(observed, written, lag) or is_over(observed, since, lag + UNWRITTEN_SECONDS)

@@ -22,7 +22,8 @@ the node or the container engine was restarted).
 
 Rules 1, 2, 3 and 5 ask for a larger share of the canary's pods than of stable's. If stable's share is as large, both
 suffer from the same thing (a database, a node pool, bad requests), and the canary is not to blame:
-`shared` says so. It is no reason to go on either.
+`shared` says so. It is no reason to go on either (see `holding`) until it is over: all pods that showed it have been
+ready again, or gone, for a minute. Restarts (4) in both arms are told in the same way.
 
 Not ill, by themselves: a pod without a node, an image that cannot be pulled, a model that loads for long. They
 run into the deadline, whose clock begins when a pod has a node (see `readiness.overdue`). A pod that never
@@ -44,6 +45,8 @@ RESTARTS: Final = 3
 INIT_RESTARTS: Final = 5
 ALL_LOST_SECONDS: Final = 3.0
 SOME_LOST_SECONDS: Final = 60.0
+CALM_SECONDS: Final = 60.0
+"""So long after its last mishap a pod counts as well: the kubelet tells of that mishap for as long as the pod lives."""
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _UNSEEN: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
@@ -150,14 +153,30 @@ def problem(observed: Observed, status: ModelDeploymentStatus) -> Illness | None
 def shared(observed: Observed, status: ModelDeploymentStatus) -> str:
     """One sentence about what both revisions suffer from, so that neither is to blame; empty if there is nothing."""
     mine, other = _arms(observed, status)
-    rules = [*_RULES, *(_lost_rules(observed, mine) if _has_traffic(status) else ())]
-    for rule in rules:
-        if mine.suffering(rule.sign) and not mine.exceeds(other, rule.sign, rule.stables):
-            return (
-                f"a pod of {mine.name} {rule.words}, and so does as large a share of {other.name}'s pods: "
-                f"{mine.name} is not to blame, and is not promoted until it is over"
-            )
+    for words, pods in _alike(observed, status, mine, other):
+        if not all(_is_over(observed, pod) for pod in pods):
+            return f"{words}: {mine.name} is not to blame"
     return ""
+
+
+def _alike(
+    observed: Observed, status: ModelDeploymentStatus, mine: _Arm, other: _Arm
+) -> Iterator[tuple[str, tuple[Pod, ...]]]:
+    """What both suffer from in words, and the pods of both that do."""
+    for rule in (*_RULES, *(_lost_rules(observed, mine) if _has_traffic(status) else ())):
+        if (ill := mine.suffering(rule.sign)) and not mine.exceeds(other, rule.sign, rule.stables):
+            words = f"a pod of {mine.name} {rule.words}, and so does as large a share of {other.name}'s pods"
+            yield words, (*ill, *other.suffering(rule.stables))
+    ended, others = mine.suffering(_has_ended), other.suffering(_has_ended)
+    if others and sum(pod.restarts for pod in ended) >= RESTARTS:
+        yield f"{mine.name}'s pods were restarted, and so were {other.name}'s", (*ended, *others)
+
+
+def _is_over(observed: Observed, pod: Pod) -> bool:
+    """Whether a pod that had a mishap is well again, or gone for good with others in its place, for long enough."""
+    times = [time for time in (pod.ready_since, pod.ended.time if pod.ended else None) if time]
+    calm = timedelta(seconds=CALM_SECONDS)
+    return (pod.ready or bool(pod.failed)) and bool(times) and observed.now - max(times) >= calm
 
 
 def look_again(observed: Observed, status: ModelDeploymentStatus) -> float | None:
@@ -234,13 +253,23 @@ def _restarting(mine: _Arm, other: _Arm) -> Illness | None:
 
 
 def _lost_rules(observed: Observed, arm: _Arm) -> tuple[_Rule, ...]:
-    """Both ways to lose readiness; the first only while no pod at all is ready."""
+    """Both ways to lose readiness; the first only while no pod at all is ready.
+
+    Of pods that are unready because a container of theirs ended, it is the end that is compared: those of stable that
+    suffer from the same come back at other moments.
+    """
 
     def lost_for(seconds: float) -> _Sign:
         return lambda pod, _: _has_lost_readiness(pod) and _lost_for(observed, pod) >= seconds
 
+    def lost_or_restarted_for(seconds: float) -> _Sign:
+        return lambda pod, began: lost_for(seconds)(pod, began) or _has_ended(pod, began)
+
+    restarted = all(_has_ended(pod, arm.began) for pod in arm.pods if _has_lost_readiness(pod))
+    others = lost_or_restarted_for if restarted else lost_for
+
     def rule(seconds: float, words: str) -> _Rule:
-        return _Rule(Reason.NOT_READY, lost_for(seconds), lost_for(seconds), words)
+        return _Rule(Reason.NOT_READY, lost_for(seconds), others(seconds), words)
 
     some = rule(SOME_LOST_SECONDS, f"has not been ready again for {SOME_LOST_SECONDS:.0f} s")
     if any(pod.ready for pod in arm.pods):

@@ -26,6 +26,7 @@ from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
 from modelward.runtimes.measured import measured
+from modelward.shares import Router, router
 
 OVERLOAD: Final = 2.0
 """A canary pod that carries more than this many times a stable pod's load may well be slower: its latency does
@@ -99,6 +100,15 @@ def arms_of(model: Model) -> tuple[str, str] | None:
     if rollout.state == Phase.WATCHING and status.previous_revision and guarded:
         return status.stable_revision, status.previous_revision
     return None
+
+
+def counted_arms(model: Model) -> tuple[str, str] | None:
+    """The revisions whose counters are read: those that are judged, or one that loses its requests, and stable."""
+    status, rollout = model.status, model.status.rollout
+    leaves = rollout is not None and rollout.state == Phase.ROLLING_BACK and rollout.withdrawn_weight_percent
+    if leaves and status.canary_revision and router(model.spec) is not Router.NONE:
+        return status.canary_revision, status.stable_revision
+    return arms_of(model)
 
 
 def next_step_judged(progress: Progress) -> Progress:

@@ -12,6 +12,7 @@ from modelward.api.times import format_seconds, parse
 from modelward.rollout import health, plan, readiness, traffic
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decision import Progress
+from modelward.rollout.holding import is_held
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WAITING, Phase
 from modelward.shares import Router, Size, router
@@ -47,8 +48,11 @@ def _sentences(observed: Observed, progress: Progress) -> Iterator[str]:
         if phase is Phase.ANALYZING or phase in WAITING:
             yield _share(observed, progress)
             yield _load(observed, progress)
+        if progress.rollout.weight_percent:
+            yield _stable(observed, progress)
         if suffering := health.shared(observed, status):
-            yield f"{suffering[0].upper()}{suffering[1:]}."
+            until = ", and is not promoted until it is over" if is_held(observed, status) else ""
+            yield f"{suffering[0].upper()}{suffering[1:]}{until}."
         yield _way_out(observed, progress)
 
 
@@ -128,6 +132,21 @@ def _starting(observed: Observed, progress: Progress, revision: str) -> str:
 def _beside(observed: Observed, progress: Progress) -> str:
     stable = progress.status.stable_revision
     return f"{stable} {readiness.goes_on(observed, stable)}."
+
+
+def _stable(observed: Observed, progress: Progress) -> str:
+    """What is seen of stable beside a canary that has traffic, if it is not whole."""
+    status = progress.status
+    stable, canary = status.stable_revision, status.canary_revision
+    if readiness.is_whole(observed, status, stable):
+        return ""
+    keeps = readiness.what_keeps(observed, stable).rstrip(".")
+    seen = f"Stable {stable}: {_count(observed, progress, stable)}; {keeps}"
+    if readiness.serves(observed, stable) or not readiness.serves(observed, canary):
+        return f"{seen}."
+    if router(observed.model.spec) is Router.NONE or progress.rollout.weight_percent == plan.WHOLE:
+        return f"{seen}: canary {canary} answers all requests."
+    return f"{seen}: the requests of its share fail."
 
 
 def _count(observed: Observed, progress: Progress, revision: str) -> str:

@@ -37,6 +37,8 @@ class Child:
     """Hash of the parts of the live object that are ours to say: spec, our labels, the owner."""
     edited_by: str = ""
     """Somebody else's field manager that owns a part of spec, or an empty string."""
+    terminating: str = ""
+    """It is deleted, and what keeps it, in words; empty for one that is there to stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +59,21 @@ class Deployment(Child):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscaler(Child):
+    """The HorizontalPodAutoscaler of one revision."""
+
+    problem: str = ""
+    """Why it does not scale, in its controller's words; empty while it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Child):
     """The Service of a model."""
 
     selects: str | None = None
     """The revision that its selector names."""
+    steering: tuple[str, ...] = ()
+    """JSON pointers of what others set that decides who gets a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +150,24 @@ class Pod:
     """It was evicted because it used more disk than it may, not because the node had too little."""
     problem: str = ""
     """Why it is not ready, in words; without counters, so that it does not change while nothing changes."""
+    priority: int = 0
+    """`spec.priority`, as it was admitted."""
+    preempts: bool = True
+    """Whether it may preempt pods of a lower priority."""
+    holds: frozenset[str] = frozenset()
+    """The resources that it requests, `pods` among them."""
+    lacks: frozenset[str] = frozenset()
+    """The resources for want of which no node takes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorityClass:
+    """What a PriorityClass gives the pods that name it, or all that name none."""
+
+    name: str
+    value: int
+    preempts: bool = True
+    is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,10 +231,14 @@ class Observed:
     conflicts: tuple[NameConflict, ...] = ()
     refusals: tuple[str, ...] = ()
     """What the API server refused to take at the last attempt, and why."""
+    lag_seconds: float = 30.0
+    """How long a Gateway may go on sending by the weights of before (the setting `gateway.lagSeconds`)."""
     turn: Turn = _NO_QUEUE
     """Whether a change may set out now."""
     evidence: Evidence = _NOTHING_MEASURED
     """What is measured of the canary and of stable."""
+    priority_classes: tuple[PriorityClass, ...] | None = None
+    """Read only when spec asks for another class than stable has; None also when they may not be read."""
 
     def deployment(self, revision: str | None) -> Deployment | None:
         """The Deployment of a revision, if there is one."""

@@ -73,7 +73,7 @@ class Trigger(StrEnum):
     METRICS_BACK = "MetricsBack"
     """Metrics can be had again."""
     LAST_STEP_PASSED = "LastStepPassed"
-    """Nothing but the whole traffic is left to be given."""
+    """Nothing but the whole traffic is left to be given; or no pod of stable is left to take any."""
     PROMOTED = "Promoted"
     """A person wants the canary to get all traffic now."""
     SWITCHED = "Switched"
@@ -90,6 +90,8 @@ class Trigger(StrEnum):
     """Pods crash, run out of memory or do not come back."""
     DEADLINE = "Deadline"
     """The canary did not get ready in time."""
+    PREEMPTS = "Preempts"
+    """The canary, of a higher priority, holds the room that stable waits for."""
     ABORTED = "Aborted"
     """A person took the canary back."""
     RETURNED = "Returned"
@@ -113,6 +115,7 @@ TAKES_BACK: Final = (
     Trigger.WORSE,
     Trigger.ILL,
     Trigger.DEADLINE,
+    Trigger.PREEMPTS,
     Trigger.ABORTED,
     Trigger.RETURNED,
     Trigger.SUPERSEDED,
@@ -142,6 +145,10 @@ TRANSITIONS: Final[dict[tuple[Phase, Trigger], Phase]] = {
     (Phase.METRICS_UNAVAILABLE, Trigger.METRICS_BACK): Phase.ANALYZING,
     (Phase.WARMING, Trigger.LAST_STEP_PASSED): Phase.PROMOTING,
     (Phase.ANALYZING, Trigger.LAST_STEP_PASSED): Phase.PROMOTING,
+    **{
+        (phase, Trigger.LAST_STEP_PASSED): Phase.PROMOTING
+        for phase in (Phase.AWAITING_APPROVAL, Phase.INCONCLUSIVE, Phase.METRICS_UNAVAILABLE)
+    },
     **{(phase, Trigger.PROMOTED): Phase.PROMOTING for phase in (Phase.WARMING, Phase.ANALYZING, *WAITING)},
     (Phase.PROMOTING, Trigger.SWITCHED): Phase.WATCHING,
     (Phase.PROMOTING, Trigger.SWITCHED_FOR_GOOD): Phase.DRAINING,

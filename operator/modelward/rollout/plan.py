@@ -19,6 +19,11 @@ def weight_of(policy: RolloutPolicy, step: int) -> int:
     return steps[step].weight_percent if step < len(steps) else WHOLE
 
 
+def whole(policy: RolloutPolicy) -> int:
+    """The number of what follows the last step: all traffic."""
+    return len(policy.planned_steps)
+
+
 def step_above(policy: RolloutPolicy, weight_percent: int) -> int:
     """The first step whose weight is above `weight_percent`; the number of steps when only 100 is left."""
     steps = policy.planned_steps

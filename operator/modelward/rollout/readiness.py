@@ -8,12 +8,14 @@ from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.rollout.capacity import shared_replicas, shared_target, shared_wanted, sizes
 from modelward.rollout.observed import Observed, Pod
+from modelward.shares import Router, router
 
 LOOK_AFTER_SECONDS: Final = 5.0
 """A pod that is not ready after this long is looked at; most are ready before, and cost no request."""
 POLL_SECONDS: Final = 15.0
 SLOWEST_POLL_SECONDS: Final = 60.0
 """Pods are not watched: while a revision is not ready they are read again at this pace, slower with age."""
+_STARTING: Final = "starting"
 UNAVAILABLE_AFTER_SECONDS: Final = 60
 """A stable revision without a ready pod for this long is unavailable: there is nothing to protect any more."""
 
@@ -22,12 +24,20 @@ def is_ready(observed: Observed, status: ModelDeploymentStatus, revision: str | 
     """Every pod that the revision should have is ready. A Deployment that is not seen yet is not ready."""
     deployment = observed.deployment(revision)
     size = sizes(observed, status).get(revision or "")
-    if deployment is None or size is None:
+    if deployment is None or size is None or deployment.terminating:
         return False
     if size.scale is not None:
         return deployment.replicas == size.scale and deployment.ready >= size.scale
     asked = size.least if revision == status.canary_revision else deployment.replicas
     return deployment.replicas >= size.least and deployment.ready >= max(1, asked)
+
+
+def is_whole(observed: Observed, status: ModelDeploymentStatus, revision: str) -> bool:
+    """At least as many pods are ready as it should have; more may be there still."""
+    deployment, size = observed.deployment(revision), sizes(observed, status).get(revision)
+    if deployment is None or size is None:
+        return False
+    return deployment.ready >= (deployment.replicas if size.scale is None else size.scale)
 
 
 def has_size_of_step(observed: Observed, status: ModelDeploymentStatus) -> bool:
@@ -44,6 +54,20 @@ def serves(observed: Observed, revision: str | None) -> bool:
     return deployment is not None and deployment.ready > 0
 
 
+def bystander(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """A revision that is neither stable nor canary, and whose pods would get requests: its Deployment is deleted and kept.
+
+    Without a router the Service is opened to all pods of the model. Empty if there is none.
+    """
+    if router(observed.model.spec) is not Router.NONE:
+        return ""
+    for revision, deployment in observed.deployments.items():
+        bystands = revision not in (status.stable_revision, status.canary_revision)
+        if bystands and deployment.terminating and deployment.current:
+            return revision
+    return ""
+
+
 def unavailable_since(observed: Observed) -> datetime | None:
     """Since when no pod serves. Kubernetes does not keep it, so our own condition's time is the memory."""
     conditions = observed.model.status.conditions
@@ -54,8 +78,17 @@ def unavailable_since(observed: Observed) -> datetime | None:
 
 
 def goes_on(observed: Observed, revision: str) -> str:
-    """What a revision does while something happens beside it, in words to stand after its name."""
-    return "goes on serving" if serves(observed, revision) else "has no ready pod"
+    """What a revision does while something happens beside it, as is seen now, to stand after its name.
+
+    It goes out of date with the next pod: nothing that is kept in status may contain it.
+    """
+    deployment = observed.deployment(revision)
+    if deployment is None or not deployment.ready:
+        keeps = what_keeps(observed, revision)
+        return f"has no ready pod ({keeps.rstrip('.')})" if keeps != _STARTING else "has no ready pod"
+    if deployment.ready < deployment.replicas:
+        return f"goes on serving, with {deployment.ready} of {deployment.replicas} pods"
+    return "goes on serving"
 
 
 def is_unavailable(observed: Observed) -> bool:
@@ -99,10 +132,16 @@ def _waits_since(pod: Pod, limit: datetime) -> bool:
 def what_keeps(observed: Observed, revision: str | None) -> str:
     """One phrase about why a revision is not ready; `starting` when nothing is known to be wrong."""
     deployment = observed.deployment(revision)
+    if deployment and deployment.terminating:
+        return f"its Deployment is deleted, {deployment.terminating}, and is made anew when it is gone"
+    if revision == observed.model.status.canary_revision and (
+        other := bystander(observed, observed.model.status)
+    ):
+        return f"it waits for the pods of {other}, whose Deployment is deleted, to go"
     if deployment and deployment.failure:
         return f"pods cannot be created: {deployment.failure}"
     problems = sorted({pod.problem for pod in pods_of(observed, revision) if not pod.ready and pod.problem})
-    return "; ".join(problems[:3]) or "starting"
+    return "; ".join(problems[:3]) or _STARTING
 
 
 def pods_of(observed: Observed, revision: str | None) -> tuple[Pod, ...]:

@@ -56,6 +56,12 @@ def reached(
     return _of_an_older_generation(observed, route, percent)
 
 
+def is_written(observed: Observed, weight_percent: int, status: ModelDeploymentStatus) -> bool:
+    """Whether the object says what it should, whatever a Gateway makes of it. One that is gone sends nowhere."""
+    route = observed.route
+    return route is None or not route.exists or _weighs(observed, route, weight_percent, status)
+
+
 def problem(observed: Observed, weight_percent: int = 0) -> Blocked | None:
     """What somebody must mend before the route of `spec.traffic` can share out traffic; None when it can."""
     route = observed.route
@@ -151,11 +157,12 @@ def _percent(observed: Observed, route: Route) -> float | None:
 
 def _of_an_older_generation(observed: Observed, route: Route, percent: float | None) -> Reached:
     """The Gateway has not reported for what the route says now: it lags, or never will."""
+    waits, left = f"{_called(route)} waits for its Gateway", _fresh_for(observed, route)
     if not (route.accepted and route.resolved) or route.written is None:
-        return Reached(done=False, message=f"{_called(route)} waits for its Gateway", percent=percent)
-    if left := _fresh_for(observed, route):
-        message = f"{_called(route)} waits for its Gateway"
+        message = waits if left or not route.message else f"{waits}: {route.message}"
         return Reached(done=False, message=message, percent=percent, wake_after=left)
+    if left:
+        return Reached(done=False, message=waits, percent=percent, wake_after=left)
     message = (
         f"{_called(route)}: its Gateway reports on generation {route.observed_generation}, not yet on"
         f" {route.generation}; its weights are taken to be in effect"

@@ -4,12 +4,21 @@ With a router (`spec.traffic`) shares are weights of a route. Without one, clien
 pods share the requests: the canary's share is its share of the ready pods.
 """
 
+from datetime import datetime, timedelta
+from typing import Final
+
 from modelward.api.status import ModelDeploymentStatus
+from modelward.rollout.arrival import arrived
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase
+from modelward.rollout.phases import WAITING, Phase
 from modelward.rollout.plan import WHOLE
 from modelward.rollout.routing import Reached, reached
 from modelward.shares import Router, Split, is_shared_service, router
+
+DRAIN_SECONDS: Final = 5
+"""How long the previous revision stays after the Service has left it: endpoints and kube-proxy follow within
+about a second, and clients that were just about to connect still find it."""
+_AT_STEP: Final = (Phase.ANALYZING, *WAITING)
 
 
 def split(status: ModelDeploymentStatus) -> Split:
@@ -17,17 +26,62 @@ def split(status: ModelDeploymentStatus) -> Split:
     if not status.canary_revision:
         return Split(stable=status.stable_revision, other=status.previous_revision)
     weight = status.rollout.weight_percent if status.rollout else 0
-    return Split(stable=status.stable_revision, other=status.canary_revision, weight_percent=weight)
+    return Split(
+        stable=status.stable_revision,
+        other=status.canary_revision,
+        weight_percent=weight,
+        leaves=not weight and status.rollout is not None and status.rollout.state == Phase.ROLLING_BACK,
+    )
 
 
 def in_effect(observed: Observed, status: ModelDeploymentStatus) -> Reached:
     """Whether requests are split as decided, as far as it can be seen; the message says what it waits for."""
     if router(observed.model.spec) is not Router.NONE:
-        return reached(observed, split(status).weight_percent, status=status)
-    wants_both = is_shared_service(observed.model.spec, split(status))
-    selects_both = observed.service is not None and observed.service.selects is None
-    done = wants_both == selects_both
+        found = reached(observed, split(status).weight_percent, status=status)
+        return found if not found.done or _is_followed(observed, status) else _AWAITED
+    wanted = None if is_shared_service(observed.model.spec, split(status)) else status.stable_revision
+    done = (observed.service.selects if observed.service else status.stable_revision) == wanted
     return Reached(done=done, message="" if done else "the Service is being switched")
+
+
+_AWAITED: Final = Reached(
+    done=False, message="its Gateway has taken the weights, and no request has come by them yet"
+)
+
+
+def is_open(observed: Observed) -> bool:
+    """Whether, without a router, pods of any revision get requests as soon as they are ready."""
+    service = observed.service
+    return router(observed.model.spec) is Router.NONE and service is not None and service.selects is None
+
+
+def is_selected(observed: Observed, revision: str) -> bool:
+    """Whether the Service of the model sends to that revision and to no other: without its pods nobody answers."""
+    return observed.service is not None and observed.service.selects == revision
+
+
+def is_over(observed: Observed, since: datetime, seconds: float) -> bool:
+    """Whether so many seconds have passed since then. A time far ahead is that of another clock: it is over."""
+    return abs(observed.now - since) >= timedelta(seconds=seconds)
+
+
+def drain_seconds(observed: Observed) -> float:
+    """How long a revision stays that has lost all its traffic to another one."""
+    routed = router(observed.model.spec) is not Router.NONE
+    return max(DRAIN_SECONDS, observed.lag_seconds) if routed else DRAIN_SECONDS
+
+
+def _is_followed(observed: Observed, status: ModelDeploymentStatus) -> bool:
+    """Whether requests come by the weights of the step that is to begin.
+
+    As far as counters tell, and for no longer than a Gateway may lag.
+    """
+    rollout, route = status.rollout, observed.route
+    if rollout is None or rollout.step_start_time or rollout.state not in _AT_STEP:
+        return True
+    if not observed.evidence.is_followed or route is None or route.written is None:
+        return True
+    return is_over(observed, route.written, observed.lag_seconds) or arrived(observed, rollout) is not None
 
 
 def actual_weight_percent(observed: Observed, status: ModelDeploymentStatus) -> int | None:
@@ -36,20 +90,36 @@ def actual_weight_percent(observed: Observed, status: ModelDeploymentStatus) -> 
         return None
     if not status.canary_revision:
         return WHOLE if status.rollout.state in (Phase.WATCHING, Phase.DRAINING, Phase.DEPLOYING) else None
+    canary, stable = _ready(observed, status)
     if router(observed.model.spec) is not Router.NONE:
-        return split(status).weight_percent if in_effect(observed, status).done else None
+        weight = split(status).weight_percent
+        # What a Gateway does with the share of a Service without endpoints is its own affair.
+        empty = (weight and not canary) or (weight < WHOLE and not stable)
+        return None if empty or not in_effect(observed, status).done else weight
     if observed.service is None or observed.service.selects is not None:
         return 0
+    return round(WHOLE * canary / (canary + stable)) if canary + stable else 0
+
+
+def is_answered(observed: Observed, status: ModelDeploymentStatus) -> bool:
+    """Whether each request finds a ready pod: without a router any does, else each share needs one of its own."""
+    weight = split(status).weight_percent
+    canary, stable = _ready(observed, status)
+    if router(observed.model.spec) is Router.NONE and weight:
+        return canary + stable > 0
+    return (canary > 0 or not weight) and (stable > 0 or weight == WHOLE)
+
+
+def _ready(observed: Observed, status: ModelDeploymentStatus) -> tuple[int, int]:
+    """Ready pods of the canary and of stable."""
     canary, stable = observed.deployment(status.canary_revision), observed.deployment(status.stable_revision)
-    ready = [each.ready if each else 0 for each in (canary, stable)]
-    return round(WHOLE * ready[0] / sum(ready)) if sum(ready) else 0
+    return canary.ready if canary else 0, stable.ready if stable else 0
 
 
 def load_factor(observed: Observed, status: ModelDeploymentStatus) -> float:
     """How many times the load of a stable pod a canary pod carries (below 1: less); 1 when it is not known."""
     weight = split(status).weight_percent
-    canary, stable = observed.deployment(status.canary_revision), observed.deployment(status.stable_revision)
-    counts = [each.ready if each else 0 for each in (canary, stable)]
+    counts = _ready(observed, status)
     if router(observed.model.spec) is Router.NONE or not all(counts) or not 0 < weight < WHOLE:
         return 1.0
     return (weight / counts[0]) / ((WHOLE - weight) / counts[1])

@@ -23,6 +23,7 @@ from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.rest import Rest, Resting
 from modelward.sampling.sampler import NamedSource, Sampler
 from modelward.sampling.subject import Key, side_of, signals_of
+from modelward.sampling.supervisor import Supervisor
 from modelward.settings import MetricSource, MetricsSettings
 from modelward.store import Store
 
@@ -90,14 +91,15 @@ async def sampling(
     store: Store,
     settings: MetricsSettings,
     wake: Callable[[Key], None],
+    supervisor: Supervisor,
     count: Callable[[str], None] = lambda _result: None,
 ) -> AsyncIterator[tuple[Sampler, Rest]]:
     """A Sampler that may be used at once, and the reading at rest, whose `run` is a part of the process.
 
-    `count` is told how each reading of a page went. Raises InvalidSettings if a source's CA file cannot be read.
+    `supervisor` looks after its tasks; `count` is told how each reading of a page went. Raises InvalidSettings if a source's CA file cannot be read.
     """
-    scraper = Scraper(timeout=settings.scrape_timeout_seconds)
     servers = [(source, _server(source)) for source in settings.sources]
+    scraper = Scraper(timeout=settings.scrape_timeout_seconds)  # after all that may raise: it is to be closed
     clock, at_rest = steady_clock(), AtRest(store)
     pods = PodSource(scraper, at_rest.pods, count)
     rest = Rest(
@@ -108,7 +110,9 @@ async def sampling(
         scrapes_per_second=settings.scrapes_per_second,
     )
     named = {source.name: _named(source, server) for source, server in servers}
-    sampler = Sampler(pods=pods, sources=named, clock=clock, wake=wake, noise=rest.noise)
+    sampler = Sampler(
+        pods=pods, sources=named, clock=clock, wake=wake, noise=rest.noise, supervisor=supervisor
+    )
     try:
         yield sampler, rest
     finally:

@@ -24,8 +24,6 @@ from modelward.sampling.selectors import Selector
 from modelward.sampling.subject import Key, Side
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
-DELAY_SECONDS: Final = 5.0
-"""A scrape bears the time of its beginning; so much later it is thought to be stored."""
 STALE_INTERVALS: Final = 4
 STALE_LEAST_SECONDS: Final = 75.0
 """Values older than so many intervals, and than this (scrapes once a minute are common), are stale."""

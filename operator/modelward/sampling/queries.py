@@ -1,8 +1,8 @@
 """Queries about the pods of many rollouts in one: those for the same series at the same time go out together.
 
 Times are multiples of an interval, so rollouts ask in the same moment. What comes back is given to each by
-namespace and by the names of its pods. If a query of several fails, each asks alone: one rollout with too
-many series is no one else's trouble.
+namespace and by the names of its pods. A query of several is a task of its own: whose rollout ends leaves it, and
+it goes on for the others. If it fails, each asks alone: one rollout with too many series is no one else's trouble.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from typing import Final
 import re2
 
 from modelward.clients.prometheus import Prometheus, Series
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.selectors import Matcher, Operator, Selector, aggregated
 
 GATHER_SECONDS: Final = 0.05
@@ -53,8 +52,10 @@ class PodsOf:
 
 @dataclass(slots=True)
 class _Batch:
-    whose: list[PodsOf] = field(default_factory=list)
-    answer: asyncio.Future[list[Series]] | None = None
+    query: "asyncio.Task[list[Series]]"
+    whose: list[PodsOf]
+    waiting: int = 0
+    """How many wait for the answer still."""
 
 
 @dataclass(slots=True)
@@ -63,45 +64,50 @@ class Queries:
 
     server: Prometheus
     labels: LabelNames
-    _waiting: dict[Asked, _Batch] = field(default_factory=dict)
+    _open: dict[Asked, _Batch] = field(default_factory=dict)
+    """Batches that others may still join."""
 
     async def ask(self, asked: Asked, whose: PodsOf) -> list[Series]:
         """The series of these pods. Raises MetricsUnknown."""
-        batch = self._waiting.get(asked)
-        if batch is None or len(batch.whose) >= MOST_TOGETHER or batch.answer is None:
-            batch = _Batch(answer=asyncio.get_running_loop().create_future())
-            self._waiting[asked] = batch
-            batch.whose.append(whose)
-            await self._lead(asked, batch)
-        else:
-            batch.whose.append(whose)
-        assert batch.answer is not None  # noqa: S101 - for mypy: made above
+        batch = self._joined(asked, whose)
         try:
-            found = await asyncio.shield(batch.answer)
-        except MetricsUnknown:
-            if len(batch.whose) == 1:
-                raise
+            await asyncio.wait([batch.query])  # unlike an await of it, this neither cancels it nor raises
+        finally:
+            self._left(asked, batch)
+        if len(batch.whose) > 1 and (batch.query.cancelled() or batch.query.exception()):
             found = await self._put(asked, [whose])
+        else:
+            found = batch.query.result()
         return [series for series in found if self._is_of(whose, series.labels)]
 
-    async def _lead(self, asked: Asked, batch: _Batch) -> None:
-        """Wait for others, then ask for all. An error is given to each."""
-        assert batch.answer is not None  # noqa: S101
-        try:
-            await asyncio.sleep(GATHER_SECONDS)
-            self._close(asked, batch)
-            batch.answer.set_result(await self._put(asked, batch.whose))
-        except MetricsUnknown as unknown:
-            batch.answer.set_exception(unknown)
-            batch.answer.exception()  # looked at: it may be that nobody else waits
-        except BaseException:
-            self._close(asked, batch)
-            batch.answer.cancel()
-            raise
+    def _joined(self, asked: Asked, whose: PodsOf) -> _Batch:
+        """The batch that asks for these pods, too."""
+        batch = self._open.get(asked)
+        if batch is None or len(batch.whose) >= MOST_TOGETHER:
+            together: list[PodsOf] = []
+            query = asyncio.create_task(self._gathered(asked, together))
+            batch = self._open[asked] = _Batch(query, together)
+        batch.whose.append(whose)
+        batch.waiting += 1
+        return batch
 
-    def _close(self, asked: Asked, batch: _Batch) -> None:
-        if self._waiting.get(asked) is batch:
-            del self._waiting[asked]
+    def _left(self, asked: Asked, batch: _Batch) -> None:
+        """One does not wait any more. A query that nobody waits for is not put."""
+        batch.waiting -= 1
+        if not batch.waiting:
+            self._close(asked, batch.whose)
+            batch.query.cancel()
+
+    async def _gathered(self, asked: Asked, whose: list[PodsOf]) -> list[Series]:
+        """Wait for others, then ask for all."""
+        await asyncio.sleep(GATHER_SECONDS)
+        self._close(asked, whose)
+        return await self._put(asked, whose)
+
+    def _close(self, asked: Asked, whose: list[PodsOf]) -> None:
+        batch = self._open.get(asked)
+        if batch and batch.whose is whose:
+            del self._open[asked]
 
     async def _put(self, asked: Asked, whose: Iterable[PodsOf]) -> list[Series]:
         selector = asked.selector.also(*self._matchers(list(whose)))

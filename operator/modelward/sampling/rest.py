@@ -144,12 +144,16 @@ class Rest:
             self._next += 1
 
     async def _read(self, window: _Window) -> None:
+        """Read one model. No error of it ends the reading of the others, which go on in the same round."""
         resting = window.resting
-        polled = await self.pods.poll(
-            resting.key, {Arm.STABLE: resting.side}, self.clock(), most=MOST_PODS_AT_REST
-        )
-        if polled.poll.pods:
-            window.noise = window.noise.plus(polled.poll)
+        try:
+            polled = await self.pods.poll(
+                resting.key, {Arm.STABLE: resting.side}, self.clock(), most=MOST_PODS_AT_REST
+            )
+            if polled.poll.pods:
+                window.noise = window.noise.plus(polled.poll)
+        except Exception:
+            logger.exception("%s/%s: reading at rest failed, please report it", *resting.key)
 
 
 def _other(now: Resting, before: Resting) -> bool:

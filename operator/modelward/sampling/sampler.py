@@ -1,13 +1,14 @@
 """The Sampler: follows rollouts in the background, so that a reconcile only looks at what has come in.
 
-Every rollout has a task of its own: one that hangs delays no other. What is read is kept in memory until it
-is recorded in status; only the leader reads.
+Every rollout has a task of its own: one that hangs delays no other, and one that ends is begun again by the
+supervisor, with what it has read. That is kept in memory until it is recorded in status; only the leader reads.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from modelward.analysis.counters import Counters
@@ -23,6 +24,7 @@ from modelward.sampling.freshness import MOST_MISSES
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import HISTORY_SECONDS, MOST_TIMES, PrometheusSource, boundary
 from modelward.sampling.subject import Key, Side, Subject
+from modelward.sampling.supervisor import Supervisor, Work
 
 _BUG: Final = MetricsProblem(
     reason=Unknown.NOT_METRICS,
@@ -50,29 +52,38 @@ class Sampler(Follower):
     wake: Callable[[Key], None]
     noise: Callable[[Key, str, tuple[MetricPolicy, ...]], Noise]
     """What is known of a revision from the time at rest."""
+    supervisor: Supervisor = field(default_factory=Supervisor)
     _followed: dict[Key, Following] = field(default_factory=dict)
-    _tasks: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
 
     def track(self, subject: Subject, since: float | None = None) -> None:
         """Follow a rollout, or go on with what is wanted of it now. `since`: time of the last recorded sample."""
         following = self._followed.get(subject.key)
-        if following and following.subject.rollout == subject.rollout:
+        if following is None or following.subject.rollout != subject.rollout:
+            self.forget(subject.key)
+            following = self._followed[subject.key] = self._begun(subject, since)
+        elif following.subject.interval_seconds == subject.interval_seconds:
             following.subject = subject
             return
-        self.forget(subject.key)
+        following.subject = subject
+        if work := self._work(following):
+            self.supervisor.begin(subject.key, work, pace=subject.interval_seconds)
+
+    def _begun(self, subject: Subject, since: float | None) -> Following:
         following = Following(
             subject=subject,
             noise=self.noise(subject.key, subject.stable.revision, subject.metrics),
             counters=Counters(latency=subject.latencies()),
         )
-        self._followed[subject.key] = following
-        self._tasks[subject.key] = asyncio.create_task(self._follow(following, since))
+        if since is not None and subject.source == PODS:
+            following.ahead = max(0.0, since - self.clock())
+        elif since is not None and 0 <= self.clock() - since <= HISTORY_SECONDS:
+            following.last = since
+        return following
 
     def forget(self, key: Key) -> None:
         """Stop following; what was not recorded is lost."""
         self._followed.pop(key, None)
-        if task := self._tasks.pop(key, None):
-            task.cancel()
+        self.supervisor.end(key)
 
     def evidence(self, key: Key, since: float | None = None) -> Evidence:
         """What came after `since`, the time of the last recorded sample: call it for what is tracked only."""
@@ -85,25 +96,21 @@ class Sampler(Follower):
 
     async def stop(self) -> None:
         """End all tasks."""
-        tasks = list(self._tasks.values())
-        for key in list(self._followed):
-            self.forget(key)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._followed.clear()
+        await self.supervisor.stop()
 
-    async def _follow(self, following: Following, since: float | None) -> None:
-        """Look for ever, at the pace of the rollout. No error ends this."""
+    def _work(self, following: Following) -> Work | None:
+        """What is done for a rollout, for ever; None if nothing can be: its problem says why."""
         name = following.subject.source
         if name == PODS:
-            following.ahead = max(0.0, (since or 0.0) - self.clock())
-            await self._follow_pods(following)
-        elif source := self.sources.get(name):
-            await self._follow_source(following, source, since)
-        else:
-            following.problem = MetricsProblem(
-                reason=Unknown.SOURCE_UNKNOWN,
-                message=f"the operator's configuration has no metric source {name!r}",
-            )
-            self.wake(following.subject.key)
+            return partial(self._follow_pods, following)
+        if source := self.sources.get(name):
+            return partial(self._follow_source, following, source)
+        following.problem = MetricsProblem(
+            reason=Unknown.SOURCE_UNKNOWN,
+            message=f"the operator's configuration has no metric source {name!r}",
+        )
+        return None
 
     async def _follow_pods(self, following: Following) -> None:
         due = self.clock()
@@ -121,9 +128,7 @@ class Sampler(Follower):
         )
         return following.take(polled)
 
-    async def _follow_source(self, following: Following, source: NamedSource, since: float | None) -> None:
-        if since is not None and 0 <= self.clock() - since <= HISTORY_SECONDS:
-            following.last = since
+    async def _follow_source(self, following: Following, source: NamedSource) -> None:
         await self._guarded(following, self._learn(following, source))
         while True:
             interval = following.subject.interval_seconds
@@ -172,7 +177,10 @@ class Sampler(Follower):
         except Exception:
             logger.exception("%s/%s: unexpected error, please report it", *key)
             tell = following.miss(_BUG, MOST_MISSES)
-        if tell and self._followed.get(key) is following:
+        if self._followed.get(key) is not following:
+            return
+        self.supervisor.alive(key)
+        if tell:
             self.wake(key)
 
 

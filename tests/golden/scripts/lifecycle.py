@@ -8,6 +8,7 @@ from golden.acts import (
     USER,
     annotate,
     becomes,
+    canary,
     change,
     create,
     delete,
@@ -18,7 +19,7 @@ from golden.acts import (
     rejected,
     stable,
 )
-from golden.script import Script
+from golden.script import QUICK, Script
 from modelward.rehearsal.api_server import Raw
 from modelward.rehearsal.simulation import Simulation
 from modelward.rehearsal.world import Version
@@ -190,6 +191,15 @@ LIFECYCLE = (
             other(300, "deletes ControllerRevision and Deployment", _remove_snapshot_and_deployment),
         ),
         loses=True,
+    ),
+    Script(
+        title="the snapshot of what serves is lost while another version goes out",
+        acts=(
+            create(0, rollout=QUICK),
+            change(60, "2", rollout=QUICK),
+            other(75, "deletes the ControllerRevision", _remove("ControllerRevision")),
+            annotate(100, "abort", canary),
+        ),
     ),
     Script(
         title="a name is taken, and set free",

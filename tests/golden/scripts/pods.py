@@ -15,6 +15,18 @@ def _changed(spec: dict[str, Any], *more: Act) -> tuple[Act, ...]:
     return create(0, **spec), change(60, "2"), *more
 
 
+_OUT_OF_MEMORY: dict[str, Any] = {"crash_after_seconds": 25, "out_of_memory": True}
+
+
+def _alike(spec: dict[str, Any]) -> tuple[Act, ...]:
+    """Both versions run out of memory from the first step on, and do not any more after two minutes."""
+    return _changed(
+        spec,
+        *(becomes(70, version, **_OUT_OF_MEMORY) for version in "12"),
+        *(becomes(190, version, crash_after_seconds=None) for version in "12"),
+    )
+
+
 PODS = (
     Script(
         title="a version that loads slowly",
@@ -37,6 +49,18 @@ PODS = (
         title="a version that runs out of memory under load",
         acts=_changed(PLAIN),
         versions={"2": Version(crash_after_seconds=30, out_of_memory=True)},
+    ),
+    Script(
+        title="both versions run out of memory for a while: the canary is held and then goes on",
+        acts=_alike(routed()),
+        loses=True,
+        ends=900,
+    ),
+    Script(
+        title="the same without signals",
+        acts=_alike(PLAIN),
+        loses=True,
+        ends=900,
     ),
     Script(
         title="a minority of pods crashes",

@@ -382,6 +382,17 @@ def test_old_evidence_is_never_success() -> None:
     assert assess(policy, state, step).verdict is Verdict.HOLD
 
 
+def test_f05_a_step_that_begins_after_a_time_without_requests_awaits_its_metrics() -> None:
+    """The canary had no weight for long, so that nothing was read; a minute into the step that is unknown, too."""
+    policy = make_policy()
+    state = judged(policy, series(8, errors=WELL))
+    step = Step(time=1030, started=1000, weight_percent=10, next_weight_percent=25)
+    made = assess(policy, state, step)
+    assert (made.verdict, made.unknown) == (Verdict.CONTINUE, ())
+    late = assess(policy, state, replace(step, time=1080))
+    assert (late.verdict, late.unknown) == (Verdict.HOLD, ("errors",))
+
+
 def test_without_a_metric_only_health_is_judged() -> None:
     """It is said, and time passes."""
     policy = Policy()

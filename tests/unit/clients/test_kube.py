@@ -252,6 +252,24 @@ async def test_every_delete_has_preconditions(world: World) -> None:
     assert world.server.asked[0][2]["preconditions"] == {"uid": "u", "resourceVersion": "7"}
 
 
+async def test_f22_a_delete_tells_what_is_left(world: World) -> None:
+    """An object that finalizers keep, which the API server shows, or nothing."""
+    left = {"kind": "Deployment", "metadata": {"name": "fraud", "deletionTimestamp": "2026-11-22T12:00:00Z"}}
+    world.answers(body=left)
+    assert await world.kube.delete(DEPLOYMENT, "shop", "fraud", guard=Guard()) == left
+    for gone in ({"kind": "Status", "metadata": {}}, {"kind": "Deployment", "metadata": {"name": "fraud"}}):
+        world.answers(body=gone)
+        assert await world.kube.delete(DEPLOYMENT, "shop", "fraud", guard=Guard()) is None
+
+
+async def test_f24_a_dry_run_says_so(world: World) -> None:
+    """Nothing is stored by it."""
+    world.answers(body={"ok": True})
+    await world.kube.patch(DEPLOYMENT, "shop", "fraud", guard=Guard(), operations=[], dry_run=True)
+    ((_, path, _),) = world.server.asked
+    assert path.endswith("/deployments/fraud?dryRun=All&fieldManager=modelward")
+
+
 async def test_cancelling_a_request_is_not_an_error_of_the_server(world: World) -> None:
     """A stop must go through, not turn into a retry."""
     begun = asyncio.Event()
@@ -285,6 +303,27 @@ async def test_a_right_that_is_missing_is_told_with_the_remedy(
         await world.kube.get(POD, "shop", "x")
     assert raised.value.message.startswith(message)
     assert ("a right of the operator is missing" in raised.value.message) == told
+
+
+async def test_f01_a_refusal_names_the_fields(world: World) -> None:
+    """By which whoever writes finds what is in the way."""
+    causes = [
+        {"reason": "FieldValueForbidden", "field": "spec.LoadBalancerSourceRanges"},
+        {"message": "more"},
+    ]
+    refusal = {"kind": "Status", "reason": "Invalid", "message": "no", "details": {"causes": causes}}
+    world.answers(422, refusal)
+    with pytest.raises(Refused) as raised:
+        await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop", "name": "x"}})
+    assert raised.value.fields == ("spec.LoadBalancerSourceRanges",)
+
+
+async def test_f01_a_webhook_that_cannot_be_had_is_a_refusal(world: World) -> None:
+    """Nothing passes without it: the user is told, as of any refusal."""
+    message = 'Internal error occurred: failed calling webhook "freeze.example.com": connection refused'
+    world.answers(500, {"kind": "Status", "reason": "InternalError", "message": message})
+    with pytest.raises(Refused, match=r"freeze\.example\.com"):
+        await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop", "name": "x"}})
 
 
 # --- watches ------------------------------------------------------------------------------------------------

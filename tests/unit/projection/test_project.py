@@ -215,10 +215,11 @@ def test_the_decision_number_is_no_part_of_the_intent() -> None:
     ],
 )
 def test_targets_of_an_autoscaler(autoscaling: dict[str, Any], metrics: list[tuple[str, int]]) -> None:
-    """In autoscaling/v2's words."""
+    """F24: in autoscaling/v2's words, of the model's container alone: sidecars do not count."""
     spec = {"autoscaling": {"minReplicas": 2, "maxReplicas": 9, **autoscaling}}
     made = manifest("HorizontalPodAutoscaler", scale=None, most=9, spec=spec)["spec"]
-    resources = [each["resource"] for each in made["metrics"]]
+    resources = [each["containerResource"] for each in made["metrics"]]
+    assert {each["container"] for each in resources} == {"model-server"}
     assert [(each["name"], each["target"]["averageUtilization"]) for each in resources] == metrics
     assert (made["minReplicas"], made["maxReplicas"]) == (2, 9)
     assert made["scaleTargetRef"]["name"] == f"{NAME}-{A}"
@@ -322,3 +323,20 @@ def test_a_revision_without_model_has_no_version() -> None:
     revision = make_revision("1", model=None)
     assert isinstance(revision, Revision)
     assert revision.model_version == ""
+
+
+@pytest.mark.parametrize(
+    ("traffic", "backend"), [(GATEWAY, f"{NAME}-{B}"), (ROUTE_REF, f"{NAME}-canary")], ids=["own", "users"]
+)
+@pytest.mark.parametrize("leaves", [True, False])
+def test_f01_the_backend_of_a_canary_that_leaves_leads_to_stable(
+    traffic: dict[str, Any], backend: str, *, leaves: bool
+) -> None:
+    """Whatever a route still sends to it; and it is made anew where it may not be changed."""
+    status = make_status(A, canary_revision=B)
+    split = Split(stable=A, other=B, leaves=leaves)
+    found = project(make_model("1", traffic=traffic), status, REVISIONS, sizes={}, split=split)
+    (intent,) = [each for each in found.intents if each.kind == "Service" and each.name == backend]
+    assert intent.manifest["spec"]["selector"][REVISION_LABEL] == (A if leaves else B)
+    assert intent.replaceable is leaves
+    assert not any(each.replaceable for each in found.intents if each.name != backend)

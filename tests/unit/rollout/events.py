@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from builders import make_pod
+from builders.observed import before
 from builders.rollouts import STEPS, A, B, C, rolling
 from modelward.analysis import judge
 from modelward.analysis.gathered import Evidence
@@ -69,6 +70,14 @@ EVENTS: Final[dict[str, Event]] = {
     "stable is down": Event(words={"ready": {A: 0}}),
     "crash loop": Event(
         words=lambda phase: {"pods": [make_pod(newest(phase), crash_looping="s", restarts=2)]}
+    ),
+    "preempted": Event(
+        words={
+            "pods": [
+                make_pod(A, scheduled=None, created=before(60), lacks=frozenset({"pods"})),
+                make_pod(B, ready=True, holds=frozenset({"pods"}), priority=1),
+            ]
+        }
     ),
     "late": Event(words=_late),
     "late, Pause": Event(words=lambda phase: _late(phase, onDeadline="Pause")),

@@ -20,6 +20,7 @@ from builders.rollouts import (
     A,
     B,
     follow,
+    left,
     phase_of,
     recorded,
     rolling,
@@ -187,10 +188,11 @@ def test_the_clock_of_a_step_starts_with_the_gateways_word() -> None:
 @pytest.mark.parametrize("said", ["deaf", "listening"])
 def test_a_canary_that_is_taken_back_stays_until_no_request_comes(said: str) -> None:
     """Its weight is 0 at once; its pods end when the Gateway has taken it, or after ten seconds."""
-    observed = rolling(Phase.ROLLING_BACK, began=2, traffic=GATEWAY)
+    had = {"withdrawn_weight_percent": 25}
+    observed = rolling(Phase.ROLLING_BACK, began=2, traffic=GATEWAY, rollout_status=had)
     assert observed.route is not None
     generation = 2 if said == "deaf" else 3
-    early = replace(observed, route=replace(observed.route, observed_generation=generation))
+    early = replace(observed, lag_seconds=0, route=replace(observed.route, observed_generation=generation))
     assert decide(early).status.canary_revision == (B if said == "deaf" else "")
     late = replace(early, now=early.now + timedelta(seconds=8))
     assert decide(late).status.canary_revision == ""
@@ -203,7 +205,9 @@ def test_a_bad_answer_is_better_than_none() -> None:
     made = decide(down)
     assert (phase_of(made), weight_of(made), made.status.canary_revision) == (Phase.ROLLING_BACK, 25, B)
     back = follow(recorded(down, made), made.status)
-    assert phase_of(decide(back)) is Phase.SERVING
+    made = decide(back)
+    assert (phase_of(made), weight_of(made)) == (Phase.ROLLING_BACK, 0)
+    assert phase_of(left(back, made)) is Phase.SERVING
 
 
 # --- evidence -----------------------------------------------------------------------------------------------
@@ -238,10 +242,11 @@ def test_evidence_against_the_canary_rolls_it_back_in_the_judges_words() -> None
     """The real judge: 10 % errors beside 0.1 %."""
     observed = sampled(rolling(Phase.ANALYZING, analysis=ERRORS), canary=(25, 250), stable=(1, 750), number=6)
     made = decide(observed)
-    assert made.status.canary_revision == ""
+    assert weight_of(made) == 0
+    assert left(observed, made).status.canary_revision == ""
     assert made.status.rejected_revisions[0].reason == "RolledBack"
     assert "canary errors 10%" in made.status.history[0].message
-    assert made.status.history[0].message.endswith(f"{A} goes on serving.")
+    assert made.announcements[0].message.endswith(f"{A} goes on serving.")
 
 
 def test_evidence_for_the_canary_lets_it_go_on_after_the_shortest_time_of_a_step() -> None:

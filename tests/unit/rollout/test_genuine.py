@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from builders import make_revision
+from builders import make_model, make_observed, make_revision, make_runtime
 from modelward.api.fields import EXACT_INT_MAX
-from modelward.rollout.genuine import flaw
+from modelward.api.revision import Revision
+from modelward.rollout.genuine import flaw, flaw_of_restored
 from modelward.rollout.revisions import revision_hash
+from modelward.rollout.snapshot import take_snapshot
 from modelward.runtimes.restricted import violation
 
 Raw = dict[str, Any]
@@ -166,11 +168,114 @@ def test_the_largest_number_is_in_bounds() -> None:
     assert flaw(dataclasses.replace(make_revision("1"), number=EXACT_INT_MAX)) == ""
 
 
-def test_one_that_was_restored_without_its_words() -> None:
-    """Its template alone is looked at; a pod that is not restricted is refused here, too."""
-    restored = dataclasses.replace(make_revision("1"), spec={}, runtime={}, content="r" * 10, name="r" * 10)
-    assert flaw(restored) == ""
-    assert flaw(dataclasses.replace(restored, template=template({"hostPID": True}))) != ""
+GIVEN: dict[str, Raw] = {
+    "a Secret as a volume": {"volumes": [{"name": "v", "secret": {"secretName": "keys"}}]},
+    "a Secret among others": {
+        "volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "keys"}}]}}]
+    },
+    "a Secret of a driver": {"volumes": [{"name": "v", "csi": {"nodePublishSecretRef": {"name": "keys"}}}]},
+    "a claim": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]},
+    "a copy of a claim": {
+        "volumes": [
+            {
+                "name": "v",
+                "ephemeral": {
+                    "volumeClaimTemplate": {
+                        "spec": {"dataSource": {"kind": "PersistentVolumeClaim", "name": "data"}}
+                    }
+                },
+            }
+        ]
+    },
+    "the token": {"automountServiceAccountToken": True},
+    "the token as a volume": {
+        "volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]
+    },
+    "a pull secret": {"imagePullSecrets": [{"name": "keys"}]},
+    "a service account by its old name": {"serviceAccount": "admin"},
+}
+"""What a pod that is restricted may have all the same, and that is not its own."""
+ENV: dict[str, Raw] = {
+    "a variable": {"env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "k"}}}]},
+    "all its variables": {"envFrom": [{"secretRef": {"name": "keys"}}]},
+}
+NAMING: Raw = {
+    "serviceAccountName": "admin",
+    "imagePullSecrets": [{"name": "keys"}],
+    "model": {"uri": "pvc://data/models/7", "secretRef": {"name": "keys"}},
+}
+"""Revision fields that name all of it, but for the token: a runtime asks for that."""
+ASKING: Raw = {
+    "kind": "ModelRuntime",
+    "name": "r",
+    "spec": {"automountServiceAccountToken": True, "container": {}},
+}
+
+
+def pods_with(what: str) -> Raw:
+    """A restricted template that is given something."""
+    return template(GIVEN.get(what), ENV.get(what))
+
+
+@pytest.mark.parametrize("spec", [{}, None], ids=["empty", "as rendered"])
+@pytest.mark.parametrize("what", ["nothing", *GIVEN, *ENV])
+def test_f27_a_stored_snapshot_without_words_is_never_used(what: str, spec: Raw | None) -> None:
+    """Whatever it asks for, and under whatever name; and with words only what they name is given."""
+    made = make_revision("1")
+    forged = dataclasses.replace(made, template=pods_with(what))
+    if spec is not None:
+        name = revision_hash(spec)
+        for as_named in (forged.name, name):
+            nobodys = dataclasses.replace(forged, spec=spec, name=as_named, content=as_named, runtime={})
+            assert flaw(nobodys) == "it does not say what it was made from"
+    elif what != "nothing":
+        assert flaw(forged).startswith("its pods would be given what its spec does not name: ")
+
+
+@pytest.mark.parametrize("what", ["nothing", *GIVEN, *ENV])
+def test_f27_one_that_is_restored_has_no_more_than_the_live_spec_names(what: str) -> None:
+    """From a Deployment, whose words nobody knows any more: the live ones are asked."""
+    restored = dataclasses.replace(
+        make_revision("1"), spec={}, runtime={}, content="r" * 10, name="r" * 10, template=pods_with(what)
+    )
+    foreign = flaw_of_restored(restored, [make_revision("2").spec])
+    assert foreign.startswith("its pods would be given") == (what != "nothing")
+    assert flaw_of_restored(restored, [NAMING, ASKING]) == ""
+    spoiled = dataclasses.replace(restored, template=template({"hostPID": True}))
+    assert flaw_of_restored(spoiled, [NAMING, ASKING]) == "its pods would not be restricted: hostPID"
+
+
+def test_f27_another_service_account_is_not_the_one_that_is_named() -> None:
+    """Names count, not that there is one."""
+    restored = dataclasses.replace(make_revision("1"), template=template({"serviceAccountName": "admin"}))
+    assert flaw_of_restored(restored, [{"serviceAccountName": "scorer"}]) != ""
+    assert flaw_of_restored(restored, [{"serviceAccountName": "admin"}]) == ""
+
+
+def test_f27_words_of_people_name_nothing() -> None:
+    """Labels and annotations have keys that anybody chooses."""
+    spec: Raw = {
+        "podAnnotations": {"secretName": "keys"},
+        "podLabels": {"claimName": "data", "serviceAccount": "admin"},
+    }
+    for what in ("a Secret as a volume", "a claim", "a service account by its old name"):
+        restored = dataclasses.replace(make_revision("1"), template=pods_with(what))
+        assert flaw_of_restored(restored, [spec]) != ""
+    assert flaw(make_revision("1", **spec)) == ""
+
+
+def test_f27_what_the_runtime_names_is_given() -> None:
+    """As it is rendered: its variables, and the token that it asks for."""
+    runtime = make_runtime(env=[{"name": "K", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "k"}}}])
+    asking = dataclasses.replace(runtime, spec={**runtime.spec, "automountServiceAccountToken": True})
+    model = make_model("1", runtime={"name": asking.name})
+    taken = take_snapshot(make_observed(model, runtimes=[asking]), {}, model.status, "r" * 10)
+    assert isinstance(taken, Revision)
+    named = dataclasses.replace(taken, name=taken.content)
+    assert flaw(named) == ""
+    assert flaw(dataclasses.replace(named, runtime={})) != ""
+    assert flaw_of_restored(named, [model.fields]) != ""
+    assert flaw_of_restored(named, [model.fields, taken.runtime]) == ""
 
 
 def test_words_that_are_none() -> None:

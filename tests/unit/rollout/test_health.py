@@ -154,13 +154,24 @@ def test_what_is_no_illness(pods: list[Pod]) -> None:
     assert reason(watched(*pods, pod(STABLE, "s"))) is None
 
 
-@pytest.mark.parametrize(("pods", "alone"), ILL)
-def test_stable_with_the_same_trouble_excuses_the_canary(pods: list[Pod], alone: Reason) -> None:
+@pytest.mark.parametrize("pods", [case.values[0] for case in ILL], ids=[case.id for case in ILL])
+def test_stable_with_the_same_trouble_excuses_the_canary(pods: list[Pod]) -> None:
     """As large a share of stable's pods: both suffer from the same thing, and it is said."""
     observed = canary(*pods, *(replace(each, revision=STABLE) for each in pods))
     assert reason(observed) is None
-    if alone is not Reason.RESTARTING:  # a weak sign, which needs no word when both show it
-        assert "the canary is not to blame" in shared(observed)
+    assert "the canary is not to blame" in shared(observed)
+
+
+def test_f05_a_pod_that_comes_back_at_another_moment_is_as_ill() -> None:
+    """Both are killed for their memory every half minute; just now stable has come back, and the canary has not."""
+    killed: dict[str, Any] = {"restarts": 1, "ended": ended(137, "OOMKilled", ago=6)}
+    back = pod(STABLE, "s", ready_since=before(2), **killed)
+    observed = canary(lost(ago=4, **killed), back)
+    assert reason(observed) is None
+    assert "the canary is not to blame" in shared(observed)
+    # Readiness that is lost by a probe alone has another cause than stable's restart.
+    assert reason(canary(lost(ago=4), back)) is Reason.NOT_READY
+    assert reason(canary(lost(ago=4, **killed), pod(STABLE, "s"))) is Reason.OUT_OF_MEMORY
 
 
 def test_a_smaller_share_of_stable_is_no_excuse() -> None:

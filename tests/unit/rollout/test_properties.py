@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import NOW, make_deployment, make_model, make_observed, make_service
-from builders.rollouts import GATEWAY, REVISIONS, ROUTE_REF, A, B, C, follow, recorded, told
+from builders.rollouts import GATEWAY, REVISIONS, ROUTE_REF, A, B, C, follow, left, recorded, told
 from modelward import status, trim
 from modelward.api.conditions import Reason
 from modelward.api.decode import decode_status, encode
@@ -125,7 +125,7 @@ def test_a_name_conflict_keeps_no_sick_canary(phase: Phase, monkeypatch: pytest.
     for event, goes in (("crash loop", True), ("pods ready", False), ("advance", False)):
         say(monkeypatch, EVENTS[event], phase)
         observed = replace(happening(EVENTS[event], phase), conflicts=(CONFLICT,))
-        made = decide(observed).status
+        made = left(observed, decide(observed)).status
         assert (made.canary_revision == "") is goes
         if not goes:
             assert made.rollout is not None
@@ -144,7 +144,8 @@ def test_a_spec_that_cannot_be_read_keeps_no_sick_canary(
     assert decision.blocked is not None
     assert decision.blocked.reason is Reason.INVALID_SPEC
     weighed = phase is not Phase.WARMING or event != "worse"
-    assert (decision.status.canary_revision == "") is (event in {"crash loop", "worse", "abort"} and weighed)
+    gone = left(observed, decision).status.canary_revision == ""
+    assert gone is (event in {"crash loop", "worse", "abort"} and weighed)
 
 
 @pytest.mark.parametrize("field", ["traffic", "rollout", "replicas", "autoscaling"])

@@ -183,3 +183,17 @@ def test_what_is_odd_about_a_users_route_is_said() -> None:
     assert f"rule 2 sends to {STABLE} and not to {CANARY}" in found.message
     assert "rule 3" not in found.message
     assert found.percent == 20
+
+
+def test_f17_who_is_waited_for_is_named() -> None:
+    """When a Gateway has had its time, and only reports about an older route are there that refuse it."""
+    found = route(
+        ((OF_A, 90), (OF_B, 10)),
+        observed_generation=1,
+        accepted=False,
+        message="Gateway infra/public (controller former): Accepted is False (Gone)",
+        written=before(60),
+    )
+    assert reached(observed(found), 10).message == f"HTTPRoute {NAME} waits for its Gateway: {found.message}"
+    fresh = replace(found, written=before(2))
+    assert reached(observed(fresh), 10).message == f"HTTPRoute {NAME} waits for its Gateway"

@@ -42,8 +42,11 @@ def spec_of(raw: dict[str, Any]) -> dict[str, Any]:
         autoscaling = None
     traffic_ = GATEWAY if raw.get("traffic") else None
     rollout = {"strategy": "Direct", "keepPreviousSeconds": 0}
+    # Another class waits for a person.
+    scheduling = {k: value for k, value in (raw.get("scheduling") or {}).items() if k != "priorityClassName"}
     return {
         **raw,
+        "scheduling": scheduling,
         "model": model,
         "runtime": runtime,
         "rollout": rollout,

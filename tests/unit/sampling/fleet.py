@@ -18,6 +18,7 @@ from modelward.sampling.pods import PodSource
 from modelward.sampling.sampler import Sampler
 from modelward.sampling.selectors import parse_selector
 from modelward.sampling.subject import Endpoint, Key, Side, Subject
+from modelward.sampling.supervisor import Supervisor
 from modelward.sampling.wanted import WantedRatio
 from support.faulty_server import Behaviour, FaultyServer, answer, faulty_server
 
@@ -63,6 +64,8 @@ class Fleet:
     results: list[str] = field(default_factory=list)
     of: dict[Key, slice] = field(default_factory=dict)
     """Which pods are a model's, where there are several models."""
+    now: float = 0.0
+    """A clock for what must not wait."""
 
     def watched(self, key: Key) -> list[Pod]:
         """The pods of a model."""
@@ -131,6 +134,7 @@ async def sampler(pods: Fleet, *, timeout_seconds: float = 0.2) -> AsyncIterator
         clock=time.time,
         wake=pods.woken.append,
         noise=no_history,
+        supervisor=Supervisor(again_seconds=0),
     )
     try:
         yield made

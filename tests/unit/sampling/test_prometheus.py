@@ -301,3 +301,30 @@ async def test_a_source_that_is_away_is_unknown_and_asked_at_its_pace() -> None:
             server.down = False
             await until(lambda: made.evidence(KEY).problem is None and made.evidence(KEY).samples)
             assert fleet.woken
+
+
+async def test_f04_the_end_of_one_rollout_leaves_the_reading_of_others() -> None:
+    """Both share each query; the one that asked first is ended in the midst of one."""
+    other = (KEY[0], "other")
+    series = [
+        replace(each, labels={**each.labels, "pod": each.labels["pod"].replace("fraud", "other")})
+        for each in BOTH
+    ]
+    async with _source(*BOTH, *series) as (source, server), _sampler(source, _Clock(NOW, 1)) as (made, fleet):
+        for key in (KEY, other):
+            subject = replace(
+                fleet.subject(key=key, interval=1),
+                source="prom",
+                canary=_sides()[Arm.CANARY],
+                stable=_sides()[Arm.STABLE],
+            )
+            made.track(subject, NOW)
+        await until(lambda: made.evidence(other).samples)
+        server.answers.clear()
+        asked = len(server.queries)
+        await until(lambda: len(server.queries) > asked)
+        made.forget(KEY)
+        read = len(made.evidence(other).samples)
+        server.answers.set()
+        await until(lambda: len(made.evidence(other).samples) > read)
+        assert made.evidence(other).problem is None

@@ -142,3 +142,19 @@ async def test_a_pod_that_hangs_is_passed_over() -> None:
     async with _world(hanging, counting(per_look=1000)) as world:
         await world.rounds(3)
         assert world.noise().reference().metrics["errors"].total == pytest.approx(2000, rel=0.01)
+
+
+async def test_f04_a_model_that_cannot_be_read_at_rest_is_no_one_elses_trouble() -> None:
+    """An error that nobody foresaw ends the reading of one model; the others of its round are read on."""
+    async with _world(counting(), models=3) as world:
+        watched = world.fleet.watched
+
+        def odd(key: Key) -> list[Pod]:
+            if key == KEY:
+                raise RuntimeError("a bug")
+            return watched(key)
+
+        world.fleet.watched = odd  # type: ignore[method-assign]  # a bug, as it were
+        await world.rounds(2)
+        for number in range(2):
+            assert world.noise((KEY[0], f"model-{number}")).sums

@@ -1,0 +1,34 @@
+"""Sampling where there is nothing to read: which rollouts are followed is noted, and nothing is measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelward.analysis.gathered import Evidence
+from modelward.api.model import Model
+from modelward.api.revision import Revision
+from modelward.store import Key
+
+
+@dataclass(slots=True)
+class NothingMeasured:
+    """No evidence of any rollout."""
+
+    models: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    """Stable and canary of the rollouts that are followed."""
+
+    def follow(
+        self,
+        model: Model,
+        revisions: Mapping[str, Revision],  # noqa: ARG002 - the names are the protocol's
+        *,
+        canary: str,
+        stable: str,
+        weight_percent: float,  # noqa: ARG002
+    ) -> Evidence:
+        """No evidence."""
+        self.models[model.namespace, model.name] = (stable, canary)
+        return Evidence()
+
+    def forget(self, key: Key) -> None:
+        """Follow a model no longer."""
+        self.models.pop(key, None)

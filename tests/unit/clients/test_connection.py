@@ -1,0 +1,130 @@
+"""Where the API server is and who we are: from a kubeconfig, or from what a pod is given."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from modelward.clients import connection
+from modelward.clients.connection import connect, own_namespace, runs_in_cluster, url_in_cluster
+from modelward.errors import InvalidSettings
+
+VARIABLES = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "NO_PROXY", "HTTPS_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def _outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No word about a cluster or a proxy in the environment."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def kubeconfig(directory: Path, server: str = "https://10.0.0.1:6443") -> Path:
+    """A file with a token."""
+    file = directory / "config"
+    content: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": "hunter2"}}],
+    }
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+async def host_of(file: Path | None) -> tuple[str, str | None]:
+    """Server and proxy of the client that is made."""
+    api = await connect(file)
+    try:
+        return api.configuration.host, api.configuration.proxy
+    finally:
+        await api.close()
+
+
+async def test_a_kubeconfig_names_the_server(tmp_path: Path) -> None:
+    """Nothing is asked of it yet."""
+    assert await host_of(kubeconfig(tmp_path)) == ("https://10.0.0.1:6443", None)
+
+
+async def test_the_environment_names_the_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the servers that it excepts."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+    assert (await host_of(kubeconfig(tmp_path)))[1] == "http://proxy.example.com:3128"
+    monkeypatch.setenv("NO_PROXY", "10.0.0.1")
+    assert (await host_of(kubeconfig(tmp_path)))[1] is None
+
+
+async def test_without_any_credentials_the_message_says_what_to_set(tmp_path: Path) -> None:
+    """A file that is not there."""
+    with pytest.raises(InvalidSettings, match="Set KUBECONFIG or pass --kubeconfig"):
+        await connect(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("token: hunter2: [", id="no YAML"),
+        pytest.param("- hunter2", id="a list"),
+        pytest.param("clusters: hunter2", id="the wrong shape"),
+    ],
+)
+async def test_a_kubeconfig_that_cannot_be_read_is_not_quoted(tmp_path: Path, content: str) -> None:
+    """There are tokens in it."""
+    file = tmp_path / "config"
+    file.write_text(content)
+    with pytest.raises(InvalidSettings) as raised:
+        await connect(file)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_pod_uses_its_own_account_unless_it_is_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kubeconfig that is named wins."""
+    assert not runs_in_cluster(None)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    assert runs_in_cluster(None)
+    assert not runs_in_cluster(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", "config")
+    assert not runs_in_cluster(None)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url"),
+    [
+        ("10.96.0.1", "6443", "https://10.96.0.1:6443"),
+        ("10.96.0.1", None, "https://10.96.0.1:443"),
+        ("fd00::1", "443", "https://[fd00::1]:443"),
+    ],
+)
+def test_the_api_server_of_a_pod_needs_no_dns(
+    monkeypatch: pytest.MonkeyPatch, host: str, port: str | None, url: str
+) -> None:
+    """Its address is in the environment of every pod."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    if port:
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    assert url_in_cluster() == url
+
+
+def test_the_own_namespace_is_that_of_the_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of a cluster the one of the manifests."""
+    assert own_namespace(None) == "modelward-system"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    mounted = tmp_path / "namespace"
+    monkeypatch.setattr(connection, "_OWN_NAMESPACE", mounted)
+    with pytest.raises(InvalidSettings, match="which namespace is this"):
+        own_namespace(None)
+    mounted.write_text("serving\n")
+    assert own_namespace(None) == "serving"
+
+
+async def test_a_pod_without_a_token_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """automountServiceAccountToken is off, say."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    with pytest.raises(InvalidSettings, match="token must be mounted"):
+        await connect()
