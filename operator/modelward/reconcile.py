@@ -105,14 +105,7 @@ class Reconciler:
         """Look at one model and act once. Returns seconds until the next look, None to wait for an event."""
         model = self.store.model(key)
         if model is None or model.deleting:
-            self._obstacles.pop(key, None)
-            self._uncounted_since.pop(key, None)
-            self.sampling.forget(key)
-            self._fleet.forget(key)
-            # The garbage collector takes the children. A user's own route is put back first.
-            if model is not None and ROUTE_FINALIZER in model.finalizers:
-                return await self._applier.routes.release(model, self.now())
-            return None
+            return await self._let_go(key, model)
         if not await self._is_true(key, model):
             return 0.0
         observed = await gather(
@@ -154,6 +147,16 @@ class Reconciler:
             raise applied.errors[0]
         again = self._next_look(key, observed, decision, applied)
         return min((wait for wait in (again, counts_in) if wait is not None), default=None)
+
+    async def _let_go(self, key: Key, model: Model | None) -> float | None:
+        """Forget a model that goes. The garbage collector takes the children; a user's own route is put back first."""
+        self._obstacles.pop(key, None)
+        self._uncounted_since.pop(key, None)
+        self.sampling.forget(key)
+        self._fleet.forget(key)
+        if model is not None and ROUTE_FINALIZER in model.finalizers:
+            return await self._applier.routes.release(model, self.now())
+        return None
 
     async def _is_true(self, key: Key, model: Model) -> bool:
         """Whether what is held of a model can be worked with; if not it is put right."""
