@@ -61,19 +61,19 @@ coverage-cluster: kubernetes ## The same of operators on a real API server, adde
 	@$(BIN)/coverage report --fail-under=0
 
 test: check bench-analysis-quick fuzz-quick kubernetes ## Everything: what CI runs
-	@$(BIN)/python -m lanes --markers "not integrations"
+	@$(BIN)/python -m lanes
 
 test-integrations: kubernetes ## What is slower by nature, and not in `make test`: the nightly run
-	@$(BIN)/python -m lanes --markers integrations $(ARGS)
+	@$(BIN)/python -m lanes --integrations $(ARGS)
 
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
 	@$(BIN)/python -m devcluster build
 
 cluster: kubernetes ## Tests of the operator against a real API server. KUBERNETES=1.34 for another version
-	@$(BIN)/python -m lanes --markers "not integrations" $(ARGS) tests/cluster
+	@$(BIN)/python -m lanes $(ARGS) tests/cluster
 
 e2e: kubernetes ## Tests on a real node with real model servers
-	@$(BIN)/python -m lanes --markers "not integrations" $(ARGS) tests/e2e
+	@$(BIN)/python -m lanes $(ARGS) tests/e2e
 
 demo: setup ## Show it: a real Kubernetes, a model, requests, a new version
 	@$(BIN)/python -m demo up

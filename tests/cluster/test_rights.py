@@ -61,6 +61,7 @@ def test_nothing_was_forbidden(account: Account) -> None:
     assert account.forbidden == []
 
 
+@pytest.mark.whole
 def test_nothing_was_granted_in_vain(account: Account) -> None:
     """Every verb of the shipped roles was used, those apart whose use is rare or no request."""
     if not account.modules >= WHOLE_SUITE:

@@ -19,7 +19,6 @@ from devcluster import versions
 from lanes import DEFAULT, SECONDS
 from support.accounts import FOLDER
 
-LAST = ("-m", "last")
 NOTHING_COLLECTED = 5
 """pytest's exit code when the paths hold no test of that mark."""
 
@@ -35,7 +34,7 @@ NOTHING_COLLECTED = 5
     "--measure", is_flag=True, help="Write down how long each module took, for the order of later runs."
 )
 @click.option(
-    "--markers", default="", metavar="EXPRESSION", help="Only tests with these markers, as pytest -m."
+    "--integrations", is_flag=True, help="The tests that are slow by nature, instead of all others."
 )
 def main(
     paths: tuple[str, ...],
@@ -43,7 +42,7 @@ def main(
     drawn_order: int | None,
     busy: int,
     measure: bool,  # noqa: FBT001 - click passes it by name
-    markers: str,
+    integrations: bool,  # noqa: FBT001 - click passes it by name
 ) -> None:
     """Run tests that need a real Kubernetes (default: tests/cluster tests/e2e), each lane with a cluster of its own.
 
@@ -51,7 +50,7 @@ def main(
     """
     chosen = paths or ("tests/cluster", "tests/e2e")
     with tempfile.TemporaryDirectory(prefix="modelward-lanes-") as folder, busy_loops(busy):
-        flags = ["-m", f"not last and ({markers})" if markers else "not last"]
+        flags = ["-m", f"{'' if integrations else 'not '}integrations and not last"]
         flags += [f"--drawn-order={drawn_order}"] if drawn_order is not None else []
         codes: list[int] = []
         seconds: dict[str, int] = {}
@@ -61,7 +60,8 @@ def main(
             codes.append(_pytest(folder, part, [*flags, *split, f"--junit-xml={report}"]))
             seconds |= _seconds(report)
         if not set(codes) - {0, 1, NOTHING_COLLECTED}:
-            codes.append(_pytest(folder, chosen, LAST))
+            whole = not (paths or integrations)
+            codes.append(_pytest(folder, chosen, ["-m", "last" if whole else "last and not whole"]))
         print(f"Kubernetes {versions.release(versions.chosen())};", _table(seconds))
         if measure:
             SECONDS.write_text(json.dumps(seconds, indent=1, sort_keys=True) + "\n", encoding="utf-8")
