@@ -95,8 +95,12 @@ class Applier:
             await self._create(model, CONTROLLER_REVISION, manifest, applied)
         return applied
 
-    async def discard(self, forged: Iterable[Snapshot]) -> None:
-        """Delete snapshots that are none of ours: they would stand in the way of the ones of their name."""
+    async def discard(self, forged: Iterable[Snapshot]) -> bool:
+        """Delete snapshots that are none of ours: they would stand in the way of the ones of their name.
+
+        Returns whether anything has changed. One that may not be deleted is not read either, and holds nothing up.
+        """
+        applied = Applied()
         for snapshot in forged:
             child = snapshot.child
             logger.warning(
@@ -106,7 +110,9 @@ class Applier:
                 child.name,
                 snapshot.flaw,
             )
-            await self._delete(child, Applied())
+            with _noting(applied, child.kind, child.name):
+                await self._delete(child, applied)
+        return bool(applied.writes)
 
     async def apply(self, observed: Observed, projection: Projection, decision: int) -> Applied:
         """Bring the objects of a model to what is projected."""

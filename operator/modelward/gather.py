@@ -187,6 +187,9 @@ async def _conflicts(
             raw = await kube.get(BY_KIND[kind], model.namespace, name)
         except NotFound:
             continue
+        except Refused as error:
+            found.append(NameConflict(kind=kind, name=name, owner=f"unknown: {error.message}"))
+            continue
         if trim.owner_uid(raw["metadata"]) != model.uid:
             deleted = trim.terminating(raw)
             owner = f"{_owner(raw)} (deleted, {deleted})" if deleted else _owner(raw)

@@ -161,8 +161,7 @@ class Reconciler:
     async def _is_true(self, key: Key, model: Model) -> bool:
         """Whether what is held of a model can be worked with; if not it is put right."""
         forged = [each for each in self.store.forged(model.uid) if not each.child.terminating]
-        if forged:
-            await self._applier.discard(forged)
+        if forged and await self._applier.discard(forged):
             return False
         return not self.store.doubts(key) or await self._is_there(key, model)
 

@@ -196,6 +196,9 @@ async def _unlabelled(kube: Kube, model: Model, name: str) -> Route:
             f" the label {names.WEIGHTS_LABEL}={names.WEIGHTS_MANAGED}."
         )
         return _missing(model, name, own=False, message=message)
+    except Refused as error:
+        message = f"HTTPRoute {name} (spec.traffic.httpRouteRef) cannot be read: {error.message}"
+        return _missing(model, name, own=False, message=message)
     return found if isinstance(found, Route) else _missing(model, name, own=False)
 
 

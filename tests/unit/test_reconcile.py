@@ -277,6 +277,41 @@ async def test_a_forged_snapshot_is_deleted_before_anything_is_decided(forge: An
     assert {what for _, what, _ in cluster.writes()} <= {"ControllerRevision", "status"}
 
 
+async def test_f01_a_forged_snapshot_that_may_not_be_deleted_holds_no_rollback_up() -> None:
+    """It is not read, and what is decided goes on without it."""
+    cluster = await serving(rollout=CANARY)
+    cluster.spec(model={"version": "2"})
+    await cluster.settle()
+    await cluster.after(5)
+    canary = cluster.child("canary")
+    raw = cluster.get("ControllerRevision", canary)
+    metadata = {key: raw["metadata"][key] for key in ("namespace", "labels", "ownerReferences")}
+    kept = {key: raw[key] for key in ("kind", "revision")} | {"data": {"content": "forged"}}
+    cluster.create({**kept, "metadata": {**metadata, "name": f"{canary}-forged"}}, by="mallory")
+    cluster.delete("ControllerRevision", canary)
+    cluster.create({**kept, "metadata": {**metadata, "name": canary}}, by="mallory")
+    forbidden = cluster.fail("DELETE", "ControllerRevision", refused(403, "Forbidden"))
+    abort = {"modelward.dev/abort": cluster.status()["canaryRevision"]}
+    cluster.edit("ModelDeployment", NAME, lambda model: model["metadata"].update(annotations=abort))
+    for _ in range(10):
+        await cluster.after(1)
+    assert forbidden.struck
+    assert cluster.status()["history"][0]["result"] == "Aborted"
+    assert cluster.names("Deployment") == [cluster.child()]
+
+
+async def test_f01_a_route_that_may_not_be_read_is_said_and_holds_no_decision_up() -> None:
+    """It counts as one that is not there; what is said of it is why."""
+    cluster = MemoryCluster()
+    forbidden = cluster.fail("GET", "HTTPRoute", refused(403, "Forbidden", "by a policy"))
+    cluster.create(manifest("1", traffic={"httpRouteRef": {"name": "elsewhere"}}))
+    await cluster.settle()
+    assert forbidden.struck
+    status, reason, message = cluster.condition()
+    assert (status, reason) == ("False", "RouteNotReady")
+    assert "HTTPRoute elsewhere (spec.traffic.httpRouteRef) cannot be read: by a policy" in message
+
+
 async def test_a_snapshot_that_somebody_deleted_is_made_anew_from_what_runs() -> None:
     """The Deployment has the template, exactly; no pod restarts."""
     cluster = await serving()
