@@ -53,6 +53,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     accounts.note_module(item.path.stem)
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a failure at once: the summary of a run in lanes is a quarter of an hour away."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\n{report.when} failed: {report.nodeid}", flush=True)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was not run, on a line of its own: a program that is missing must not pass unseen."""
     if skipped := len(terminalreporter.getreports("skipped")):

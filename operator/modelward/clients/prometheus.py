@@ -1,7 +1,9 @@
 """Queries to a server with Prometheus' HTTP API (https://prometheus.io/docs/prometheus/latest/querying/api/).
 
 Two of its calls, by POST, within limits of time and size. Whatever else comes back has a name of its own, and
-nothing that the server wrote is repeated but its word for the kind of an error.
+nothing that the server wrote is repeated but its word for the kind of an error. By aiohttp: a query that is given up
+while others wait for a connection costs httpx that connection for good (encode/httpcore#1093), and a source that was
+slow for a minute could then not be asked again.
 """
 
 import asyncio
@@ -9,11 +11,11 @@ import math
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import httpx
+import aiohttp
 import msgspec
 
 from modelward.analysis.problem import Unknown
@@ -78,20 +80,13 @@ class Prometheus:
         self._token_file = token_file
         self._timeout = timeout
         self._limit = limit
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        self._client = httpx.AsyncClient(
-            trust_env=False,
-            follow_redirects=False,
-            verify=context,
-            cookies=_no_cookies(),
-            headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": MANAGER},
-            timeout=timeout,
-            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
-        )
+        self._context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        if self._session:
+            await self._session.close()
 
     async def instant(self, query: str, time: float) -> list[Series]:
         """The value of each series at `time`. Raises MetricsUnknown."""
@@ -105,20 +100,41 @@ class Prometheus:
     async def _ask(self, call: str, form: dict[str, str], kind: str) -> list[Series]:
         try:
             async with asyncio.timeout(self._timeout):
-                status, body = await self._post(call, {**form, "timeout": f"{self._timeout:g}s"})
-        except (TimeoutError, httpx.TimeoutException) as error:
+                status, body = await self._twice(call, {**form, "timeout": f"{self._timeout:g}s"})
+        except TimeoutError as error:
             raise self._unknown(Unknown.TIMEOUT, f"no whole answer within {self._timeout:g} s") from error
-        except (httpx.HTTPError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise self._unknown(Unknown.SOURCE_UNREACHABLE, "no connection") from error
         except MetricsUnknown as unknown:
             raise self._unknown(unknown.problem.reason, unknown.problem.message) from unknown
         return self._read(status, body, kind)
 
+    async def _twice(self, call: str, form: dict[str, str]) -> tuple[int, bytes]:
+        """A server may close a kept connection in the moment in which it is used: then a new one is tried."""
+        try:
+            return await self._post(call, form)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            return await self._post(call, form)
+
     async def _post(self, call: str, form: dict[str, str]) -> tuple[int, bytes]:
         url = f"{self._base}/api/v1/{call}"
-        async with self._client.stream("POST", url, data=form, headers=self._credentials()) as response:
-            body = await bounded_body(response.headers, response.aiter_raw(), self._limit)
-            return response.status_code, body
+        headers = self._credentials()
+        async with self._connected().post(url, data=form, headers=headers, allow_redirects=False) as response:
+            body = await bounded_body(response.headers, response.content.iter_any(), self._limit)
+            return response.status, body
+
+    def _connected(self) -> aiohttp.ClientSession:
+        """Made at the first query: only where an event loop runs can it be."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._context),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": MANAGER},
+                timeout=aiohttp.ClientTimeout(total=self._timeout),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._session
 
     def _credentials(self) -> dict[str, str]:
         """Read at every request: mounted tokens are renewed in place."""
@@ -134,10 +150,10 @@ class Prometheus:
         try:
             answer = msgspec.json.decode(body, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            if status != httpx.codes.OK:
+            if status != HTTPStatus.OK:
                 raise self._unknown(*refusal(status)) from error
             raise self._unknown(Unknown.NOT_METRICS, "the answer is not Prometheus' JSON") from error
-        if status != httpx.codes.OK or answer.status != "success":
+        if status != HTTPStatus.OK or answer.status != "success":
             raise self._refused(status, answer.error_type)
         if answer.warnings:
             raise self._unknown(
@@ -168,11 +184,6 @@ class Prometheus:
 
     def _unknown(self, reason: Unknown, message: str) -> MetricsUnknown:
         return MetricsUnknown(reason, f"metric source {self.name}: {message}")
-
-
-def _no_cookies() -> CookieJar:
-    """A jar that takes nothing: what a server sets, it never gets back, and it fills no memory."""
-    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _number(text: str) -> float:

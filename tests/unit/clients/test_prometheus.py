@@ -1,5 +1,6 @@
 """Answers of a metric source: numbers, or a problem by its name. Real sockets throughout."""
 
+import asyncio
 import gzip
 import json
 import math
@@ -171,6 +172,34 @@ async def test_nobody_listens() -> None:
         await client.instant("up", 1)
     await client.close()
     assert raised.value.problem.reason is Unknown.SOURCE_UNREACHABLE
+
+
+@pytest.mark.parametrize("turns", range(0, 24, 2))
+async def test_f04_queries_that_are_given_up_cost_no_connection(turns: int) -> None:
+    """All connections wait for a source that hangs, others wait for them; when all are given up, it is asked again."""
+    hangs = True
+
+    async def behave(reader: Any, writer: Any, head: bytes) -> None:
+        await (hanging if hangs else _data("vector", []))(reader, writer, head)
+
+    async with faulty_server(behave) as server:
+        client = Prometheus(name="prom", url=f"http://{ADDRESS}:{server.port}", timeout=5)
+        asked = [asyncio.create_task(client.instant("up", 1)) for _ in range(48)]
+        while len(server.heads) < 16:
+            await asyncio.sleep(0.01)
+        for begin in range(0, 48, 16):
+            for task in asked[begin : begin + 16]:
+                task.cancel()
+            for _ in range(
+                turns
+            ):  # of the event loop: the next ones have got their connections, or are about to
+                await asyncio.sleep(0)
+        await asyncio.wait(asked)
+        hangs = False
+        try:
+            assert await client.instant("up", 1) == []
+        finally:
+            await client.close()
 
 
 def test_a_file_of_authorities_that_is_none(tmp_path: Path) -> None:
