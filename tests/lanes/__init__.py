@@ -54,12 +54,17 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has 
         return "clusters" if Path(module).name in ONE_AT_A_TIME else module
 
 
+def known_seconds() -> dict[str, int]:
+    """Seconds of each module when it was last measured."""
+    return dict(json.loads(SECONDS.read_text(encoding="utf-8"))) if SECONDS.exists() else {}
+
+
 def _rank(modules: set[str], seed: int | None) -> Callable[[str], float]:
     if seed is not None:
         drawn = sorted(modules)
         random.Random(seed).shuffle(drawn)
         return drawn.index
-    seconds = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
+    seconds = known_seconds()
     longest = sorted(sorted(modules), key=lambda module: -seconds.get(module, UNKNOWN_SECONDS))
     return longest.index
 
