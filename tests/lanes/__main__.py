@@ -60,8 +60,8 @@ def main(
             codes.append(_pytest(folder, part, [*flags, *split, f"--junit-xml={report}"]))
             seconds |= _seconds(report)
         if not set(codes) - {0, 1, NOTHING_COLLECTED}:
-            part = paths or integrations
-            codes.append(_pytest(folder, chosen, ["-m", "last and not whole" if part else "last"]))
+            partial = bool(paths) or integrations
+            codes.append(_pytest(folder, chosen, ["-m", "last and not whole" if partial else "last"]))
         print(f"Kubernetes {versions.release(versions.chosen())};", _table(seconds))
         if measure:
             whole = known_seconds() | seconds
