@@ -21,6 +21,8 @@ QPS = 1000
 # Unlike 2 GiB, the default, this holds ten thousand objects of each kind with their history.
 ETCD_QUOTA_BYTES = 8 * 2**30
 AUDIT_LOG_MEGABYTES = 200
+# The collector runs a quarter as often: a seventh of the API server's processor time, for some 200 MiB.
+RUNTIME = {"GOGC": "400"}
 
 
 def start(plan: Plan, binaries: Path, say: Say) -> None:
@@ -140,7 +142,10 @@ def _api_server(plan: Plan, binaries: Path) -> Component:
         *_audit_flags(plan),
     ]
     return Component(
-        name="kube-apiserver", program="kube-apiserver", argv=[str(binaries / "kube-apiserver"), *flags]
+        name="kube-apiserver",
+        program="kube-apiserver",
+        argv=[str(binaries / "kube-apiserver"), *flags],
+        environment=RUNTIME,
     )
 
 
@@ -186,6 +191,7 @@ def _controller_manager(plan: Plan, binaries: Path) -> Component:
         name=name,
         program=name,
         argv=[str(binaries / name), f"--kubeconfig={_kubeconfig(plan, 'controller-manager')}", *flags],
+        environment=RUNTIME,
     )
 
 
