@@ -108,6 +108,19 @@ class World:
         }
         return cls(objects, remembered)
 
+    def since(self, before: "World") -> list[str]:
+        """What is another, one line each."""
+        mine, theirs = set(self.objects.items()), set(before.objects.items())
+        objects = [f"{'gone' if each in theirs else 'new'}: {each}" for each in sorted(mine ^ theirs)]
+        remembered = [
+            f"{name}: {key} was {was!r}, is {is_!r}"
+            for name in sorted({*self.remembered, *before.remembered})
+            for key in (*OF_STATUS, *OF_ROLLOUT)
+            if (was := before.remembered.get(name, {}).get(key))
+            != (is_ := self.remembered.get(name, {}).get(key))
+        ]
+        return objects + remembered
+
     def without(self, names: frozenset[str]) -> "World":
         """The same without models that have gone on."""
         objects = {place: uid for place, uid in self.objects.items() if place[1].split("-")[0] not in names}
@@ -230,18 +243,18 @@ def test_there_and_back_with_a_rollout_in_every_state(setting: Setting) -> None:
     setting.drain("2")
     new.install(setting.admin)
     assert not_notes(setting.upgraded(new)) == set()
-    assert World.seen(kubectl) == before
+    assert World.seen(kubectl).since(before) == []
 
     setting.drain("3")
     assert not_notes(setting.upgraded(old)) == set()
     old.install(setting.admin)
-    assert World.seen(kubectl) == before
+    assert World.seen(kubectl).since(before) == []
     left(kubectl, [case for case in CASES if case.name in UNDER_THE_OLD], before)
 
     setting.drain("4")
     new.install_rights(setting.admin)
     assert not_notes(setting.upgraded(new, but=UNDER_THE_OLD)) == set(), "the CRDs are the old ones"
-    assert World.seen(kubectl).without(UNDER_THE_OLD) == before.without(UNDER_THE_OLD)
+    assert World.seen(kubectl).without(UNDER_THE_OLD).since(before.without(UNDER_THE_OLD)) == []
     new.install_crds(setting.admin)
     left(kubectl, [case for case in CASES if case.name not in UNDER_THE_OLD], before)
     assert weights(kubectl) == [100, 0]
@@ -272,7 +285,7 @@ def test_uninstalled_in_the_wrong_order_and_installed_again(
     """Without the operator models go on serving. CRDs deleted then wait for it to put the user's route back."""
     before = World.seen(kubectl)
     assert lone.stop() == 0
-    assert World.seen(kubectl) == before
+    assert World.seen(kubectl).since(before) == []
 
     admin("delete", "-f", str(ROOT / "crds"), "--wait=false")
     until(lambda: not children(kubectl, "pods", "plain"), "the pods of a deleted model go")
