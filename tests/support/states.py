@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from modelward.api.names import MODEL_LABEL, REVISION_LABEL, child_name
 from support.kubectl import Kubectl
 from support.models import KIND, fake_model, status
 from support.waiting import until
@@ -264,6 +265,14 @@ def reach(kubectl: Kubectl, cases: Iterable[Case], measured: Callable[[], None])
         if case.reach:
             case.reach(kubectl, case.name)
     wait_states(kubectl, {case.name: (case.state, case.weight) for case in cases})
+    until(lambda: not _orphans(kubectl), "the pods of deleted Deployments are gone")
+
+
+def _orphans(kubectl: Kubectl) -> set[str]:
+    """Deployments that are gone and of which the cluster has still pods."""
+    labels = [each["metadata"]["labels"] for each in kubectl.all("pods", MODEL_LABEL)]
+    there = {each["metadata"]["name"] for each in kubectl.all("deployments")}
+    return {child_name(each[MODEL_LABEL], each[REVISION_LABEL]) for each in labels} - there
 
 
 def statuses(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
