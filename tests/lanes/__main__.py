@@ -52,13 +52,10 @@ def main(
     with tempfile.TemporaryDirectory(prefix="modelward-lanes-") as folder, busy_loops(busy):
         flags = ["-m", f"{'' if integrations else 'not '}integrations and not last"]
         flags += [f"--drawn-order={drawn_order}"] if drawn_order is not None else []
-        codes: list[int] = []
-        seconds: dict[str, int] = {}
-        for count, part in _parts(chosen, lanes):
-            report = Path(folder) / f"report-{len(codes)}.xml"
-            split = ["-n", str(count), "--dist", "load", "--lanes", "--no-loadscope-reorder"]
-            codes.append(_pytest(folder, part, [*flags, *split, f"--junit-xml={report}"]))
-            seconds |= _seconds(report)
+        split = ["-n", str(lanes), "--dist", "load", "--lanes", "--no-loadscope-reorder"]
+        report = Path(folder) / "report.xml"
+        codes = [_pytest(folder, chosen, [*flags, *split, f"--junit-xml={report}"])]
+        seconds = _seconds(report)
         if not set(codes) - {0, 1, NOTHING_COLLECTED}:
             partial = bool(paths) or integrations
             codes.append(_pytest(folder, chosen, ["-m", "last and not whole" if partial else "last"]))
@@ -67,16 +64,6 @@ def main(
             whole = known_seconds() | seconds
             SECONDS.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     sys.exit(next((code for code in codes if code not in {0, NOTHING_COLLECTED}), codes[0]))
-
-
-def _parts(paths: Sequence[str], lanes: int) -> Iterator[tuple[int, list[str]]]:
-    """Paths that run together, and in how many lanes. Servers on a real node have deadlines of their own: one by one."""
-    on_node = [path for path in paths if "e2e" in path]
-    others = [path for path in paths if path not in on_node]
-    if others:
-        yield lanes, others
-    if on_node:
-        yield 1, on_node
 
 
 def _pytest(folder: str, paths: Sequence[str], flags: Sequence[str]) -> int:
