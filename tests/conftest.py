@@ -56,7 +56,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Name a failure at once: the summary of a run in lanes is a quarter of an hour away."""
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
-        print(f"\n{report.when} failed: {report.nodeid}", flush=True)
+        why = [line for line in report.longreprtext.splitlines() if line.startswith("E ")][:5]
+        print(f"\n{report.when} failed: {report.nodeid}", *why, sep="\n", flush=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
