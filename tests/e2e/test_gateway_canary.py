@@ -229,22 +229,25 @@ def test_f03_no_request_is_lost_behind_a_gateway_that_sends_late(
         "stepMinSeconds": 600,
     }
 
-    def wanted(version: str) -> dict[str, Any]:
-        return model(name, own_traffic(gateway, host), version, **{**half, "stepMaxSeconds": 900})
+    def wanted(version: str, *, attempt: int = 1) -> dict[str, Any]:
+        made = model(name, own_traffic(gateway, host), version, **{**half, "stepMaxSeconds": 900})
+        made["spec"]["runtime"]["env"] = [{"name": "ATTEMPT", "value": str(attempt)}]
+        return made
 
     def rollout() -> dict[str, Any]:
         return dict(status(kubectl, name).get("rollout") or {})
 
-    def approved(version: str) -> str:
-        """Let a version have half of the requests, and wait until it answers."""
-        kubectl.apply(wanted(version))
+    def approved(attempt: int) -> str:
+        """Let a canary with version 2 have half of the requests, and wait until it answers."""
+        kubectl.apply(wanted("2", attempt=attempt))
         until(
             lambda: rollout().get("state") == "AwaitingApproval" and not rollout().get("weightPercent"),
             "it waits for its approval",
             seconds=LONG_SECONDS,
         )
+        began = time.monotonic()
         approve(kubectl, name, 0)
-        until(lambda: load.versions()[version] > 20, f"version {version} answers", seconds=LONG_SECONDS)
+        until(lambda: load.versions(began)["2"] > 20, "the canary answers", seconds=LONG_SECONDS)
         return str(status(kubectl, name)["canaryRevision"])
 
     kubectl.apply(wanted("1"))
@@ -252,14 +255,14 @@ def test_f03_no_request_is_lost_behind_a_gateway_that_sends_late(
     until(lambda: _routed(gateway, host), "the gateway has taken the route", seconds=LONG_SECONDS)
     try:
         with Traffic(gateway.url, MODEL, host=host) as load:
-            first = approved("2")
+            first = approved(1)
             if signals:
                 answered = next(each.time for each in load.samples() if each.version == "2")
                 began = str(until(lambda: rollout().get("stepStartTime"), "the step begins"))
                 late = parse(began).timestamp() - time.time() - (answered - time.monotonic())
                 print(f"the step began {late:.1f} s after the first answer")
                 assert late > 0
-            last = approved("3")
+            last = approved(2)
             assert last != first
             kubectl("annotate", KIND, name, f"modelward.dev/abort={last}")
             wait_quiet(kubectl, name, seconds=LONG_SECONDS)
