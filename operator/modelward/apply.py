@@ -132,18 +132,7 @@ class Applier:
         """
         applied = Applied()
         live = {(child.kind, child.name): child for child in observed.children}
-        taken = {(conflict.kind, conflict.name) for conflict in observed.conflicts}
-        for intent in projection.intents:
-            if (intent.kind, intent.name) in taken or intent.kind in self.store.absent:
-                continue
-            child = live.get((intent.kind, intent.name))
-            if child is None and intent.kind == CONTROLLER_REVISION.kind:
-                continue  # `keep_snapshots` stores them; a verdict is noted on one that is there
-            if child is None:
-                await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
-            elif child.decision <= decision:
-                with _noting(applied, intent.kind, intent.name):
-                    await self._update_or_replace(observed, intent, child, applied)
+        await self._write(observed, projection, live, decision, applied)
         await self._route(observed, projection, decision, applied)
         wanted = {(intent.kind, intent.name) for intent in projection.intents} | projection.kept
         surplus = [child for child in live.values() if (child.kind, child.name) not in wanted]
@@ -153,6 +142,36 @@ class Applier:
                 with _noting(applied, child.kind, child.name):
                     await self._remove(child, applied)
         return applied
+
+    async def _write(
+        self,
+        observed: Observed,
+        projection: Projection,
+        live: Mapping[tuple[str, str], Child],
+        decision: int,
+        applied: Applied,
+    ) -> None:
+        """Create what is missing and correct what differs.
+
+        A pod that one revision gives up for another is given up first. If that has failed, and was not refused, nobody
+        takes it before it is tried again.
+        """
+        taken = {(conflict.kind, conflict.name) for conflict in observed.conflicts}
+        held = False
+        for intent in projection.intents:
+            place = intent.kind, intent.name
+            child = live.get(place)
+            if place in taken or intent.kind in self.store.absent or (held and _takes_pods(intent, child)):
+                continue
+            if child is None and intent.kind == CONTROLLER_REVISION.kind:
+                continue  # `keep_snapshots` stores them; a verdict is noted on one that is there
+            failures = len(applied.errors)
+            if child is None:
+                await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
+            elif child.decision <= decision:
+                with _noting(applied, *place):
+                    await self._update_or_replace(observed, intent, child, applied)
+            held |= len(applied.errors) > failures and _gives_pods(intent, child)
 
     async def _route(
         self, observed: Observed, projection: Projection, decision: int, applied: Applied
@@ -444,6 +463,17 @@ class Applier:
         child = trim.child(raw)
         self.store.settle(child)
         return child
+
+
+def _takes_pods(intent: Intent, child: Child | None) -> bool:
+    """Whether a Deployment gets more pods than it has."""
+    had = child.replicas if isinstance(child, Deployment) else 0
+    return intent.kind == DEPLOYMENT.kind and (intent.scale or 0) > had
+
+
+def _gives_pods(intent: Intent, child: Child | None) -> bool:
+    """Whether a Deployment gets fewer pods than it has."""
+    return isinstance(child, Deployment) and intent.scale is not None and intent.scale < child.replicas
 
 
 @contextlib.contextmanager
