@@ -263,9 +263,12 @@ def _wanted(observed: Observed, progress: Progress) -> str:
 
     A nonce that was raised for other content does not count.
     """
+    return _return_target(observed, progress) or _asked_for(observed, progress)
+
+
+def _asked_for(observed: Observed, progress: Progress) -> str:
+    """The revision that spec itself asks for, whatever a person has gone back to."""
     status = progress.status
-    if target := _return_target(observed, progress):
-        return target
     stable = progress.revisions.get(status.stable_revision)
     awaited = progress.revisions.get(status.canary_revision)
     content = revision_hash(observed.model.fields)
@@ -341,6 +344,7 @@ def _finished(observed: Observed, progress: Progress) -> Decision:
         announcements=progress.announcements,
         blocked=progress.blocked,
         waiting=progress.waiting,
+        asked_for=_asked_for(observed, progress),
         wake_after=_wake_after(observed, replace(progress, status=status)),
         runtime_outdated=_runtime_outdated(observed, progress),
     )

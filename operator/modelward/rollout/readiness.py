@@ -91,6 +91,20 @@ def goes_on(observed: Observed, revision: str) -> str:
     return "goes on serving"
 
 
+def who_serves(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """One sentence about which revision answers requests now; empty before there is any."""
+    stable, canary = status.stable_revision, status.canary_revision
+    if not stable:
+        return ""
+    if not serves(observed, stable) and serves(observed, canary) and _has_weight(status):
+        return f"Only canary {canary} has ready pods."
+    return f"{stable} {goes_on(observed, stable)}."
+
+
+def _has_weight(status: ModelDeploymentStatus) -> bool:
+    return status.rollout is not None and status.rollout.weight_percent > 0
+
+
 def is_unavailable(observed: Observed) -> bool:
     """Whether no pod of stable serves, for so long that it is no mere restart."""
     since = unavailable_since(observed)
