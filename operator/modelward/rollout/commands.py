@@ -156,7 +156,12 @@ def _cannot_promote(value: str, status: ModelDeploymentStatus) -> str:
 def _approved_step(value: str, status: ModelDeploymentStatus) -> int | None:
     """The step of the canary; None if the revision has not started: what was acknowledged lets it start."""
     revision, _, step = value.partition("/")
-    return int(step) if revision == status.canary_revision else None
+    return _number(step) if revision == status.canary_revision else None
+
+
+def _number(step: str) -> int | None:
+    """The number of a step, the whole of it, in plain digits; None for anything else."""
+    return int(step) if step.isdecimal() and step.isascii() else None
 
 
 def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> str:
@@ -167,10 +172,10 @@ def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> 
         return f"{revision} is not on its way ({_under_way(status)})."
     if _phase(status) is Phase.PROMOTING:
         return f"{revision} is being promoted already."
-    last = len(model.spec.rollout.planned_steps) - 1
-    if not step.isdecimal() or not step.isascii() or int(step[:9]) > last:
+    last, number = len(model.spec.rollout.planned_steps) - 1, _number(step)
+    if number is None or number > last:
         return f"{value} names no step (<revision>/<step>, steps are numbered from 0 to {last})."
-    if weight_of(model.spec.rollout, int(step)) <= status.rollout.weight_percent:
+    if weight_of(model.spec.rollout, number) <= status.rollout.weight_percent:
         return f"step {step} has begun already."
     return ""
 
