@@ -115,6 +115,17 @@ class Exit:
     reason: str
     """The kubelet's word, such as OOMKilled, Error or Completed."""
     time: datetime | None = None
+    overdue_seconds: int = 0
+    """The kubelet stopped it, because it was not ready within so many seconds (startupSeconds); 0: nobody did, as far as
+    it is known."""
+
+    @property
+    def words(self) -> str:
+        """What happened, to stand after the container's name."""
+        how = f"exit code {self.code} ({self.reason or 'Error'})"
+        if self.overdue_seconds:
+            return f"was stopped by the kubelet, because it was not ready within startupSeconds {self.overdue_seconds} ({how})"
+        return f"ended with {how}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
