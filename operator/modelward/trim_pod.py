@@ -126,7 +126,11 @@ def _overdue_seconds(spec: Raw, container: Raw, ended: Raw, ready: Raw) -> int:
     (OOMKilled) is told apart by its reason.
     """
     probe = next(
-        (each.get("startupProbe") for each in spec.get("containers") or () if each.get("name") == container.get("name")),
+        (
+            each.get("startupProbe")
+            for each in spec.get("containers") or ()
+            if each.get("name") == container.get("name")
+        ),
         None,
     )
     started, finished, since = (
@@ -136,9 +140,15 @@ def _overdue_seconds(spec: Raw, container: Raw, ended: Raw, ready: Raw) -> int:
     )
     if not probe or started is None or finished is None or since is None:
         return 0
-    if ended.get("reason") not in ("Completed", "Error", "", None) or ready.get("status") == "True" or since > started:
+    if (
+        ended.get("reason") not in ("Completed", "Error", "", None)
+        or ready.get("status") == "True"
+        or since > started
+    ):
         return 0
-    seconds = probe.get("initialDelaySeconds", 0) + probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10)
+    seconds = probe.get("initialDelaySeconds", 0) + probe.get("failureThreshold", 3) * probe.get(
+        "periodSeconds", 10
+    )
     return seconds if (finished - started).total_seconds() >= seconds - _PROBE_JITTER_SECONDS else 0
 
 

@@ -188,7 +188,7 @@ def still_possible(metric: MetricPolicy, harm: Harm, phi: float, step: Step) -> 
     if not harm.cases:
         needed = cases_needed(harm.allowed_upper, phi)
         none = "an error" if metric.errors else "a hit"
-        return f"no canary request was counted in this step; {goal} needs about {needed} without {none}"
+        return f"no canary request in this step yet; {goal} needs about {needed} without {none}"
     noun = "error rate" if metric.errors else f"share of {_hit_noun(metric)}"
     hits = "no error" if metric.errors else "no hit"
     if harm.hits:
