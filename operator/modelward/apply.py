@@ -28,7 +28,7 @@ from modelward.clients.resources import (
 )
 from modelward.errors import AlreadyExists, ApiError, ModelwardError, NotFound, Refused, Unreachable
 from modelward.projection import service
-from modelward.projection.metadata import Manifest, json_pointer
+from modelward.projection.metadata import Manifest, json_pointer, owner_references
 from modelward.projection.project import Intent, Projection
 from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Deployment, Observed, Service
@@ -93,6 +93,19 @@ class Applier:
         applied = Applied()
         for manifest in manifests:
             await self._create(model, CONTROLLER_REVISION, manifest, applied)
+        return applied
+
+    async def adopt(self, model: Model, orphans: Iterable[Child]) -> Applied:
+        """Give objects their owner again, and change nothing else of them. The first that is not taken ends it."""
+        applied = Applied()
+        for child in orphans:
+            owners = {"op": "add", "path": "/metadata/ownerReferences", "value": owner_references(model)}
+            with _noting(applied, child.kind, child.name):
+                self.store.put(await self._patch(child, [owners]))
+                applied.writes += 1
+                logger.info("took back %s %s/%s", child.kind, child.namespace, child.name)
+            if applied.unwritten:
+                break
         return applied
 
     async def discard(self, forged: Iterable[Snapshot]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import aiohttp
 import kopf
 
+from modelward.api.names import MODEL_LABEL
 from modelward.clients.connection import runs_in_cluster, url_in_cluster
 from modelward.clients.kube import LIST_CHUNK, REQUEST_TIMEOUT_SECONDS
 from modelward.clients.received import ShallowResponse
@@ -102,7 +103,8 @@ class Intake:
             self.queue.add(key, urgent=bool(model and model.status.rollout))
 
     def _child_changed(self, metadata: Raw) -> None:
-        if owner := self._owner(metadata):
+        label = (metadata.get("labels") or {}).get(MODEL_LABEL, "")
+        if owner := self._owner(metadata) or self.store.named_for(metadata.get("namespace", ""), label):
             model = self.store.model(owner)
             # A model on its way to a new revision goes before those that only get their status refreshed.
             self.queue.add(owner, urgent=bool(model and model.status.rollout))

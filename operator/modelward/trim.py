@@ -115,6 +115,15 @@ def owner_uid(metadata: Raw) -> str | None:
     return next((each["uid"] for each in owners if each.get("controller")), None)
 
 
+def _owner_name(metadata: Raw) -> str:
+    """Name of the controller, if that is a ModelDeployment."""
+    for each in metadata.get("ownerReferences") or ():
+        group = str(each.get("apiVersion", "")).partition("/")[0]
+        if each.get("controller") and (group, each.get("kind")) == (names.GROUP, names.KIND):
+            return str(each.get("name", ""))
+    return ""
+
+
 def is_labelled(raw: Raw) -> bool:
     """Whether the watches show the object: it carries our label, a route the one by which it opts in."""
     labels = raw["metadata"].get("labels") or {}
@@ -159,7 +168,9 @@ def _common(raw: Raw) -> dict[str, Any]:
         "uid": metadata["uid"],
         "resource_version": metadata["resourceVersion"],
         "owner_uid": owner_uid(metadata),
+        "owner_name": _owner_name(metadata),
         "revision": (metadata.get("labels") or {}).get(names.REVISION_LABEL),
+        "model": (metadata.get("labels") or {}).get(names.MODEL_LABEL, ""),
         "intent": annotations.get(names.INTENT_ANNOTATION, ""),
         "decision": int(number) if _NUMBER.fullmatch(number) else 0,
         "digest": digest(raw),

@@ -325,9 +325,24 @@ def _writes_its_own(sim: Simulation, write: Write) -> str:
     # A model that is deleted meanwhile is still the right owner: the garbage collector takes the child.
     models = {made.object["metadata"]["uid"] for _, made in sim.writes if made.place[0] == KIND}
     owners = {owner_uid(raw["metadata"]) for raw in (write.before, write.after) if raw}
+    if (
+        owner_uid((write.before or write.object)["metadata"]) is None
+        and owner_uid(write.object["metadata"]) in models
+    ):
+        return "" if _may_adopt(sim, write) else f"{kind} {name} is taken, and nobody asked for it"
     if kind == "HTTPRoute" and owners == {None}:
         return _weights_only(write)
     return "" if owners <= models and namespace == NAMESPACE else f"{kind} {name} belongs to {owners}"
+
+
+def _may_adopt(sim: Simulation, write: Write) -> bool:
+    """Whether a person has asked for it, and nothing but the owner is written."""
+    uid, labels = owner_uid(write.object["metadata"]), write.object["metadata"].get("labels") or {}
+    model = next((raw for raw in sim.server.find(KIND) if raw["metadata"]["uid"] == uid), {})
+    asked = "modelward.dev/adopt" in (model.get("metadata", {}).get("annotations") or {})
+    named = model.get("metadata", {}).get("name") == labels.get("modelward.dev/model")
+    same = write.before is not None and write.before.get("spec") == write.object.get("spec")
+    return asked and named and same
 
 
 def _weights_only(write: Write) -> str:

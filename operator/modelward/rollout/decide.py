@@ -17,7 +17,7 @@ from modelward.api.conditions import Blocked, Reason
 from modelward.api.revision import Revision
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import format_micro
-from modelward.rollout import capacity, commands, fleet, health, readiness, room, traffic
+from modelward.rollout import adoption, capacity, commands, fleet, health, readiness, room, traffic
 from modelward.rollout.canary import drains, followed, guarded, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.ending import (
@@ -51,7 +51,8 @@ def decide(observed: Observed) -> Decision:
     progress = _recovered(observed, progress)
     progress = _commanded(observed, progress)
     progress = progress.having(scaling=capacity.next_scaling(observed, progress.status.stable_revision))
-    if obstacle := problem or (_conflict(observed) if observed.conflicts else None):
+    left = adoption.obstacle(observed)
+    if obstacle := problem or left or (_conflict(observed) if observed.conflicts else None):
         return _finished(observed, replace(guarded(observed, progress), blocked=obstacle))
     return _finished(observed, _converged(observed, progress))
 
@@ -67,10 +68,18 @@ def held(observed: Observed, blocked: Blocked) -> Decision:
 
 def _recovered(observed: Observed, progress: Progress) -> Progress:
     """Status was lost (a restored backup, an object recreated by a tool): what serves is stable."""
-    if progress.status.stable_revision or not observed.deployments:
+    if progress.status.stable_revision:
         return progress
+    if not observed.deployments:  # snapshots alone remember what was rejected
+        return progress.having(
+            rejected_revisions=noted_rejections(progress.revisions.values())
+            or progress.status.rejected_revisions
+        )
     selected = observed.service.selects if observed.service else None
-    stable = selected if selected and selected in observed.deployments else _oldest(observed)
+    adopted = observed.model.commands.get("adopt", "")
+    stable = next((each for each in (selected, adopted) if each in observed.deployments), None) or _oldest(
+        observed
+    )
     snapshot = observed.revisions.get(stable)
     return progress.having(
         stable_revision=stable,

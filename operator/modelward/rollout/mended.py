@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from modelward.api.fields import MOST_REPLICAS
 from modelward.api.conditions import Status
+from modelward.api.fields import MOST_REPLICAS
 from modelward.api.status import (
     AnalysisStatus,
     Condition,

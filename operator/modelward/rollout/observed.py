@@ -35,6 +35,10 @@ class Child:
     """Annotation `modelward.dev/decision`."""
     digest: int = 0
     """Hash of the parts of the live object that are ours to say: spec, our labels, the owner."""
+    model: str = ""
+    """Label `modelward.dev/model`."""
+    owner_name: str = ""
+    """Name of the controller, if that is a ModelDeployment."""
     edited_by: str = ""
     """Somebody else's field manager that owns a part of spec, or an empty string."""
     terminating: str = ""
@@ -236,6 +240,8 @@ class Observed:
     """What splits traffic; None without `spec.traffic`. It tells itself if it is missing."""
     children: tuple[Child, ...] = ()
     """All of them, of every kind, Deployments and Service included."""
+    orphans: tuple[Child, ...] = ()
+    """Objects that are named and labelled for the model, and that nobody controls who is still there."""
     pods: tuple[Pod, ...] = ()
     """Pods of the revisions that are compared with each other, and of those that are not ready for a while; those
     that are being deleted are left out."""

@@ -8,6 +8,7 @@ from golden.scripts.outcomes import OUTCOMES
 from golden.scripts.people import PEOPLE
 from golden.scripts.pods import PODS
 from golden.scripts.refusals import REFUSALS
+from golden.scripts.restores import RESTORES
 from golden.scripts.room import ROOM
 from golden.scripts.routes import ROUTES
 from golden.scripts.terminating import TERMINATING
@@ -25,4 +26,5 @@ SCRIPTS = (
     *ROOM,
     *TERMINATING,
     *OUTCOMES,
+    *RESTORES,
 )
