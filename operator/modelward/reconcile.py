@@ -139,6 +139,9 @@ class Reconciler:
             )
         finally:  # the decision is recorded, and will not be told by the next look
             await self._report(observed, decision)
+        await report.publish(
+            self.kube, model, decision.status.decision, tuple(applied.corrections), observed.now
+        )
         applied.contested |= kept.contested
         applied.refused += kept.refused
         if applied.refused and not observed.refusals:

@@ -85,6 +85,8 @@ def child(raw: Raw) -> Child:
                 current=status.get("replicas", 0),
                 ready=status.get("readyReplicas", 0),
                 owns_replicas=bool(replicas_owners(raw)),
+                scaled_by=_scaled_by(raw["metadata"].get("managedFields") or ()),
+                **_template(spec.get("template") or {}),
                 failure=_failure(status),
                 created=_time(raw["metadata"].get("creationTimestamp")) or _EPOCH,
             )
@@ -226,6 +228,26 @@ def _last_editor(entries: Iterable[Raw]) -> str:
         if "f:spec" in (entry.get("fieldsV1") or {})
     ]
     return max(editors, default=("", ""))[1]
+
+
+def _scaled_by(entries: Iterable[Raw]) -> str:
+    """Who set `spec.replicas` and is neither the operator nor an autoscaler."""
+    for entry in entries:
+        manager = str(entry.get("manager", ""))
+        sets = "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        if sets and manager not in (names.MANAGER, "kube-controller-manager"):
+            return manager
+    return ""
+
+
+def _template(template: Raw) -> dict[str, Any]:
+    """What tells of a pod template how it was edited by hand."""
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return {
+        "restarted_at": str(annotations.get("kubectl.kubernetes.io/restartedAt", "")),
+        "images": tuple(str(each.get("image", "")) for each in containers),
+    }
 
 
 def _failure(status: Raw) -> str:

@@ -57,6 +57,12 @@ class Deployment(Child):
     """`status.readyReplicas`, 0 while the controller has not seen the latest spec."""
     owns_replicas: bool = False
     """Our field manager owns `spec.replicas` (it must not while an autoscaler does)."""
+    scaled_by: str = ""
+    """The field manager that set `spec.replicas` last, if it is a person's tool and not ours."""
+    restarted_at: str = ""
+    """When `kubectl rollout restart` was run on it."""
+    images: tuple[str, ...] = ()
+    """Of its containers."""
     failure: str = ""
     """Message of the condition ReplicaFailure: quota, Pod Security, a webhook."""
     created: datetime
