@@ -129,9 +129,12 @@ class Intake:
         return self.store.owner(owner_uid(metadata), metadata.get("namespace", ""))
 
     def _owner_of(self, raw: Raw) -> Key | None:
-        """The owner of an object of which only the name is known any more."""
+        """The owner of an object of which only the name is known any more; of an orphan the model it was made for."""
         child = self.store.named(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
-        return self.store.owner(child.owner_uid, child.namespace) if child else None
+        if child is None:
+            return None
+        owner = self.store.owner(child.owner_uid, child.namespace)
+        return owner or self.store.named_for(child.namespace, child.model)
 
 
 class _NoDiffs(kopf.DiffBaseStorage):

@@ -386,7 +386,7 @@ def _wake_after(observed: Observed, progress: Progress) -> float | None:
         waits.append(LOOK_SECONDS)
     if progress.waiting:
         waits.append(fleet.look_again(observed.turn))
-    if observed.conflicts:
+    if observed.conflicts or (progress.blocked and progress.blocked.reason is Reason.NAME_CONFLICT):
         waits.append(readiness.POLL_SECONDS)
     return min((wait for wait in waits if wait is not None), default=None)
 
