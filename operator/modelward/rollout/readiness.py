@@ -88,13 +88,6 @@ def goes_on(observed: Observed, revision: str) -> str:
         return f"has no ready pod ({keeps.rstrip('.')})" if keeps != _STARTING else "has no ready pod"
     if any(conflict.kind == "Service" for conflict in observed.conflicts):
         return "has ready pods, and the Service that should lead to them belongs to somebody else"
-    if (
-        observed.service
-        and observed.service.selects not in (None, revision)
-        and revision == observed.model.status.stable_revision
-        and router(observed.model.spec) is Router.NONE
-    ):
-        return f"has ready pods, and the Service selects {observed.service.selects}"
     if deployment.ready < deployment.replicas:
         return f"goes on serving, with {deployment.ready} of {deployment.replicas} pods"
     return "goes on serving"
