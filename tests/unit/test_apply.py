@@ -184,7 +184,9 @@ async def test_one_object_that_is_fought_over_leaves_all_others_to_be_put_back()
     cluster.watch()
     cluster.writes()
     await cluster.reconcile()
-    assert [each for each in cluster.writes() if each[1] != "Event"] == [("patch", "PodDisruptionBudget", NAME)]
+    assert [each for each in cluster.writes() if each[1] != "Event"] == [
+        ("patch", "PodDisruptionBudget", NAME)
+    ]
 
 
 async def test_a_write_whose_answer_is_lost_is_not_taken_for_somebody_elses() -> None:

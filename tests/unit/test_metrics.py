@@ -122,7 +122,7 @@ RICH: Final[dict[str, Any]] = {
     "selector": "a=b",
     "url": "http://fraud",
 }
-ODD: Final = (
+ODD: Final[tuple[Any, ...]] = (
     "many", "", "NaN", "inf", "-1e999", "1_0", "\u0661", "0x10", "a\nb 1", '"', "\\", "\ud800", "x" * 300, "True",
     0, -1, 2**63, 1.5, True, None, [], {}, ["many"], {"odds": "many"}, [{}], [None],
 )  # fmt: skip
