@@ -1,11 +1,13 @@
 """F15: changes that do not go out. Nothing in status may say that they did."""
 
+from typing import Any
+
 from golden.acts import annotate, becomes, change, create, other, rejected
 from golden.script import Script, judged
 from modelward.rehearsal.simulation import Act
 from modelward.rollout.fleet import Limits
 
-_PINNED = {"model": {"format": "onnx"}, "runtime": {"name": "onnx"}}
+_PINNED: dict[str, Any] = {"model": {"format": "onnx"}, "runtime": {"name": "onnx"}}
 
 
 def _runtime(second: float) -> Act:

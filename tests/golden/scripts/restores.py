@@ -1,6 +1,7 @@
 """F20: a model that comes back without status, uid and owner references, and finds what served for it before."""
 
 import copy
+from typing import Any
 
 from builders import NAME, NAMESPACE
 from golden.acts import PLACE, annotate, becomes, change, create, other
@@ -43,7 +44,7 @@ def _selected(sim: Simulation) -> str:
     return str(ready["message"]).rpartition("adopt=")[2]
 
 
-def _rejected_then_orphaned(title: str, spec: dict[str, object], *, told: bool = True) -> Script:
+def _rejected_then_orphaned(title: str, spec: dict[str, Any], *, told: bool = True) -> Script:
     return Script(
         title=title,
         acts=(
