@@ -57,7 +57,7 @@ UNSERVED = {
         at_rest("2", replicas=1), turn=Turn(granted=False, place=2, waiting=2, running=1, limit=1)
     ),
     "a name is taken": replace(
-        at_rest("2"), conflicts=(NameConflict(kind="Service", name="fraud", owner="somebody else"),)
+        at_rest("2"), conflicts=(NameConflict(kind="Deployment", name="fraud", owner="somebody else"),)
     ),
     "on its way": at_rest("2"),
     "on its way without pods": at_rest("2", replicas=0),
@@ -134,3 +134,14 @@ def test_f15_true_is_what_spec_asks_for_in_every_phase(phase: Phase, version: st
         assert observed.deployments[stable.name].ready
     goes_on = f"{stable.name} goes on serving"
     assert (goes_on in found.message) == bool(observed.deployments[stable.name].ready)
+
+
+def test_f18_nothing_goes_on_serving_behind_a_service_of_somebody_else() -> None:
+    """Its pods are ready, and no request comes to them by that name."""
+    taken = NameConflict(kind="Service", name="fraud", owner="somebody else")
+    made = outcome(replace(at_rest("2"), conflicts=(taken,)))
+    assert "goes on serving" not in made.message
+    assert (
+        f"{A} has ready pods, and the Service that should lead to them belongs to somebody else"
+        in made.message
+    )
