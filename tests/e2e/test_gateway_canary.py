@@ -217,6 +217,7 @@ def throttled(cluster: Cluster, gateway: Gateway) -> Iterator[None]:
         gateways.start(found, cluster.binaries, silence)
 
 
+@pytest.mark.integrations
 @pytest.mark.parametrize("signals", [True, False], ids=["with counters", "without counters"])
 def test_f03_no_request_is_lost_behind_a_gateway_that_sends_late(
     kubectl: Kubectl, gateway: Gateway, host: str, throttled: None, *, signals: bool
