@@ -14,7 +14,6 @@ from typing import Any, Self
 import aiohttp
 import kopf
 
-from modelward.api.names import MODEL_LABEL
 from modelward.clients.connection import runs_in_cluster, url_in_cluster
 from modelward.clients.kube import LIST_CHUNK, REQUEST_TIMEOUT_SECONDS
 from modelward.clients.received import ShallowResponse
@@ -103,8 +102,7 @@ class Intake:
             self.queue.add(key, urgent=bool(model and model.status.rollout))
 
     def _child_changed(self, metadata: Raw) -> None:
-        label = (metadata.get("labels") or {}).get(MODEL_LABEL, "")
-        if owner := self._owner(metadata) or self.store.named_for(metadata.get("namespace", ""), label):
+        if owner := self._owner(metadata):
             model = self.store.model(owner)
             # A model on its way to a new revision goes before those that only get their status refreshed.
             self.queue.add(owner, urgent=bool(model and model.status.rollout))
@@ -129,12 +127,9 @@ class Intake:
         return self.store.owner(owner_uid(metadata), metadata.get("namespace", ""))
 
     def _owner_of(self, raw: Raw) -> Key | None:
-        """The owner of an object of which only the name is known any more; of an orphan the model it was made for."""
+        """The owner of an object of which only the name is known any more."""
         child = self.store.named(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
-        if child is None:
-            return None
-        owner = self.store.owner(child.owner_uid, child.namespace)
-        return owner or self.store.named_for(child.namespace, child.model)
+        return self.store.owner(child.owner_uid, child.namespace) if child else None
 
 
 class _NoDiffs(kopf.DiffBaseStorage):

@@ -61,7 +61,7 @@ def fits(value: Any, annotation: Any) -> bool:
     """Tell whether `value` decodes to `annotation`."""
     try:
         msgspec.convert(value, annotation)
-    except (msgspec.ValidationError, UnicodeError):
+    except msgspec.ValidationError:
         return False
     return True
 
