@@ -39,6 +39,7 @@ from modelward.store import Snapshot, Store, is_ours
 
 _UNPROCESSABLE: Final = 422
 _MAPS: Final = ("labels", "annotations")
+_PARTS: Final = ("spec", "metadata")
 _AT_CREATION: Final = frozenset({"replicas", "type"})
 """Keys of spec that count when an object is created: the count is a write of its own, a Service's type the user's."""
 REPAIRS_PER_PERIOD: Final = 6
@@ -179,6 +180,12 @@ class Applier:
             place = intent.kind, intent.name
             child = live.get(place)
             if place in taken or intent.kind in self.store.absent or (held and _takes_pods(intent, child)):
+                continue
+            if any(
+                (SERVICE.kind, name) in applied.unwritten and (SERVICE.kind, name) not in live
+                for name in _sent_to(intent)
+            ):
+                applied.unwritten.add(place)  # no requests for a Service that is not there
                 continue
             if child is None and intent.kind == CONTROLLER_REVISION.kind:
                 continue  # `keep_snapshots` stores them; a verdict is noted on one that is there
@@ -338,8 +345,10 @@ class Applier:
             if error.status != _UNPROCESSABLE:
                 raise
             found = raw or await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
-            # Somebody removed all labels or annotations, so that there is no map to put ours in; or added something.
-            if raw is not None or not _missing_maps(found):
+            # Somebody removed all labels or annotations, so that there is no map to put ours in; or the object has
+            # changed since; or something was added to it that does not go with ours.
+            is_news = raw is None and found["metadata"]["resourceVersion"] != child.resource_version
+            if not is_news and (raw is not None or not _missing_maps(found)):
                 without = _in_the_way(error.fields, _beside(manifest, found), without)
                 if not without:
                     raise
@@ -486,6 +495,13 @@ class Applier:
         return child
 
 
+def _sent_to(intent: Intent) -> Iterator[str]:
+    """Services that a route sends requests to."""
+    if intent.kind == HTTP_ROUTE.kind:
+        for rule in intent.manifest["spec"]["rules"]:
+            yield from (each["name"] for each in rule["backendRefs"] if each.get("weight", 1))
+
+
 def _takes_pods(intent: Intent, child: Child | None) -> bool:
     """Whether a Deployment gets more pods than it has."""
     had = child.replicas if isinstance(child, Deployment) else 0
@@ -529,7 +545,13 @@ def _held_kinds(
 
 
 def _in_the_way(fields: Iterable[str], beside: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
-    """What else of `beside` (JSON pointers) to remove: what the API server complains of, else all. Empty: nothing is left."""
+    """What else of `beside` (JSON pointers) to remove: what the API server complains of, else all. Empty: nothing is left.
+
+    A policy or a webhook names no field, and removing what users set would not please it.
+    """
+    fields = tuple(fields)
+    if not any(field.partition(".")[0] in _PARTS for field in fields):
+        return ()
     keys = {re.split(r"[.\[]", field)[1].lower() for field in fields if "." in field}
     blamed = tuple(path for path in beside if path.split("/")[2].lower() in keys)
     if blamed and not set(blamed) <= set(removed):

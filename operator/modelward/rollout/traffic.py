@@ -7,6 +7,7 @@ pods share the requests: the canary's share is its share of the ready pods.
 from datetime import datetime, timedelta
 from typing import Final
 
+from modelward.api import names
 from modelward.api.status import ModelDeploymentStatus
 from modelward.rollout.arrival import arrived
 from modelward.rollout.observed import Observed
@@ -53,6 +54,22 @@ def is_open(observed: Observed) -> bool:
     """Whether, without a router, pods of any revision get requests as soon as they are ready."""
     service = observed.service
     return router(observed.model.spec) is Router.NONE and service is not None and service.selects is None
+
+
+def weight_left(observed: Observed, wanted: str) -> str:
+    """Name of the route that would send to a new revision before it has weight; empty when it would not.
+
+    It still has the weight of a canary before, because it may not be written.
+    """
+    model, route = observed.model, observed.route
+    if route is None or model.status.canary_revision:
+        return ""
+    service = (
+        names.revision_service_name(model.name, wanted)
+        if route.own
+        else names.canary_service_name(model.name)
+    )
+    return route.name if any(dict(rule).get(service) for rule in route.rules) else ""
 
 
 def is_selected(observed: Observed, revision: str) -> bool:
