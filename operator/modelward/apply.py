@@ -26,7 +26,7 @@ from modelward.clients.resources import (
     SERVICE,
     Resource,
 )
-from modelward.errors import AlreadyExists, ApiError, ModelwardError, NotFound, Refused, Unreachable
+from modelward.errors import AlreadyExists, ApiError, Conflict, ModelwardError, NotFound, Refused, Unreachable
 from modelward.projection import service
 from modelward.projection.metadata import Manifest, json_pointer, owner_references
 from modelward.projection.project import Intent, Projection
@@ -252,7 +252,9 @@ class Applier:
     ) -> None:
         try:
             await self._update(observed, intent, child, applied)
-        except Refused:
+        except Conflict:
+            raise  # it has changed since: that is no reason to replace it
+        except (ApiError, Unreachable):
             if not intent.replaceable:
                 raise
             await self._delete(child, applied)
@@ -461,7 +463,7 @@ class Applier:
         """Delete what should not be there. Pods end in any case: if their Deployment stays, then by its scale."""
         try:
             await self._delete(child, applied)
-        except Refused:
+        except (ApiError, Unreachable):
             if isinstance(child, Deployment) and child.replicas:
                 await self._scale(child, 0, applied)
             raise

@@ -26,12 +26,16 @@ def split(status: ModelDeploymentStatus) -> Split:
     """What is decided: after a promotion the previous revision gets nothing."""
     if not status.canary_revision:
         return Split(stable=status.stable_revision, other=status.previous_revision)
-    weight = status.rollout.weight_percent if status.rollout else 0
+    rollout = status.rollout
+    weight = rollout.weight_percent if rollout else 0
+    left = rollout is not None and bool(
+        rollout.state == Phase.ROLLING_BACK or rollout.withdrawn_weight_percent
+    )
     return Split(
         stable=status.stable_revision,
         other=status.canary_revision,
         weight_percent=weight,
-        leaves=not weight and status.rollout is not None and status.rollout.state == Phase.ROLLING_BACK,
+        leaves=left and not weight,
     )
 
 
