@@ -17,6 +17,8 @@ _CHANCE: Final = frozenset(
 """Annotations that depend on the model's name and uid, or on how many decisions there were."""
 _VERDICT: Final = "modelward.dev/verdict"
 """Its first word is the reason; a time and a sentence follow."""
+_OF_FAULTS: Final = "Refused"
+"""Reason of an Event that tells of the fault itself: who is not disturbed has none."""
 _GIVEN: Final = frozenset({"clusterIP", "clusterIPs"})
 """What the API server assigns."""
 
@@ -41,6 +43,7 @@ def outcome(world: World, story: Iterable[Seen]) -> Outcome:
     uids = {(each.kind, _general(world.model, each.at[1]), each.raw["metadata"]["uid"]) for each in seen}
     pods = {(revision_of(each.raw), each.raw["metadata"]["uid"]) for each in seen if each.kind == "Pod"}
     events = {(each.raw["reason"], each.at[1]) for each in seen if each.kind == "Event" and _ours(each.raw)}
+    events = {event for event in events if event[0] != _OF_FAULTS}
     return Outcome(
         objects={
             f"{kind} {_general(world.model, name)}": _compared(world, raw)
