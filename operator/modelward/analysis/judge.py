@@ -13,9 +13,9 @@ from dataclasses import replace
 from math import log
 
 from modelward.analysis import core, kinds, latency, promotion
+from modelward.analysis.allotment import Allotment, allotted
 from modelward.analysis.assessment import assess
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
-from modelward.analysis.distribution import buckets_for
 from modelward.analysis.evidence import heaviest, lead, pairs, total_log_odds
 from modelward.analysis.noise import NO_HISTORY, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
@@ -53,13 +53,18 @@ def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
     errors = next((metric for metric in policy.metrics if metric.errors), None)
     known = reference.metrics.get(errors.name) if errors else None
     usual = promotion.usual_share(known.hits, known.total) if known else None
+    allotment = _allotted(policy)
     return State(
-        metrics=tuple(kinds.begun(metric, reference) for metric in policy.metrics),
+        metrics=tuple(kinds.begun(metric, reference, allotment) for metric in policy.metrics),
         noise=_noise_source(reference),
         usual=usual,
         settle_seconds=_settle_seconds(policy, reference),
         incident=Incident(usual=usual),
     )
+
+
+def _allotted(policy: Policy) -> Allotment:
+    return allotted(metric.kind for metric in policy.metrics)
 
 
 def _noise_source(reference: Reference) -> NoiseSource:
@@ -87,7 +92,7 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
     """The memory after `sample`. One that is not later than the last changes nothing: nothing counts twice."""
     if state.decided or (state.time is not None and sample.time <= state.time):
         return state
-    state = replace(_at_weight(policy, state, sample), time=sample.time)
+    state = replace(_at_weight(policy, _within(policy, state), sample), time=sample.time)
     if not state.frozen and _has_canary_traffic(sample):
         state = _frozen(policy, state, sample)
     if not state.frozen:
@@ -99,6 +104,12 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
     metrics = tuple(_observed(policy, metric, memory, sample) for metric, memory in pairs)
     judged = replace(state, metrics=metrics, incident=_incident(policy, state, sample))
     return _decided(policy, judged, sample.time)
+
+
+def _within(policy: Policy, state: State) -> State:
+    """The memory without what an earlier version kept beyond what there is room for."""
+    allotment = _allotted(policy)
+    return replace(state, metrics=tuple(kinds.within(metric, allotment) for metric in state.metrics))
 
 
 def _at_weight(policy: Policy, state: State, sample: Sample) -> State:
@@ -130,18 +141,18 @@ def _is_counted(increment: Increment) -> bool:
 
 def _frozen(policy: Policy, state: State, sample: Sample) -> State:
     """The memory with the set of metrics fixed to those that both arms have now."""
-    buckets = buckets_for(policy.metrics)
+    allotment = _allotted(policy)
     return replace(
         state,
-        metrics=tuple(_joined(metric, sample, buckets) for metric in state.metrics),
+        metrics=tuple(_joined(metric, sample, allotment) for metric in state.metrics),
         frozen=True,
         began=state.moved,
     )
 
 
-def _joined(state: MetricState, sample: Sample, buckets: int) -> MetricState:
+def _joined(state: MetricState, sample: Sample, allotment: Allotment) -> MetricState:
     increment = sample.metrics.get(state.name)
-    shaped = kinds.shaped(state, increment, buckets) if increment else None
+    shaped = kinds.shaped(state, increment, allotment) if increment else None
     return replace(shaped, joined=True) if shaped else state
 
 
@@ -153,14 +164,16 @@ def _observed(policy: Policy, metric: MetricPolicy, state: MetricState, sample: 
     increment = sample.metrics.get(state.name)
     if increment is None or not state.joined:
         return state
-    if sample.nodes:
-        increment = replace(increment, pods=tuple((_placed(pod, sample), n) for pod, n in increment.pods))
+    most = _allotted(policy).pod_characters
+    increment = replace(increment, pods=tuple((_placed(pod, sample, most), n) for pod, n in increment.pods))
     after = kinds.observed(policy, metric, state, increment, sample.time)
     return state if after is None else replace(after, known=sample.time)
 
 
-def _placed(pod: str, sample: Sample) -> str:
-    return f"{pod} on node {sample.nodes[pod]}" if pod in sample.nodes else pod
+def _placed(pod: str, sample: Sample, most: int) -> str:
+    """The pod and its node, as far as there is room to remember them."""
+    placed = f"{pod} on node {sample.nodes[pod]}" if pod in sample.nodes else pod
+    return placed if len(placed) <= most else pod[:most]
 
 
 def _incident(policy: Policy, state: State, sample: Sample) -> Incident:
