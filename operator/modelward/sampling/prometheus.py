@@ -9,14 +9,16 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
 
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, PodReading, Poll, Reading
 from modelward.api import names
+from modelward.clients.prometheus import Series
 from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
+from modelward.sampling.duplicates import REPLICA_LABELS, differing, untimely
 from modelward.sampling.exposition import gauge, histogram, missing, ratio
 from modelward.sampling.pods import Polled
 from modelward.sampling.queries import Asked, PodsOf, Queries
@@ -36,6 +38,10 @@ _GENERATED: Final = 58
 """Kubernetes cuts a pod's name there, before five random characters (apiserver's names.SimpleNameGenerator)."""
 _TARGET: Final = ("job", "instance")
 """Which scrape a series comes from."""
+_UP: Final = Selector("up")
+_SCRAPES_BEFORE: Final = 4
+_SCRAPES_APART_SECONDS: Final = 60.0
+"""Looks before a single one, to see whether series share a scrape: minutes, since that is how far apart scrapes are."""
 
 
 def boundary(time: float, interval: float) -> float:
@@ -58,8 +64,18 @@ def pod_pattern(key: Key, revision: str) -> str:
     return deployment.replace(".", "[.]") + "-[a-z0-9-]{5,16}"  # a name has nothing else to be escaped
 
 
-_Cells = list[tuple[str, tuple[str, ...], float]]
-"""Of one pod at one time: `le`, the scrape it comes from, and the value."""
+class _Cell(NamedTuple):
+    """A value of one pod at one time."""
+
+    le: str
+    target: tuple[str, ...]
+    """The scrape that it comes from."""
+    replica: tuple[str, ...]
+    """Who scraped, where several do."""
+    value: float
+
+
+_Cells = list[_Cell]
 _Table = Mapping[tuple[float, str], _Cells]
 """By time and pod."""
 _NOTHING: Final[_Cells] = []
@@ -75,24 +91,37 @@ class _Column:
     second: _Table = field(default_factory=dict)
     """Its hits, or how many series make its value."""
 
-    def read(self, time: float, pod: str) -> Reading:
-        """The reading of a pod. Raises MetricsUnknown."""
+    def read(self, time: float, pod: str, scraped: _Cells) -> Reading:
+        """The reading of a pod, of the replica that scraped it last. Raises MetricsUnknown."""
         first, second = self.first.get((time, pod), _NOTHING), self.second.get((time, pod), _NOTHING)
-        if len({target for _, target, _ in first}) > 1:
+        replica = _newest(first, scraped)
+        first, second = _of(replica, first), _of(replica, second)
+        if len({cell.target for cell in first}) > 1:
             raise MetricsUnknown(
                 Unknown.METRIC_INVALID,
                 f"metric {self.wanted.name}: the source scrapes the same pod more than once (job, instance)",
             )
-        values = [value for _, _, value in first]
+        values = [cell.value for cell in first]
         match self.wanted:
             case WantedRatio():
-                return ratio(self.wanted, [value for _, _, value in second], values, declared=False)
+                return ratio(self.wanted, [cell.value for cell in second], values, declared=False)
             case WantedHistogram():
-                return histogram(self.wanted, [(le, value) for le, _, value in first])
+                return histogram(self.wanted, [(cell.le, cell.value) for cell in first])
             case WantedGauge():
                 # Of several series an average came back, which says nothing: they are shown as more than one.
-                series = 0 if not second else 1 if second[0][2] == 1 else 2
+                series = 0 if not second else 1 if second[0].value == 1 else 2
                 return gauge(self.wanted, values * series)
+
+
+def _newest(cells: _Cells, scraped: _Cells) -> tuple[str, ...]:
+    """The replica with the latest scrape: whoever ends or misses one, time goes on, and counters rise."""
+    last = {cell.replica: cell.value for cell in scraped}
+    replicas = {cell.replica for cell in cells}
+    return max(replicas, key=lambda replica: (last.get(replica, -math.inf), replica), default=())
+
+
+def _of(replica: tuple[str, ...], cells: _Cells) -> _Cells:
+    return [cell for cell in cells if cell.replica == replica]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +130,8 @@ class _Look:
 
     whose: PodsOf
     times: tuple[float, ...]
+    replicas: tuple[str, ...] = REPLICA_LABELS
+    """Labels by which several scrapes of one page are told apart."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,14 +182,37 @@ class PrometheusSource:
         self, key: Key, side: Side, times: tuple[float, ...], interval: float
     ) -> "dict[float, tuple[list[_Read], dict[str, MetricsProblem]]]":
         """By time: what each pod shows, and what none of them does."""
-        look = _Look(whose=PodsOf(namespace=key[0], pattern=pod_pattern(key, side.revision)), times=times)
         main = _main(side.wanted[0])
+        look = _Look(whose=PodsOf(namespace=key[0], pattern=pod_pattern(key, side.revision)), times=times)
+        look = replace(look, replicas=await self._replicas(look, main))
         scraped, columns = await asyncio.gather(
             self._values(look, main, operator="max", function="timestamp"),
             asyncio.gather(*(self._column(look, wanted) for wanted in side.wanted)),
         )
         oldest = max(STALE_LEAST_SECONDS, STALE_INTERVALS * interval)
         return {time: _read_pods(time, columns, scraped, time - oldest) for time in times}
+
+    async def _replicas(self, look: _Look, main: Selector) -> tuple[str, ...]:
+        """The labels that tell scrapes of one page apart. Raises MetricsUnknown if none can be taken for the truth."""
+        target = (self.queries.labels.namespace, self.queries.labels.pod, *_TARGET)
+        up = await self._scrapes(look, _UP)
+        if up:
+            return tuple(sorted({*REPLICA_LABELS, *differing(up, target)}))
+        step = look.times[1] - look.times[0] if len(look.times) > 1 else _SCRAPES_APART_SECONDS
+        before = (look.times[0] - step * number for number in range(_SCRAPES_BEFORE, 0, -1))
+        times = await self._scrapes(replace(look, times=(*before, *look.times)), main)
+        if unknown := untimely(times, target) - {*REPLICA_LABELS}:
+            raise MetricsUnknown(
+                Unknown.METRIC_INVALID,
+                f"the metric source has {main.name} of one pod from several scrapes, which differ in the label"
+                f" {', '.join(sorted(unknown))}: name one of them in the selector, or let the source keep `up`",
+            )
+        return REPLICA_LABELS
+
+    async def _scrapes(self, look: _Look, selector: Selector) -> list[Series]:
+        """When each series was scraped, with all labels."""
+        asked = Asked(selector=selector, operator="max", by=None, function="timestamp", times=look.times)
+        return await self.queries.ask(asked, look.whose)
 
     async def _column(self, look: _Look, wanted: Wanted) -> _Column:
         match wanted:
@@ -180,14 +234,21 @@ class PrometheusSource:
         self, look: _Look, selector: Selector, *by: str, operator: str = "sum", function: str = ""
     ) -> _Table:
         asked = Asked(
-            selector=selector, operator=operator, by=(*_TARGET, *by), function=function, times=look.times
+            selector=selector,
+            operator=operator,
+            by=(*_TARGET, *look.replicas, *by),
+            function=function,
+            times=look.times,
         )
         table: dict[tuple[float, str], _Cells] = defaultdict(list)
         for series in await self.queries.ask(asked, look.whose):
-            target = tuple(series.labels.get(label, "") for label in _TARGET)
+            target, replica = (
+                tuple(series.labels.get(label, "") for label in labels) for labels in (_TARGET, look.replicas)
+            )
             pod = series.labels.get(self.queries.labels.pod, "")
             for at, value in series.points:
-                table[round(at, 3), pod].append((series.labels.get("le", ""), target, value))
+                cell = _Cell(le=series.labels.get("le", ""), target=target, replica=replica, value=value)
+                table[round(at, 3), pod].append(cell)
         return table
 
 
@@ -219,14 +280,15 @@ def _read_pods(
     }
     shown: set[str] = set()
     for pod in pods:
+        seen = scraped.get((time, pod), _NOTHING)
         metrics: dict[str, Reading] = {}
         for column in columns:
             try:
-                metrics[column.wanted.name] = column.read(time, pod)
+                metrics[column.wanted.name] = column.read(time, pod, seen)
             except MetricsUnknown as unknown:
                 problems[column.wanted.name] = unknown.problem
         shown |= metrics.keys()
-        last = max((value for _, _, value in scraped.get((time, pod), _NOTHING)), default=time)
+        last = max((cell.value for cell in seen), default=time)
         read.append(_Read(pod=pod, metrics=metrics, stale=last < oldest))
     return read, {name: problem for name, problem in problems.items() if name not in shown}
 

@@ -101,13 +101,14 @@ class Selector:
         return text
 
 
-def aggregated(operator: str, by: Iterable[str], function: str, selector: Selector) -> str:
+def aggregated(operator: str, by: Iterable[str] | None, function: str, selector: Selector) -> str:
     """A query of the fixed form `sum by (a, b) (selector)`, with a function around the selector if one is named.
 
-    Raises ValueError if it would not read as what it is.
+    `by` None keeps all labels. Raises ValueError if it would not read as what it is.
     """
     inner = f"{function}({selector.text()})" if function else selector.text()
-    query = f"{operator} by ({', '.join(by)}) ({inner})"
+    labels = "without ()" if by is None else f"by ({', '.join(by)})"
+    query = f"{operator} {labels} ({inner})"
     read: Any = promql_parser.parse(query)
     found = read.expr.args[0] if function else read.expr
     if not isinstance(read, promql_parser.AggregateExpr) or _read(found) != selector:

@@ -328,3 +328,122 @@ async def test_f04_the_end_of_one_rollout_leaves_the_reading_of_others() -> None
         server.answers.set()
         await until(lambda: len(made.evidence(other).samples) > read)
         assert made.evidence(other).problem is None
+
+
+def _scraped_by(series: Timeseries, offset: float, ahead: float = 0, **labels: str) -> Timeseries:
+    """The same series as another scraper has it: read at other times, with labels of its own."""
+    return replace(
+        series, labels={**series.labels, **labels}, offset=offset, value=lambda at: series.value(at + ahead)
+    )
+
+
+def _up(series: Timeseries) -> Timeseries:
+    kept = {label: value for label, value in series.labels.items() if label not in {"code", "le", "method"}}
+    return replace(series, labels={**kept, "__name__": "up"}, value=lambda _: 1.0)
+
+
+def _replicated(label: str, names: tuple[str, str] = ("a", "b"), *, up: bool) -> list[Timeseries]:
+    """Both arms as two replicas have them, five seconds apart, with and without `up`."""
+    twice = [
+        _scraped_by(each, offset, **{label: name})
+        for name, offset in zip(names, (3.0, 8.0), strict=True)
+        for each in BOTH
+    ]
+    return [*twice, *({_identity(one): one for one in map(_up, twice)}.values() if up else ())]
+
+
+def _identity(series: Timeseries) -> frozenset[tuple[str, str]]:
+    return frozenset(series.labels.items())
+
+
+def _totals(polled: Polled) -> dict[Arm, RatioReading]:
+    readings = {pod.arm: pod.metrics["errors"] for pod in polled.poll.pods}
+    return {arm: reading for arm, reading in readings.items() if isinstance(reading, RatioReading)}
+
+
+@pytest.mark.parametrize(
+    "label", ["prometheus_replica", "__replica__", "replica", "receiver", "container", "dc"]
+)
+async def test_f12_replicas_of_one_prometheus_count_once(label: str) -> None:
+    """Whatever the label is called: `up` has it, and no label of the page. The later scrape is taken."""
+    polled = await _polled(*_replicated(label, up=True))
+    newest = (
+        math.floor((NOW - 8) / 15) * 15 + 8
+        if (NOW - 8) % 15 < (NOW - 3) % 15
+        else math.floor((NOW - 3) / 15) * 15 + 3
+    )
+    count = math.floor((newest - NOW + 7200) * 10)
+    assert _totals(polled)[Arm.CANARY] == RatioReading(
+        hits=math.floor((newest - NOW + 7200)), total=count + math.floor(newest - NOW + 7200)
+    )
+
+
+async def test_f12_labels_of_the_page_are_added_up_as_before() -> None:
+    """The codes of one page are several counters, with `up` and without, whatever the page calls them."""
+    series = [
+        _series("hits", arm, rate, code=code, replica=replica)
+        for arm in Arm
+        for code, replica, rate in (("2", "x", 10.0), ("2", "y", 7.0), ("5", "x", 1.0))
+    ]
+    ups = [_up(_series("hits", arm, 1)) for arm in Arm]
+    at = math.floor(NOW / 15) * 15 - NOW + 7200
+    for among in (series, [*series, *ups]):
+        totals = _totals(await _polled(*among))
+        assert totals[Arm.CANARY] == RatioReading(hits=at, total=at * 18)
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+async def test_f12_a_replica_that_ends_halves_nothing(first: str) -> None:
+    """Marked as ended or not: totals go on rising, look by look, and no sample counts anything twice."""
+    gone = [
+        replace(each, last=NOW + 40, stuck=stuck) if each.labels.get("dc") == first else each
+        for stuck in (True,)
+        for each in _replicated("dc", up=True)
+    ]
+    async with _source(*gone) as (source, _):
+        times = tuple(boundary(NOW, STEP) + STEP * number for number in range(12))
+        polled = await source.polls(KEY, _sides(), times, interval=STEP)
+    totals = [_totals(each)[Arm.STABLE].total for each in polled]
+    grown = [after - before for before, after in pairwise(totals)]
+    assert all(0 < each <= 2 * 99 * STEP for each in grown), grown
+    assert sum(grown) <= 99 * STEP * 12
+
+
+async def test_f12_replicas_without_up_are_unknown_and_the_label_is_named() -> None:
+    """Nobody can say which of two scrapes is the truth; the user can, in the selector."""
+    async with _source(*_replicated("dc", up=False)) as (source, _):
+        with pytest.raises(MetricsUnknown, match=r"differ in the label dc: name one of them") as raised:
+            await source.polls(KEY, _sides(), (NOW,), interval=STEP)
+    assert raised.value.problem.reason is Unknown.METRIC_INVALID
+    chosen = WantedRatio(
+        name="errors",
+        hits=parse_selector('hits{code="5",dc="a"}', "f"),
+        total=parse_selector('hits{dc="a"}', "f"),
+    )
+    polled = await _polled(*_replicated("dc", up=False), wanted=(chosen,))
+    assert _totals(polled)[Arm.CANARY].total < 11 * 7200
+
+
+@pytest.mark.parametrize("label", ["prometheus_replica", "__replica__"])
+async def test_f12_the_usual_names_need_no_up(label: str) -> None:
+    """They are the names of replicas and nothing else."""
+    polled = await _polled(*_replicated(label, up=False))
+    assert _totals(polled)[Arm.CANARY].total < 11 * 7200
+
+
+async def test_f12_hits_and_total_are_of_one_replica() -> None:
+    """A replica that is a minute behind has fewer of both: shares are never mixed of two."""
+    ahead = [_scraped_by(each, 1.0, replica="fresh") for each in BOTH]
+    behind = [_scraped_by(each, 0.0, ahead=-60, replica="late") for each in BOTH]
+    ups = {_identity(one): one for one in map(_up, [*ahead, *behind])}.values()
+    polled = await _polled(*behind, *ahead, *ups)
+    reading = _totals(polled)[Arm.CANARY]
+    assert reading.hits * 11 == pytest.approx(reading.total, abs=11)
+
+
+async def test_f12_a_series_that_is_just_born_is_no_replica() -> None:
+    """Its code was not there in the scrapes before, so it shares only the last one."""
+    born = replace(_series("hits", Arm.CANARY, 1, code="503"), first=math.floor(NOW / 15) * 15)
+    polled = await _polled(*BOTH, born)
+    at = math.floor(NOW / 15) * 15 - NOW + 7200
+    assert _totals(polled)[Arm.CANARY].total == at * 12
