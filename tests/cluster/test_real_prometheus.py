@@ -184,7 +184,7 @@ async def _shown(server: RealPrometheus, pods: list[Pod]) -> None:
     client = Prometheus(name="real", url=server.url, timeout=5)
     try:
         async with asyncio.timeout(60):
-            while len(await client.instant('up{job="pods"}', time.time())) < 2 * len(pods):
+            while len(await client.instant('up{job="pods"}', time.time())) < 2 * len(pods):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
     finally:
         await client.close()

@@ -74,7 +74,7 @@ class RealPrometheus:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220 - returns at once
         async with asyncio.timeout(STARTED_SECONDS), httpx.AsyncClient(trust_env=False) as client:
-            while not await self._is_ready(client):
+            while not await self._is_ready(client):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
 
     async def _is_ready(self, client: httpx.AsyncClient) -> bool:

@@ -25,7 +25,7 @@ _NUMBER: Final = 32 / 3
 """Characters of a number in a vector."""
 _HEADER: Final = 480
 """What is remembered once for all metrics."""
-_METRIC: Final = 202
+_METRIC: Final = 216
 """Of a metric, without its vectors and the pod: its name of 63 characters, its kind, counts and times."""
 _PADDING: Final = 20
 """What its vectors take beyond their numbers."""
@@ -34,9 +34,10 @@ _NUMBERS: Final = {
     MetricKind.GUARD: 26,
     MetricKind.GAUGE: 19,
     MetricKind.LATENCY: 48,
-    MetricKind.DISTRIBUTION: 6,
+    MetricKind.DISTRIBUTION: 4,
 }
-"""Numbers in all vectors: bets, noise, bounds, and three tables. A distribution has those of its buckets besides."""
+"""Numbers in all vectors: bets, noise, bounds, and three tables. A distribution has those of its buckets
+besides; it has no value and nothing that is due, which is as much as two numbers."""
 _OF_A_BUCKET: Final = 20
 """Two tests of six bets, noise and bound, and its hits in both arms in three tables."""
 _OF_A_BOUND: Final = 3

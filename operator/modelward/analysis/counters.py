@@ -109,6 +109,8 @@ class Increment:
     stable: Counts
     pods: tuple[tuple[str, float], ...] = ()
     """Cases by canary pod (hits of a ratio), to say whether one pod is alone in what it does."""
+    fresh: float = 0
+    """Cases of canary pods that were read for the first time: what they counted since they started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +199,8 @@ class _Arms:
     counts: Mapping[Arm, Counts] = field(default_factory=dict)
     pods: Mapping[str, float] = field(default_factory=dict)
     """Hits (of a histogram: cases) by canary pod."""
+    fresh: float = 0
+    """Cases of canary pods that were read for the first time."""
 
     def plus(self, steps: Iterable[tuple[PodReading, Counts]]) -> "_Arms":
         """The counts with those of some pods. Of a gauge only the values of now count."""
@@ -211,7 +215,7 @@ class _Arms:
             counts[pod.arm] = total
             if pod.arm is Arm.CANARY and not isinstance(step, Values):
                 pods[pod.pod] = pods.get(pod.pod, 0) + _hits(step)
-        return _Arms(counts=counts, pods=pods)
+        return _Arms(counts=counts, pods=pods, fresh=self.fresh)
 
 
 def _hits(counts: RatioCounts | BucketCounts) -> float:
@@ -302,15 +306,21 @@ def _with_increments(before: Counters, poll: Poll, pods: list[PodReading]) -> Ma
         shown = [(pod, _before(before, pod, name)) for pod in pods if name in pod.metrics]
         steps = [(pod, increment(old, pod.metrics[name])) for pod, old in shown if old is not None]
         usual = max((_cases(counts) for _, counts in steps), default=inf)
-        steps += [
+        first = [
             (pod, increment(_start(before, pod, name, usual), pod.metrics[name]))
             for pod, old in shown
             if old is None
         ]
         if name in before.latency:
-            steps = [(pod, _none_of(c) if _is_cold(pod, poll.time) else c) for pod, c in steps]
-        pending[name] = pending.get(name, _Arms()).plus(steps)
+            steps, first = _without_cold(steps, poll.time), _without_cold(first, poll.time)
+        after = pending.get(name, _Arms()).plus([*steps, *first])
+        fresh = sum(_cases(counts) for pod, counts in first if pod.arm is Arm.CANARY)
+        pending[name] = replace(after, fresh=after.fresh + fresh)
     return pending
+
+
+def _without_cold(steps: list[tuple[PodReading, Counts]], time: float) -> list[tuple[PodReading, Counts]]:
+    return [(pod, _none_of(counts) if _is_cold(pod, time) else counts) for pod, counts in steps]
 
 
 def _before(counters: Counters, pod: PodReading, name: str) -> Reading | None:
@@ -383,4 +393,4 @@ def _increment_of(arms: _Arms, *, alone: bool) -> Increment | None:
         stable = Values() if isinstance(canary, Values) else _none_of(canary)
     if canary is None or stable is None or type(canary) is not type(stable):
         return None
-    return Increment(canary=canary, stable=stable, pods=tuple(sorted(arms.pods.items())))
+    return Increment(canary=canary, stable=stable, pods=tuple(sorted(arms.pods.items())), fresh=arms.fresh)

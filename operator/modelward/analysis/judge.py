@@ -17,6 +17,7 @@ from modelward.analysis.allotment import Allotment, allotted
 from modelward.analysis.assessment import assess
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
 from modelward.analysis.evidence import heaviest, lead, pairs, total_log_odds
+from modelward.analysis.idle import MARGIN, Idle
 from modelward.analysis.noise import NO_HISTORY, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.promotion import Incident
@@ -39,6 +40,7 @@ __all__ = [
     "fits",
     "next_step",
     "observe",
+    "with_idle",
 ]
 
 SETTLE_QUANTILES = 4
@@ -60,6 +62,20 @@ def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
         usual=usual,
         settle_seconds=_settle_seconds(policy, reference),
         incident=Incident(usual=usual),
+    )
+
+
+def with_idle(policy: Policy, state: State, idle: Idle) -> State:
+    """The memory with the requests that come to the canary without users; once it has traffic that is fixed."""
+    if state.frozen:
+        return state
+    rates = idle.rates(policy.own)
+    return replace(
+        state,
+        metrics=tuple(
+            replace(metric, own_rate=_short(rates.get(metric.name, policy.own.per_second)))
+            for metric in state.metrics
+        ),
     )
 
 
@@ -167,7 +183,27 @@ def _observed(policy: Policy, metric: MetricPolicy, state: MetricState, sample: 
     most = _allotted(policy).pod_characters
     increment = replace(increment, pods=tuple((_placed(pod, sample, most), n) for pod, n in increment.pods))
     after = kinds.observed(policy, metric, state, increment, sample.time)
-    return state if after is None else replace(after, known=sample.time)
+    if after is None:
+        return state
+    unasked = state.unasked + _unasked(state, increment, _since(policy, state, sample))
+    return replace(after, known=sample.time, unasked=_short(unasked))
+
+
+def _short(estimate: float) -> float:
+    """In few digits: it is remembered, and is no more exact than that."""
+    return float(f"{estimate:.6g}")
+
+
+def _since(policy: Policy, state: MetricState, sample: Sample) -> float:
+    """Seconds since the last sample that had the metric."""
+    return policy.interval_seconds if state.known is None else sample.time - state.known
+
+
+def _unasked(state: MetricState, increment: Increment, seconds: float) -> float:
+    """Cases of an interval that may be of no user: at the pods' own rate, and all from before a pod was read."""
+    if not state.own_rate:
+        return 0.0
+    return increment.fresh + MARGIN * state.own_rate * max(1, len(increment.pods)) * seconds
 
 
 def _placed(pod: str, sample: Sample, most: int) -> str:
@@ -214,5 +250,5 @@ def next_step(state: State) -> State:
     )
     if usual is None and lead and lead.total.canary_hits:
         usual = promotion.usual_share(lead.total.stable_hits[0], lead.total.stable)
-    metrics = tuple(replace(metric, step=EMPTY) for metric in state.metrics)
+    metrics = tuple(replace(metric, step=EMPTY, unasked=0.0) for metric in state.metrics)
     return replace(state, metrics=metrics, incident=Incident(usual=usual))

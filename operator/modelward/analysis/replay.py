@@ -7,7 +7,18 @@ from math import inf, isfinite, isnan, sqrt
 from typing import Final
 
 from modelward.analysis.counters import Counters, Sample, from_zero
-from modelward.analysis.judge import Assessment, State, Step, Verdict, assess, begin, next_step, observe
+from modelward.analysis.idle import Idle
+from modelward.analysis.judge import (
+    Assessment,
+    State,
+    Step,
+    Verdict,
+    assess,
+    begin,
+    next_step,
+    observe,
+    with_idle,
+)
 from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, Noise, Reference
 from modelward.analysis.policy import Policy
 from modelward.analysis.protocol import GivenPolicy, Header
@@ -66,6 +77,7 @@ class Replay:
         """Of the last poll."""
         self._step = Step(time=0, started=0, weight_percent=self._weight, next_weight_percent=None)
         self._stopped = False
+        self._idle = Idle()
         self.time: float | None = None
         """Of the last poll; None before the first."""
         self.samples: list[Sample] = []
@@ -130,6 +142,9 @@ class Replay:
         if self._counters is None:
             self._counters = self._begun(poll)
             self._past = None  # an hour of polls; what it tells is in the reference
+        if not poll.weight_percent:
+            self._idle = self._idle.plus(poll)
+        self._state = with_idle(self._policy, self._state, self._idle)
         self._move(poll)
         self._counters, sample = self._counters.advance(poll)
         if sample:

@@ -155,13 +155,15 @@ def _packed(state: MetricState) -> list[Any]:
         _vector(state.history.bounds),
         _vector(state.history.cumulative),
         _vector(state.history_phis),
+        state.own_rate,
+        state.unasked,
     ]
     while len(packed) > _LENGTH - len(_ENDING) and packed[-1] in (None, "", 0, [], ()):
         packed.pop()
     return packed
 
 
-_ENDING: Final = ["", 0, None, "", "", "", ""]
+_ENDING: Final = ["", 0, None, "", "", "", "", 0, 0]
 """What stands for the entries that `_packed` leaves out, from the pod on."""
 
 
@@ -169,7 +171,8 @@ def _metric(packed: list[Any]) -> MetricState:
     missing = _LENGTH - len(packed)
     full = [*packed, *_ENDING[len(_ENDING) - missing :]] if missing > 0 else packed
     name, kind, joined, known, bounds, phis, tests, strata, polls, *tables = full
-    open_, step, total, pod, lead, due, values, history_bounds, cumulative, history_phis = tables
+    open_, step, total, pod, lead, due, values, history_bounds, cumulative, history_phis, *users = tables
+    own_rate, unasked = users
     history = BucketCounts(bounds=_each(_bound, history_bounds), cumulative=_each(_number, cumulative))
     state = MetricState(
         name=_text(name),
@@ -188,6 +191,8 @@ def _metric(packed: list[Any]) -> MetricState:
         lead=_count(lead),
         due=_maybe(due),
         values=_each(_value, values),
+        own_rate=_number(own_rate),
+        unasked=_number(unasked),
         history=history,
         history_phis=_each(_number, history_phis),
     )
@@ -195,7 +200,7 @@ def _metric(packed: list[Any]) -> MetricState:
     return state
 
 
-_LENGTH: Final = 19
+_LENGTH: Final = 21
 
 
 def _check(state: MetricState) -> None:

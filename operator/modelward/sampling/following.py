@@ -12,6 +12,7 @@ from typing import Final
 
 from modelward.analysis.counters import Counters, Sample
 from modelward.analysis.gathered import Evidence
+from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
 from modelward.analysis.problem import MetricsProblem
 from modelward.analysis.readings import Poll
@@ -21,7 +22,7 @@ from modelward.api.times import parse
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled
-from modelward.sampling.subject import Key, Subject, subject_of
+from modelward.sampling.subject import Key, Subject, is_idle, subject_of
 
 MOST_SAMPLES: Final = 1000
 """Kept while nothing can be recorded, because the API server is away; then the oldest go."""
@@ -56,7 +57,7 @@ class Follower(ABC):
             )
         except MetricsUnknown as unknown:
             self.forget(key)
-            return Evidence(problem=unknown.problem)
+            return Evidence() if is_idle(model) else Evidence(problem=unknown.problem)
         self.track(subject, since)
         return self.evidence(key, since)
 
@@ -87,6 +88,8 @@ class Following:
     """Time of the last poll."""
     polled: bool = False
     """Whether this process has polled; until then `last` is what status had recorded."""
+    idle: Idle = field(default_factory=Idle)
+    """What the canary showed before it had weight."""
     ahead: float = 0.0
     """By how much the recorded time is ahead of the clock, which was set back: times must rise all the same."""
     misses: int = 0
@@ -100,6 +103,9 @@ class Following:
         """Take a poll in. Whether there is something to tell: a sample, or another problem than before."""
         self.misses = 0
         self.last, self.polled = polled.poll.time, True
+        if self.subject.idle:
+            self.idle = self.idle.plus(polled.poll)
+            return False
         before = self.problem
         self.problem = self.freshness.take(polled)
         poll = polled.poll
@@ -115,6 +121,8 @@ class Following:
 
     def miss(self, problem: MetricsProblem, most: int) -> bool:
         """A look that failed as a whole. Whether there is something to tell: it was one too many."""
+        if self.subject.idle:
+            return False
         self.misses += 1
         before = self.problem
         if self.misses >= most:
@@ -125,7 +133,14 @@ class Following:
         """What came after `since`; what is as old as that is recorded, and forgotten."""
         while self.samples and since is not None and self.samples[0].time <= since:
             self.samples.popleft()
-        return Evidence(samples=tuple(self.samples), problem=self.problem, reference=self.noise.reference())
+        if self.subject.idle:
+            return Evidence(idle=self.idle)
+        return Evidence(
+            samples=tuple(self.samples),
+            problem=self.problem,
+            reference=self.noise.reference(),
+            idle=self.idle,
+        )
 
     def learn(self, polls: Iterable[Poll]) -> None:
         """Take stable's history in."""
