@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 from aiohttp import web
 
-from modelward.analysis.counters import Counters, Sample
+from modelward.analysis.counters import Counters, RatioCounts, Sample
 from modelward.analysis.judge import State, assess, begin, observe
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.readings import Arm
@@ -144,7 +144,8 @@ class Judged:
     def stable_requests_a_second(self) -> float:
         """As the judge has counted them."""
         counted = self.samples[1:]
-        total = sum(each.metrics["errors"].stable.total for each in counted if "errors" in each.metrics)
+        stable = [each.metrics["errors"].stable for each in counted if "errors" in each.metrics]
+        total = sum(each.total for each in stable if isinstance(each, RatioCounts))
         return total / (counted[-1].time - self.samples[0].time)
 
 

@@ -26,8 +26,8 @@ from modelward.rollout import plan, traffic
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
+from modelward.rollout.probes import own_requests
 from modelward.runtimes.measured import measured
-from modelward.runtimes.probed import own_requests
 from modelward.shares import Router, router
 
 OVERLOAD: Final = 2.0

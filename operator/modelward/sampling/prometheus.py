@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, PodReading, Poll, Reading
@@ -64,18 +64,8 @@ def pod_pattern(key: Key, revision: str) -> str:
     return deployment.replace(".", "[.]") + "-[a-z0-9-]{5,16}"  # a name has nothing else to be escaped
 
 
-class _Cell(NamedTuple):
-    """A value of one pod at one time."""
-
-    le: str
-    target: tuple[str, ...]
-    """The scrape that it comes from."""
-    replica: tuple[str, ...]
-    """Who scraped, where several do."""
-    value: float
-
-
-_Cells = list[_Cell]
+_Cells = list[tuple[str, tuple[str, ...], float]]
+"""Of one pod at one time: `le`, the scrape it comes from (its target, and who made it where several do), the value."""
 _Table = Mapping[tuple[float, str], _Cells]
 """By time and pod."""
 _NOTHING: Final[_Cells] = []
@@ -91,37 +81,41 @@ class _Column:
     second: _Table = field(default_factory=dict)
     """Its hits, or how many series make its value."""
 
-    def read(self, time: float, pod: str, scraped: _Cells) -> Reading:
+    def read(self, time: float, pod: str, scraped: _Cells = _NOTHING) -> Reading:
         """The reading of a pod, of the replica that scraped it last. Raises MetricsUnknown."""
         first, second = self.first.get((time, pod), _NOTHING), self.second.get((time, pod), _NOTHING)
         replica = _newest(first, scraped)
         first, second = _of(replica, first), _of(replica, second)
-        if len({cell.target for cell in first}) > 1:
+        if len({target for _, target, _ in first}) > 1:
             raise MetricsUnknown(
                 Unknown.METRIC_INVALID,
                 f"metric {self.wanted.name}: the source scrapes the same pod more than once (job, instance)",
             )
-        values = [cell.value for cell in first]
+        values = [value for _, _, value in first]
         match self.wanted:
             case WantedRatio():
-                return ratio(self.wanted, [cell.value for cell in second], values, declared=False)
+                return ratio(self.wanted, [value for _, _, value in second], values, declared=False)
             case WantedHistogram():
-                return histogram(self.wanted, [(cell.le, cell.value) for cell in first])
+                return histogram(self.wanted, [(le, value) for le, _, value in first])
             case WantedGauge():
                 # Of several series an average came back, which says nothing: they are shown as more than one.
-                series = 0 if not second else 1 if second[0].value == 1 else 2
+                series = 0 if not second else 1 if second[0][2] == 1 else 2
                 return gauge(self.wanted, values * series)
 
 
 def _newest(cells: _Cells, scraped: _Cells) -> tuple[str, ...]:
     """The replica with the latest scrape: whoever ends or misses one, time goes on, and counters rise."""
-    last = {cell.replica: cell.value for cell in scraped}
-    replicas = {cell.replica for cell in cells}
+    last = {_replica(target): value for _, target, value in scraped}
+    replicas = {_replica(target) for _, target, _ in cells}
     return max(replicas, key=lambda replica: (last.get(replica, -math.inf), replica), default=())
 
 
 def _of(replica: tuple[str, ...], cells: _Cells) -> _Cells:
-    return [cell for cell in cells if cell.replica == replica]
+    return [cell for cell in cells if _replica(cell[1]) == replica]
+
+
+def _replica(target: tuple[str, ...]) -> tuple[str, ...]:
+    return target[len(_TARGET) :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,13 +236,10 @@ class PrometheusSource:
         )
         table: dict[tuple[float, str], _Cells] = defaultdict(list)
         for series in await self.queries.ask(asked, look.whose):
-            target, replica = (
-                tuple(series.labels.get(label, "") for label in labels) for labels in (_TARGET, look.replicas)
-            )
+            target = tuple(series.labels.get(label, "") for label in (*_TARGET, *look.replicas))
             pod = series.labels.get(self.queries.labels.pod, "")
             for at, value in series.points:
-                cell = _Cell(le=series.labels.get("le", ""), target=target, replica=replica, value=value)
-                table[round(at, 3), pod].append(cell)
+                table[round(at, 3), pod].append((series.labels.get("le", ""), target, value))
         return table
 
 
@@ -288,7 +279,7 @@ def _read_pods(
             except MetricsUnknown as unknown:
                 problems[column.wanted.name] = unknown.problem
         shown |= metrics.keys()
-        last = max((cell.value for cell in seen), default=time)
+        last = max((value for _, _, value in seen), default=time)
         read.append(_Read(pod=pod, metrics=metrics, stale=last < oldest))
     return read, {name: problem for name, problem in problems.items() if name not in shown}
 

@@ -347,7 +347,7 @@ def _up(series: Timeseries) -> Timeseries:
 def _replicated(label: str, names: tuple[str, str] = ("a", "b"), *, up: bool) -> list[Timeseries]:
     """Both arms as two replicas have them, five seconds apart, with and without `up`."""
     twice = [
-        _scraped_by(each, offset, **{label: name})
+        _scraped_by(each, offset, 0, **{label: name})
         for name, offset in zip(names, (3.0, 8.0), strict=True)
         for each in BOTH
     ]
