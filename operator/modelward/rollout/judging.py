@@ -19,7 +19,7 @@ from modelward.analysis.verdict import Assessment, Figures, Step, Verdict
 from modelward.api.analysis_policy import MetricKind, SignalName
 from modelward.api.model import Model
 from modelward.api.signals import Signals
-from modelward.api.status import AnalysisStatus, MetricStatus, clip
+from modelward.api.status import ANALYSIS_STATE_LENGTH, AnalysisStatus, MetricStatus, clip
 from modelward.api.times import format_micro, parse
 from modelward.errors import InvalidState
 from modelward.rollout import plan, traffic
@@ -75,9 +75,15 @@ def _judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement
     assessment = judge.assess(policy, state, _step(observed, progress))
     if policy.metrics and _is_news(observed, progress, assessment):
         # Nothing is remembered before the first sample: until then stable's past may not have been read.
-        remembered = judge.encode(state) if _last_sample(progress) else ""
+        remembered = _remembered(state) if _last_sample(progress) else ""
         progress = _recorded(progress, remembered, assessment)
     return progress, _judgement(observed, policy, assessment)
+
+
+def _remembered(state: judge.State) -> str:
+    """The memory, unless an earlier version laid it out too wide: status could not be written with it."""
+    text = judge.encode(state)
+    return text if len(text) <= ANALYSIS_STATE_LENGTH else ""
 
 
 def _is_news(observed: Observed, progress: Progress, assessment: Assessment) -> bool:
