@@ -13,8 +13,9 @@ from typing import Final
 from modelward.analysis.counters import Counters, Sample
 from modelward.analysis.gathered import Evidence
 from modelward.analysis.noise import Noise
-from modelward.analysis.problem import MetricsProblem
+from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Poll
+from modelward.analysis.tracks import flawed
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.times import parse
@@ -101,7 +102,7 @@ class Following:
         self.misses = 0
         self.last, self.polled = polled.poll.time, True
         before = self.problem
-        self.problem = self.freshness.take(polled)
+        problem = self.freshness.take(polled)
         poll = polled.poll
         if given_up := self.freshness.given_up(polled):
             poll = replace(poll, unread=tuple(each for each in poll.unread if each[0] not in given_up))
@@ -111,7 +112,13 @@ class Following:
         self.counters, sample = self.counters.advance(poll)
         if sample:
             self.samples.append(sample)
+        self.problem = self._flaw() or problem
         return sample is not None or self.problem != before
+
+    def _flaw(self) -> MetricsProblem | None:
+        """That a metric cannot be judged by, because of what its counters do."""
+        flaws = self.counters.flaws
+        return MetricsProblem(reason=Unknown.METRIC_INVALID, message=flawed(flaws)) if flaws else None
 
     def miss(self, problem: MetricsProblem, most: int) -> bool:
         """A look that failed as a whole. Whether there is something to tell: it was one too many."""
