@@ -155,9 +155,7 @@ def increment(before: Reading | None, now: Reading) -> Counts:
             return _bucket_increment(before, now)
 
 
-def _ratio_increment(
-    before: Reading | None, now: RatioReading, behind: float
-) -> tuple[RatioCounts, float]:
+def _ratio_increment(before: Reading | None, now: RatioReading, behind: float) -> tuple[RatioCounts, float]:
     """The increment with the hits that were `behind`, as far as there are cases for them; and those still behind."""
     old = before if isinstance(before, RatioReading) else None
     if old is None or now.total < old.total or now.hits < old.hits:
@@ -273,9 +271,7 @@ class Counters:
         if _complete(poll, self.waited):
             after, sample = _released(after, poll, believed)
             return after, replace(sample, doubtful=doubtful, flaws=flaws)
-        sample = Sample(
-            time=poll.time, weight_percent=poll.weight_percent, doubtful=doubtful, flaws=flaws
-        )
+        sample = Sample(time=poll.time, weight_percent=poll.weight_percent, doubtful=doubtful, flaws=flaws)
         too_long = self.waited + 1 >= MOST_POLLS_TO_WAIT
         return replace(after, waited=self.waited + 1), sample if too_long else None
 

@@ -206,7 +206,9 @@ class Replay:
         flaws = self._counters.flaws if self._counters else {}
         if not flaws or made.verdict is Verdict.ROLL_BACK:
             return made
-        return replace(made, verdict=Verdict.HOLD, message=f"Holding: {Unknown.METRIC_INVALID}: {flawed(flaws)}.")
+        return replace(
+            made, verdict=Verdict.HOLD, message=f"Holding: {Unknown.METRIC_INVALID}: {flawed(flaws)}."
+        )
 
     def _walked(self) -> Iterator[Said]:
         """The verdicts when the engine takes its own steps."""

@@ -134,7 +134,11 @@ class Track:
     def _undone(self) -> "Track":
         """A start time went back, so those before it were of other processes, and the resets were none."""
         return replace(
-            self, several=True, falls=self.falls + self.excused, excused=0, highest=_higher(self.highest, self.before)
+            self,
+            several=True,
+            falls=self.falls + self.excused,
+            excused=0,
+            highest=_higher(self.highest, self.before),
         )
 
     def _begun_anew(self, now: Reading, *, falls: int, excused: int) -> "Track":
