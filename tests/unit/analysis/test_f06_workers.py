@@ -277,7 +277,7 @@ def test_f06_what_was_told_before_is_dropped_and_the_step_begins_anew() -> None:
     replay = Replay(Header(), every=True)
     odds = [said.odds for poll in polls for said in replay.take(poll)]
     assert max(odds) > 1
-    assert odds[-1] == 1
+    assert odds[-1] < 1
 
 
 @settings(max_examples=20)
