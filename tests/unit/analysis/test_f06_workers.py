@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_f06_the_second_fall_is_one_too_many_in_any_order_of_any_workers(
 ) -> None:
     """And nothing makes the counter one again, while the container runs on."""
     numbers = [workers[each % len(workers)] for each in order]
-    falls = sum(after < before for before, after in zip(numbers, numbers[1:], strict=False))
+    falls = sum(after < before for before, after in pairwise(numbers))
     last = tracked(numbers)[-1]
     assert last.falls == falls
     assert (last.flaw is Flaw.JUMPS) == (falls >= 2)
@@ -79,8 +80,8 @@ def test_f06_start_times_that_go_back_are_those_of_several_processes(
     rounds = [each for _ in range(4) for each in draw.sample(workers, number)]
     tracks = tracked([n for n, _ in rounds], [Origin(1.0, start) for _, start in rounds])
     starts = [start for _, start in rounds]
-    falls = sum(b < a for (a, _), (b, _) in zip(rounds, rounds[1:], strict=False))
-    if falls >= 2 and any(b < a for a, b in zip(starts, starts[1:], strict=False)):
+    falls = sum(b < a for (a, _), (b, _) in pairwise(rounds))
+    if falls >= 2 and any(b < a for a, b in pairwise(starts)):
         assert tracks[-1].flaw is Flaw.JUMPS
 
 
@@ -305,7 +306,7 @@ def test_f06_the_same_holds_for_a_recorded_stream(totals: list[int]) -> None:
             poll = parsed(str(line).replace("'", '"')).poll
             assert poll is not None
             words |= {said.word for said in replay.take(poll)}
-        falls = sum(b < a for a, b in zip(totals, totals[1:], strict=False))
+        falls = sum(b < a for a, b in pairwise(totals))
         if falls >= 2 and known:
             assert replay.last() is not None
             assert "MetricInvalid" in replay.last().message  # type: ignore[union-attr]
