@@ -137,8 +137,8 @@ def test_f06_one_metric_jumps_and_another_does_not() -> None:
     polls = []
     for number, jumping in enumerate((1000, 100, 1000, 100, 1000)):
         steady = HistogramReading(buckets={0.1: 9.0 * number, float("inf"): 10.0 * number})
-        metrics = {"errors": RatioReading(hits=0, total=jumping), "latency": steady}
-        stable = {"errors": RatioReading(hits=0, total=100 * number), "latency": steady}
+        metrics: dict[str, Reading] = {"errors": RatioReading(hits=0, total=jumping), "latency": steady}
+        stable: dict[str, Reading] = {"errors": RatioReading(hits=0, total=100 * number), "latency": steady}
         polls.append(
             Poll(
                 time=5.0 * number, weight_percent=10, pods=(pod("canary-1", metrics), pod("stable-1", stable))

@@ -61,13 +61,14 @@ class Told:
 
 def rollout(
     shown: Shown,
-    selectors: dict[str, str],
     *,
+    hits: str,
+    total: str,
     looks: int = 60,
     pods: Iterable[str] = ("canary-1", "stable-1", "stable-2", "stable-3"),
 ) -> Told:
     """Play a step of 10 % with these pages. As in the operator nothing goes on while there is a problem."""
-    metrics = (Metric(name="errors", kind=MetricKind.RATIO, **selectors),)
+    metrics = (Metric(name="errors", kind=MetricKind.RATIO, hits=hits, total=total),)
     wanted = wanted_metrics(AnalysisPolicy(metrics=metrics), Signals(), {"MODEL_NAME": "fraud"})
     endpoint = Endpoint(port=8080, path="/metrics")
     policy = Policy(

@@ -15,7 +15,7 @@ each_server = pytest.mark.parametrize("server", SERVERS, ids=lambda server: serv
 
 def played(server: Server, shown: Shown, *, looks: int = 60, hits: str = "", total: str = "") -> Told:
     """A rollout of this server."""
-    return rollout(shown, {"hits": hits or server.hits, "total": total or server.total}, looks=looks)
+    return rollout(shown, hits=hits or server.hits, total=total or server.total, looks=looks)
 
 
 def counting(server: Server, *, canary_errors: float, stable_errors: float = 0.01, seed: int = 1) -> Shown:
