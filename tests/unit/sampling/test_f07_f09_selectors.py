@@ -4,12 +4,14 @@ import math
 
 import pytest
 
-from modelward.analysis.problem import Unknown
-from modelward.analysis.readings import HistogramReading, RatioReading
+from modelward.analysis.problem import MetricsProblem, Unknown
+from modelward.analysis.readings import Arm, GaugeReading, HistogramReading, PodReading, Poll, RatioReading
 from modelward.api.analysis_policy import AnalysisPolicy, Metric, MetricKind
 from modelward.api.signals import Signals
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.exposition import Readings, readings
+from modelward.sampling.freshness import Freshness
+from modelward.sampling.pods import Polled
 from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import wanted_metrics
 
@@ -130,3 +132,22 @@ def test_f08_hits_are_none_only_where_they_could_be(hits: str, page: str, missin
     assert bool(found.problems) == missing
     if missing:
         assert "has the label code; the" in found.problems["errors"].problem.message
+
+
+def test_f08_the_label_is_named_where_another_metric_can_be_had() -> None:
+    """The others go on; what is said is not that "nothing is known"."""
+    pods = (
+        PodReading(pod="c", arm=Arm.CANARY, metrics={"depth": GaugeReading(value=1)}),
+        PodReading(
+            pod="s", arm=Arm.STABLE, metrics={name: GaugeReading(value=1) for name in ("depth", "errors")}
+        ),
+    )
+    why = MetricsProblem(reason=Unknown.METRIC_MISSING, message="metric errors: no series has the label code")
+    polled = Polled(
+        poll=Poll(time=1, weight_percent=10, pods=pods), lacking={Arm.CANARY: {"errors": why}, Arm.STABLE: {}}
+    )
+    freshness = Freshness()
+    problems = [freshness.take(polled) for _ in range(5)]
+    assert problems[0] is None
+    assert problems[-1] is not None
+    assert problems[-1].message == f"a pod of the canary: {why.message}"
