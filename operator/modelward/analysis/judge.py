@@ -9,6 +9,7 @@ Evidence is carried through all steps: alpha is spent once per rollout. It is re
 reached, so that a verdict does not depend on how often one asks.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from math import log
 
@@ -108,16 +109,19 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
     """The memory after `sample`. One that is not later than the last changes nothing: nothing counts twice."""
     if state.decided or (state.time is not None and sample.time <= state.time):
         return state
-    state = replace(_at_weight(policy, _within(policy, state), sample), time=sample.time)
+    state = _within(policy, state)
+    if sample.flaws:
+        state = _without(state, sample.flaws.keys())
+    state = replace(_at_weight(policy, state, sample), time=sample.time)
     if not state.frozen and _has_canary_traffic(sample):
         state = _frozen(policy, state, sample)
     if not state.frozen:
         return state
     pairs = zip(policy.metrics, state.metrics, strict=True)
     if state.moved is not None and sample.time - state.moved < state.settle_seconds:
-        metrics = tuple(_heard(metric, sample) for metric in state.metrics)
+        metrics = tuple(_doubted(_heard(metric, sample), sample) for metric in state.metrics)
         return replace(state, metrics=metrics)
-    metrics = tuple(_observed(policy, metric, memory, sample) for metric, memory in pairs)
+    metrics = tuple(_doubted(_observed(policy, metric, memory, sample), sample) for metric, memory in pairs)
     judged = replace(state, metrics=metrics, incident=_incident(policy, state, sample))
     return _decided(policy, judged, sample.time)
 
@@ -126,6 +130,35 @@ def _within(policy: Policy, state: State) -> State:
     """The memory without what an earlier version kept beyond what there is room for."""
     allotment = _allotted(policy)
     return replace(state, metrics=tuple(kinds.within(metric, allotment) for metric in state.metrics))
+
+
+def _without(state: State, names: Collection[str]) -> State:
+    """The memory without what these metrics have told, and without what may have come from them."""
+    metrics = tuple(_untold(metric) if metric.name in names else metric for metric in state.metrics)
+    return replace(state, metrics=metrics, incident=Incident(usual=state.usual))
+
+
+def _untold(state: MetricState) -> MetricState:
+    """The memory of a metric as it was before it told anything; what is tested stays the same."""
+    bets = core.SIGN_BETS if state.kind is MetricKind.GAUGE else core.RATIO_BETS
+    return replace(
+        state,
+        known=None,
+        tests=(core.begun(bets),) * len(state.tests),
+        strata=0,
+        open=EMPTY,
+        polls=0,
+        step=EMPTY,
+        total=EMPTY,
+        unasked=0.0,
+        pod="",
+        lead=0,
+    )
+
+
+def _doubted(state: MetricState, sample: Sample) -> MetricState:
+    """The memory of a metric that may be wrong: evidence goes on, but it is not known well enough to go on."""
+    return replace(state, known=None) if state.name in sample.doubtful else state
 
 
 def _at_weight(policy: Policy, state: State, sample: Sample) -> State:

@@ -368,6 +368,7 @@ def _pod(raw: Any, *, stable: bool) -> PodReading:
         metrics=_readings(metrics) if metrics else {},
         node=node if isinstance(node, str) else "",
         started=_seconds(raw.get("started"), ".started"),
+        process_started=_seconds(raw.get("processStarted"), ".processStarted"),
         ready_since=_seconds(raw.get("readySince"), ".readySince"),
     )
 

@@ -22,7 +22,7 @@ from modelward.sampling.duplicates import REPLICA_LABELS, differing, untimely
 from modelward.sampling.exposition import gauge, histogram, missing, ratio
 from modelward.sampling.pods import Polled
 from modelward.sampling.queries import Asked, PodsOf, Queries
-from modelward.sampling.selectors import Selector
+from modelward.sampling.selectors import Selector, Sum
 from modelward.sampling.subject import Key, Side
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
@@ -212,7 +212,7 @@ class PrometheusSource:
         match wanted:
             case WantedRatio():
                 total, hits = await asyncio.gather(
-                    self._values(look, wanted.total), self._values(look, wanted.hits)
+                    self._added(look, wanted.total), self._added(look, wanted.hits)
                 )
                 return _Column(wanted=wanted, first=total, second=hits)
             case WantedHistogram():
@@ -223,6 +223,13 @@ class PrometheusSource:
                     self._values(look, wanted.gauge, operator="count"),
                 )
                 return _Column(wanted=wanted, first=value, second=count)
+
+    async def _added(self, look: _Look, added: Sum) -> _Table:
+        table: dict[tuple[float, str], _Cells] = defaultdict(list)
+        for part in await asyncio.gather(*(self._values(look, each) for each in added.parts)):
+            for place, cells in part.items():
+                table[place] += cells
+        return table
 
     async def _values(
         self, look: _Look, selector: Selector, *by: str, operator: str = "sum", function: str = ""
@@ -254,7 +261,7 @@ def _main(wanted: Wanted) -> Selector:
     """The series by which is seen when a pod was last scraped."""
     match wanted:
         case WantedRatio():
-            return wanted.total
+            return wanted.total.parts[0]
         case WantedHistogram():
             return wanted.buckets
         case WantedGauge():

@@ -122,7 +122,7 @@ def signals_of(name: str, revision: Revision | None) -> Signals:
 def side_of(name: str, revision: Revision | None, policy: AnalysisPolicy) -> Side:
     """What is to be read of a revision. Raises MetricsUnknown."""
     shown = _measured(name, revision)
-    wanted = wanted_metrics(policy, shown.signals)
+    wanted = wanted_metrics(policy, shown.signals, shown.variables)
     if not wanted:
         raise MetricsUnknown(
             Unknown.NO_SIGNALS,

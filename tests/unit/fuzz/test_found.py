@@ -20,15 +20,15 @@ from modelward.errors import InvalidSettings, InvalidState
 from modelward.rollout.decide import decide
 from modelward.sampling.exposition import readings
 from modelward.sampling.prometheus import _Column
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import WantedGauge, WantedRatio
 from modelward.settings import load
 from unit.analysis.samples import make_policy, make_sample, ratio
 
 ERRORS = WantedRatio(
     name="errors",
-    hits=parse_selector("errors_total", "hits"),
-    total=parse_selector("requests_total", "total"),
+    hits=parse_sum("errors_total", "hits"),
+    total=parse_sum("requests_total", "total"),
 )
 QUEUE = WantedGauge(name="queue", gauge=parse_selector("queue", "gauge"))
 

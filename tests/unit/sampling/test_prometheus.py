@@ -21,7 +21,7 @@ from modelward.sampling.pods import PodSource, Polled
 from modelward.sampling.prometheus import PrometheusSource, boundary, pod_pattern
 from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.sampler import NamedSource, Sampler
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.subject import Side
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 from support.little_prometheus import LittlePrometheus, Timeseries, little_prometheus
@@ -30,9 +30,7 @@ from unit.sampling.fleet import KEY, Fleet, no_history, until
 CANARY, STABLE = "bcdfghjkl2", "mnpqrstvw4"
 NOW = 1_763_800_000.0
 STEP = 15.0
-ERRORS = WantedRatio(
-    name="errors", hits=parse_selector('hits{code="5"}', "f"), total=parse_selector("hits", "f")
-)
+ERRORS = WantedRatio(name="errors", hits=parse_sum('hits{code="5"}', "f"), total=parse_sum("hits", "f"))
 LATENCY = WantedHistogram(name="latency", buckets=parse_selector("took", "f").named("_bucket"), scale=1e-3)
 DEPTH = WantedGauge(name="depth", gauge=parse_selector("depth", "f"))
 POD = {Arm.CANARY: f"fraud-{CANARY}-5d4f-abcde", Arm.STABLE: f"fraud-{STABLE}-6c7b-fghij"}
@@ -94,8 +92,8 @@ async def test_every_query_is_held_to_namespace_and_pods() -> None:
     """Whatever the selector says: the last two matchers are ours, and all must hold."""
     sly = WantedRatio(
         name="errors",
-        hits=parse_selector('hits{namespace="other",pod=~".*"}', "f"),
-        total=parse_selector('hits{x="\\"} or up{"}', "f"),
+        hits=parse_sum('hits{namespace="other",pod=~".*"}', "f"),
+        total=parse_sum('hits{x="\\"} or up{"}', "f"),
     )
     async with _source(*BOTH) as (source, server):
         await source.polls(KEY, _sides(sly), (NOW,), interval=STEP)
