@@ -28,8 +28,10 @@ from modelward.clients.resources import (
 )
 from modelward.errors import AlreadyExists, ApiError, ModelwardError, NotFound, Refused, Unreachable
 from modelward.projection import service
-from modelward.projection.metadata import Manifest, json_pointer
+from modelward.projection.metadata import Manifest, json_pointer, owner_references
 from modelward.projection.project import Intent, Projection
+from modelward.rollout import corrections
+from modelward.rollout.decision import Announcement
 from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Deployment, Observed, Service
 from modelward.routes import HASTE_SECONDS, UserRoutes
@@ -65,6 +67,8 @@ class Applied:
     slow to be written."""
     errors: list[ModelwardError] = field(default_factory=list)
     """What kept objects from being written beside refusals: conflicts, failures of the API server, no answer."""
+    corrections: list[Announcement] = field(default_factory=list)
+    """What people changed by hand and has been written again, with what they should do instead."""
     wait: float | None = None
     """Seconds until an object may be put right that somebody changes again and again."""
 
@@ -93,6 +97,19 @@ class Applier:
         applied = Applied()
         for manifest in manifests:
             await self._create(model, CONTROLLER_REVISION, manifest, applied)
+        return applied
+
+    async def adopt(self, model: Model, orphans: Iterable[Child]) -> Applied:
+        """Give objects their owner again, and change nothing else of them. The first that is not taken ends it."""
+        applied = Applied()
+        for child in orphans:
+            owners = {"op": "add", "path": "/metadata/ownerReferences", "value": owner_references(model)}
+            with _noting(applied, child.kind, child.name):
+                self.store.put(await self._patch(child, [owners]))
+                applied.writes += 1
+                logger.info("took back %s %s/%s", child.kind, child.namespace, child.name)
+            if applied.unwritten:
+                break
         return applied
 
     async def discard(self, forged: Iterable[Snapshot]) -> bool:
@@ -132,18 +149,7 @@ class Applier:
         """
         applied = Applied()
         live = {(child.kind, child.name): child for child in observed.children}
-        taken = {(conflict.kind, conflict.name) for conflict in observed.conflicts}
-        for intent in projection.intents:
-            if (intent.kind, intent.name) in taken or intent.kind in self.store.absent:
-                continue
-            child = live.get((intent.kind, intent.name))
-            if child is None and intent.kind == CONTROLLER_REVISION.kind:
-                continue  # `keep_snapshots` stores them; a verdict is noted on one that is there
-            if child is None:
-                await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
-            elif child.decision <= decision:
-                with _noting(applied, intent.kind, intent.name):
-                    await self._update_or_replace(observed, intent, child, applied)
+        await self._write(observed, projection, live, decision, applied)
         await self._route(observed, projection, decision, applied)
         wanted = {(intent.kind, intent.name) for intent in projection.intents} | projection.kept
         surplus = [child for child in live.values() if (child.kind, child.name) not in wanted]
@@ -153,6 +159,36 @@ class Applier:
                 with _noting(applied, child.kind, child.name):
                     await self._remove(child, applied)
         return applied
+
+    async def _write(
+        self,
+        observed: Observed,
+        projection: Projection,
+        live: Mapping[tuple[str, str], Child],
+        decision: int,
+        applied: Applied,
+    ) -> None:
+        """Create what is missing and correct what differs.
+
+        A pod that one revision gives up for another is given up first. If that has failed, and was not refused, nobody
+        takes it before it is tried again.
+        """
+        taken = {(conflict.kind, conflict.name) for conflict in observed.conflicts}
+        held = False
+        for intent in projection.intents:
+            place = intent.kind, intent.name
+            child = live.get(place)
+            if place in taken or intent.kind in self.store.absent or (held and _takes_pods(intent, child)):
+                continue
+            if child is None and intent.kind == CONTROLLER_REVISION.kind:
+                continue  # `keep_snapshots` stores them; a verdict is noted on one that is there
+            failures = len(applied.errors)
+            if child is None:
+                await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
+            elif child.decision <= decision:
+                with _noting(applied, *place):
+                    await self._update_or_replace(observed, intent, child, applied)
+            held |= len(applied.errors) > failures and _gives_pods(intent, child)
 
     async def _route(
         self, observed: Observed, projection: Projection, decision: int, applied: Applied
@@ -208,7 +244,7 @@ class Applier:
         self, observed: Observed, intent: Intent, child: Child, applied: Applied
     ) -> None:
         try:
-            await self._update(intent, child, observed.now, applied)
+            await self._update(observed, intent, child, applied)
         except Refused:
             if not intent.replaceable:
                 raise
@@ -224,21 +260,25 @@ class Applier:
         else:
             applied.wait = min(NEWS_AFTER_SECONDS, applied.wait or NEWS_AFTER_SECONDS)
 
-    async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
+    async def _update(self, observed: Observed, intent: Intent, child: Child, applied: Applied) -> None:
         if child.kind == CONTROLLER_REVISION.kind:
             await self._annotate(child, intent.manifest, None, applied)
             return
+        before = child
         if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
             child = await self._mend(child, intent.manifest, None, applied)
         elif self._drifted(child, intent.manifest):
-            if wait := self._pause(child, now):
+            if wait := self._pause(child, observed.now):
                 applied.wait = min(wait, applied.wait or wait)
                 return
             child = await self._mend(child, intent.manifest, None, applied)
-            self._mended.setdefault(child.uid, []).append(now)
+            self._mended.setdefault(child.uid, []).append(observed.now)
+            applied.corrections.append(corrections.edited(observed.model, before, intent.manifest))
         else:
             self.store.settle(child)
         if isinstance(child, Deployment):
+            if intent.scale not in (None, child.replicas) and child.scaled_by:
+                applied.corrections.append(corrections.scaled(observed.model, child, intent.scale or 0))
             await self._hand_over(intent, child, applied)
 
     async def _annotate(
@@ -444,6 +484,17 @@ class Applier:
         child = trim.child(raw)
         self.store.settle(child)
         return child
+
+
+def _takes_pods(intent: Intent, child: Child | None) -> bool:
+    """Whether a Deployment gets more pods than it has."""
+    had = child.replicas if isinstance(child, Deployment) else 0
+    return intent.kind == DEPLOYMENT.kind and (intent.scale or 0) > had
+
+
+def _gives_pods(intent: Intent, child: Child | None) -> bool:
+    """Whether a Deployment gets fewer pods than it has."""
+    return isinstance(child, Deployment) and intent.scale is not None and intent.scale < child.replicas
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """One reconcile after the other: what is written in which order, and what follows when a request comes to nothing."""
 
 import asyncio
+import contextlib
 from typing import Any, Final
 
 import pytest
@@ -710,3 +711,20 @@ async def test_a_status_that_is_refused_is_an_error() -> None:
     with pytest.raises(Refused):
         await cluster.reconcile()
     assert cluster.names("Deployment") == []
+
+
+async def test_no_revision_takes_a_pod_before_the_other_one_has_given_it_up() -> None:
+    """Shared capacity: where stable's scale is written too late, the canary waits; together they never have more."""
+    cluster = await serving(
+        replicas=2,
+        rollout={"steps": [{"weightPercent": 50}], "stepMinSeconds": 3, "capacity": "Shared"},
+    )
+    late = cluster.fail("PATCH", "Deployment", refused(409, "Conflict"), name=cluster.child(), times=3)
+    cluster.spec(model={"version": "2"})
+    for _ in range(30):
+        with contextlib.suppress(Conflict):  # the queue tries it again
+            await cluster.after(2)
+        deployments = [cluster.get("Deployment", name)["spec"] for name in cluster.names("Deployment")]
+        assert sum(each["replicas"] for each in deployments) <= 2
+    assert late.struck == 3
+    assert cluster.status()["history"][0]["result"] == "Promoted"
