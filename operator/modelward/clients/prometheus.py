@@ -22,6 +22,7 @@ from modelward.analysis.problem import Unknown
 from modelward.api.names import MANAGER
 from modelward.clients.bodies import bounded_body
 from modelward.clients.scrape import refusal
+from modelward.clients.sessions import again_if_closed, bounded_session
 from modelward.clients.unknown import MetricsUnknown
 
 TIMEOUT_SECONDS: Final = 5.0
@@ -30,6 +31,7 @@ _ERROR_TYPES: Final = frozenset(
     {"timeout", "canceled", "execution", "bad_data", "internal", "unavailable", "not_found"}
 )
 _CONNECTIONS: Final = 16
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": MANAGER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,8 @@ class Prometheus:
     async def _ask(self, call: str, form: dict[str, str], kind: str) -> list[Series]:
         try:
             async with asyncio.timeout(self._timeout):
-                status, body = await self._twice(call, {**form, "timeout": f"{self._timeout:g}s"})
+                form = {**form, "timeout": f"{self._timeout:g}s"}
+                status, body = await again_if_closed(lambda: self._post(call, form))
         except TimeoutError as error:
             raise self._unknown(Unknown.TIMEOUT, f"no whole answer within {self._timeout:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -108,13 +111,6 @@ class Prometheus:
         except MetricsUnknown as unknown:
             raise self._unknown(unknown.problem.reason, unknown.problem.message) from unknown
         return self._read(status, body, kind)
-
-    async def _twice(self, call: str, form: dict[str, str]) -> tuple[int, bytes]:
-        """A server may close a kept connection in the moment in which it is used: then a new one is tried."""
-        try:
-            return await self._post(call, form)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            return await self._post(call, form)
 
     async def _post(self, call: str, form: dict[str, str]) -> tuple[int, bytes]:
         url = f"{self._base}/api/v1/{call}"
@@ -126,14 +122,8 @@ class Prometheus:
     def _connected(self) -> aiohttp.ClientSession:
         """Made at the first query: only where an event loop runs can it be."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._context),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": MANAGER},
-                timeout=aiohttp.ClientTimeout(total=self._timeout),
-                auto_decompress=False,
-                trust_env=False,
-            )
+            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._context)
+            self._session = bounded_session(connector, _HEADERS, self._timeout)
         return self._session
 
     def _credentials(self) -> dict[str, str]:

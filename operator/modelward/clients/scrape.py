@@ -16,6 +16,7 @@ from yarl import URL
 from modelward.analysis.problem import Unknown
 from modelward.api.names import MANAGER
 from modelward.clients.bodies import bounded_body
+from modelward.clients.sessions import again_if_closed, bounded_session
 from modelward.clients.unknown import MetricsUnknown
 
 TIMEOUT_SECONDS: Final = 2.0
@@ -55,14 +56,8 @@ class Scraper:
         """`timeout` in seconds is for the whole of a reading, `limit` in bytes for the page, unpacked."""
         self._timeout = timeout
         self._limit = limit
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
-            timeout=aiohttp.ClientTimeout(total=timeout),
-            auto_decompress=False,
-            trust_env=False,
-        )
+        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_SECONDS)
+        self._session = bounded_session(connector, _HEADERS, timeout)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -72,7 +67,7 @@ class Scraper:
         """The text of a page. Raises MetricsUnknown."""
         try:
             async with asyncio.timeout(self._timeout):
-                body = await self._twice(page)
+                body = await again_if_closed(lambda: self._once(page))
         except TimeoutError as error:
             raise MetricsUnknown(
                 Unknown.TIMEOUT, f"no whole answer from {_place(page)} within {self._timeout:g} s"
@@ -87,13 +82,6 @@ class Scraper:
             return body.decode("utf-8")
         except UnicodeDecodeError as error:
             raise MetricsUnknown(Unknown.NOT_METRICS, "the page is not UTF-8 text") from error
-
-    async def _twice(self, page: Page) -> bytes:
-        """A server may close a kept connection in the moment in which it is used: then a new one is tried."""
-        try:
-            return await self._once(page)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            return await self._once(page)
 
     async def _once(self, page: Page) -> bytes:
         async with self._session.get(page.url, allow_redirects=False) as response:
