@@ -21,7 +21,7 @@ QPS = 1000
 # Unlike 2 GiB, the default, this holds ten thousand objects of each kind with their history.
 ETCD_QUOTA_BYTES = 8 * 2**30
 AUDIT_LOG_MEGABYTES = 200
-# The collector, a seventh of the API server's processor time, runs half as often, for half as much memory again.
+# The garbage collector took a seventh of the API server's processor time. At 400 one came to 1.2 GiB in a lane.
 RUNTIME = {"GOGC": "200"}
 
 

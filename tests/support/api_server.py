@@ -1,6 +1,6 @@
 """Reading objects from the API server directly.
 
-A test that waits asks ten times a second. To start a kubectl for each question costs a process and its processor time.
+A test that waits asks several times a second. To start a kubectl for each question costs a process and its processor time.
 """
 
 from __future__ import annotations

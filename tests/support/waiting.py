@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 120.0
 def until(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE_SECONDS) -> T:
     """The first true value of `condition`. Raises AssertionError, naming `what`, when there is none in time.
 
-    Asked often at first, and three times a second in the end: what all lanes ask is half of what the API servers do.
+    Asked often at first, and three times a second in the end: each question costs the API server and the test alike.
     """
     end, pause = time.monotonic() + seconds, 0.05
     while True:
