@@ -42,8 +42,8 @@ def outcome(world: World, story: Iterable[Seen]) -> Outcome:
     seen = [each for each in story if concerns(world.model, each.raw)]
     uids = {(each.kind, _general(world.model, each.at[1]), each.raw["metadata"]["uid"]) for each in seen}
     pods = {(revision_of(each.raw), each.raw["metadata"]["uid"]) for each in seen if each.kind == "Pod"}
-    events = {(each.raw["reason"], each.at[1]) for each in seen if each.kind == "Event" and _ours(each.raw)}
-    events = {event for event in events if event[0] != _OF_FAULTS}
+    told = [each for each in seen if each.kind == "Event" and _ours(each.raw)]
+    events = {(each.raw["reason"], each.at[1]) for each in told if each.raw["reason"] != _OF_FAULTS}
     return Outcome(
         objects={
             f"{kind} {_general(world.model, name)}": _compared(world, raw)

@@ -56,7 +56,7 @@ def main(
         report = Path(folder) / "report.xml"
         codes = [_pytest(folder, chosen, [*flags, *split, f"--junit-xml={report}"])]
         seconds = _seconds(report)
-        if not set(codes) - {0, 1, NOTHING_COLLECTED}:
+        if codes[0] in {0, 1, NOTHING_COLLECTED}:
             partial = bool(paths) or integrations
             codes.append(_pytest(folder, chosen, ["-m", "last and not whole" if partial else "last"]))
         print(f"Kubernetes {versions.release(versions.chosen())};", _table(seconds))

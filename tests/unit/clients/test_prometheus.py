@@ -190,10 +190,8 @@ async def test_f04_queries_that_are_given_up_cost_no_connection(turns: int) -> N
         for begin in range(0, 48, 16):
             for task in asked[begin : begin + 16]:
                 task.cancel()
-            for _ in range(
-                turns
-            ):  # of the event loop: the next ones have got their connections, or are about to
-                await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)  # the next ones have got their connections, or are about to
         await asyncio.wait(asked)
         hangs = False
         try:

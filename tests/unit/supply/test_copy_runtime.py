@@ -47,9 +47,8 @@ def test_link_is_copied_with_what_it_points_to(tmp_path: Path) -> None:
 
 def test_library_goes_without_installers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's library has what runs programs, not what installs them; its bytecode knows its later place."""
-    monkeypatch.setattr(
-        sys, "pycache_prefix", None
-    )  # as in a build of the image, whatever the tests run with
+    # As in a build of the image, whatever the tests run with.
+    monkeypatch.setattr(sys, "pycache_prefix", None)
     library = tmp_path / "python"
     for name in ("json", "ensurepip", "venv", "site-packages/pip", "json/__pycache__"):
         (library / name).mkdir(parents=True)
