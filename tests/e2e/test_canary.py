@@ -21,14 +21,14 @@ ROLLOUT = {
     "stepMinSeconds": 6,
     "stepMaxSeconds": 60,
     "keepPreviousSeconds": 8,
-    "progressDeadlineSeconds": 15,
+    "progressDeadlineSeconds": 120,
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def runtime(node: Cluster, kubectl: Kubectl) -> None:
     """A runtime of the namespace, which tells its signals."""
-    kubectl.apply(served.runtime(signals=True, startup_seconds=15))
+    kubectl.apply(served.runtime(signals=True, startup_seconds=60))
 
 
 def model(

@@ -39,7 +39,7 @@ THROTTLE = "25s"
 @pytest.fixture(scope="module", autouse=True)
 def runtime(kubectl: Kubectl, node: Cluster) -> None:
     """A runtime of the namespace, without signals: pods' health is all that is judged."""
-    kubectl.apply(served.runtime(signals=False, startup_seconds=10))
+    kubectl.apply(served.runtime(signals=False, startup_seconds=60))
 
 
 def model(name: str, traffic: dict[str, Any], version: str = "1", **rollout: Any) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def test_f03_no_request_is_lost_behind_a_gateway_that_sends_late(
 ) -> None:
     """A good canary is superseded, the next one is aborted; a step with counters begins when requests come."""
     name = f"late-{'counted' if signals else 'uncounted'}"
-    kubectl.apply(served.runtime(signals=signals, startup_seconds=10))
+    kubectl.apply(served.runtime(signals=signals, startup_seconds=60))
     half = {
         "steps": [{"weightPercent": 50, "approval": APPROVED}, {"weightPercent": 90}],
         "stepMinSeconds": 600,
@@ -273,7 +273,7 @@ def test_f03_no_request_is_lost_behind_a_gateway_that_sends_late(
         assert set(load.versions(ended)) == {"1"}
     finally:
         kubectl("delete", KIND, name, "--cascade=foreground", "--timeout=60s")
-        kubectl.apply(served.runtime(signals=False, startup_seconds=10))
+        kubectl.apply(served.runtime(signals=False, startup_seconds=60))
 
 
 def test_route_goes_with_the_wish_for_it(kubectl: Kubectl, gateway: Gateway, host: str) -> None:

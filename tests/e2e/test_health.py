@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 120.0
 @pytest.fixture(scope="module", autouse=True)
 def runtime(node: Cluster, kubectl: Kubectl) -> None:
     """A runtime of the namespace; it tells no signal, so the judge has nothing to say."""
-    kubectl.apply(served.runtime(signals=False, startup_seconds=15))
+    kubectl.apply(served.runtime(signals=False, startup_seconds=60))
 
 
 def model(name: str, version: str = "1", *, keep: int = 0, **faults: str) -> dict[str, Any]:
