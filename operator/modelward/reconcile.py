@@ -264,7 +264,10 @@ class Reconciler:
         name = "/".join(key)
         after = 0.0
         match error:
-            case Conflict() | NotFound() | NamespaceTerminating():
+            case NamespaceTerminating():  # nothing is created there any more; the model's own deletion is an event
+                reason, after = type(error).__name__, OBSTACLE_POLL_SECONDS
+                logger.debug("%s: %s", name, error)
+            case Conflict() | NotFound():
                 reason = type(error).__name__
                 logger.debug("%s: %s; looking again", name, error)
             case ApiError():

@@ -76,11 +76,11 @@ def overtaken(act: Callable[[], object]) -> Behaviour:
     return behave
 
 
-def answered(body: Mapping[str, Any]) -> Behaviour:
+def answered(body: Mapping[str, Any], *, code: int = 200) -> Behaviour:
     """Another answer than one that the API server gives."""
 
     async def behave(_: Forward) -> Answer:
-        return Answer(200, body)
+        return Answer(code, body)
 
     return behave
 

@@ -589,6 +589,13 @@ def _overtaken(cluster: MemoryCluster, forward: Any) -> Any:
     return overtaken(lambda: cluster.spec(replicas=3))(forward)
 
 
+_TERMINATING: Final = {
+    "kind": "Status",
+    "reason": "Forbidden",
+    "details": {"causes": [{"reason": "NamespaceTerminating"}]},
+}
+
+
 @pytest.mark.parametrize(
     ("behave", "reason", "least", "most", "said"),
     [
@@ -611,6 +618,14 @@ def _overtaken(cluster: MemoryCluster, forward: Any) -> Any:
             0.3,
             "the API server refused",
             id="an error of the API server",
+        ),
+        pytest.param(
+            lambda _, forward: answered(_TERMINATING, code=403)(forward),
+            "NamespaceTerminating",
+            5.0,
+            5.1,
+            "",
+            id="its namespace is being deleted: nothing is created there any more",
         ),
         pytest.param(lambda _, forward: unsent(forward), "Unreachable", 0.1, 0.3, "patch", id="no answer"),
         pytest.param(
