@@ -7,7 +7,10 @@ export PYTHONPATH := operator:tests
 # Which Kubernetes clusters are made of: `make cluster KUBERNETES=1.34`. Empty: tests/devcluster/versions.py has the default.
 export MODELWARD_KUBERNETES := $(or $(KUBERNETES),$(MODELWARD_KUBERNETES))
 # The operator is started hundreds of times: compiled once, outside the repository.
-export PYTHONPYCACHEPREFIX := $(or $(MODELWARD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modelward)/pycache
+CACHE := $(or $(MODELWARD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modelward)
+export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
+# One for each checkout: two mypys that write the same cache would be in each other's way.
+export MYPY_CACHE_DIR := $(CACHE)/mypy$(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.9
 
