@@ -49,6 +49,7 @@ def crowd(cluster: Cluster, credentials: Path, tmp_path_factory: pytest.TempPath
         yield found
 
 
+@pytest.mark.integrations
 def test_requests_that_are_refused_or_broken_off(crowd: Crowd) -> None:
     """Each rollout ends as without a fault, and nothing that must hold is broken on the way.
 

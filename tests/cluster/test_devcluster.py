@@ -35,6 +35,7 @@ def cluster() -> Iterator[Cluster]:
         lifecycle.down(_name("a"), wipe=True, say=silence)
 
 
+@pytest.mark.integrations
 def test_two_clusters_at_once(cluster: Cluster) -> None:
     """A second cluster has its own ports, addresses and objects, and goes without harming the first."""
     other = ensure_up(_name("b"), node=False, say=silence)
@@ -141,6 +142,7 @@ def test_audit_log(cluster: Cluster) -> None:
     assert "top-secret" not in cluster.audit_log.read_text()
 
 
+@pytest.mark.integrations
 def test_killed_api_server_comes_back(cluster: Cluster) -> None:
     """`status` tells that a part died, and `up` starts it again with the data as it was."""
     server = processes.main_process(cluster.directory, "kube-apiserver", "kube-apiserver")
@@ -155,6 +157,7 @@ def test_killed_api_server_comes_back(cluster: Cluster) -> None:
     assert "kube-system" in cluster.kubectl("get", "namespaces", "-o", "name")
 
 
+@pytest.mark.integrations
 def test_down_after_the_tool_was_killed() -> None:
     """When `up` itself is killed half way, `down` finds what it had started, and running it twice is fine."""
     name = _name("c")
@@ -169,6 +172,7 @@ def test_down_after_the_tool_was_killed() -> None:
         assert not directory.exists()
 
 
+@pytest.mark.integrations
 def test_gateway_is_a_layer_like_the_others() -> None:
     """A running cluster gets a gateway later, a killed one is started again, and `down` leaves nothing of it."""
     name = _name("d")

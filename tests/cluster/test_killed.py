@@ -21,7 +21,7 @@ from support.waiting import until
 
 pytestmark = pytest.mark.slow
 
-KILLS: Final = 10
+KILLS: Final = 4
 MORE_KILLS: Final = 30
 SEED: Final = 20_261_122
 MOST_WRITES: Final = 4

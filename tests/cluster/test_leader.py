@@ -53,7 +53,7 @@ def knows(replica: Replica, model: str) -> bool:
     return f'name="{model}"' in httpx.get(replica.process.url("metrics")).text
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.integrations), 3])
 def test_of_many_started_in_the_same_moment_one_works(
     cluster: Cluster, replicas: Replicas, kubectl: Kubectl, count: int
 ) -> None:
@@ -73,7 +73,14 @@ def test_of_many_started_in_the_same_moment_one_works(
         until(partial(knows, other, name), "the standby knows the model, too")
 
 
-@pytest.mark.parametrize("how", Harm)
+@pytest.mark.parametrize(
+    "how",
+    [
+        Harm.KILL,
+        Harm.CUT,
+        *(pytest.param(how, marks=pytest.mark.integrations) for how in (Harm.END, Harm.FREEZE)),
+    ],
+)
 def test_another_takes_over(cluster: Cluster, replicas: Replicas, kubectl: Kubectl, how: Harm) -> None:
     """Work that comes after the loss is done by the heir; the former leader stands by when it is back."""
     since, name = time.time(), f"after-{how.name.lower()}"
@@ -116,6 +123,7 @@ def test_sigterm_gives_the_lease_back(
         assert lease["spec"].get("holderIdentity", "") == ""
 
 
+@pytest.mark.integrations
 def test_no_write_out_of_turn_in_many_losses(cluster: Cluster, replicas: Replicas) -> None:
     """Harmed at random moments of constant work: no request of an ex-leader began after its loss."""
     chance = random.Random(SEED)

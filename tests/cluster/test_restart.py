@@ -128,10 +128,19 @@ def no_runtime(kubectl: Kubectl, name: str) -> None:
 
 
 STATES = [first_not_scheduled, change_not_scheduled, just_switched, serving, no_runtime]
+WAYS = [
+    pytest.param(
+        state,
+        what,
+        id=f"{state.__name__.replace('_', ' ')}-{what}",
+        marks=[] if (number + other) % 2 else pytest.mark.integrations,  # by turns; at night the other half
+    )
+    for number, state in enumerate(STATES)
+    for other, what in enumerate(("nothing happens", "spec changes"))
+]
 
 
-@pytest.mark.parametrize("while_down", ["nothing happens", "spec changes"])
-@pytest.mark.parametrize("reach", STATES, ids=lambda state: state.__name__.replace("_", " "))
+@pytest.mark.parametrize(("reach", "while_down"), WAYS)
 def test_killed_in_every_state(
     kubectl: Kubectl, operator: OperatorProcess, reach: Callable[[Kubectl, str], None], while_down: str
 ) -> None:

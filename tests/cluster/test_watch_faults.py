@@ -65,6 +65,7 @@ def usual(crowd: Crowd) -> Usual:
     return Usual(trials, outcomes(trials))
 
 
+@pytest.mark.integrations
 def test_events_that_are_lost_doubled_late_or_out_of_order(crowd: Crowd, usual: Usual) -> None:
     """Each rollout ends as without a fault, and nothing that must hold is broken on the way."""
     trials = all_struck(crowd, drawn(list(event_strikes(usual.trials)), SAMPLE, SEED), usual.ends)
@@ -79,6 +80,7 @@ def test_a_deletion_that_nobody_tells_makes_nothing_again(crowd: Crowd, usual: U
     assert trial.problems == []
 
 
+@pytest.mark.integrations
 def test_all_streams_freeze_at_once(crowd: Crowd, usual: Usual) -> None:
     """Sweeps tell what the streams do not; the same process goes on, and does not list everything again and again."""
     process = crowd.operator.pid
@@ -288,6 +290,7 @@ class Closed(Plan):
         )
 
 
+@pytest.mark.integrations
 def test_namespaces_come_and_go(
     cluster: Cluster, admin: Kubectl, credentials: Path, kubectl: Kubectl, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ SELECTOR: Final = "app.kubernetes.io/name=modelward"
 PATIENCE_SECONDS: Final = 120
 ENOUGH_REQUESTS: Final = 30
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.integrations]
 
 
 @pytest.fixture(scope="module")

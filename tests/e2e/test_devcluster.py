@@ -52,6 +52,7 @@ def test_pod_reaches_the_api_with_its_token(cluster: Cluster) -> None:
     assert json.loads(who)["status"]["userInfo"]["username"] == "system:serviceaccount:default:default"
 
 
+@pytest.mark.integrations
 def test_two_nodes_at_once(cluster: Cluster) -> None:
     """A second cluster's node has its own network, and both are reached from the host at the same time."""
     _run_server(cluster)
@@ -70,6 +71,7 @@ def test_an_image_is_imported_once(cluster: Cluster) -> None:
     assert import_image(cluster.directory, build_image("pause"))
 
 
+@pytest.mark.integrations
 def test_restarted_node_runs_its_pods_again(cluster: Cluster) -> None:
     """After `down` without wiping and `up`, the pods of before run again."""
     _run_server(cluster)
@@ -88,6 +90,7 @@ def test_restarted_node_runs_its_pods_again(cluster: Cluster) -> None:
             return
 
 
+@pytest.mark.integrations
 @pytest.mark.parametrize(
     "victims",
     [
@@ -114,6 +117,7 @@ def test_down_after_a_crash_leaves_nothing(victims: list[str]) -> None:
     assert _host(crashed.name) == before
 
 
+@pytest.mark.integrations
 def test_up_mends_a_crashed_node(cluster: Cluster) -> None:
     """When the node's container runtime was killed, `up` brings the node and its pods back."""
     _run_server(cluster)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -93,7 +93,11 @@ def user_route(gateway: Gateway, host: str, name: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=["own", "users"])
+NIGHTLY: Final = pytest.mark.integrations
+"""Whose route it is: each of the two is tried with one of the two tests in `make test`, with the other at night."""
+
+
+@pytest.fixture
 def serving(
     kubectl: Kubectl, gateway: Gateway, host: str, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., dict[str, Any]]]:
@@ -153,6 +157,7 @@ def finalizers(kubectl: Kubectl, name: str) -> list[str]:
     return list((kubectl.get(KIND, name) or {})["metadata"].get("finalizers", []))
 
 
+@pytest.mark.parametrize("serving", [pytest.param("own", marks=NIGHTLY), "users"], indirect=True)
 def test_each_step_has_its_share_and_an_abort_takes_all_back(
     kubectl: Kubectl, gateway: Gateway, host: str, serving: Callable[..., dict[str, Any]]
 ) -> None:
@@ -182,6 +187,7 @@ def test_each_step_has_its_share_and_an_abort_takes_all_back(
     until(lambda: finalizers(kubectl, name) == [], "the finalizer is gone")
 
 
+@pytest.mark.parametrize("serving", ["own", pytest.param("users", marks=NIGHTLY)], indirect=True)
 def test_promotion_loses_no_request(
     kubectl: Kubectl, gateway: Gateway, host: str, serving: Callable[..., dict[str, Any]]
 ) -> None:

@@ -83,6 +83,7 @@ def test_autoscaler_owns_the_replicas(runtime: None, kubectl: Kubectl) -> None:
         kubectl("delete", "-f", str(path), "--cascade=foreground", "--timeout=110s")
 
 
+@pytest.mark.integrations
 def test_bad_image_says_what_keeps_it(runtime: None, kubectl: Kubectl) -> None:
     """The mistake is told in the message of Ready, then as DeadlineExceeded, and mending the image mends it."""
     kubectl("apply", "-f", str(BAD_IMAGE))
