@@ -26,7 +26,12 @@ $(VENV)/.done: requirements-dev.lock requirements-uv.lock pyproject.toml
 	@sh tests/setup.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 
-check: lint types imports verify unit golden ## The quick loop: lint, format, types, imports, generated files, unit, golden
+# What takes one processor runs beside its like; each says what it has to say at its end.
+BESIDE := +@$(MAKE) --no-print-directory -j2 --output-sync=target
+
+check: setup ## The quick loop: lint, format, types, imports, generated files, unit, golden
+	$(BESIDE) lint types imports verify
+	+@$(MAKE) --no-print-directory unit golden
 
 fmt: setup ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
@@ -63,7 +68,8 @@ coverage-cluster: kubernetes ## The same of operators on a real API server, adde
 	@$(BIN)/coverage combine --quiet --append
 	@$(BIN)/coverage report --fail-under=0
 
-test: check bench-analysis-quick fuzz-quick kubernetes ## Everything: what CI runs
+test: check ## Everything: what CI runs
+	$(BESIDE) bench-analysis-quick fuzz-quick kubernetes
 	@$(BIN)/python -m lanes
 
 test-integrations: kubernetes ## What is slower by nature, and not in `make test`: the nightly run
