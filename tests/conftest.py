@@ -43,6 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
+@pytest.hookimpl(optionalhook=True)  # one process, by `-p no:xdist`, has no scheduler
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Scheduler | None:
     """Tests of a cluster are handed out by module."""
     return lanes.Scheduler(config, log) if config.getoption("--lanes") else None
