@@ -138,6 +138,16 @@ def test_scaled_to_zero_is_ready(kubectl: Kubectl) -> None:
     assert wait_reason(kubectl, "zero", "ScaledToZero")["status"] == "True"
 
 
+def let_go(kubectl: Kubectl, name: str) -> dict[str, Any]:
+    """A Deployment whose replicas are the autoscaler's: we give them up once there is one."""
+
+    def found() -> dict[str, Any]:
+        deployment = kubectl.get("deployment", name) or {}
+        return {} if OURS in owners_of(deployment, "f:replicas") else deployment
+
+    return until(found, f"{name} has replicas that are not ours")
+
+
 def test_autoscaling_on_and_off_keeps_the_count(kubectl: Kubectl) -> None:
     """Switching an autoscaler on and off neither dips nor jumps, and replicas change owners cleanly."""
     kubectl.apply(fake_model("auto", replicas=4))
@@ -145,10 +155,7 @@ def test_autoscaling_on_and_off_keeps_the_count(kubectl: Kubectl) -> None:
     name = f"auto-{revision}"
     kubectl.apply(fake_model("auto", replicas=4, autoscaling={"minReplicas": 2, "maxReplicas": 8}))
     until(lambda: children(kubectl, "hpa", "auto"), "there is an autoscaler")
-    deployment = kubectl.get("deployment", name)
-    assert deployment is not None
-    assert deployment["spec"]["replicas"] == 4
-    assert OURS not in owners_of(deployment, "f:replicas")
+    assert let_go(kubectl, name)["spec"]["replicas"] == 4
     kubectl("scale", "deployment", name, "--replicas=6")  # what an autoscaler does
     kubectl.apply(fake_model("auto", replicas=4))
     until(lambda: not children(kubectl, "hpa", "auto"), "the autoscaler is gone")
@@ -198,10 +205,7 @@ def test_autoscaled_from_the_start(kubectl: Kubectl) -> None:
     wait_ready(kubectl, "auto-first")
     until(lambda: children(kubectl, "hpa", "auto-first"), "there is an autoscaler")
     (deployment,) = children(kubectl, "deploy", "auto-first")
-    full = kubectl.get("deployment", deployment["metadata"]["name"])
-    assert full is not None
-    assert full["spec"]["replicas"] == 3
-    assert OURS not in owners_of(full, "f:replicas")
+    assert let_go(kubectl, deployment["metadata"]["name"])["spec"]["replicas"] == 3
 
 
 def test_reapplying_changes_nothing(kubectl: Kubectl) -> None:
