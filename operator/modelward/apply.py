@@ -28,8 +28,10 @@ from modelward.clients.resources import (
 )
 from modelward.errors import AlreadyExists, ApiError, ModelwardError, NotFound, Refused, Unreachable
 from modelward.projection import service
-from modelward.projection.metadata import Manifest, json_pointer
+from modelward.projection.metadata import Manifest, json_pointer, owner_references
 from modelward.projection.project import Intent, Projection
+from modelward.rollout import corrections
+from modelward.rollout.decision import Announcement
 from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Deployment, Observed, Service
 from modelward.routes import HASTE_SECONDS, UserRoutes
@@ -65,6 +67,8 @@ class Applied:
     slow to be written."""
     errors: list[ModelwardError] = field(default_factory=list)
     """What kept objects from being written beside refusals: conflicts, failures of the API server, no answer."""
+    corrections: list[Announcement] = field(default_factory=list)
+    """What people changed by hand and has been written again, with what they should do instead."""
     wait: float | None = None
     """Seconds until an object may be put right that somebody changes again and again."""
 
@@ -93,6 +97,19 @@ class Applier:
         applied = Applied()
         for manifest in manifests:
             await self._create(model, CONTROLLER_REVISION, manifest, applied)
+        return applied
+
+    async def adopt(self, model: Model, orphans: Iterable[Child]) -> Applied:
+        """Give objects their owner again, and change nothing else of them. The first that is not taken ends it."""
+        applied = Applied()
+        for child in orphans:
+            owners = {"op": "add", "path": "/metadata/ownerReferences", "value": owner_references(model)}
+            with _noting(applied, child.kind, child.name):
+                self.store.put(await self._patch(child, [owners]))
+                applied.writes += 1
+                logger.info("took back %s %s/%s", child.kind, child.namespace, child.name)
+            if applied.unwritten:
+                break
         return applied
 
     async def discard(self, forged: Iterable[Snapshot]) -> bool:
@@ -227,7 +244,7 @@ class Applier:
         self, observed: Observed, intent: Intent, child: Child, applied: Applied
     ) -> None:
         try:
-            await self._update(intent, child, observed.now, applied)
+            await self._update(observed, intent, child, applied)
         except Refused:
             if not intent.replaceable:
                 raise
@@ -243,21 +260,25 @@ class Applier:
         else:
             applied.wait = min(NEWS_AFTER_SECONDS, applied.wait or NEWS_AFTER_SECONDS)
 
-    async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
+    async def _update(self, observed: Observed, intent: Intent, child: Child, applied: Applied) -> None:
         if child.kind == CONTROLLER_REVISION.kind:
             await self._annotate(child, intent.manifest, None, applied)
             return
+        before = child
         if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
             child = await self._mend(child, intent.manifest, None, applied)
         elif self._drifted(child, intent.manifest):
-            if wait := self._pause(child, now):
+            if wait := self._pause(child, observed.now):
                 applied.wait = min(wait, applied.wait or wait)
                 return
             child = await self._mend(child, intent.manifest, None, applied)
-            self._mended.setdefault(child.uid, []).append(now)
+            self._mended.setdefault(child.uid, []).append(observed.now)
+            applied.corrections.append(corrections.edited(observed.model, before, intent.manifest))
         else:
             self.store.settle(child)
         if isinstance(child, Deployment):
+            if intent.scale not in (None, child.replicas) and child.scaled_by:
+                applied.corrections.append(corrections.scaled(observed.model, child, intent.scale or 0))
             await self._hand_over(intent, child, applied)
 
     async def _annotate(

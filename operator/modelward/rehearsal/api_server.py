@@ -84,7 +84,8 @@ class ApiServer:
         if at in self.objects:
             raise Refused(HTTPStatus.CONFLICT, "AlreadyExists", f"{at[0]} {at[2]} already exists")
         self._count += 1
-        raw.pop("status", None) if at[0] == MODEL_DEPLOYMENT.kind else None
+        if at[0] == MODEL_DEPLOYMENT.kind:
+            raw["status"] = {"observedGeneration": 0}  # the default of the CRD
         self.admission(raw)
         raw["metadata"] |= {
             "uid": f"uid-{self._count:04}",
