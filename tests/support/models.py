@@ -1,6 +1,6 @@
 """ModelDeployments for tests, and what is asked of them."""
 
-from typing import Any
+from typing import Any, Final
 
 from support.kubectl import Kubectl, KubectlError
 from support.waiting import PATIENCE_SECONDS, until
@@ -32,6 +32,10 @@ def fake_model(name: str, *, version: str = "1", **spec: Any) -> dict[str, Any]:
 def unschedulable_model(name: str, *, version: str = "1", **spec: Any) -> dict[str, Any]:
     """A ModelDeployment whose pods find no node."""
     return fake_model(name, version=version, scheduling={"nodeSelector": {"type": "nowhere"}}, **spec)
+
+
+UNSEEN: Final = {"observedGeneration": 0}
+"""Status of a model that no operator has seen: the default of the CRD."""
 
 
 def status(kubectl: Kubectl, name: str) -> dict[str, Any]:
