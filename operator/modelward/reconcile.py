@@ -6,7 +6,7 @@ crash between any two writes loses nothing, because the next look starts from wh
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -144,8 +144,8 @@ class Reconciler:
         )
         applied.contested |= kept.contested
         applied.refused += kept.refused
-        if applied.refused and not observed.refusals:
-            await self._report_refusal(observed, decision, applied)
+        if news := _not_yet_told(applied.refused, observed.refusals):
+            await self._report_refusal(observed, decision, news)
         if applied.errors and not _is_leaving(decision):
             raise applied.errors[0]
         again = self._next_look(key, observed, decision, applied)
@@ -241,9 +241,9 @@ class Reconciler:
             self.kube, observed.model, decision.status.decision, decision.announcements, observed.now
         )
 
-    async def _report_refusal(self, observed: Observed, decision: Decision, applied: Applied) -> None:
+    async def _report_refusal(self, observed: Observed, decision: Decision, news: Sequence[str]) -> None:
         """Tell once that something is not taken, and what; how it goes on is in status."""
-        refused = status.refusal(applied.refused)
+        refused = status.refusal(news)
         told = Announcement(reason=refused.reason, message=refused.message, warning=True)
         await report.publish(self.kube, observed.model, decision.status.decision, (told,), observed.now)
 
@@ -339,3 +339,9 @@ def _projection(observed: Observed, decision: Decision) -> Projection:
         sizes=sizes(observed, status),
         split=split(status),
     )
+
+
+def _not_yet_told(refused: Iterable[str], before: Iterable[str]) -> list[str]:
+    """Refusals of objects of which none was refused before. Words that change with every attempt are no news."""
+    known = {each.partition(":")[0] for each in before}
+    return [each for each in refused if each.partition(":")[0] not in known]

@@ -197,7 +197,8 @@ def test_f23_what_others_set_does_not_keep_a_service_from_being_written() -> Non
 
     def admit(raw: Raw) -> None:
         if raw["kind"] == "Service" and "loadBalancerSourceRanges" in raw["spec"]:
-            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "spec.loadBalancerSourceRanges: no")
+            field = "spec.LoadBalancerSourceRanges"  # as Kubernetes spells it
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "may not be set", field=field)
 
     def strict(sim: Simulation) -> None:
         sim.server.admission = admit
@@ -219,7 +220,8 @@ def test_f23_a_budget_that_others_made_invalid_is_written() -> None:
 
     def admit(raw: Raw) -> None:
         if raw["kind"] == "PodDisruptionBudget" and {"minAvailable", "maxUnavailable"} <= set(raw["spec"]):
-            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "minAvailable and maxUnavailable")
+            message = "minAvailable and maxUnavailable cannot be both set"
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message, field="spec")
 
     def edit(raw: Raw) -> None:
         del raw["spec"]["maxUnavailable"]
@@ -232,6 +234,29 @@ def test_f23_a_budget_that_others_made_invalid_is_written() -> None:
     spec = sim.server.get("PodDisruptionBudget", NAMESPACE, NAME)["spec"]
     assert spec["maxUnavailable"] == 1
     assert "minAvailable" not in spec
+
+
+def test_f23_a_policy_that_refuses_once_takes_nothing_of_the_users() -> None:
+    """It names no field, and a load balancer that is gone has clients without a way in."""
+    struck: list[str] = []
+
+    def admit(raw: Raw) -> None:
+        if raw["kind"] == "Service" and not struck:
+            struck.append(raw["metadata"]["name"])
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "a policy that is just being changed")
+
+    def strict(sim: Simulation) -> None:
+        sim.server.admission = admit
+
+    sim = played(
+        edited(30, "Service", lambda raw: raw["spec"].update(REACHED)),
+        other(35, "is refused once", strict),
+        change(40, "2"),
+        until=400,
+    )
+    assert struck
+    assert REACHED.items() <= service(sim)["spec"].items()
+    assert sim.model()["status"]["history"][0]["result"] == "Promoted"
 
 
 def test_f23_a_write_that_is_refused_whatever_others_set_is_told() -> None:

@@ -43,11 +43,11 @@ class Write:
 
 
 class Refused(Exception):
-    """The request is refused with a status."""
+    """The request is refused with a status. `field` is the one that validation complains of; a policy names none."""
 
-    def __init__(self, code: HTTPStatus, reason: str, message: str) -> None:
+    def __init__(self, code: HTTPStatus, reason: str, message: str, *, field: str = "") -> None:
         super().__init__(message)
-        self.code, self.reason, self.message = code, reason, message
+        self.code, self.reason, self.message, self.field = code, reason, message, field
 
 
 @dataclass(slots=True)

@@ -236,6 +236,8 @@ def _still_sent_to(observed: Observed, progress: Progress, wanted: str) -> str:
         return f"waits until no request comes to {previous} any more"
     if traffic.is_open(observed) and not readiness.is_unavailable(observed):
         return f"waits until Service {observed.model.name} selects {progress.status.stable_revision} alone"
+    if share := traffic.weight_left(observed, wanted):
+        return f"waits until HTTPRoute {share} gives the canary's Service no weight any more"
     return ""
 
 
