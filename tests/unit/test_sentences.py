@@ -1,24 +1,32 @@
 """F18: every sentence that claims something is true of what was observed."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NAME, NAMESPACE
-from builders.rollouts import A, B, rolling
+from builders.rollouts import A, B, recorded, rolling
 from golden.acts import create, other, stable
 from golden.script import judged
 from modelward import status, trim
+from modelward.analysis.counters import Increment, RatioCounts, Sample
+from modelward.analysis.gathered import Evidence
+from modelward.analysis.noise import MetricReference, Reference
 from modelward.api.names import REVISION_LABEL
+from modelward.api.times import format_seconds, parse
 from modelward.rehearsal.api_server import Raw
 from modelward.rehearsal.simulation import Simulation
 from modelward.rollout.decide import decide
+from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.phases import Phase
+from unit.rollout.events import ERRORS
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -161,3 +169,140 @@ def test_f18_what_is_said_of_pods_and_shares_is_so(phase: Phase, ready: dict[str
         if "Its share is about" in text:
             assert made.rollout is not None
             assert made.rollout.weight_percent > 0
+
+
+# --- requests -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Requests of both revisions, and errors among them."""
+
+    canary: int = 0
+    canary_errors: int = 0
+    stable: int = 0
+    stable_errors: int = 0
+
+    def plus(self, other: "Counts") -> "Counts":
+        """Both together."""
+        return Counts(
+            canary=self.canary + other.canary,
+            canary_errors=self.canary_errors + other.canary_errors,
+            stable=self.stable + other.stable,
+            stable_errors=self.stable_errors + other.stable_errors,
+        )
+
+    def sampled(self, time: datetime, weight: int) -> Sample:
+        """As the judge gets them."""
+        canary = RatioCounts(hits=self.canary_errors, total=self.canary)
+        stable = RatioCounts(hits=self.stable_errors, total=self.stable)
+        return Sample(
+            time=time.timestamp(),
+            weight_percent=weight,
+            metrics={"errors": Increment(canary=canary, stable=stable)},
+        )
+
+
+COUNTS: Final = st.builds(
+    lambda canary, bad, stable, stable_bad: Counts(
+        canary=canary, canary_errors=min(bad, canary), stable=stable, stable_errors=min(stable_bad, stable)
+    ),
+    st.one_of(st.just(0), st.integers(1, 400)),
+    st.one_of(st.just(0), st.integers(0, 40)),
+    st.integers(0, 900),
+    st.integers(0, 3),
+)
+REFERENCE: Final = Reference(metrics={"errors": MetricReference(phis={60.0: 1.0}, hits=20, total=20_000)})
+_STEP_BEGINS: Final = frozenset({"CanaryStarted", "StepAdvanced", "MetricsBack"})
+
+
+@dataclass(slots=True)
+class Account:
+    """What was counted by the time of each sample: in the step, and in the whole rollout."""
+
+    step: Counts = field(default_factory=Counts)
+    total: Counts = field(default_factory=Counts)
+    by_time: dict[str, tuple[Counts, Counts]] = field(default_factory=dict)
+
+    def count(self, observed: Observed, decision: Decision) -> None:
+        """Take in what the decision has taken in."""
+        analysis = decision.status.analysis
+        if analysis is None or not analysis.last_sample_time:
+            return
+        last = parse(analysis.last_sample_time)
+        for sample in observed.evidence.samples:
+            if sample.time <= last.timestamp():
+                self._add(sample)
+        self.by_time[format_seconds(last)] = self.step, self.total
+        if any(each.reason in _STEP_BEGINS for each in decision.announcements):
+            self.step = Counts()
+
+    def _add(self, sample: Sample) -> None:
+        increment = sample.metrics["errors"]
+        assert isinstance(increment.canary, RatioCounts)
+        assert isinstance(increment.stable, RatioCounts)
+        counts = Counts(
+            canary=increment.canary.total,
+            canary_errors=increment.canary.hits,
+            stable=increment.stable.total,
+            stable_errors=increment.stable.hits,
+        )
+        self.step, self.total = self.step.plus(counts), self.total.plus(counts)
+
+    def agrees(self, text: str) -> bool:
+        """Whether what a sentence says of requests is what was counted by the time that it says, or by now."""
+        said = re.findall(r"Measured until ([^ ]+)\.\)", text)
+        if not self.by_time:
+            return not said and set(claimed(text)) <= {""}
+        step, total = self.by_time[said[0] if said else list(self.by_time)[-1]]
+        rates = {(each.canary_errors, each.canary) for each in (step, total)} | {
+            (each.stable_errors, each.stable) for each in (step, total)
+        }
+        return all(
+            step.canary == 0
+            if claim == ""
+            else step.canary == int(claim)
+            if "/" not in claim
+            else (int(claim.partition("/")[0]), int(claim.partition("/")[2])) in rates
+            for claim in claimed(text)
+        )
+
+
+def claimed(text: str) -> list[str]:
+    """What a sentence says of requests: how many of the canary's, `errors/requests`, or "" for none."""
+    numbers = re.findall(r"\((\d+) requests,|(\d+) canary requests;|\((\d+/\d+)\)", text)
+    return ["" for _ in re.findall("no canary request", text)] + ["".join(each) for each in numbers]
+
+
+def looked_again(observed: Observed, counts: Iterable[Counts]) -> Observed:
+    """15 s later, with samples of the last seconds."""
+    now = observed.now + timedelta(seconds=15)
+    rollout = observed.model.status.rollout
+    weight = rollout.weight_percent if rollout else 0
+    samples = tuple(each.sampled(now - timedelta(seconds=5 * n), weight) for n, each in enumerate(counts))
+    return replace(
+        observed, now=now, evidence=Evidence(samples=tuple(reversed(samples)), reference=REFERENCE)
+    )
+
+
+@given(
+    phase=st.sampled_from(Phase),
+    looks=st.lists(st.lists(COUNTS, max_size=3), min_size=1, max_size=4),
+    began=st.sampled_from([20, 700]),
+)
+def test_f18_what_is_said_of_requests_was_counted_by_the_time_that_is_said(
+    phase: Phase, looks: list[list[Counts]], began: int
+) -> None:
+    """Also where what is said is older than what has been counted since: then it says of when it is."""
+    observed, account = rolling(phase, analysis=ERRORS, began=began), Account()
+    for counts in looks:
+        observed = looked_again(observed, counts)
+        decision = decide(observed)
+        account.count(observed, decision)
+        for text in sentences(observed):
+            assert account.agrees(text), text
+        rollout = decision.status.rollout
+        if rollout and claimed(rollout.message):
+            when = "Measured until" if account.by_time else "Nothing has been measured yet"
+            assert when in rollout.message
+        observed = recorded(observed, decision)

@@ -97,7 +97,7 @@ def _judged(progress: Progress) -> str:
     if analysis is None or not analysis.message:
         return ""
     if not analysis.last_sample_time:
-        return analysis.message
+        return f"{analysis.message} (Nothing has been measured yet.)"
     return f"{analysis.message} (Measured until {format_seconds(parse(analysis.last_sample_time))}.)"
 
 
