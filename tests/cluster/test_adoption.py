@@ -1,7 +1,8 @@
-"""F20 on a real API server: a model is deleted with --cascade=orphan, applied again, and takes back what served for it."""
+"""F20 on a real API server: a model is orphaned and applied again, or restored, and takes back what served for it."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
@@ -13,6 +14,7 @@ from support.models import (
     fake_model,
     selected_revision,
     status,
+    wait_quiet,
     wait_ready,
     wait_reason,
 )
@@ -21,6 +23,8 @@ from support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("operator")
 _KINDS = "deployments,services,controllerrevisions,poddisruptionbudgets"
+_VELERO: Final = ("services", "controllerrevisions", "deployments", KIND, "poddisruptionbudgets")
+"""The order in which Velero restores: Services by its `--restore-resource-priorities`, what is not named there by kind."""
 
 
 def identities(kubectl: Kubectl, name: str) -> dict[str, str]:
@@ -78,6 +82,64 @@ def test_f20_a_rejection_that_a_snapshot_has_noted_holds(kubectl: Kubectl) -> No
     wait_reason(kubectl, "twice", "Aborted")
     assert selected_revision(kubectl, "twice") == stable
     assert condition(kubectl, "twice", "RolloutSucceeded")["status"] == "False"
+
+
+def backed_up(kubectl: Kubectl, name: str) -> Iterator[dict[str, Any]]:
+    """What a backup has of a model, as Velero restores it: without status, uids, owners and addresses, with a label."""
+    for kind in _VELERO:
+        which = [name] if kind == KIND else [f"-lmodelward.dev/model={name}"]
+        found = json.loads(kubectl("get", kind, *which, "-o", "json"))
+        for raw in found.get("items", [found]):
+            kept = {
+                key: value
+                for key, value in raw["metadata"].items()
+                if key in ("name", "labels", "annotations", "finalizers")
+            }
+            kept["labels"] = {**kept.get("labels", {}), "velero.io/restore-name": "monday"}
+            spec = {
+                key: value
+                for key, value in raw.get("spec", {}).items()
+                if key not in ("clusterIP", "clusterIPs")
+            }
+            yield {
+                key: {"metadata": kept, "spec": spec}.get(key, value)
+                for key, value in raw.items()
+                if key != "status"
+            }
+
+
+def test_f20_what_velero_restores_is_taken_back_and_what_was_rejected_stays_so(kubectl: Kubectl) -> None:
+    """In its order, one object after the other, with the operator at work."""
+    kubectl.apply(fake_model("backed", replicas=2))
+    stable = wait_ready(kubectl, "backed")["stableRevision"]
+    kubectl.apply(fake_model("backed", version="2", replicas=2))
+    canary = until(lambda: status(kubectl, "backed").get("canaryRevision"), "the canary is there")
+    kubectl("annotate", KIND, "backed", f"modelward.dev/abort={canary}")
+    wait_reason(kubectl, "backed", "Aborted")
+    wait_quiet(kubectl, "backed")
+    backup = list(backed_up(kubectl, "backed"))
+    kubectl("delete", KIND, "backed")
+    until(lambda: not identities(kubectl, "backed"), "nothing is left of it")
+    for raw in backup:
+        kubectl("create", "-f", "-", stdin=json.dumps(raw))
+    message = wait_reason(kubectl, "backed", "NameConflict")["message"]
+    assert message.endswith(f"modelward.dev/adopt={stable}")
+    deployment = f"backed-{stable}"
+    until(lambda: ready_pods(kubectl, deployment) == 2, "the restored pods serve before anybody adopts them")
+    before = identities(kubectl, "backed")
+    kubectl("annotate", KIND, "backed", f"modelward.dev/adopt={stable}", "--overwrite")
+    wait_reason(kubectl, "backed", "Aborted")
+    assert selected_revision(kubectl, "backed") == stable
+    assert status(kubectl, "backed")["stableRevision"] == stable
+    uid = (kubectl.get(KIND, "backed") or {})["metadata"]["uid"]
+    until(lambda: owners(kubectl, "backed") == {uid}, "all of them belong to the restored model")
+    assert identities(kubectl, "backed") == before, "nothing was started, restarted or deleted"
+
+
+def ready_pods(kubectl: Kubectl, deployment: str) -> int:
+    """How many pods of a Deployment are ready."""
+    found = kubectl.get("deployment", deployment) or {}
+    return int(found.get("status", {}).get("readyReplicas", 0))
 
 
 def test_f20_once_what_is_left_is_deleted_the_model_starts_anew(

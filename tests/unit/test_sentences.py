@@ -247,7 +247,8 @@ class Account:
             stable=increment.stable.total,
             stable_errors=increment.stable.hits,
         )
-        self.step, self.total = self.step.plus(counts), self.total.plus(counts)
+        if self.total.canary or counts.canary:  # nothing is compared before the canary's first request
+            self.step, self.total = self.step.plus(counts), self.total.plus(counts)
 
     def agrees(self, text: str) -> bool:
         """Whether what a sentence says of requests is what was counted by the time that it says, or by now."""
