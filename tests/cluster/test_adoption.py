@@ -12,6 +12,7 @@ from support.models import (
     children,
     condition,
     fake_model,
+    reject,
     selected_revision,
     status,
     wait_quiet,
@@ -70,12 +71,7 @@ def test_f20_a_rejection_that_a_snapshot_has_noted_holds(kubectl: Kubectl) -> No
     """Spec still asks for what was rejected: it does not serve after the restore either."""
     kubectl.apply(fake_model("twice"))
     stable = wait_ready(kubectl, "twice")["stableRevision"]
-    kubectl.apply(fake_model("twice", version="2"))
-    until(lambda: status(kubectl, "twice").get("canaryRevision"), "the canary is there")
-    canary = status(kubectl, "twice")["canaryRevision"]
-    kubectl("annotate", KIND, "twice", f"modelward.dev/abort={canary}")
-    wait_reason(kubectl, "twice", "Aborted")
-    until(lambda: not status(kubectl, "twice").get("canaryRevision"), "the canary is gone")
+    reject(kubectl, "twice")
     orphaned(kubectl, "twice", fake_model("twice", version="2"))
     wait_reason(kubectl, "twice", "NameConflict")
     kubectl("annotate", KIND, "twice", f"modelward.dev/adopt={stable}")
@@ -112,11 +108,9 @@ def test_f20_what_velero_restores_is_taken_back_and_what_was_rejected_stays_so(k
     """In its order, one object after the other, with the operator at work."""
     kubectl.apply(fake_model("backed", replicas=2))
     stable = wait_ready(kubectl, "backed")["stableRevision"]
-    kubectl.apply(fake_model("backed", version="2", replicas=2))
-    canary = until(lambda: status(kubectl, "backed").get("canaryRevision"), "the canary is there")
-    kubectl("annotate", KIND, "backed", f"modelward.dev/abort={canary}")
-    wait_reason(kubectl, "backed", "Aborted")
+    reject(kubectl, "backed", replicas=2)
     wait_quiet(kubectl, "backed")
+    kubectl.apply(fake_model("backed", version="2", replicas=2))
     backup = list(backed_up(kubectl, "backed"))
     kubectl("delete", KIND, "backed")
     until(lambda: not identities(kubectl, "backed"), "nothing is left of it")

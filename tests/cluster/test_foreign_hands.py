@@ -180,6 +180,43 @@ def events(kubectl: Kubectl, model: str, reason: str) -> list[str]:
     return [each["note"] for each in found if (each["regarding"]["name"], each["reason"]) == (model, reason)]
 
 
+@pytest.mark.parametrize(
+    ("typed", "remedy"),
+    [
+        pytest.param(
+            ["rollout", "restart"],
+            "kubectl annotate mwd {model} -n {namespace} --overwrite modelward.dev/restart=",
+            id="restart",
+        ),
+        pytest.param(
+            ["set", "image", "*=registry.invalid/other:1"],
+            "kubectl edit mwd {model} -n {namespace}",
+            id="image",
+        ),
+        pytest.param(
+            ["scale", "--replicas=3"],
+            "kubectl scale mwd {model} -n {namespace} --replicas=3",
+            id="scale",
+        ),
+    ],
+)
+def test_f18_whoever_types_it_at_a_child_is_told_the_right_command(
+    kubectl: Kubectl, typed: list[str], remedy: str
+) -> None:
+    """By one Event, once it is undone."""
+    model = f"typed-{typed[0]}"
+    kubectl.apply(fake_model(model))
+    revision = wait_ready(kubectl, model)["stableRevision"]
+    wait_quiet(kubectl, model)
+    name = f"{model}-{revision}"
+    before = content(kubectl.get("deployment", name))
+    verb = typed[: 1 if typed[0] == "scale" else 2]
+    kubectl(*verb, f"deployment/{name}", *typed[len(verb) :])
+    (note,) = until(lambda: events(kubectl, model, "DriftCorrected"), "the edit is told")
+    assert remedy.format(model=model, namespace=kubectl.namespace) in note
+    until(lambda: content(kubectl.get("deployment", name)) == before, "it is as it was")
+
+
 @pytest.mark.parametrize("form", [1, "50%"], ids=["a number", "a share"])
 def test_f18_a_budget_that_is_turned_around_is_corrected_once_and_told_as_an_edit(
     kubectl: Kubectl, operator: OperatorProcess, form: int | str

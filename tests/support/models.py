@@ -73,6 +73,20 @@ def wait_reason(kubectl: Kubectl, name: str, reason: str) -> dict[str, Any]:
     return until(found, f"{name} is {reason}; it is {condition(kubectl, name)}")
 
 
+def reject(kubectl: Kubectl, name: str, **spec: Any) -> str:
+    """Apply version 2, abort it before it has any request, and return its revision. Spec asks for it still.
+
+    It is paused: a Direct one whose pods are ready at once is promoted before anybody can abort it.
+    """
+    paused = {"strategy": "Canary", "steps": [{"weightPercent": 50}], "paused": True}
+    kubectl.apply(fake_model(name, version="2", rollout=paused, **spec))
+    canary = str(until(lambda: status(kubectl, name).get("canaryRevision"), "the canary is there"))
+    kubectl("annotate", KIND, name, "--overwrite", f"modelward.dev/abort={canary}")
+    wait_reason(kubectl, name, "Aborted")
+    until(lambda: not status(kubectl, name).get("canaryRevision"), "the canary is gone")
+    return canary
+
+
 def wait_quiet(kubectl: Kubectl, name: str, *, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """Wait until no rollout is under way and the previous revision's objects are gone; returns the status."""
 
