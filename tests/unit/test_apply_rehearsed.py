@@ -236,6 +236,37 @@ def test_f23_a_budget_that_others_made_invalid_is_written() -> None:
     assert "minAvailable" not in spec
 
 
+@pytest.mark.parametrize("refused", [False, True], ids=["corrected", "refused by a policy"])
+def test_f18_one_edit_of_a_budget_is_no_fight_and_a_refusal_only_if_there_is_one(
+    caplog: pytest.LogCaptureFixture, *, refused: bool
+) -> None:
+    """However often the correction is tried, one edit is told as one edit."""
+
+    def admit(raw: Raw) -> None:
+        if raw["kind"] == "PodDisruptionBudget" and "maxUnavailable" in raw["spec"]:
+            both = "minAvailable" in raw["spec"]
+            message = "minAvailable and maxUnavailable cannot be both set" if both else "a policy"
+            if both or refused:
+                raise Refused(
+                    HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message, field="spec" if both else ""
+                )
+
+    def edit(raw: Raw) -> None:
+        del raw["spec"]["maxUnavailable"]
+        raw["spec"]["minAvailable"] = 1
+
+    def strict(sim: Simulation) -> None:
+        sim.server.admission = admit
+
+    acts = other(20, "is as strict as the real one", strict), edited(30, "PodDisruptionBudget", edit)
+    sim = played(*acts, until=200)
+    events = [each["reason"] for each in sim.server.find("Event")]
+    assert events.count("DriftCorrected") == (0 if refused else 1)
+    assert events.count("Refused") == (1 if refused else 0)
+    assert (ready(sim)["reason"] == "Refused") is refused
+    assert "again and again" not in caplog.text
+
+
 def test_f23_a_policy_that_refuses_once_takes_nothing_of_the_users() -> None:
     """It names no field, and a load balancer that is gone has clients without a way in."""
     struck: list[str] = []
