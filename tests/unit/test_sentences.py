@@ -223,6 +223,8 @@ class Account:
     step: Counts = field(default_factory=Counts)
     total: Counts = field(default_factory=Counts)
     by_time: dict[str, tuple[Counts, Counts]] = field(default_factory=dict)
+    lately: list[tuple[Counts, Counts]] = field(default_factory=list)
+    """After each of the last samples: a verdict is about those up to the one that decided."""
 
     def count(self, observed: Observed, decision: Decision) -> None:
         """Take in what the decision has taken in."""
@@ -230,14 +232,13 @@ class Account:
         if analysis is None or not analysis.last_sample_time:
             return
         last = parse(analysis.last_sample_time)
-        for sample in observed.evidence.samples:
-            if sample.time <= last.timestamp():
-                self._add(sample)
+        taken = [each for each in observed.evidence.samples if each.time <= last.timestamp()]
+        self.lately = [self._with(sample) for sample in taken] or self.lately
         self.by_time[format_seconds(last)] = self.step, self.total
         if any(each.reason in _STEP_BEGINS for each in decision.announcements):
             self.step = Counts()
 
-    def _add(self, sample: Sample) -> None:
+    def _with(self, sample: Sample) -> tuple[Counts, Counts]:
         increment = sample.metrics["errors"]
         assert isinstance(increment.canary, RatioCounts)
         assert isinstance(increment.stable, RatioCounts)
@@ -249,30 +250,32 @@ class Account:
         )
         if self.total.canary or counts.canary:  # nothing is compared before the canary's first request
             self.step, self.total = self.step.plus(counts), self.total.plus(counts)
+        return self.step, self.total
 
     def agrees(self, text: str) -> bool:
-        """Whether what a sentence says of requests is what was counted by the time that it says, or by now."""
+        """Whether what a sentence says of requests is what was counted by the time that it says, or lately."""
         said = re.findall(r"Measured until ([^ ]+)\.\)", text)
-        if not self.by_time:
-            return not said and set(claimed(text)) <= {""}
-        step, total = self.by_time[said[0] if said else list(self.by_time)[-1]]
-        rates = {(each.canary_errors, each.canary) for each in (step, total)} | {
-            (each.stable_errors, each.stable) for each in (step, total)
-        }
-        return all(
-            step.canary == 0
-            if claim == ""
-            else step.canary == int(claim)
-            if "/" not in claim
-            else (int(claim.partition("/")[0]), int(claim.partition("/")[2])) in rates
-            for claim in claimed(text)
-        )
+        known = [self.by_time[each] for each in said] or self.lately
+        if not known:
+            return set(claimed(text)) <= {"no"}
+        return any(all(_is_so(claim, *counts) for claim in claimed(text)) for counts in known)
+
+
+def _is_so(claim: str, step: Counts, total: Counts) -> bool:
+    if "/" not in claim:
+        return step.canary == (0 if claim == "no" else int(claim))
+    rates = [
+        rate
+        for each in (step, total)
+        for rate in (f"{each.canary_errors}/{each.canary}", f"{each.stable_errors}/{each.stable}")
+    ]
+    return claim in rates
 
 
 def claimed(text: str) -> list[str]:
-    """What a sentence says of requests: how many of the canary's, `errors/requests`, or "" for none."""
+    """What a sentence says of requests: how many of the canary's, "no" of them, or `errors/requests`."""
     numbers = re.findall(r"\((\d+) requests,|(\d+) canary requests;|\((\d+/\d+)\)", text)
-    return ["" for _ in re.findall("no canary request", text)] + ["".join(each) for each in numbers]
+    return ["no" for _ in re.findall("no canary request", text)] + ["".join(each) for each in numbers]
 
 
 def looked_again(observed: Observed, counts: Iterable[Counts]) -> Observed:
