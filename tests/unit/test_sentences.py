@@ -243,10 +243,10 @@ class Account:
         assert isinstance(increment.canary, RatioCounts)
         assert isinstance(increment.stable, RatioCounts)
         counts = Counts(
-            canary=increment.canary.total,
-            canary_errors=increment.canary.hits,
-            stable=increment.stable.total,
-            stable_errors=increment.stable.hits,
+            canary=int(increment.canary.total),
+            canary_errors=int(increment.canary.hits),
+            stable=int(increment.stable.total),
+            stable_errors=int(increment.stable.hits),
         )
         if self.total.canary or counts.canary:  # nothing is compared before the canary's first request
             self.step, self.total = self.step.plus(counts), self.total.plus(counts)
