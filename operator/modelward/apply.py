@@ -26,10 +26,12 @@ from modelward.clients.resources import (
     SERVICE,
     Resource,
 )
-from modelward.errors import AlreadyExists, ApiError, ModelwardError, NotFound, Refused, Unreachable
+from modelward.errors import AlreadyExists, ApiError, Conflict, ModelwardError, NotFound, Refused, Unreachable
 from modelward.projection import service
-from modelward.projection.metadata import Manifest, json_pointer
+from modelward.projection.metadata import Manifest, json_pointer, owner_references
 from modelward.projection.project import Intent, Projection
+from modelward.rollout import corrections
+from modelward.rollout.decision import Announcement
 from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Deployment, Observed, Service
 from modelward.routes import HASTE_SECONDS, UserRoutes
@@ -37,6 +39,7 @@ from modelward.store import Snapshot, Store, is_ours
 
 _UNPROCESSABLE: Final = 422
 _MAPS: Final = ("labels", "annotations")
+_PARTS: Final = ("spec", "metadata")
 _AT_CREATION: Final = frozenset({"replicas", "type"})
 """Keys of spec that count when an object is created: the count is a write of its own, a Service's type the user's."""
 REPAIRS_PER_PERIOD: Final = 6
@@ -65,6 +68,8 @@ class Applied:
     slow to be written."""
     errors: list[ModelwardError] = field(default_factory=list)
     """What kept objects from being written beside refusals: conflicts, failures of the API server, no answer."""
+    corrections: list[Announcement] = field(default_factory=list)
+    """What people changed by hand and has been written again, with what they should do instead."""
     wait: float | None = None
     """Seconds until an object may be put right that somebody changes again and again."""
 
@@ -93,6 +98,19 @@ class Applier:
         applied = Applied()
         for manifest in manifests:
             await self._create(model, CONTROLLER_REVISION, manifest, applied)
+        return applied
+
+    async def adopt(self, model: Model, orphans: Iterable[Child]) -> Applied:
+        """Give objects their owner again, and change nothing else of them. The first that is not taken ends it."""
+        applied = Applied()
+        for child in orphans:
+            owners = {"op": "add", "path": "/metadata/ownerReferences", "value": owner_references(model)}
+            with _noting(applied, child.kind, child.name):
+                self.store.put(await self._patch(child, [owners]))
+                applied.writes += 1
+                logger.info("took back %s %s/%s", child.kind, child.namespace, child.name)
+            if applied.unwritten:
+                break
         return applied
 
     async def discard(self, forged: Iterable[Snapshot]) -> bool:
@@ -163,6 +181,12 @@ class Applier:
             child = live.get(place)
             if place in taken or intent.kind in self.store.absent or (held and _takes_pods(intent, child)):
                 continue
+            if any(
+                (SERVICE.kind, name) in applied.unwritten and (SERVICE.kind, name) not in live
+                for name in _sent_to(intent)
+            ):
+                applied.unwritten.add(place)  # no requests for a Service that is not there
+                continue
             if child is None and intent.kind == CONTROLLER_REVISION.kind:
                 continue  # `keep_snapshots` stores them; a verdict is noted on one that is there
             failures = len(applied.errors)
@@ -227,8 +251,10 @@ class Applier:
         self, observed: Observed, intent: Intent, child: Child, applied: Applied
     ) -> None:
         try:
-            await self._update(intent, child, observed.now, applied)
-        except Refused:
+            await self._update(observed, intent, child, applied)
+        except Conflict:
+            raise  # it has changed since: that is no reason to replace it
+        except (ApiError, Unreachable):
             if not intent.replaceable:
                 raise
             await self._delete(child, applied)
@@ -243,21 +269,25 @@ class Applier:
         else:
             applied.wait = min(NEWS_AFTER_SECONDS, applied.wait or NEWS_AFTER_SECONDS)
 
-    async def _update(self, intent: Intent, child: Child, now: datetime, applied: Applied) -> None:
+    async def _update(self, observed: Observed, intent: Intent, child: Child, applied: Applied) -> None:
         if child.kind == CONTROLLER_REVISION.kind:
             await self._annotate(child, intent.manifest, None, applied)
             return
+        before = child
         if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
             child = await self._mend(child, intent.manifest, None, applied)
         elif self._drifted(child, intent.manifest):
-            if wait := self._pause(child, now):
+            if wait := self._pause(child, observed.now):
                 applied.wait = min(wait, applied.wait or wait)
                 return
             child = await self._mend(child, intent.manifest, None, applied)
-            self._mended.setdefault(child.uid, []).append(now)
+            self._mended.setdefault(child.uid, []).append(observed.now)
+            applied.corrections.append(corrections.edited(observed.model, before, intent.manifest))
         else:
             self.store.settle(child)
         if isinstance(child, Deployment):
+            if intent.scale not in (None, child.replicas) and child.scaled_by:
+                applied.corrections.append(corrections.scaled(observed.model, child, intent.scale or 0))
             await self._hand_over(intent, child, applied)
 
     async def _annotate(
@@ -317,8 +347,10 @@ class Applier:
             if error.status != _UNPROCESSABLE:
                 raise
             found = raw or await self.kube.get(BY_KIND[child.kind], child.namespace, child.name)
-            # Somebody removed all labels or annotations, so that there is no map to put ours in; or added something.
-            if raw is not None or not _missing_maps(found):
+            # Somebody removed all labels or annotations, so that there is no map to put ours in; or the object has
+            # changed since; or something was added to it that does not go with ours.
+            is_news = raw is None and found["metadata"]["resourceVersion"] != child.resource_version
+            if not is_news and (raw is not None or not _missing_maps(found)):
                 without = _in_the_way(error.fields, _beside(manifest, found), without)
                 if not without:
                     raise
@@ -431,7 +463,7 @@ class Applier:
         """Delete what should not be there. Pods end in any case: if their Deployment stays, then by its scale."""
         try:
             await self._delete(child, applied)
-        except Refused:
+        except (ApiError, Unreachable):
             if isinstance(child, Deployment) and child.replicas:
                 await self._scale(child, 0, applied)
             raise
@@ -463,6 +495,13 @@ class Applier:
         child = trim.child(raw)
         self.store.settle(child)
         return child
+
+
+def _sent_to(intent: Intent) -> Iterator[str]:
+    """Services that a route sends requests to."""
+    if intent.kind == HTTP_ROUTE.kind:
+        for rule in intent.manifest["spec"]["rules"]:
+            yield from (each["name"] for each in rule["backendRefs"] if each.get("weight", 1))
 
 
 def _takes_pods(intent: Intent, child: Child | None) -> bool:
@@ -508,7 +547,13 @@ def _held_kinds(
 
 
 def _in_the_way(fields: Iterable[str], beside: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
-    """What else of `beside` (JSON pointers) to remove: what the API server complains of, else all. Empty: nothing is left."""
+    """What else of `beside` (JSON pointers) to remove: what the API server complains of, else all. Empty: nothing is left.
+
+    A policy or a webhook names no field, and removing what users set would not please it.
+    """
+    fields = tuple(fields)
+    if not any(field.partition(".")[0] in _PARTS for field in fields):
+        return ()
     keys = {re.split(r"[.\[]", field)[1].lower() for field in fields if "." in field}
     blamed = tuple(path for path in beside if path.split("/")[2].lower() in keys)
     if blamed and not set(blamed) <= set(removed):

@@ -87,6 +87,7 @@ async def gather(
         service=service,
         route=await routes.observe(kube, store, model),
         children=(*children, *(snapshot.child for snapshot in stored)),
+        orphans=tuple(each.child if isinstance(each, Snapshot) else each for each in store.orphans(model)),
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),
     )

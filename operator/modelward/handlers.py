@@ -14,6 +14,7 @@ from typing import Any, Self
 import aiohttp
 import kopf
 
+from modelward.api.names import MODEL_LABEL
 from modelward.clients.connection import runs_in_cluster, url_in_cluster
 from modelward.clients.kube import LIST_CHUNK, REQUEST_TIMEOUT_SECONDS
 from modelward.clients.received import ShallowResponse
@@ -102,7 +103,8 @@ class Intake:
             self.queue.add(key, urgent=bool(model and model.status.rollout))
 
     def _child_changed(self, metadata: Raw) -> None:
-        if owner := self._owner(metadata):
+        label = (metadata.get("labels") or {}).get(MODEL_LABEL, "")
+        if owner := self._owner(metadata) or self.store.named_for(metadata.get("namespace", ""), label):
             model = self.store.model(owner)
             # A model on its way to a new revision goes before those that only get their status refreshed.
             self.queue.add(owner, urgent=bool(model and model.status.rollout))
@@ -127,9 +129,12 @@ class Intake:
         return self.store.owner(owner_uid(metadata), metadata.get("namespace", ""))
 
     def _owner_of(self, raw: Raw) -> Key | None:
-        """The owner of an object of which only the name is known any more."""
+        """The owner of an object of which only the name is known any more; of an orphan the model it was made for."""
         child = self.store.named(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
-        return self.store.owner(child.owner_uid, child.namespace) if child else None
+        if child is None:
+            return None
+        owner = self.store.owner(child.owner_uid, child.namespace)
+        return owner or self.store.named_for(child.namespace, child.model)
 
 
 class _NoDiffs(kopf.DiffBaseStorage):

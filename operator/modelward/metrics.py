@@ -10,10 +10,11 @@ from prometheus_client.registry import Collector
 
 from modelward import __version__
 from modelward.api.conditions import Status
-from modelward.api.status import AnalysisStatus, ModelDeploymentStatus
+from modelward.api.printable import printable
+from modelward.api.status import AnalysisStatus, ModelDeploymentStatus, number
 from modelward.store import Key, Store
 
-_CONDITION_VALUES: Final = {Status.TRUE: 1.0, Status.FALSE: 0.0, Status.UNKNOWN: -1.0}
+_CONDITION_VALUES: Final[dict[str, float]] = {Status.TRUE: 1.0, Status.FALSE: 0.0, Status.UNKNOWN: -1.0}
 _ROLLOUT_BUCKETS: Final = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 
 
@@ -158,21 +159,24 @@ class _Families:
         return (self.info, self.condition, self.weight, self.step, self.odds, self.rate)
 
     def add(self, key: Key, status: ModelDeploymentStatus) -> None:
-        """What one status says."""
+        """What one status says. Whatever that is, the page is one: each series once, and numbers only."""
         rollout = status.rollout if status.canary_revision else None
         self.info.add_metric([*key, status.stable_revision, status.canary_revision], 1)
         self.weight.add_metric(key, rollout.weight_percent if rollout else 0)
         if rollout:
             self.step.add_metric(key, rollout.step)
-        for each in status.conditions:
-            self.condition.add_metric([*key, each.type], _CONDITION_VALUES.get(Status(each.status), -1.0))
+        for kind, value in {
+            each.type: _CONDITION_VALUES.get(each.status) for each in status.conditions
+        }.items():
+            if value is not None:
+                self.condition.add_metric([*key, kind], value)
         if status.analysis:
             self._add_analysis(key, status.analysis)
 
     def _add_analysis(self, key: Key, analysis: AnalysisStatus) -> None:
-        if analysis.odds:
-            self.odds.add_metric(key, float(analysis.odds))
-        for metric in analysis.metrics:
-            for arm, rate in (("canary", metric.canary_rate), ("stable", metric.stable_rate)):
-                if rate:
-                    self.rate.add_metric([*key, metric.name, arm], float(rate))
+        if (odds := number(analysis.odds)) is not None:
+            self.odds.add_metric(key, odds)
+        for name, metric in {each.name: each for each in analysis.metrics}.items():
+            for arm, rate in (("canary", number(metric.canary_rate)), ("stable", number(metric.stable_rate))):
+                if rate is not None:
+                    self.rate.add_metric([*key, printable(name), arm], rate)

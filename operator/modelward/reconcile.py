@@ -6,7 +6,7 @@ crash between any two writes loses nothing, because the next look starts from wh
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -28,12 +28,13 @@ from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
 from modelward.projection.metadata import Manifest
 from modelward.projection.project import Projection, project, snapshots
 from modelward.rollout import routing
+from modelward.rollout.adoption import adopted
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Announcement, Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits
 from modelward.rollout.genuine import flaw
-from modelward.rollout.observed import Observed
+from modelward.rollout.observed import Child, Observed
 from modelward.rollout.phases import Phase
 from modelward.rollout.traffic import split
 from modelward.settings import GatewaySettings
@@ -117,16 +118,15 @@ class Reconciler:
             obstacles=self._obstacles.get(key),
         )
         observed = replace(observed, turn=self._fleet.turn(key), lag_seconds=self.lag_seconds)
+        if orphans := adopted(observed):
+            return await self._take_back(key, observed, orphans)
         decision = decide(observed)
         self._fleet.decided(key, decision)
         kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
         if kept.errors and not _is_under_way(model, decision):
             raise kept.errors[0]  # no status may name a revision whose snapshot may not be stored
         if (kept.contested or kept.refused) and not _is_under_way(model, decision):
-            if kept.refused:
-                decision = held(observed, status.refusal(kept.refused))
-                await self._record(model, status.complete(observed, decision))
-            return self._stands_back(key, kept)
+            return await self._held_up(key, observed, kept)
         complete = within_limit(status.complete(observed, decision))
         counts_in = self._counts_in(key, observed, complete)
         if counts_in is None:
@@ -139,14 +139,34 @@ class Reconciler:
             )
         finally:  # the decision is recorded, and will not be told by the next look
             await self._report(observed, decision)
+        await report.publish(
+            self.kube, model, decision.status.decision, tuple(applied.corrections), observed.now
+        )
         applied.contested |= kept.contested
         applied.refused += kept.refused
-        if applied.refused and not observed.refusals:
-            await self._report_refusal(observed, decision, applied)
+        if news := _not_yet_told(applied.refused, observed.refusals):
+            await self._report_refusal(observed, decision, news)
         if applied.errors and not _is_leaving(decision):
             raise applied.errors[0]
         again = self._next_look(key, observed, decision, applied)
         return min((wait for wait in (again, counts_in) if wait is not None), default=None)
+
+    async def _take_back(self, key: Key, observed: Observed, orphans: Iterable[Child]) -> float:
+        """Make what an earlier model of the name left our own, before anything is decided: half of it is no world."""
+        applied = await self._applier.adopt(observed.model, orphans)
+        if applied.errors:
+            raise applied.errors[0]
+        if applied.refused:
+            return await self._held_up(key, observed, applied)
+        self._obstacles.pop(key, None)
+        return 0.0
+
+    async def _held_up(self, key: Key, observed: Observed, applied: Applied) -> float:
+        """Nothing is decided while what must be there first is refused, or its name is taken: that is all that is told."""
+        if applied.refused:
+            decision = held(observed, status.refusal(applied.refused))
+            await self._record(observed.model, status.complete(observed, decision))
+        return self._stands_back(key, applied)
 
     async def _let_go(self, key: Key, model: Model | None) -> float | None:
         """Forget a model that goes. The garbage collector takes the children; a user's own route is put back first."""
@@ -221,9 +241,9 @@ class Reconciler:
             self.kube, observed.model, decision.status.decision, decision.announcements, observed.now
         )
 
-    async def _report_refusal(self, observed: Observed, decision: Decision, applied: Applied) -> None:
+    async def _report_refusal(self, observed: Observed, decision: Decision, news: Sequence[str]) -> None:
         """Tell once that something is not taken, and what; how it goes on is in status."""
-        refused = status.refusal(applied.refused)
+        refused = status.refusal(news)
         told = Announcement(reason=refused.reason, message=refused.message, warning=True)
         await report.publish(self.kube, observed.model, decision.status.decision, (told,), observed.now)
 
@@ -322,3 +342,9 @@ def _projection(observed: Observed, decision: Decision) -> Projection:
         sizes=sizes(observed, status),
         split=split(status),
     )
+
+
+def _not_yet_told(refused: Iterable[str], before: Iterable[str]) -> list[str]:
+    """Refusals of objects of which none was refused before. Words that change with every attempt are no news."""
+    known = {each.partition(":")[0] for each in before}
+    return [each for each in refused if each.partition(":")[0] not in known]

@@ -47,9 +47,13 @@ async def publish(
 
 
 def event(model: Model, decision: int, announcement: Announcement, now: datetime) -> dict[str, Any]:
-    """The Event (events.k8s.io/v1). Its name follows from object and decision, so it cannot be sent twice."""
+    """The Event (events.k8s.io/v1). Its name follows from object, decision and words, so it cannot be sent twice.
+
+    One decision may have more to say for the same reason: two commands that do nothing, or another edit by hand.
+    """
     prefix = names.bounded(model.name, _NAME_LIMIT)
-    digest = hashlib.sha256(f"{model.uid}/{decision}/{announcement.reason}".encode()).hexdigest()[:16]
+    said = f"{model.uid}/{decision}/{announcement.reason}/{announcement.message}"
+    digest = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:16]
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": EVENT.kind,

@@ -110,6 +110,7 @@ class UserRoutes:
         deletes it all the same.
         """
         raw = await self.kube.get(MODEL_DEPLOYMENT, model.namespace, model.name)
+        self.store.take({**raw, "kind": MODEL_DEPLOYMENT.kind})
         latest = (raw.get("status") or {}).get("decision", 0)
         if raw["metadata"]["uid"] != model.uid or latest != decision:
             raise Conflict(409, "Conflict", f"decision {decision} is not the latest, {latest} is")

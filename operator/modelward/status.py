@@ -13,7 +13,7 @@ import msgspec
 
 from modelward.api import names
 from modelward.api.conditions import Blocked, ConditionType, Reason, Status
-from modelward.api.status import Condition, ModelDeploymentStatus, RolloutResult, clip
+from modelward.api.status import Condition, ModelDeploymentStatus, clip
 from modelward.api.times import format_seconds
 from modelward.projection.service import KIND as SERVICE
 from modelward.projection.service import url
@@ -23,6 +23,7 @@ from modelward.rollout.decide import without_evidence
 from modelward.rollout.decision import Decision
 from modelward.rollout.narration import count
 from modelward.rollout.observed import Autoscaler, Observed
+from modelward.rollout.outcome import outcome
 from modelward.rollout.phases import WAITING, WITH_CANARY, Phase
 
 _T, _F, _U = Status.TRUE, Status.FALSE, Status.UNKNOWN
@@ -102,7 +103,7 @@ _CANARY_REASONS: Final = {
 def _situation(observed: Observed, decision: Decision) -> _Situation:
     refused = refusal(observed.refusals) if observed.refusals else None
     if blocked := decision.blocked or refused or routing.problem(observed):
-        besides = refused.message if refused and refused is not blocked else ""
+        besides = refused.message if refused and refused != blocked else ""
         waits = f"The change {decision.waiting}." if decision.waiting else ""
         return _stalled(blocked.reason, " ".join(part for part in (blocked.message, besides, waits) if part))
     phase = Phase(decision.status.rollout.state) if decision.status.rollout else Phase.SERVING
@@ -239,25 +240,12 @@ def _conditions(observed: Observed, decision: Decision) -> tuple[Condition, ...]
         written.append((ConditionType.RECONCILING, _T, situation.reason, situation.message))
     if situation.stalled:
         written.append((ConditionType.STALLED, _T, situation.reason, situation.message))
-    written.extend(_outcome(decision.status))
+    ended = outcome(observed, decision)
+    written.append((ConditionType.ROLLOUT_SUCCEEDED, ended.status, ended.reason, ended.message))
     if decision.runtime_outdated:
         message = "The runtime has changed since this revision was made; modelward.dev/refresh rolls it out."
         written.append((ConditionType.RUNTIME_OUTDATED, _T, Reason.RUNTIME_CHANGED, message))
     return tuple(_condition(observed, *each) for each in written)
-
-
-def _outcome(status: ModelDeploymentStatus) -> list[tuple[ConditionType, Status, Reason, str]]:
-    """RolloutSucceeded: Unknown while a rollout runs, then how the latest one ended."""
-    kind = ConditionType.ROLLOUT_SUCCEEDED
-    phase = Phase(status.rollout.state) if status.rollout else Phase.SERVING
-    if phase is Phase.DEPLOYING or phase in WITH_CANARY:
-        awaited = status.canary_revision or status.stable_revision
-        return [(kind, _U, Reason.DEPLOYING, f"Revision {awaited} is going out.")]
-    if not status.history:
-        return []
-    last = status.history[0]
-    succeeded = _T if last.result is RolloutResult.PROMOTED else _F
-    return [(kind, succeeded, Reason(last.result.value), last.message)]
 
 
 def _condition(

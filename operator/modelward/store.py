@@ -86,6 +86,8 @@ class Store:
 
     _views: dict[str, dict[Key, _Held]] = field(default_factory=lambda: defaultdict(dict))
     _children: dict[str, set[tuple[str, Key]]] = field(default_factory=lambda: defaultdict(set))
+    _labelled: dict[Key, set[tuple[str, Key]]] = field(default_factory=lambda: defaultdict(set))
+    """By namespace and the label `modelward.dev/model`: the objects that carry it, whoever owns them."""
     _models_by_uid: dict[str, Key] = field(default_factory=dict)
     _models_by_label: dict[str, Key] = field(default_factory=dict)
     """By what `_label` makes of their names."""
@@ -135,6 +137,8 @@ class Store:
         self._views[kind][key] = _Held(metadata["uid"], version, view, owner)
         if owner:
             self._children[owner].add((kind, key))
+        if child and child.model:
+            self._labelled[child.namespace, child.model].add((kind, key))
         return True
 
     def scaled(self, deployment: Deployment, version: str, replicas: int) -> None:
@@ -223,6 +227,16 @@ class Store:
         """The ControllerRevisions of a model."""
         return tuple(view for view in self._owned(uid) if isinstance(view, Snapshot))
 
+    def orphans(self, model: Model) -> tuple[Child | Snapshot, ...]:
+        """What is named and labelled for a model, and has no owner that is there; snapshots only if they are genuine."""
+        found = self._labelled.get((model.namespace, names.model_label(model.name)), ())
+        views = (held.view for kind, key in sorted(found) if (held := self._views[kind].get(key)))
+        return tuple(view for view in views if isinstance(view, Child | Snapshot) and _is_orphan(view, model))
+
+    def named_for(self, namespace: str, label: str) -> Key | None:
+        """Key of the model for which an object is labelled, whoever owns it."""
+        return self._models_by_label.get(f"{namespace}/{label}")
+
     def forged(self, uid: str) -> tuple[Snapshot, ...]:
         """The ControllerRevisions of a model that are none of ours."""
         return tuple(each for each in self.snapshots(uid) if each.flaw)
@@ -284,6 +298,11 @@ class Store:
 
     def _forget(self, kind: str, key: Key, held: _Held) -> None:
         del self._views[kind][key]
+        child = _child(held.view)
+        if child and (labelled := self._labelled.get((child.namespace, child.model))) is not None:
+            labelled.discard((kind, key))
+            if not labelled:
+                del self._labelled[child.namespace, child.model]
         if held.owner and (family := self._children.get(held.owner)) is not None:
             family.discard((kind, key))
             if not family:
@@ -335,6 +354,22 @@ def _view(raw: Mapping[str, Any]) -> View:
 def is_named_for_its_revision(child: Child, model: Model) -> bool:
     """Whether an object is called what we call it: by its label alone, another could pass for that of a revision."""
     return child.name == names.child_name(model.name, child.revision or "")
+
+
+def _is_orphan(view: Child | Snapshot, model: Model) -> bool:
+    """Whether nobody controls it, or a model of the same name that is gone; and it is called as we would call it."""
+    child = view.child if isinstance(view, Snapshot) else view
+    if child.terminating or (isinstance(view, Snapshot) and view.flaw):
+        return False
+    alone = child.owner_uid is None or (child.owner_name == model.name and child.owner_uid != model.uid)
+    own_names = {
+        names.service_name(model.name),
+        names.canary_service_name(model.name),
+        names.revision_service_name(model.name, child.revision or ""),
+    }
+    if child.kind == HTTP_ROUTE.kind:
+        own_names = {model.name} if model.spec.traffic and model.spec.traffic.gateway else set()
+    return alone and (is_named_for_its_revision(child, model) or child.name in own_names)
 
 
 def is_ours(child: Child, model: Model) -> bool:

@@ -85,6 +85,8 @@ def child(raw: Raw) -> Child:
                 current=status.get("replicas", 0),
                 ready=status.get("readyReplicas", 0),
                 owns_replicas=bool(replicas_owners(raw)),
+                scaled_by=_scaled_by(raw["metadata"].get("managedFields") or ()),
+                **_template(spec.get("template") or {}),
                 failure=_failure(status),
                 created=_time(raw["metadata"].get("creationTimestamp")) or _EPOCH,
             )
@@ -113,6 +115,15 @@ def owner_uid(metadata: Raw) -> str | None:
     """uid of the controller that an object belongs to."""
     owners = metadata.get("ownerReferences") or ()
     return next((each["uid"] for each in owners if each.get("controller")), None)
+
+
+def _owner_name(metadata: Raw) -> str:
+    """Name of the controller, if that is a ModelDeployment."""
+    for each in metadata.get("ownerReferences") or ():
+        group = str(each.get("apiVersion", "")).partition("/")[0]
+        if each.get("controller") and (group, each.get("kind")) == (names.GROUP, names.KIND):
+            return str(each.get("name", ""))
+    return ""
 
 
 def is_labelled(raw: Raw) -> bool:
@@ -159,7 +170,9 @@ def _common(raw: Raw) -> dict[str, Any]:
         "uid": metadata["uid"],
         "resource_version": metadata["resourceVersion"],
         "owner_uid": owner_uid(metadata),
+        "owner_name": _owner_name(metadata),
         "revision": (metadata.get("labels") or {}).get(names.REVISION_LABEL),
+        "model": (metadata.get("labels") or {}).get(names.MODEL_LABEL, ""),
         "intent": annotations.get(names.INTENT_ANNOTATION, ""),
         "decision": int(number) if _NUMBER.fullmatch(number) else 0,
         "digest": digest(raw),
@@ -215,6 +228,26 @@ def _last_editor(entries: Iterable[Raw]) -> str:
         if "f:spec" in (entry.get("fieldsV1") or {})
     ]
     return max(editors, default=("", ""))[1]
+
+
+def _scaled_by(entries: Iterable[Raw]) -> str:
+    """Who set `spec.replicas` and is neither the operator nor an autoscaler."""
+    for entry in entries:
+        manager = str(entry.get("manager", ""))
+        sets = "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        if sets and manager not in (names.MANAGER, "kube-controller-manager"):
+            return manager
+    return ""
+
+
+def _template(template: Raw) -> dict[str, Any]:
+    """What tells of a pod template how it was edited by hand."""
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return {
+        "restarted_at": str(annotations.get("kubectl.kubernetes.io/restartedAt", "")),
+        "images": tuple(str(each.get("image", "")) for each in containers),
+    }
 
 
 def _failure(status: Raw) -> str:

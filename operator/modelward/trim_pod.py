@@ -22,6 +22,8 @@ PULL_FAILURES: Final = frozenset(
 CRASH_LOOP: Final = "CrashLoopBackOff"
 _BACK_OFF_FORGOTTEN_AFTER: Final = timedelta(minutes=10)
 """The kubelet's back-off begins anew for a container that ran for so long (twice its longest back-off)."""
+_PROBE_JITTER_SECONDS: Final = 2
+"""Times of the kubelet have no fractions, and a probe's first try may come up to a period early."""
 _NORMAL_WAITS: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _NOTHING: Final = frozenset[str]()
 
@@ -46,12 +48,12 @@ def pod(raw: Raw) -> Pod:
         lost_readiness=_has_lost_readiness(conditions, containers),
         restarts=_restarts(containers),
         init_restarts=_restarts(init),
-        ended=_last_exit(init, containers),
+        ended=_last_exit(spec, init, containers, ready),
         crash_looping=_crash_looping(init, containers),
         deleting="deletionTimestamp" in metadata,
         failed=status.get("reason") or "Failed" if status.get("phase") == "Failed" else "",
         over_storage_limit=_is_over_storage_limit(status, conditions),
-        problem=_problem(spec, status, scheduled),
+        problem=_problem(spec, status, scheduled, ready),
         priority=spec.get("priority") or 0,
         preempts=spec.get("preemptionPolicy") != "Never",
         holds=frozenset(_requested(spec)),
@@ -95,20 +97,59 @@ def _has_lost_readiness(conditions: Mapping[str, Raw], containers: Iterable[Raw]
     return bool(started and changed and changed > started)
 
 
-def _last_exit(init: Iterable[Raw], containers: Iterable[Raw]) -> Exit | None:
+def _last_exit(spec: Raw, init: Iterable[Raw], containers: Iterable[Raw], ready: Raw) -> Exit | None:
     """The latest end of a container. An init container that has done its work has not failed."""
     ends = [
-        Exit(
-            container=str(container.get("name", "")),
-            code=ended.get("exitCode", 0),
-            reason=ended.get("reason", ""),
-            time=_time(ended.get("finishedAt")),
-        )
+        _exit(spec, container, ended, ready)
         for group, may_end in ((init, True), (containers, False))
         for container in group
         if (ended := _ended(container)) and not (may_end and ended.get("exitCode") == 0)
     ]
     return max(ends, key=lambda end: end.time.timestamp() if end.time else 0.0, default=None)
+
+
+def _exit(spec: Raw, container: Raw, ended: Raw, ready: Raw) -> Exit:
+    return Exit(
+        container=str(container.get("name", "")),
+        code=ended.get("exitCode", 0),
+        reason=ended.get("reason", ""),
+        time=_time(ended.get("finishedAt")),
+        overdue_seconds=_overdue_seconds(spec, container, ended, ready),
+    )
+
+
+def _overdue_seconds(spec: Raw, container: Raw, ended: Raw, ready: Raw) -> int:
+    """How long the container had to get ready, if the kubelet stopped it because it did not; else 0.
+
+    No field of a pod says so, only an Event that may be lost. But whoever is not ready when its startup probe has failed
+    for the last time is stopped, so one that ran for as long and was not ready in that run was. What the kernel killed
+    (OOMKilled) is told apart by its reason.
+    """
+    probe = next(
+        (
+            each.get("startupProbe")
+            for each in spec.get("containers") or ()
+            if each.get("name") == container.get("name")
+        ),
+        None,
+    )
+    started, finished, since = (
+        _time(ended.get("startedAt")),
+        _time(ended.get("finishedAt")),
+        _time(ready.get("lastTransitionTime")),
+    )
+    if not probe or started is None or finished is None or since is None:
+        return 0
+    if (
+        ended.get("reason") not in ("Completed", "Error", "", None)
+        or ready.get("status") == "True"
+        or since > started
+    ):
+        return 0
+    seconds = probe.get("initialDelaySeconds", 0) + probe.get("failureThreshold", 3) * probe.get(
+        "periodSeconds", 10
+    )
+    return seconds if (finished - started).total_seconds() >= seconds - _PROBE_JITTER_SECONDS else 0
 
 
 def _ended(container: Raw) -> Raw | None:
@@ -143,7 +184,7 @@ def _is_over_storage_limit(status: Raw, conditions: Mapping[str, Raw]) -> bool:
     return status.get("reason") == "Evicted" and "DisruptionTarget" not in conditions
 
 
-def _problem(spec: Raw, status: Raw, scheduled: Raw) -> str:
+def _problem(spec: Raw, status: Raw, scheduled: Raw, ready: Raw) -> str:
     """Why a pod is not ready, in words that stay the same while it stays the same."""
     if scheduled.get("status") == "False":
         return f"not scheduled: {scheduled.get('message', '')}"
@@ -151,7 +192,7 @@ def _problem(spec: Raw, status: Raw, scheduled: Raw) -> str:
         return f"evicted: {status.get('message', '')}"
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     for container in containers:
-        if problem := "; ".join(_container_problems(container)):
+        if problem := "; ".join(_container_problems(spec, container, ready)):
             return f"{container.get('name')}: {problem}"
     return _probe_problem(spec, containers)
 
@@ -161,7 +202,7 @@ def _waiting(container: Raw) -> Raw:
     return waiting
 
 
-def _container_problems(container: Raw) -> Iterator[str]:
+def _container_problems(spec: Raw, container: Raw, ready: Raw) -> Iterator[str]:
     waiting = _waiting(container)
     reason = waiting.get("reason", "")
     if reason in PULL_FAILURES:
@@ -174,8 +215,7 @@ def _container_problems(container: Raw) -> Iterator[str]:
         "terminated"
     )
     if ended and not container.get("ready"):
-        why = ended.get("reason") or "Error"
-        yield f"ended with exit code {ended.get('exitCode')} ({why})"
+        yield _exit(spec, container, ended, ready).words
 
 
 def _probe_problem(spec: Raw, containers: list[Raw]) -> str:

@@ -30,7 +30,7 @@ from faults.plan import PASS, Fault, Plan, Request, Reset
 from faults.watch_faults import refusal
 from faults.workloads import BY_NAME
 from support.kubectl import Kubectl
-from support.models import KIND, condition, fake_model, wait_ready
+from support.models import UNSEEN, condition, fake_model, status, wait_ready
 from support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -157,7 +157,7 @@ def test_a_right_to_write_status_that_is_missing_is_named_in_the_log(crowd: Crow
         crowd.operator.text(),
     )
     assert kubectl.all("deploy", "modelward.dev/model=no-status") == []
-    assert (kubectl.get(KIND, "no-status") or {}).get("status") in (None, {})
+    assert status(kubectl, "no-status") == UNSEEN
     crowd.proxy.reset()
     wait_ready(kubectl, "no-status")
     assert max(later - sooner for sooner, later in zip(plan.times, plan.times[1:], strict=False)) < (

@@ -9,7 +9,7 @@ from devcluster import Cluster
 from support.audit import lacked_a_right, requests
 from support.chart import RELEASE, Manifest, chart, helm
 from support.kubectl import Kubectl
-from support.models import fake_model, status, wait_ready
+from support.models import UNSEEN, fake_model, status, wait_ready
 from support.operator import OperatorProcess
 
 
@@ -75,7 +75,7 @@ def test_a_model_is_served_by_these_rights_alone(cluster: Cluster, system: Kubec
     system.apply(fake_model("outside"))
     kubectl.apply(fake_model("inside"))
     wait_ready(kubectl, "inside")
-    assert status(system, "outside") == {}
+    assert status(system, "outside") == UNSEEN
     mine = list(requests(cluster, f"system:serviceaccount:{system.namespace}:modelward"))
     assert mine, "the audit log knows the account"
     assert [each["requestURI"] for each in mine if lacked_a_right(each)] == []

@@ -251,8 +251,8 @@ def test_columns(kubectl: Kubectl, model: str) -> None:
 
 
 def test_conditions_can_be_waited_for(kubectl: Kubectl, model: str) -> None:
-    """Pipelines use `kubectl wait`."""
-    set_status(kubectl, model, conditions=CONDITIONS)
+    """Pipelines use `kubectl wait`. It believes a condition as soon as it is of the present generation."""
+    set_status(kubectl, model, observedGeneration=1, conditions=CONDITIONS)
     assert "condition met" in kubectl("wait", f"mwd/{model}", "--for=condition=Available", "--timeout=10s")
 
 

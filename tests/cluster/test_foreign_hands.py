@@ -174,6 +174,76 @@ def test_edits_are_put_right(kubectl: Kubectl, kind: str, change: Any) -> None:
     wait_ready(kubectl, "edited")
 
 
+def events(kubectl: Kubectl, model: str, reason: str) -> list[str]:
+    """Notes of the Events about a model, of one reason."""
+    found = json.loads(kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
+    return [each["note"] for each in found if (each["regarding"]["name"], each["reason"]) == (model, reason)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "remedy"),
+    [
+        pytest.param(
+            ["rollout", "restart"],
+            "kubectl annotate mwd {model} -n {namespace} --overwrite modelward.dev/restart=",
+            id="restart",
+        ),
+        pytest.param(
+            ["set", "image", "*=registry.invalid/other:1"],
+            "kubectl edit mwd {model} -n {namespace}",
+            id="image",
+        ),
+        pytest.param(
+            ["scale", "--replicas=3"],
+            "kubectl scale mwd {model} -n {namespace} --replicas=3",
+            id="scale",
+        ),
+    ],
+)
+def test_f18_whoever_types_it_at_a_child_is_told_the_right_command(
+    kubectl: Kubectl, typed: list[str], remedy: str
+) -> None:
+    """By one Event, once it is undone."""
+    model = f"typed-{typed[0]}"
+    kubectl.apply(fake_model(model))
+    revision = wait_ready(kubectl, model)["stableRevision"]
+    wait_quiet(kubectl, model)
+    name = f"{model}-{revision}"
+    before = content(kubectl.get("deployment", name))
+    verb = typed[: 1 if typed[0] == "scale" else 2]
+    kubectl(*verb, f"deployment/{name}", *typed[len(verb) :])
+    (note,) = until(lambda: events(kubectl, model, "DriftCorrected"), "the edit is told")
+    assert remedy.format(model=model, namespace=kubectl.namespace) in note
+    until(lambda: content(kubectl.get("deployment", name)) == before, "it is as it was")
+
+
+@pytest.mark.parametrize("form", [1, "50%"], ids=["a number", "a share"])
+def test_f18_a_budget_that_is_turned_around_is_corrected_once_and_told_as_an_edit(
+    kubectl: Kubectl, operator: OperatorProcess, form: int | str
+) -> None:
+    """`minAvailable` and our `maxUnavailable` exclude each other: no refusal of the model, and no fight, for one edit."""
+    name = f"turned-{type(form).__name__}"
+    kubectl.apply(fake_model(name, replicas=2))
+    wait_ready(kubectl, name)
+    wait_quiet(kubectl, name)
+    before = content(kubectl.get("pdb", name))
+    watched: set[str] = set()
+    kubectl.patch("pdb", name, {"spec": {"maxUnavailable": None, "minAvailable": form}})
+
+    def corrected() -> bool:
+        watched.add(str(condition(kubectl, name)["reason"]))
+        return bool(events(kubectl, name, "DriftCorrected"))
+
+    until(corrected, "the edit is told")
+    assert content(kubectl.get("pdb", name)) == before
+    (note,) = events(kubectl, name, "DriftCorrected")
+    assert note.startswith(f"PodDisruptionBudget {name} was changed by kubectl")
+    assert f"kubectl edit mwd {name}" in note
+    assert watched == {"Available"}
+    assert events(kubectl, name, "Refused") == []
+    assert f"/{name} is changed again and again" not in operator.text()
+
+
 @pytest.mark.parametrize("kind", ["deployment", "service", "pdb", "controllerrevision"])
 def test_deleted_children_come_back(kubectl: Kubectl, kind: str) -> None:
     """A deleted child is made again, as it was."""

@@ -11,7 +11,7 @@ import yaml
 from devcluster import Cluster
 from support.audit import lacked_a_right
 from support.kubectl import Kubectl
-from support.models import fake_model, status, wait_ready
+from support.models import UNSEEN, fake_model, status, wait_ready
 from support.operator import OperatorProcess
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -90,7 +90,7 @@ def test_a_model_elsewhere_is_none_of_its_business(
         elsewhere.apply(fake_model("outside"))
         kubectl.apply(fake_model("later"))
         wait_ready(kubectl, "later")
-        assert status(elsewhere, "outside") == {}
+        assert status(elsewhere, "outside") == UNSEEN
     finally:
         admin("delete", "namespace", elsewhere.namespace, "--wait=false")
     mine = account_requests(cluster, f"system:serviceaccount:{kubectl.namespace}-system:modelward")

@@ -67,9 +67,28 @@ def policies(admin: Kubectl, kubectl: Kubectl, account: As, tenant: As) -> Itera
         until(lambda: account.create(service("probe")), "the operator is confined")
         until(lambda: tenant.create(borrowing), "service accounts are guarded")
         until(lambda: "snapshot" in refused_snapshot(kubectl), "snapshots are guarded")
+        until(lambda: "adopt" in tenant.create(adopting("probe")), "adoptions are guarded")
         yield
     finally:
         admin("delete", "-k", str(POLICIES))
+
+
+def adopting(name: str) -> dict[str, Any]:
+    """A model that asks for what an earlier one has left."""
+    raw = fake_model(name)
+    return {**raw, "metadata": {**raw["metadata"], "annotations": {"modelward.dev/adopt": "bcdfghjklm"}}}
+
+
+def test_f20_who_may_patch_deployments_may_have_them_taken_back(kubectl: Kubectl, tenant: As) -> None:
+    """And nobody else: the operator would do for them what they may not do themselves."""
+    refused = tenant.create(adopting("borrower"))
+    assert "modelward.dev/adopt: tenant may not have Deployments taken back" in refused
+    models = rule("modelward.dev", "modeldeployments", "get", "create", "patch")
+    kubectl.apply(*granted("restorer", "restore", models, rule("apps", "deployments", "patch")))
+    until(
+        lambda: not As(kubectl, "restorer").create(adopting("restored")), "who may patch them may ask for it"
+    )
+    assert not tenant.create(fake_model("plain"))
 
 
 def test_a_service_account_must_be_ones_own_to_use(tenant: As) -> None:

@@ -129,6 +129,8 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     """Whether the operator's account is refused every change that is not its business. Recommended."""
     snapshots: bool = False
     """Whether only the operator, and who may create pods anyway, writes what pods are made of. Recommended."""
+    adoption: bool = False
+    """Whether only who may change Deployments has objects of an earlier model taken back. Recommended."""
 
 
 class Crds(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

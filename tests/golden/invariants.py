@@ -13,13 +13,14 @@ import msgspec
 from builders import NAMESPACE
 from modelward import trim
 from modelward.api.decode import decode_status
-from modelward.api.names import DECISION_ANNOTATION, KIND, MANAGER, REVISION_LABEL
+from modelward.api.names import DECISION_ANNOTATION, KIND, MANAGER, REVISION_LABEL, child_name
 from modelward.api.rollout_policy import RolloutPolicy
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.rehearsal.api_server import Raw, Write
 from modelward.rehearsal.simulation import Simulation, by_operator
 from modelward.rollout.plan import WHOLE, weight_of
+from modelward.rollout.revisions import revision_hash
 from modelward.trim import is_labelled, owner_uid
 
 STATUS_LIMIT: Final = 32 * 1024
@@ -324,9 +325,24 @@ def _writes_its_own(sim: Simulation, write: Write) -> str:
     # A model that is deleted meanwhile is still the right owner: the garbage collector takes the child.
     models = {made.object["metadata"]["uid"] for _, made in sim.writes if made.place[0] == KIND}
     owners = {owner_uid(raw["metadata"]) for raw in (write.before, write.after) if raw}
+    if (
+        owner_uid((write.before or write.object)["metadata"]) is None
+        and owner_uid(write.object["metadata"]) in models
+    ):
+        return "" if _may_adopt(sim, write) else f"{kind} {name} is taken, and nobody asked for it"
     if kind == "HTTPRoute" and owners == {None}:
         return _weights_only(write)
     return "" if owners <= models and namespace == NAMESPACE else f"{kind} {name} belongs to {owners}"
+
+
+def _may_adopt(sim: Simulation, write: Write) -> bool:
+    """Whether a person has asked for it, and nothing but the owner is written."""
+    uid, labels = owner_uid(write.object["metadata"]), write.object["metadata"].get("labels") or {}
+    model = next((raw for raw in sim.server.find(KIND) if raw["metadata"]["uid"] == uid), {})
+    asked = "modelward.dev/adopt" in (model.get("metadata", {}).get("annotations") or {})
+    named = model.get("metadata", {}).get("name") == labels.get("modelward.dev/model")
+    same = write.before is not None and write.before.get("spec") == write.object.get("spec")
+    return asked and named and same
 
 
 def _weights_only(write: Write) -> str:
@@ -384,6 +400,22 @@ def _tells_the_truth(_: Simulation, write: Write) -> str:
     return ""
 
 
+def _says_what_serves(sim: Simulation, write: Write) -> str:
+    """F15: RolloutSucceeded, and Ready, are True only while the stable revision is what spec asks for."""
+    if write.place[0] != KIND or not by_operator(write) or write.after is None:
+        return ""
+    model, conditions = trim.model(write.object), _conditions(write.object)
+    claims = [kind for kind in ("RolloutSucceeded", "Ready") if conditions[kind]["status"] == "True"]
+    if not claims:
+        return ""
+    stable = model.status.stable_revision
+    content = revision_hash(model.fields)
+    snapshot = sim.server.objects.get(("ControllerRevision", model.namespace, child_name(model.name, stable)))
+    if stable != content and (snapshot or {}).get("data", {}).get("content") != content:
+        return f"{claims} True while {stable} serves, and spec asks for {content}"
+    return ""
+
+
 def _is_bounded(_: Simulation, write: Write) -> str:
     """S13: status is small, and the API server would take it."""
     if write.place[0] != KIND or not by_operator(write) or write.after is None:
@@ -411,6 +443,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Simulation, Write], str]], ...]] = (
     ("S6", _writes_its_own),
     ("S7", _leaves_replicas_to_the_autoscaler),
     ("S10", _tells_the_truth),
+    ("F15", _says_what_serves),
     ("S11", _changes_something),
     ("S13", _is_bounded),
 )

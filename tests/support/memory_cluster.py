@@ -306,8 +306,9 @@ class MemoryCluster:
         return [place(raw)[2] for raw in self.server.find(kind)]
 
     def status(self, name: str = NAME) -> Raw:
-        """The status of a model."""
-        return dict(self.get(MODEL_DEPLOYMENT.kind, name).get("status") or {})
+        """The status of a model, as far as the operator has written one: without the default of the CRD."""
+        found = dict(self.get(MODEL_DEPLOYMENT.kind, name).get("status") or {})
+        return {} if found == {"observedGeneration": 0} else found
 
     def condition(self, kind: str = "Ready", name: str = NAME) -> tuple[str, str, str]:
         """Status, reason and message of a condition; empty if there is none."""

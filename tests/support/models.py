@@ -1,6 +1,6 @@
 """ModelDeployments for tests, and what is asked of them."""
 
-from typing import Any
+from typing import Any, Final
 
 from support.kubectl import Kubectl, KubectlError
 from support.waiting import PATIENCE_SECONDS, until
@@ -32,6 +32,10 @@ def fake_model(name: str, *, version: str = "1", **spec: Any) -> dict[str, Any]:
 def unschedulable_model(name: str, *, version: str = "1", **spec: Any) -> dict[str, Any]:
     """A ModelDeployment whose pods find no node."""
     return fake_model(name, version=version, scheduling={"nodeSelector": {"type": "nowhere"}}, **spec)
+
+
+UNSEEN: Final = {"observedGeneration": 0}
+"""Status of a model that no operator has seen: the default of the CRD."""
 
 
 def status(kubectl: Kubectl, name: str) -> dict[str, Any]:
@@ -67,6 +71,20 @@ def wait_reason(kubectl: Kubectl, name: str, reason: str) -> dict[str, Any]:
         return ready if seen and ready.get("reason") == reason else {}
 
     return until(found, f"{name} is {reason}; it is {condition(kubectl, name)}")
+
+
+def reject(kubectl: Kubectl, name: str, **spec: Any) -> str:
+    """Apply version 2, abort it before it has any request, and return its revision. Spec asks for it still.
+
+    It is paused: a Direct one whose pods are ready at once is promoted before anybody can abort it.
+    """
+    paused = {"strategy": "Canary", "steps": [{"weightPercent": 50}], "paused": True}
+    kubectl.apply(fake_model(name, version="2", rollout=paused, **spec))
+    canary = str(until(lambda: status(kubectl, name).get("canaryRevision"), "the canary is there"))
+    kubectl("annotate", KIND, name, "--overwrite", f"modelward.dev/abort={canary}")
+    wait_reason(kubectl, name, "Aborted")
+    until(lambda: not status(kubectl, name).get("canaryRevision"), "the canary is gone")
+    return canary
 
 
 def wait_quiet(kubectl: Kubectl, name: str, *, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:

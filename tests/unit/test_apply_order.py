@@ -42,7 +42,9 @@ RANGES, PORTS = "/spec/loadBalancerSourceRanges", "/spec/healthCheckNodePort"
             ["spec.loadBalancerSourceRanges"], (RANGES,), (RANGES, PORTS), id="it was not that alone"
         ),
         pytest.param(["spec.ports[0].nodePort"], (), (RANGES, PORTS), id="ours: because of something else"),
-        pytest.param(["metadata", ""], (), (RANGES, PORTS), id="no field of spec"),
+        pytest.param(["spec", ""], (), (RANGES, PORTS), id="no field of spec, but the whole of it"),
+        pytest.param([""], (), (), id="nothing of the object: a policy, say"),
+        pytest.param([], (), (), id="no cause"),
         pytest.param(["spec.ports"], (RANGES, PORTS), (), id="nothing is left to remove"),
     ],
 )

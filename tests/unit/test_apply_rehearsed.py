@@ -197,7 +197,8 @@ def test_f23_what_others_set_does_not_keep_a_service_from_being_written() -> Non
 
     def admit(raw: Raw) -> None:
         if raw["kind"] == "Service" and "loadBalancerSourceRanges" in raw["spec"]:
-            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "spec.loadBalancerSourceRanges: no")
+            field = "spec.LoadBalancerSourceRanges"  # as Kubernetes spells it
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "may not be set", field=field)
 
     def strict(sim: Simulation) -> None:
         sim.server.admission = admit
@@ -219,7 +220,8 @@ def test_f23_a_budget_that_others_made_invalid_is_written() -> None:
 
     def admit(raw: Raw) -> None:
         if raw["kind"] == "PodDisruptionBudget" and {"minAvailable", "maxUnavailable"} <= set(raw["spec"]):
-            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "minAvailable and maxUnavailable")
+            message = "minAvailable and maxUnavailable cannot be both set"
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message, field="spec")
 
     def edit(raw: Raw) -> None:
         del raw["spec"]["maxUnavailable"]
@@ -232,6 +234,60 @@ def test_f23_a_budget_that_others_made_invalid_is_written() -> None:
     spec = sim.server.get("PodDisruptionBudget", NAMESPACE, NAME)["spec"]
     assert spec["maxUnavailable"] == 1
     assert "minAvailable" not in spec
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["corrected", "refused by a policy"])
+def test_f18_one_edit_of_a_budget_is_no_fight_and_a_refusal_only_if_there_is_one(
+    caplog: pytest.LogCaptureFixture, *, refused: bool
+) -> None:
+    """However often the correction is tried, one edit is told as one edit."""
+
+    def admit(raw: Raw) -> None:
+        if raw["kind"] == "PodDisruptionBudget" and "maxUnavailable" in raw["spec"]:
+            both = "minAvailable" in raw["spec"]
+            message = "minAvailable and maxUnavailable cannot be both set" if both else "a policy"
+            if both or refused:
+                raise Refused(
+                    HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message, field="spec" if both else ""
+                )
+
+    def edit(raw: Raw) -> None:
+        del raw["spec"]["maxUnavailable"]
+        raw["spec"]["minAvailable"] = 1
+
+    def strict(sim: Simulation) -> None:
+        sim.server.admission = admit
+
+    acts = other(20, "is as strict as the real one", strict), edited(30, "PodDisruptionBudget", edit)
+    sim = played(*acts, until=200)
+    events = [each["reason"] for each in sim.server.find("Event")]
+    assert events.count("DriftCorrected") == (0 if refused else 1)
+    assert events.count("Refused") == (1 if refused else 0)
+    assert (ready(sim)["reason"] == "Refused") is refused
+    assert "again and again" not in caplog.text
+
+
+def test_f23_a_policy_that_refuses_once_takes_nothing_of_the_users() -> None:
+    """It names no field, and a load balancer that is gone has clients without a way in."""
+    struck: list[str] = []
+
+    def admit(raw: Raw) -> None:
+        if raw["kind"] == "Service" and not struck:
+            struck.append(raw["metadata"]["name"])
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "a policy that is just being changed")
+
+    def strict(sim: Simulation) -> None:
+        sim.server.admission = admit
+
+    sim = played(
+        edited(30, "Service", lambda raw: raw["spec"].update(REACHED)),
+        other(35, "is refused once", strict),
+        change(40, "2"),
+        until=400,
+    )
+    assert struck
+    assert REACHED.items() <= service(sim)["spec"].items()
+    assert sim.model()["status"]["history"][0]["result"] == "Promoted"
 
 
 def test_f23_a_write_that_is_refused_whatever_others_set_is_told() -> None:

@@ -29,7 +29,7 @@ def test_an_event_is_about_the_model() -> None:
 
 
 def test_an_event_cannot_be_sent_twice() -> None:
-    """Its name follows from object, decision and reason: a second create meets the first."""
+    """Its name follows from object, decision and words: a second create meets the first."""
     assert made()["metadata"]["name"] == made()["metadata"]["name"]
 
 
@@ -39,6 +39,7 @@ def test_an_event_cannot_be_sent_twice() -> None:
         pytest.param({"decision": 4}, id="another decision"),
         pytest.param({"told": Announcement(reason="RolledBack", message="")}, id="another reason"),
         pytest.param({"name": "other"}, id="another model"),
+        pytest.param({"told": Announcement(reason="Promoted", message="Another.")}, id="other words: F19"),
     ],
 )
 def test_other_events_have_other_names(other: dict[str, Any]) -> None:

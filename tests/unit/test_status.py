@@ -253,9 +253,10 @@ def test_the_outcome_of_the_latest_rollout_is_kept() -> None:
     assert words(made)["RolloutSucceeded"] == T
 
 
-def test_a_model_that_had_no_rollout_has_no_outcome() -> None:
-    """After a lost status nothing is known of it."""
-    assert "RolloutSucceeded" not in words(completed(serving()))
+def test_f15_what_serves_after_a_lost_status_has_gone_out() -> None:
+    """A pipeline that waits after a restore must not wait for ever; what went before is not known."""
+    assert words(completed(serving()))["RolloutSucceeded"] == T
+    assert words(completed(serving(ready=0)))["RolloutSucceeded"] == U
 
 
 def test_an_outdated_runtime_is_told_with_the_remedy() -> None:

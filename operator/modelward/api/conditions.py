@@ -22,7 +22,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     """kstatus: nothing goes on until somebody acts. Absent when all is well."""
     ROLLOUT_SUCCEEDED = "RolloutSucceeded"
-    """How the latest rollout ended, for `kubectl wait` in pipelines; Unknown while it runs."""
+    """Whether what spec asks for has gone out and serves, for `kubectl wait` in pipelines; Unknown while it is on its way."""
     RUNTIME_OUTDATED = "RuntimeOutdated"
     """The runtime has changed since this revision was made. Absent when it has not."""
 

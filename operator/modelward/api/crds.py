@@ -105,6 +105,13 @@ def _crd(names: Manifest, scope: str, version: Manifest) -> Manifest:
     }
 
 
+_UNSEEN: Final = {"default": {"observedGeneration": 0}}
+"""The status of an object that no operator has seen, so that kstatus does not take it for Current.
+
+It is a default of status itself: one of the field alone is never applied, because there is no status to put it in.
+"""
+
+
 def _deployment_version() -> Manifest:
     description = "A model that is served, and how a change of it goes out."
     return {
@@ -125,7 +132,7 @@ def _deployment_version() -> Manifest:
             "openAPIV3Schema": _root(
                 description,
                 spec=structural_schema(ModelDeploymentSpec, nullable=True),
-                status=structural_schema(ModelDeploymentStatus, nullable=False),
+                status=structural_schema(ModelDeploymentStatus, nullable=False) | _UNSEEN,
             )
         },
     }

@@ -67,7 +67,10 @@ def decode_status(status: Mapping[str, Any] | None) -> DecodedStatus:
     try:
         plain = without_nulls(status)
         return DecodedStatus(msgspec.convert(plain, ModelDeploymentStatus), ())
-    except msgspec.ValidationError:
+    except (
+        msgspec.ValidationError,
+        UnicodeError,
+    ):  # half a surrogate pair is text in JSON, and no text in UTF-8
         return _salvaged(plain)
     except RecursionError:
         return DecodedStatus(ModelDeploymentStatus(), ("status",))

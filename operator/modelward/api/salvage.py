@@ -61,7 +61,7 @@ def fits(value: Any, annotation: Any) -> bool:
     """Tell whether `value` decodes to `annotation`."""
     try:
         msgspec.convert(value, annotation)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeError):
         return False
     return True
 

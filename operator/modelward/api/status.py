@@ -40,6 +40,14 @@ def clip(text: str, length: int = MESSAGE_LENGTH) -> str:
     return text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
+def number(figure: str) -> float | None:
+    """A count, rate or odds of status; None for an empty one, and for what somebody else wrote in its place."""
+    try:
+        return float(figure)
+    except ValueError:
+        return None
+
+
 class RolloutResult(StrEnum):
     """How a rollout ended."""
 

@@ -16,17 +16,22 @@ def metadata(model: Model, name: str, labels: dict[str, str]) -> Manifest:
         "name": name,
         "namespace": model.namespace,
         "labels": labels,
-        "ownerReferences": [
-            {
-                "apiVersion": names.API_VERSION,
-                "kind": names.KIND,
-                "name": model.name,
-                "uid": model.uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ],
+        "ownerReferences": owner_references(model),
     }
+
+
+def owner_references(model: Model) -> list[dict[str, Any]]:
+    """What makes the model the controller of a child."""
+    return [
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": model.name,
+            "uid": model.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+    ]
 
 
 def stamped(manifest: Manifest, decision: int) -> Manifest:

@@ -43,11 +43,11 @@ class Write:
 
 
 class Refused(Exception):
-    """The request is refused with a status."""
+    """The request is refused with a status. `field` is the one that validation complains of; a policy names none."""
 
-    def __init__(self, code: HTTPStatus, reason: str, message: str) -> None:
+    def __init__(self, code: HTTPStatus, reason: str, message: str, *, field: str = "") -> None:
         super().__init__(message)
-        self.code, self.reason, self.message = code, reason, message
+        self.code, self.reason, self.message, self.field = code, reason, message, field
 
 
 @dataclass(slots=True)
@@ -84,7 +84,8 @@ class ApiServer:
         if at in self.objects:
             raise Refused(HTTPStatus.CONFLICT, "AlreadyExists", f"{at[0]} {at[2]} already exists")
         self._count += 1
-        raw.pop("status", None) if at[0] == MODEL_DEPLOYMENT.kind else None
+        if at[0] == MODEL_DEPLOYMENT.kind:
+            raw["status"] = {"observedGeneration": 0}  # the default of the CRD
         self.admission(raw)
         raw["metadata"] |= {
             "uid": f"uid-{self._count:04}",

@@ -86,7 +86,9 @@ class Connection:
             answer = self._write(method, (resource.kind, namespace, name), subresource, body)
             self.interrupt("after")
         except Refused as refused:
-            return Answer(refused.code, {"reason": refused.reason, "message": refused.message})
+            details = {"causes": [{"field": refused.field}]} if refused.field else {}
+            status = {"reason": refused.reason, "message": refused.message, "details": details}
+            return Answer(refused.code, status)
         return Answer(HTTPStatus.OK, answer)
 
     def _admit(self, verb: str, kind: str, name: str) -> None:

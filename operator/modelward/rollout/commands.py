@@ -19,7 +19,7 @@ from modelward.rollout.phases import WITH_CANARY, Phase
 from modelward.rollout.plan import weight_of
 from modelward.rollout.revisions import revision_hash
 
-HANDLED: Final = ("abort", "rollback", "promote", "approve", "retry", "restart", "refresh")
+HANDLED: Final = ("abort", "rollback", "promote", "approve", "retry", "restart", "refresh", "adopt")
 """All commands, in the order in which they win over each other."""
 
 
@@ -51,7 +51,7 @@ def pending(model: Model, status: ModelDeploymentStatus, revisions: Mapping[str,
     if not new:
         return Order(acknowledged=status.commands)
     acknowledged = msgspec.structs.replace(status.commands, **new)
-    if not status.stable_revision:
+    if not (status.stable_revision or status.rejected_revisions):
         return Order(acknowledged=acknowledged)
     refusals = dict(_refused(new, model, status, revisions))
     taken = {name: value for name, value in new.items() if name not in refusals}
@@ -104,6 +104,7 @@ def _refused(
         "promote": partial(_cannot_promote, status=status),
         "approve": partial(_cannot_approve, model=model, status=status),
         "retry": partial(_cannot_retry, status=status),
+        "adopt": partial(_cannot_adopt, status=status),
         "restart": partial(_cannot_start_anew, model=model, status=status, retries="retry" in new),
         "refresh": partial(_cannot_start_anew, model=model, status=status, retries="retry" in new),
     }
@@ -114,6 +115,15 @@ def _refused(
 
 def _phase(status: ModelDeploymentStatus) -> Phase:
     return Phase(status.rollout.state) if status.rollout else Phase.SERVING
+
+
+def _cannot_adopt(value: str, status: ModelDeploymentStatus) -> str:
+    """What was taken back is there when a decision is made; what was not is told by what stands in the way."""
+    return (
+        ""
+        if value == status.stable_revision
+        else f"{value} is not the revision that serves ({status.stable_revision})."
+    )
 
 
 def _under_way(status: ModelDeploymentStatus) -> str:
@@ -156,7 +166,12 @@ def _cannot_promote(value: str, status: ModelDeploymentStatus) -> str:
 def _approved_step(value: str, status: ModelDeploymentStatus) -> int | None:
     """The step of the canary; None if the revision has not started: what was acknowledged lets it start."""
     revision, _, step = value.partition("/")
-    return int(step) if revision == status.canary_revision else None
+    return _number(step) if revision == status.canary_revision else None
+
+
+def _number(step: str) -> int | None:
+    """The number of a step, the whole of it, in plain digits; None for anything else."""
+    return int(step) if step.isdecimal() and step.isascii() else None
 
 
 def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> str:
@@ -167,10 +182,10 @@ def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> 
         return f"{revision} is not on its way ({_under_way(status)})."
     if _phase(status) is Phase.PROMOTING:
         return f"{revision} is being promoted already."
-    last = len(model.spec.rollout.planned_steps) - 1
-    if not step.isdecimal() or not step.isascii() or int(step[:9]) > last:
+    last, number = len(model.spec.rollout.planned_steps) - 1, _number(step)
+    if number is None or number > last:
         return f"{value} names no step (<revision>/<step>, steps are numbered from 0 to {last})."
-    if weight_of(model.spec.rollout, int(step)) <= status.rollout.weight_percent:
+    if weight_of(model.spec.rollout, number) <= status.rollout.weight_percent:
         return f"step {step} has begun already."
     return ""
 

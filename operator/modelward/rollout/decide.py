@@ -17,7 +17,7 @@ from modelward.api.conditions import Blocked, Reason
 from modelward.api.revision import Revision
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import format_micro
-from modelward.rollout import capacity, commands, fleet, health, readiness, room, traffic
+from modelward.rollout import adoption, capacity, commands, fleet, health, readiness, room, traffic
 from modelward.rollout.canary import drains, followed, guarded, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.ending import (
@@ -51,7 +51,8 @@ def decide(observed: Observed) -> Decision:
     progress = _recovered(observed, progress)
     progress = _commanded(observed, progress)
     progress = progress.having(scaling=capacity.next_scaling(observed, progress.status.stable_revision))
-    if obstacle := problem or (_conflict(observed) if observed.conflicts else None):
+    left = adoption.obstacle(observed)
+    if obstacle := problem or left or (_conflict(observed) if observed.conflicts else None):
         return _finished(observed, replace(guarded(observed, progress), blocked=obstacle))
     return _finished(observed, _converged(observed, progress))
 
@@ -67,10 +68,18 @@ def held(observed: Observed, blocked: Blocked) -> Decision:
 
 def _recovered(observed: Observed, progress: Progress) -> Progress:
     """Status was lost (a restored backup, an object recreated by a tool): what serves is stable."""
-    if progress.status.stable_revision or not observed.deployments:
+    if progress.status.stable_revision:
         return progress
+    if not observed.deployments:  # snapshots alone remember what was rejected
+        return progress.having(
+            rejected_revisions=noted_rejections(progress.revisions.values())
+            or progress.status.rejected_revisions
+        )
     selected = observed.service.selects if observed.service else None
-    stable = selected if selected and selected in observed.deployments else _oldest(observed)
+    adopted = observed.model.commands.get("adopt", "")
+    stable = next((each for each in (selected, adopted) if each in observed.deployments), None) or _oldest(
+        observed
+    )
     snapshot = observed.revisions.get(stable)
     return progress.having(
         stable_revision=stable,
@@ -227,6 +236,8 @@ def _still_sent_to(observed: Observed, progress: Progress, wanted: str) -> str:
         return f"waits until no request comes to {previous} any more"
     if traffic.is_open(observed) and not readiness.is_unavailable(observed):
         return f"waits until Service {observed.model.name} selects {progress.status.stable_revision} alone"
+    if share := traffic.weight_left(observed, wanted):
+        return f"waits until HTTPRoute {share} gives the canary's Service no weight any more"
     return ""
 
 
@@ -263,9 +274,12 @@ def _wanted(observed: Observed, progress: Progress) -> str:
 
     A nonce that was raised for other content does not count.
     """
+    return _return_target(observed, progress) or _asked_for(observed, progress)
+
+
+def _asked_for(observed: Observed, progress: Progress) -> str:
+    """The revision that spec itself asks for, whatever a person has gone back to."""
     status = progress.status
-    if target := _return_target(observed, progress):
-        return target
     stable = progress.revisions.get(status.stable_revision)
     awaited = progress.revisions.get(status.canary_revision)
     content = revision_hash(observed.model.fields)
@@ -341,6 +355,7 @@ def _finished(observed: Observed, progress: Progress) -> Decision:
         announcements=progress.announcements,
         blocked=progress.blocked,
         waiting=progress.waiting,
+        asked_for=_asked_for(observed, progress),
         wake_after=_wake_after(observed, replace(progress, status=status)),
         runtime_outdated=_runtime_outdated(observed, progress),
     )
@@ -373,7 +388,7 @@ def _wake_after(observed: Observed, progress: Progress) -> float | None:
         waits.append(LOOK_SECONDS)
     if progress.waiting:
         waits.append(fleet.look_again(observed.turn))
-    if observed.conflicts:
+    if observed.conflicts or (progress.blocked and progress.blocked.reason is Reason.NAME_CONFLICT):
         waits.append(readiness.POLL_SECONDS)
     return min((wait for wait in waits if wait is not None), default=None)
 

@@ -44,6 +44,8 @@ class Decision:
     blocked: Blocked | None = None
     waiting: str = ""
     """Why a change has not set out yet; empty when none waits for its turn."""
+    asked_for: str = ""
+    """The revision that spec asks for, whether it serves or not."""
     wake_after: float | None = None
     """Seconds until something has to be decided again even if nothing happens."""
     runtime_outdated: bool = False

@@ -330,4 +330,4 @@ def _within(pod: Pod) -> str:
 def _ending(pod: Pod) -> str:
     if (ended := pod.ended) is None:
         return "how it ended is not known"
-    return f"{ended.container} ended with exit code {ended.code} ({ended.reason or 'Error'})"
+    return f"{ended.container} {ended.words}"

@@ -10,18 +10,31 @@ from typing import Final
 
 import msgspec
 
+from modelward.api.conditions import Status
 from modelward.api.fields import MOST_REPLICAS
 from modelward.api.status import (
     AnalysisStatus,
     Condition,
+    MetricStatus,
     ModelDeploymentStatus,
     RolloutStatus,
     ScalingStatus,
+    number,
 )
 from modelward.api.times import is_time
 from modelward.rollout.phases import WITH_CANARY, Phase
 
 _OF_CANARY: Final = (*WITH_CANARY, Phase.ROLLING_BACK)
+_FIGURES: Final = (
+    "canary_hits",
+    "canary_total",
+    "canary_rate",
+    "stable_hits",
+    "stable_total",
+    "stable_rate",
+    "odds",
+)
+_STATUSES: Final = frozenset(Status)
 _OF_PREVIOUS: Final = (Phase.WATCHING, Phase.DRAINING)
 
 
@@ -72,12 +85,28 @@ def _scaling(scaling: ScalingStatus | None) -> ScalingStatus | None:
 def _analysis(analysis: AnalysisStatus | None) -> AnalysisStatus | None:
     if analysis is None:
         return None
-    return msgspec.structs.replace(analysis, last_sample_time=_time(analysis.last_sample_time))
+    return msgspec.structs.replace(
+        analysis,
+        last_sample_time=_time(analysis.last_sample_time),
+        odds=_figure(analysis.odds),
+        metrics=tuple(_metric(each) for each in {each.name: each for each in analysis.metrics}.values()),
+    )
+
+
+def _metric(metric: MetricStatus) -> MetricStatus:
+    figures = {name: _figure(getattr(metric, name)) for name in _FIGURES}
+    return msgspec.structs.replace(metric, **figures)
+
+
+def _figure(text: str) -> str:
+    """The figure, if it is a number."""
+    return text if number(text) is not None else ""
 
 
 def _dated(conditions: Iterable[Condition]) -> Iterable[Condition]:
-    """Those whose time can be read; the others are made anew."""
-    return (each for each in conditions if _time(each.last_transition_time))
+    """Of each type one whose status and time can be read; the others are made anew."""
+    readable = (each for each in conditions if each.status in _STATUSES and _time(each.last_transition_time))
+    return {each.type: each for each in readable}.values()
 
 
 def _time(text: str | None) -> str | None:

@@ -82,13 +82,23 @@ def _analyzing(observed: Observed, progress: Progress) -> str:
     effect = traffic.in_effect(observed, progress.status)
     if rollout.step_start_time and analysis and analysis.message:
         place = plan.place_of(policy, rollout.step)
-        return f"Canary {canary}, {place}: {analysis.message} {_sentence(effect.message)}".rstrip()
+        return f"Canary {canary}, {place}: {_judged(progress)} {_sentence(effect.message)}".rstrip()
     begun = f"Canary {canary}, {plan.name_of(policy, rollout.step)}:"
     if not rollout.step_start_time:
         why = (effect.message or "no pod of it is ready").removesuffix(".")
         return f"{begun} its clock starts when traffic is split; {why}."
     end = _end_of_step(observed, progress)
     return f"{begun} {_without_metrics(observed)} It goes on at {end} at the earliest. {_sentence(effect.message)}".rstrip()
+
+
+def _judged(progress: Progress) -> str:
+    """What the judge says, and of when: it is written later than it is measured."""
+    analysis = progress.status.analysis
+    if analysis is None or not analysis.message:
+        return ""
+    if not analysis.last_sample_time:
+        return f"{analysis.message} (Nothing has been measured yet.)"
+    return f"{analysis.message} (Measured until {format_seconds(parse(analysis.last_sample_time))}.)"
 
 
 def _promoting(observed: Observed, progress: Progress) -> str:
@@ -162,7 +172,7 @@ def _without_metrics(observed: Observed) -> str:
 def _waiting(observed: Observed, progress: Progress) -> str:
     policy, rollout = observed.model.spec.rollout, progress.rollout
     at = f"Canary {progress.status.canary_revision} at {rollout.weight_percent}%"
-    analysis = progress.status.analysis.message if progress.status.analysis else ""
+    analysis = _judged(progress)
     match progress.phase:
         case Phase.AWAITING_APPROVAL:
             step = plan.step_above(policy, rollout.weight_percent)
@@ -173,7 +183,7 @@ def _waiting(observed: Observed, progress: Progress) -> str:
             problem = observed.evidence.problem
             return f"{at} waits: metrics cannot be had. {_sentence(problem.message) if problem else analysis}".rstrip()
         case _:
-            return f"{at}: {analysis} It waits for more evidence, or for a word of yours."
+            return f"{at}: {analysis} It waits for more evidence, or for a command."
 
 
 def _way_out(observed: Observed, progress: Progress) -> str:
@@ -205,8 +215,8 @@ def _after(progress: Progress, seconds: int) -> str:
 
 
 def _share(observed: Observed, progress: Progress) -> str:
-    """Without a router: the share that is wanted and cannot be had."""
-    if router(observed.model.spec) is not Router.NONE:
+    """Without a router: the share that is wanted and cannot be had. Before its first step a canary has none."""
+    if router(observed.model.spec) is not Router.NONE or not progress.rollout.weight_percent:
         return ""
     size = sizes(observed, progress.status)
     status, wanted = progress.status, progress.rollout.weight_percent

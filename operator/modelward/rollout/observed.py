@@ -35,6 +35,10 @@ class Child:
     """Annotation `modelward.dev/decision`."""
     digest: int = 0
     """Hash of the parts of the live object that are ours to say: spec, our labels, the owner."""
+    model: str = ""
+    """Label `modelward.dev/model`."""
+    owner_name: str = ""
+    """Name of the controller, if that is a ModelDeployment."""
     edited_by: str = ""
     """Somebody else's field manager that owns a part of spec, or an empty string."""
     terminating: str = ""
@@ -53,6 +57,12 @@ class Deployment(Child):
     """`status.readyReplicas`, 0 while the controller has not seen the latest spec."""
     owns_replicas: bool = False
     """Our field manager owns `spec.replicas` (it must not while an autoscaler does)."""
+    scaled_by: str = ""
+    """The field manager that set `spec.replicas` last, if it is a person's tool and not ours."""
+    restarted_at: str = ""
+    """When `kubectl rollout restart` was run on it."""
+    images: tuple[str, ...] = ()
+    """Of its containers."""
     failure: str = ""
     """Message of the condition ReplicaFailure: quota, Pod Security, a webhook."""
     created: datetime
@@ -115,6 +125,17 @@ class Exit:
     reason: str
     """The kubelet's word, such as OOMKilled, Error or Completed."""
     time: datetime | None = None
+    overdue_seconds: int = 0
+    """The kubelet stopped it, because it was not ready within so many seconds (startupSeconds); 0: nobody did, as far as
+    it is known."""
+
+    @property
+    def words(self) -> str:
+        """What happened, to stand after the container's name."""
+        how = f"exit code {self.code} ({self.reason or 'Error'})"
+        if self.overdue_seconds:
+            return f"was stopped by the kubelet, because it was not ready within startupSeconds {self.overdue_seconds} ({how})"
+        return f"ended with {how}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +246,8 @@ class Observed:
     """What splits traffic; None without `spec.traffic`. It tells itself if it is missing."""
     children: tuple[Child, ...] = ()
     """All of them, of every kind, Deployments and Service included."""
+    orphans: tuple[Child, ...] = ()
+    """Objects that are named and labelled for the model, and that nobody controls who is still there."""
     pods: tuple[Pod, ...] = ()
     """Pods of the revisions that are compared with each other, and of those that are not ready for a while; those
     that are being deleted are left out."""

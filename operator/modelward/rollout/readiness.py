@@ -86,9 +86,25 @@ def goes_on(observed: Observed, revision: str) -> str:
     if deployment is None or not deployment.ready:
         keeps = what_keeps(observed, revision)
         return f"has no ready pod ({keeps.rstrip('.')})" if keeps != _STARTING else "has no ready pod"
+    if any(conflict.kind == "Service" for conflict in observed.conflicts):
+        return "has ready pods, and the Service that should lead to them belongs to somebody else"
     if deployment.ready < deployment.replicas:
         return f"goes on serving, with {deployment.ready} of {deployment.replicas} pods"
     return "goes on serving"
+
+
+def who_serves(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """One sentence about which revision answers requests now; empty before there is any."""
+    stable, canary = status.stable_revision, status.canary_revision
+    if not stable:
+        return ""
+    if not serves(observed, stable) and serves(observed, canary) and _has_weight(status):
+        return f"Only canary {canary} has ready pods."
+    return f"{stable} {goes_on(observed, stable)}."
+
+
+def _has_weight(status: ModelDeploymentStatus) -> bool:
+    return status.rollout is not None and status.rollout.weight_percent > 0
 
 
 def is_unavailable(observed: Observed) -> bool:

@@ -7,6 +7,7 @@ pods share the requests: the canary's share is its share of the ready pods.
 from datetime import datetime, timedelta
 from typing import Final
 
+from modelward.api import names
 from modelward.api.status import ModelDeploymentStatus
 from modelward.rollout.arrival import arrived
 from modelward.rollout.observed import Observed
@@ -25,12 +26,16 @@ def split(status: ModelDeploymentStatus) -> Split:
     """What is decided: after a promotion the previous revision gets nothing."""
     if not status.canary_revision:
         return Split(stable=status.stable_revision, other=status.previous_revision)
-    weight = status.rollout.weight_percent if status.rollout else 0
+    rollout = status.rollout
+    weight = rollout.weight_percent if rollout else 0
+    left = rollout is not None and bool(
+        rollout.state == Phase.ROLLING_BACK or rollout.withdrawn_weight_percent
+    )
     return Split(
         stable=status.stable_revision,
         other=status.canary_revision,
         weight_percent=weight,
-        leaves=not weight and status.rollout is not None and status.rollout.state == Phase.ROLLING_BACK,
+        leaves=left and not weight,
     )
 
 
@@ -53,6 +58,22 @@ def is_open(observed: Observed) -> bool:
     """Whether, without a router, pods of any revision get requests as soon as they are ready."""
     service = observed.service
     return router(observed.model.spec) is Router.NONE and service is not None and service.selects is None
+
+
+def weight_left(observed: Observed, wanted: str) -> str:
+    """Name of the route that would send to a new revision before it has weight; empty when it would not.
+
+    It still has the weight of a canary before, because it may not be written.
+    """
+    model, route = observed.model, observed.route
+    if route is None or model.status.canary_revision:
+        return ""
+    service = (
+        names.revision_service_name(model.name, wanted)
+        if route.own
+        else names.canary_service_name(model.name)
+    )
+    return route.name if any(dict(rule).get(service) for rule in route.rules) else ""
 
 
 def is_selected(observed: Observed, revision: str) -> bool:

@@ -16,6 +16,15 @@ _WORDS: Final = frozenset(
     {"annotations", "labels", "matchLabels", "nodeSelector", "podAnnotations", "podLabels"}
 )
 """Fields with keys that anybody chooses."""
+_NAMES: Final = {
+    "secretName": "Secret",
+    "claimName": "PersistentVolumeClaim",
+    "volumeName": "PersistentVolume",  # of a claim that is made for the pod
+    "secretProviderClass": "SecretProviderClass",  # of the Secrets Store CSI driver
+    "resourceClaimName": "ResourceClaim",
+    "resourceClaimTemplateName": "ResourceClaimTemplate",
+}
+"""Kinds, by the field that is nothing but a name."""
 _CLAIM_SCHEME: Final = "pvc://"
 
 
@@ -46,14 +55,12 @@ def _of_field(key: str, value: Any) -> Iterator[Reference]:
             yield "ServiceAccount", value
         case ("automountServiceAccountToken", True) | ("serviceAccountToken", _):
             yield TOKEN
-        case "secretName", str():
-            yield "Secret", value
         case (("secret" | "secretRef" | "secretKeyRef" | "nodePublishSecretRef"), {"name": str(name)}):
             yield "Secret", name
         case "imagePullSecrets", [*each]:
             yield from (("Secret", str(one.get("name"))) for one in each if isinstance(one, Mapping))
-        case "claimName", str():
-            yield "PersistentVolumeClaim", value
+        case str(), str() if key in _NAMES:
+            yield _NAMES[key], value
         case (("dataSource" | "dataSourceRef"), {"kind": str(kind), "name": str(name)}):
             yield kind, name  # of a volume that is made for the pod: it begins as a copy of that
         case "uri", str() if value.startswith(_CLAIM_SCHEME):

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from modelward.api.crds import crd_manifests
+from modelward.api.decode import decode_status
 from modelward.api.fields import ApiStruct
 from modelward.api.model_deployment import REVISION_FIELDS, ModelDeploymentSpec
 from modelward.api.schema import UntranslatableError, structural_schema
@@ -114,11 +116,20 @@ def test_revision_fields_have_no_default() -> None:
     assert [node.path for node in inside if "default" in node.schema] == []
 
 
+def test_f16_the_status_of_what_no_operator_has_seen_is_that_of_no_generation() -> None:
+    """As a default of status itself: that of the field alone would never be applied."""
+    root = {each["metadata"]["name"]: each for each in crd_manifests()}["modeldeployments.modelward.dev"]
+    schema = root["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    assert schema["default"] == {"observedGeneration": 0}
+    assert decode_status(schema["default"]) == decode_status(None)
+
+
 def test_only_replicas_and_format_versions_have_a_default() -> None:
     """All other defaults are in code, where a release can change them for objects that do not say."""
     defaults = {n.path: n.schema["default"] for n in NODES if "default" in n.schema}
     assert defaults == {
         "ModelDeployment.spec.replicas": 1,
+        "ModelDeployment.status": {"observedGeneration": 0},
         "ModelRuntime.spec.formats[].version": "",
         "ClusterModelRuntime.spec.formats[].version": "",
     }

@@ -98,7 +98,9 @@ CASES: Final[dict[str, Values]] = {
     "no-gateway": {"rbac": {"gateway": False}},
     "no-roles-for-people": {"userRoles": {"create": False}},
     "roles-for-people-not-aggregated": {"userRoles": {"aggregateView": False, "aggregateEdit": False}},
-    "policies": {"policies": {"serviceAccounts": True, "confinement": True, "snapshots": True}},
+    "policies": {
+        "policies": {"serviceAccounts": True, "confinement": True, "snapshots": True, "adoption": True}
+    },
     "no-crds": {"crds": {"install": False}},
     "service-monitor": {
         "serviceMonitor": {"enabled": True, "intervalSeconds": 15, "labels": {"release": "prometheus"}}

@@ -165,13 +165,24 @@ def test_crash_points(
 ) -> None:
     """The operator is killed once, at the second write: what is stored then, and what it knows."""
     kills: list[int] = []
-    proxy.kill = lambda: kills.append(len(behind.stored))
+    last_words = threading.Event()
+
+    def kill() -> None:
+        """What a process sends it sends before it is killed, however slow it is."""
+        assert not answered or last_words.wait(5)
+        kills.append(len(behind.stored))
+
+    def trace(event: str, _: object) -> None:
+        if event == "http11.send_request_body.complete":
+            last_words.set()
+
+    proxy.kill = kill
     client.post(PODS, content=b"first")
     proxy.reset(CrashAt(1, moment))
     assert _was_answered(lambda: client.post(PODS, content=b"second")) == answered
     if answered:
         with pytest.raises(httpx.TransportError):
-            client.post(PODS, content=b"what a killed one sends is lost")
+            client.post(PODS, content=b"what a killed one sends is lost", extensions={"trace": trace})
     assert kills == [1 + stored]
     assert client.post(PODS, content=b"third").status_code == 201
     assert behind.stored == ["first", *["second"] * stored, "third"]

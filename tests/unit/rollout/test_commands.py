@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from builders import make_revision, revision_name
+from builders import NOW, make_revision, revision_name
 from builders.rollouts import (
     GATEWAY,
     STEPS,
@@ -19,9 +21,13 @@ from builders.rollouts import (
     rolling,
     told,
 )
+from modelward.api.decode import decode_status, encode
 from modelward.api.status import CommandsStatus, HistoryEntry, RolloutResult
+from modelward.report import event
+from modelward.rollout.commands import HANDLED
 from modelward.rollout.decide import decide
 from modelward.rollout.phases import Phase
+from modelward.status import complete
 
 AGAIN = revision_name("2", nonce=1)
 """B, restarted or retried."""
@@ -192,3 +198,41 @@ def test_a_retry_takes_a_name_that_was_never_out() -> None:
         commands={"retry": f"{B}/2"},
     )
     assert decide(observed).status.canary_revision == revision_name("2", nonce=2)
+
+
+def test_f19_two_commands_that_do_nothing_are_both_told() -> None:
+    """Their Events differ by name, though they have one decision and one reason."""
+    observed = rolling(Phase.SERVING, commands={"promote": B, "abort": C})
+    decision = decide(observed)
+    told = [each for each in decision.announcements if each.reason == "CommandIgnored"]
+    sent = {event(observed.model, 8, each, NOW)["metadata"]["name"] for each in told}
+    assert len(told) == len(sent) == 2
+
+
+@pytest.mark.parametrize(
+    "step", ["0000000009999", "9999999990", "1" * 200, "-1", "\u0661", "1 ", "1_0", "0x1", ""]
+)
+def test_f19_an_approval_names_a_step_that_is_there(step: str) -> None:
+    """The whole number is read: what is approved goes to status, and the CRD bounds it."""
+    decision = decide(rolling(Phase.AWAITING_APPROVAL, commands={"approve": f"{B}/{step}"}))
+    assert decision.status.rollout is not None
+    assert decision.status.rollout.approvals == ()
+    assert "names no step" in decision.announcements[0].message
+
+
+@given(
+    phase=st.sampled_from(Phase),
+    commands=st.dictionaries(
+        st.sampled_from(HANDLED),
+        st.builds(
+            lambda revision, rest: f"{revision}{rest}"[:256],
+            st.sampled_from([A, B, C, ""]),
+            st.sampled_from(["", "/", "/0", "/1", "/2", "/00002", "/0000000009999"]) | st.text(max_size=20),
+        ),
+    ),
+)
+def test_f19_no_command_makes_a_status_that_the_crd_refuses(phase: Phase, commands: dict[str, str]) -> None:
+    """It would be tried again for ever."""
+    observed = rolling(phase, commands=commands)
+    made = complete(observed, decide(observed))
+    assert decode_status(encode(made)).dropped == ()
