@@ -148,6 +148,8 @@ def _weight(status: ModelDeploymentStatus) -> int:
 def _serving(observed: Observed, decision: Decision) -> _Situation:
     status = decision.status
     stable = status.stable_revision
+    if elsewhere := _elsewhere(observed):
+        return _Situation(reason=Reason.CANARY_STEP, message=elsewhere, ready=_U, progressing=_T)
     if readiness.is_ready(observed, status, stable):
         if replicas_of_user(observed, status) == 0:
             return _Situation(
@@ -174,9 +176,19 @@ def _stalled(reason: Reason, message: str) -> _Situation:
 def _answers(observed: Observed, status: ModelDeploymentStatus) -> str:
     """Who answers requests: stable, or a canary alone while no pod of stable is ready."""
     serves, canary = _serves(observed, status), status.canary_revision
+    if elsewhere := _elsewhere(observed):
+        return f"{serves} {elsewhere}"
     if readiness.serves(observed, status.stable_revision) or not readiness.serves(observed, canary):
         return serves
     return f"{serves} Only canary {canary} answers: {_count(observed, status, canary)}."
+
+
+def _elsewhere(observed: Observed) -> str:
+    """Who gets all requests while the Service may not be switched; empty where it is as it should be."""
+    other = traffic.leads_elsewhere(observed)
+    if not other:
+        return ""
+    return f"Service {observed.model.name} still leads to {other}, which gets all requests: {count(observed, None, other)}."
 
 
 def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:

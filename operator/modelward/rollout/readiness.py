@@ -8,6 +8,7 @@ from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.rollout.capacity import shared_replicas, shared_target, shared_wanted, sizes
 from modelward.rollout.observed import Observed, Pod
+from modelward.rollout.traffic import leads_elsewhere
 from modelward.shares import Router, router
 
 LOOK_AFTER_SECONDS: Final = 5.0
@@ -88,6 +89,8 @@ def goes_on(observed: Observed, revision: str) -> str:
         return f"has no ready pod ({keeps.rstrip('.')})" if keeps != _STARTING else "has no ready pod"
     if any(conflict.kind == "Service" for conflict in observed.conflicts):
         return "has ready pods, and the Service that should lead to them belongs to somebody else"
+    if other := leads_elsewhere(observed):
+        return f"has ready pods and gets no requests, because Service {observed.model.name} still leads to {other}"
     if deployment.ready < deployment.replicas:
         return f"goes on serving, with {deployment.ready} of {deployment.replicas} pods"
     return "goes on serving"
