@@ -35,6 +35,10 @@ class Obstacles:
     """(kind, name) of objects with a name that we need: whether they are there still is asked."""
     refusals: tuple[str, ...] = ()
     """What the API server refused to take, and why: whether it still does shows the next attempt."""
+    failed: tuple[str, ...] = ()
+    """What could not be written for another reason: a conflict, a failure of the API server, no answer."""
+    persisting: tuple[str, ...] = ()
+    """What of `failed` had failed before, too: a single conflict is no news."""
 
 
 class Sampling(Protocol):
@@ -90,6 +94,7 @@ async def gather(
         orphans=tuple(each.child if isinstance(each, Snapshot) else each for each in store.orphans(model)),
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),
+        failures=obstacles.persisting if obstacles else (),
     )
     return replace(
         observed,

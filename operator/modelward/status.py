@@ -83,6 +83,22 @@ def refusal(refusals: Sequence[str]) -> Blocked:
     return Blocked(reason=Reason.REFUSED, message=message)
 
 
+def failure(failures: Sequence[str]) -> Blocked:
+    """What could not be written though nobody refuses it; it is tried again by itself."""
+    message = f"An object that is needed could not be written again and again. {'; '.join(failures)}"
+    return Blocked(reason=Reason.REFUSED, message=message)
+
+
+def _obstacle(observed: Observed) -> Blocked | None:
+    """What keeps objects from being written; None when nothing does."""
+    found = [
+        *([refusal(observed.refusals)] if observed.refusals else []),
+        *([failure(observed.failures)] if observed.failures else []),
+    ]
+    message = " ".join(each.message for each in found)
+    return Blocked(reason=Reason.REFUSED, message=message) if found else None
+
+
 def _live(status: ModelDeploymentStatus) -> list[str]:
     return [
         name for name in (status.stable_revision, status.canary_revision, status.previous_revision) if name
@@ -101,7 +117,7 @@ _CANARY_REASONS: Final = {
 
 
 def _situation(observed: Observed, decision: Decision) -> _Situation:
-    refused = refusal(observed.refusals) if observed.refusals else None
+    refused = _obstacle(observed)
     if blocked := decision.blocked or refused or routing.problem(observed):
         besides = refused.message if refused and refused != blocked else ""
         waits = f"The change {decision.waiting}." if decision.waiting else ""

@@ -254,6 +254,8 @@ class Observed:
     conflicts: tuple[NameConflict, ...] = ()
     refusals: tuple[str, ...] = ()
     """What the API server refused to take at the last attempt, and why."""
+    failures: tuple[str, ...] = ()
+    """What could not be written at the last attempts for another reason: conflicts, failures, no answer."""
     lag_seconds: float = 30.0
     """How long a Gateway may go on sending by the weights of before (the setting `gateway.lagSeconds`)."""
     turn: Turn = _NO_QUEUE
