@@ -20,7 +20,7 @@ from modelward.rollout.judging import counted_arms
 from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, PriorityClass, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
-from modelward.rollout.room import asks_for_another_class
+from modelward.rollout.room import asks_for_new_revision
 from modelward.runtimes.choose import Choice, Runtime, choose
 from modelward.store import Key, Snapshot, Store, is_named_for_its_revision
 
@@ -101,7 +101,7 @@ async def gather(
         pods=_pods(store, observed),
         evidence=_evidence(sampling, observed),
         priority_classes=await _priority_classes(kube, observed)
-        if asks_for_another_class(observed)
+        if asks_for_new_revision(observed)
         else None,
     )
 
@@ -175,9 +175,13 @@ async def _restored(kube: Kube, model: Model, deployment: Deployment) -> Revisio
 def _pods(store: Store, observed: Observed) -> tuple[Pod, ...]:
     """Pods of the revisions that are compared, and of those that are not ready for a while.
 
-    All others' are left out: a model that starts in the usual time has nothing to tell about its pods.
+    And of stable's before another one starts beside them. All others' are left out: a model that starts in the usual
+    time has nothing to tell about its pods.
     """
-    revisions = {*compared(observed.model.status), *unready_revisions(observed)}
+    status = observed.model.status
+    revisions = {*compared(status), *unready_revisions(observed)}
+    if asks_for_new_revision(observed):
+        revisions.add(status.stable_revision)
     if not revisions:
         return ()
     pods = store.pods(observed.model)

@@ -263,7 +263,7 @@ class Observed:
     evidence: Evidence = _NOTHING_MEASURED
     """What is measured of the canary and of stable."""
     priority_classes: tuple[PriorityClass, ...] | None = None
-    """Read only when spec asks for another class than stable has; None also when they may not be read."""
+    """Read only when spec asks for a new revision; None also when they may not be read."""
 
     def deployment(self, revision: str | None) -> Deployment | None:
         """The Deployment of a revision, if there is one."""
