@@ -8,7 +8,8 @@ node is lost, a quota is lowered, it is scaled up), and a canary of a higher pri
 2. a canary that outranks stable is taken back as soon as stable waits for what the canary's pods hold;
 3. a canary on its way back that still answers, because no pod of stable is ready, gives up one pod after the other
    while stable waits for what they hold. Nothing more is given up while a pod of stable loads its model, or before
-   the room of the previous pod could be used.
+   the room of the previous pod could be used;
+4. a previous revision that is kept warm goes as soon as stable waits for what its pods hold.
 
 A canary that does not outrank stable and is not on its way back keeps its pods: together they serve more than either.
 """
@@ -51,7 +52,10 @@ def lacked_in_quota(message: str) -> frozenset[str]:
 
 
 def in_the_way(observed: Observed, status: ModelDeploymentStatus) -> frozenset[str]:
-    """The resources that stable waits for and the canary's pods hold; empty when the canary could not help."""
+    """The resources that stable waits for and the pods beside it hold; empty when those could not help.
+
+    Beside it are the canary's, or those of the previous revision.
+    """
     stable = observed.deployment(status.stable_revision)
     refused = lacked_in_quota(stable.failure) if stable else frozenset()
     lacked = refused.union(*(pod.lacks for pod in _living(observed, status.stable_revision)))
@@ -185,12 +189,13 @@ def _was_ready(pod: Pod) -> bool:
 
 
 def _held(observed: Observed, status: ModelDeploymentStatus) -> frozenset[str]:
-    """What the canary's pods on nodes have for themselves."""
+    """What the canary's pods on nodes, or those of the previous revision, have for themselves."""
     return frozenset[str]().union(*(pod.holds for pod in _placed(observed, status)))
 
 
 def _placed(observed: Observed, status: ModelDeploymentStatus) -> list[Pod]:
-    return [pod for pod in _living(observed, status.canary_revision) if pod.scheduled]
+    beside = status.canary_revision or status.previous_revision
+    return [pod for pod in _living(observed, beside) if pod.scheduled]
 
 
 def _living(observed: Observed, revision: str) -> list[Pod]:
