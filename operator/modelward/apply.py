@@ -94,6 +94,8 @@ class Applier:
     routes: UserRoutes = field(init=False)
     _mended: dict[str, list[datetime]] = field(default_factory=dict)
     """By uid: when an object was put right of late."""
+    _scaled: dict[str, tuple[int, list[datetime]]] = field(default_factory=dict)
+    """By uid: the count that a Deployment was given last, and when of late."""
     _unnotable: set[str] = field(default_factory=set)
     """uids of snapshots that the API server lets nobody annotate."""
     _rolling: dict[str, float] = field(default_factory=dict)
@@ -345,7 +347,7 @@ class Applier:
         if isinstance(child, Deployment):
             if intent.scale not in (None, child.replicas) and child.scaled_by:
                 applied.corrections.append(corrections.scaled(observed.model, child, intent.scale or 0))
-            await self._hand_over(intent, child, applied)
+            await self._hand_over(observed, intent, child, applied)
 
     async def _annotate(
         self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied
@@ -374,7 +376,7 @@ class Applier:
         minute = [time for time in self._mended.pop(child.uid, ()) if now - time < REPAIR_PERIOD]
         if minute:
             self._mended[child.uid] = minute
-        if len(minute) < REPAIRS_PER_PERIOD:
+        if not (wait := _pause(minute, now)):
             return 0.0
         logger.warning(
             "%s %s/%s is changed again and again by %s; it is put right at most %d times a minute",
@@ -384,7 +386,7 @@ class Applier:
             child.edited_by or "somebody",
             REPAIRS_PER_PERIOD,
         )
-        return (minute[0] + REPAIR_PERIOD - now).total_seconds()
+        return wait
 
     async def _mend(
         self,
@@ -425,7 +427,9 @@ class Applier:
         logger.info("updated %s %s/%s", child.kind, child.namespace, child.name, extra={"reason": why})
         return self._seen(answer)
 
-    async def _hand_over(self, intent: Intent, child: Deployment, applied: Applied) -> None:
+    async def _hand_over(
+        self, observed: Observed, intent: Intent, child: Deployment, applied: Applied
+    ) -> None:
         """Replicas: a patch of their own when they are the user's; out of our hands when they are an autoscaler's."""
         if intent.scale is None and child.replicas == 0:
             # An autoscaler leaves alone what is scaled to zero, so it needs a first push.
@@ -433,6 +437,13 @@ class Applier:
         elif intent.scale is None and child.owns_replicas and child.uid not in self._unreleasable:
             await self._release(child, applied)
         elif intent.scale is not None and intent.scale != child.replicas:
+            asked, times = self._scaled.get(child.uid, (intent.scale, []))
+            recent = [time for time in times if asked == intent.scale]
+            if wait := _pause(recent, observed.now):
+                logger.warning("Deployment %s/%s is scaled again and again", child.namespace, child.name)
+                applied.wait = min(wait, applied.wait or wait)
+                return
+            self._scaled[child.uid] = (intent.scale, [*recent[1 - REPAIRS_PER_PERIOD :], observed.now])
             await self._scale(child, intent.scale, applied)
 
     async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
@@ -544,6 +555,7 @@ class Applier:
             )
             return
         self._mended.pop(child.uid, None)
+        self._scaled.pop(child.uid, None)
         self._unreleasable.discard(child.uid)
         self.store.remove(child.kind, child.namespace, child.name, child.uid)
         logger.info("deleted %s %s/%s", child.kind, child.namespace, child.name)
@@ -554,6 +566,14 @@ class Applier:
         child = trim.child(raw)
         self.store.settle(child)
         return child
+
+
+def _pause(times: Iterable[datetime], now: datetime) -> float:
+    """Seconds until the same may be written once more that was written at these times; 0 when it may be now."""
+    minute = [time for time in times if now - time < REPAIR_PERIOD]
+    if len(minute) < REPAIRS_PER_PERIOD:
+        return 0.0
+    return (minute[0] + REPAIR_PERIOD - now).total_seconds()
 
 
 def _place(intent: Intent) -> tuple[str, str]:

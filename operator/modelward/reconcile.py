@@ -34,7 +34,7 @@ from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Announcement, Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits
 from modelward.rollout.genuine import flaw
-from modelward.rollout.observed import Child, Observed
+from modelward.rollout.observed import Autoscaler, Child, Observed
 from modelward.rollout.phases import Phase
 from modelward.rollout.traffic import split
 from modelward.settings import GatewaySettings
@@ -355,6 +355,12 @@ def _projection(observed: Observed, decision: Decision) -> Projection:
         decision.revisions,
         sizes=sizes(observed, status),
         split=split(status),
+        left_behind=routing.left_behind(observed, status),
+        lingering={
+            child.revision or ""
+            for child in observed.children
+            if isinstance(child, Autoscaler) and child.terminating
+        },
     )
 
 

@@ -126,7 +126,8 @@ def _situation(observed: Observed, decision: Decision) -> _Situation:
     if phase is Phase.DEPLOYING or phase in WITH_CANARY:
         return _changing(observed, decision, phase)
     if phase is Phase.ROLLING_BACK:
-        return _Situation(reason=Reason.CANARY_STEP, message=_told(decision), ready=_U, progressing=_T)
+        message = " ".join((_told(decision), *_terminating(observed)))
+        return _Situation(reason=Reason.CANARY_STEP, message=message, ready=_U, progressing=_T)
     if decision.waiting:
         stable = decision.status.stable_revision
         message = f"The change {decision.waiting}. {stable} {readiness.goes_on(observed, stable)}."
