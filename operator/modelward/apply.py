@@ -526,7 +526,12 @@ class Applier:
             raise
 
     def _patience(self, child: Child) -> float:
-        """Seconds for a write: one slow object must not hold up all others of a model in the middle of a rollout."""
+        """Seconds for a write: one slow object must not hold up all others of a model in the middle of a rollout.
+
+        Least of all one that only carries a note.
+        """
+        if child.kind == CONTROLLER_REVISION.kind and child.owner_uid in self._rolling:
+            return LITTLE_PATIENCE_SECONDS
         return self._rolling.get(child.owner_uid or "", REQUEST_TIMEOUT_SECONDS)
 
     async def _remove(self, child: Child, applied: Applied) -> None:

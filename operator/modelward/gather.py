@@ -13,7 +13,7 @@ from modelward.api.model import Model
 from modelward.api.revision import JsonMap, Revision
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, DEPLOYMENT, PRIORITY_CLASS
-from modelward.errors import NotFound, Refused
+from modelward.errors import ApiError, NotFound, Refused, Unreachable
 from modelward.rollout.genuine import flaw_of_restored
 from modelward.rollout.health import compared
 from modelward.rollout.judging import counted_arms
@@ -100,17 +100,15 @@ async def gather(
         observed,
         pods=_pods(store, observed),
         evidence=_evidence(sampling, observed),
-        priority_classes=await _priority_classes(kube, observed)
-        if asks_for_new_revision(observed)
-        else None,
+        priority_classes=await _priority_classes(kube, observed) if asks_for_new_revision(observed) else None,
     )
 
 
 async def _priority_classes(kube: Kube, observed: Observed) -> tuple[PriorityClass, ...] | None:
-    """All of them; None where they may not be read, as with rights in single namespaces only."""
+    """All of them; None where they cannot be read, as with rights in single namespaces only. No decision waits for them."""
     try:
         return tuple([trim.priority_class(raw) async for raw in kube.list(PRIORITY_CLASS)])
-    except Refused as error:
+    except (ApiError, Unreachable) as error:
         logger.info("%s: PriorityClasses cannot be read: %s", observed.model.name, error)
         return None
 

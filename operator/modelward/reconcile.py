@@ -14,7 +14,6 @@ from typing import Final
 from modelward import report, status
 from modelward.api.decode import encode
 from modelward.api.model import Model
-from modelward.api.names import ROUTE_FINALIZER
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import within_limit
 from modelward.apply import Applied, Applier
@@ -175,9 +174,7 @@ class Reconciler:
         self._uncounted_since.pop(key, None)
         self.sampling.forget(key)
         self._fleet.forget(key)
-        if model is not None and ROUTE_FINALIZER in model.finalizers:
-            return await self._applier.routes.release(model, self.now())
-        return None
+        return None if model is None else await self._applier.routes.release(model, self.now())
 
     async def _is_true(self, key: Key, model: Model) -> bool:
         """Whether what is held of a model can be worked with; if not it is put right."""

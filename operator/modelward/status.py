@@ -130,7 +130,7 @@ def _situation(observed: Observed, decision: Decision) -> _Situation:
         return _Situation(reason=Reason.CANARY_STEP, message=message, ready=_U, progressing=_T)
     if decision.waiting:
         stable = decision.status.stable_revision
-        message = f"The change {decision.waiting}. {stable} {readiness.goes_on(observed, stable)}."
+        message = f"The change {decision.waiting}. {stable} {readiness.goes_on(observed, decision.status)}."
         return _Situation(reason=Reason.QUEUED, message=message, ready=_U, progressing=_T)
     return _serving(observed, decision)
 
@@ -165,7 +165,7 @@ def _weight(status: ModelDeploymentStatus) -> int:
 def _serving(observed: Observed, decision: Decision) -> _Situation:
     status = decision.status
     stable = status.stable_revision
-    if elsewhere := _elsewhere(observed):
+    if elsewhere := _elsewhere(observed, status):
         return _Situation(reason=Reason.CANARY_STEP, message=elsewhere, ready=_U, progressing=_T)
     if readiness.is_ready(observed, status, stable):
         if replicas_of_user(observed, status) == 0:
@@ -193,16 +193,16 @@ def _stalled(reason: Reason, message: str) -> _Situation:
 def _answers(observed: Observed, status: ModelDeploymentStatus) -> str:
     """Who answers requests: stable, or a canary alone while no pod of stable is ready."""
     serves, canary = _serves(observed, status), status.canary_revision
-    if elsewhere := _elsewhere(observed):
+    if elsewhere := _elsewhere(observed, status):
         return f"{serves} {elsewhere}"
     if readiness.serves(observed, status.stable_revision) or not readiness.serves(observed, canary):
         return serves
     return f"{serves} Only canary {canary} answers: {_count(observed, status, canary)}."
 
 
-def _elsewhere(observed: Observed) -> str:
+def _elsewhere(observed: Observed, status: ModelDeploymentStatus) -> str:
     """Who gets all requests while the Service may not be switched; empty where it is as it should be."""
-    other = traffic.leads_elsewhere(observed)
+    other = traffic.leads_elsewhere(observed, status)
     if not other:
         return ""
     return f"Service {observed.model.name} still leads to {other}, which gets all requests: {count(observed, None, other)}."

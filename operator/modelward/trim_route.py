@@ -56,8 +56,8 @@ def _reports(raw: Raw, parent: Raw) -> list[Raw]:
     """
     reports = (raw.get("status") or {}).get("parents") or ()
     own = [report for report in reports if _complete(raw, report.get("parentRef") or {}) == parent]
-    present = [report for report in own if _generation(report) >= _generation_of(raw)] or own
-    return [report for report in present if _is_true(report, _ACCEPTED)] or present
+    present = [report for report in own if _generation(report) >= _generation_of(raw)]
+    return [report for report in present if _is_true(report, _ACCEPTED)] or present or own
 
 
 def _complaints(raw: Raw, parents: list[Raw]) -> Iterator[str]:

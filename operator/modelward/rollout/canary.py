@@ -423,7 +423,9 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
         return progress
     if needed:
         why = f"{stable} waits for what its pods hold ({', '.join(sorted(needed))})"
-        progress = progress.telling("PreviousEnded", f"Revision {previous} is not kept warm any longer: {why}.")
+        progress = progress.telling(
+            "PreviousEnded", f"Revision {previous} is not kept warm any longer: {why}."
+        )
     following(progress.phase, Trigger.KEPT)
     return progress.having(previous_revision="", rollout=None, analysis=None)
 

@@ -78,18 +78,18 @@ def unavailable_since(observed: Observed) -> datetime | None:
     return parse(before.last_transition_time)
 
 
-def goes_on(observed: Observed, revision: str) -> str:
-    """What a revision does while something happens beside it, as is seen now, to stand after its name.
+def goes_on(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """What stable does while something happens beside it, as is seen now, to stand after its name.
 
     It goes out of date with the next pod: nothing that is kept in status may contain it.
     """
-    deployment = observed.deployment(revision)
+    deployment = observed.deployment(status.stable_revision)
     if deployment is None or not deployment.ready:
-        keeps = what_keeps(observed, revision)
+        keeps = what_keeps(observed, status.stable_revision)
         return f"has no ready pod ({keeps.rstrip('.')})" if keeps != _STARTING else "has no ready pod"
     if any(conflict.kind == "Service" for conflict in observed.conflicts):
         return "has ready pods, and the Service that should lead to them belongs to somebody else"
-    if other := leads_elsewhere(observed):
+    if other := leads_elsewhere(observed, status):
         return f"has ready pods and gets no requests, because Service {observed.model.name} still leads to {other}"
     if deployment.ready < deployment.replicas:
         return f"goes on serving, with {deployment.ready} of {deployment.replicas} pods"
@@ -103,7 +103,7 @@ def who_serves(observed: Observed, status: ModelDeploymentStatus) -> str:
         return ""
     if not serves(observed, stable) and serves(observed, canary) and _has_weight(status):
         return f"Only canary {canary} has ready pods."
-    return f"{stable} {goes_on(observed, stable)}."
+    return f"{stable} {goes_on(observed, status)}."
 
 
 def _has_weight(status: ModelDeploymentStatus) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 from modelward.api import names
 from modelward.api.status import ModelDeploymentStatus
+from modelward.api.times import parse
 from modelward.rollout.arrival import arrived
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WAITING, Phase
@@ -19,6 +20,8 @@ from modelward.shares import Router, Split, is_shared_service, router
 DRAIN_SECONDS: Final = 5
 """How long the previous revision stays after the Service has left it: endpoints and kube-proxy follow within
 about a second, and clients that were just about to connect still find it."""
+SWITCH_SECONDS: Final = 5
+"""How long a Service may take to follow a switch of roles before it is said that it did not."""
 _AT_STEP: Final = (Phase.ANALYZING, *WAITING)
 
 
@@ -105,15 +108,16 @@ def _is_followed(observed: Observed, status: ModelDeploymentStatus) -> bool:
     return is_over(observed, route.written, observed.lag_seconds) or arrived(observed, rollout) is not None
 
 
-def leads_elsewhere(observed: Observed) -> str:
-    """The revision that the Service still selects alone, though another one was recorded as stable; empty if there is none.
+def leads_elsewhere(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """The revision that the Service still selects alone, long after another one became stable; empty if there is none.
 
-    Without a router nobody else gets a request. Just after a switch the recorded revision is the one before.
+    Without a router nobody else gets a request. Just after a switch the Service is about to follow.
     """
     selected = observed.service.selects if observed.service else None
-    routed = router(observed.model.spec) is not Router.NONE
-    recorded = observed.model.status.stable_revision
-    return "" if routed or not recorded or selected in (None, recorded) else str(selected)
+    stable, since = status.stable_revision, status.rollout.step_start_time if status.rollout else None
+    if router(observed.model.spec) is not Router.NONE or not stable or selected in (None, stable):
+        return ""
+    return "" if since and not is_over(observed, parse(since), SWITCH_SECONDS) else str(selected)
 
 
 def actual_weight_percent(observed: Observed, status: ModelDeploymentStatus) -> int | None:
@@ -142,8 +146,7 @@ def _promoted_percent(observed: Observed, status: ModelDeploymentStatus) -> int 
         Phase.DEPLOYING,
     ):
         return None
-    is_recorded = observed.model.status.stable_revision == status.stable_revision
-    if is_recorded and (leads_elsewhere(observed) or is_open(observed)):
+    if leads_elsewhere(observed, status):
         return _percent_of_pods(observed, status.stable_revision, status.previous_revision)
     return WHOLE
 
