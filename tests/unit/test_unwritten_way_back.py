@@ -7,8 +7,9 @@ import pytest
 
 from builders import NAME, manifest
 from modelward.api.names import revision_service_name
-from modelward.apply import LITTLE_PATIENCE_SECONDS, REPAIRS_PER_PERIOD
+from modelward.apply import REPAIRS_PER_PERIOD
 from modelward.rehearsal.api_server import Raw
+from modelward.routes import HASTE_SECONDS
 from support.memory_cluster import Behaviour, MemoryCluster, refused
 from support.user_route import CANARY, ROUTE, user_route, weights
 
@@ -148,7 +149,7 @@ async def test_f01_pods_go_before_verdicts_are_noted() -> None:
     asked = [f"{method} {url.partition('?')[0].split('/')[-2]}" for method, url in cluster.connection.asked]
     notes = [place for place, each in enumerate(asked) if each == "PATCH controllerrevisions"]
     assert asked.index("DELETE deployments") < notes[-1]
-    assert cluster.second - began == pytest.approx(LITTLE_PATIENCE_SECONDS, abs=2.0)
+    assert cluster.second - began < HASTE_SECONDS
 
 
 async def test_f01_a_share_that_a_frozen_route_still_gives_comes_to_stable_once_services_may_be_written() -> (
