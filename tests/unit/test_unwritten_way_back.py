@@ -8,7 +8,7 @@ import pytest
 from builders import NAME, manifest
 from modelward.api.names import revision_service_name
 from modelward.apply import REPAIRS_PER_PERIOD
-from modelward.rehearsal.api_server import Raw
+from modelward.rehearsal.api_server import Raw, Write
 from modelward.routes import HASTE_SECONDS
 from support.memory_cluster import Behaviour, MemoryCluster, refused
 from support.user_route import CANARY, ROUTE, user_route, weights
@@ -56,6 +56,7 @@ def says(cluster: MemoryCluster, words: str) -> Callable[[], bool]:
 
 
 KINDS: Final = ("Service", "HTTPRoute", "Deployment", "PodDisruptionBudget")
+ALL_AT_ONCE: Final = (*KINDS, "ControllerRevision", "HorizontalPodAutoscaler")
 BEHAVIOURS: Final = {
     "conflicts": lambda _: refused(409, "Conflict", "the object has been modified"),
     "fails": lambda _: refused(500, "InternalError", "etcd is away"),
@@ -64,10 +65,10 @@ BEHAVIOURS: Final = {
 
 
 @pytest.mark.parametrize("how", BEHAVIOURS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kinds", [*((kind,) for kind in KINDS), ALL_AT_ONCE], ids="+".join)
 @pytest.mark.parametrize("traffic", [None, GATEWAY, ROUTE], ids=["no router", "own route", "users route"])
 async def test_f01_traffic_leaves_in_the_usual_time_whatever_is_not_written(
-    traffic: Raw | None, kind: str, how: str
+    traffic: Raw | None, kinds: tuple[str, ...], how: str
 ) -> None:
     """Nothing that still leads to the canary's pods has any, or the canary has none."""
     cluster = await halved(**({"traffic": traffic} if traffic else {}))
@@ -75,13 +76,30 @@ async def test_f01_traffic_leaves_in_the_usual_time_whatever_is_not_written(
     abort(cluster)
     cluster.edit("PodDisruptionBudget", NAME, lambda raw: raw["spec"].update(maxUnavailable=3))
     behaviour: Behaviour = BEHAVIOURS[how](cluster)
-    cluster.fail("PATCH", kind, behaviour)
+    for kind in kinds:
+        cluster.fail("PATCH", kind, behaviour)
 
     def has_no_traffic() -> bool:
         has_pods = cluster.has("Deployment", canary) and cluster.get("Deployment", canary)["spec"]["replicas"]
         return not has_pods or not leads_to(cluster, canary)
 
-    assert await live(cluster, has_no_traffic) < USUAL_SECONDS
+    left = moments(cluster, has_no_traffic)
+    began = cluster.second
+    await live(cluster, lambda: bool(left))
+    assert left[0] - began < USUAL_SECONDS
+
+
+def moments(cluster: MemoryCluster, what: Callable[[], bool]) -> list[float]:
+    """The seconds of all writes from now on after which something is so."""
+    found: list[float] = []
+
+    def written(write: Write) -> None:
+        cluster.all_writes.append(write)
+        if what():
+            found.append(cluster.second)
+
+    cluster.server.written = written
+    return found
 
 
 def leads_to(cluster: MemoryCluster, canary: str) -> bool:
