@@ -40,10 +40,15 @@ from modelward.store import Snapshot, Store, is_ours
 _UNPROCESSABLE: Final = 422
 _MAPS: Final = ("labels", "annotations")
 _PARTS: Final = ("spec", "metadata")
+_TRAFFIC: Final = frozenset({SERVICE.kind, HTTP_ROUTE.kind})
+"""Kinds that say who gets a request."""
 _AT_CREATION: Final = frozenset({"replicas", "type"})
 """Keys of spec that count when an object is created: the count is a write of its own, a Service's type the user's."""
 REPAIRS_PER_PERIOD: Final = 6
 REPAIR_PERIOD: Final = timedelta(minutes=1)
+
+LITTLE_PATIENCE_SECONDS: Final = 1.0
+"""For the writes that follow one without an answer: two slow objects must not take twice as long."""
 
 NOTE_AGAIN_SECONDS: Final = 5.0
 """After a note was forbidden."""
@@ -68,6 +73,12 @@ class Applied:
     slow to be written."""
     errors: list[ModelwardError] = field(default_factory=list)
     """What kept objects from being written beside refusals: conflicts, failures of the API server, no answer."""
+    failed: list[str] = field(default_factory=list)
+    """The same in words, each with kind and name of its object first."""
+    unanswered: set[tuple[str, str]] = field(default_factory=set)
+    """(kind, name) of objects whose write nobody answered."""
+    keeps_pods: bool = False
+    """A revision was to give pods up and could not: no other one takes them before it is tried again."""
     corrections: list[Announcement] = field(default_factory=list)
     """What people changed by hand and has been written again, with what they should do instead."""
     wait: float | None = None
@@ -83,10 +94,14 @@ class Applier:
     routes: UserRoutes = field(init=False)
     _mended: dict[str, list[datetime]] = field(default_factory=dict)
     """By uid: when an object was put right of late."""
+    _scaled: dict[str, tuple[int, list[datetime]]] = field(default_factory=dict)
+    """By uid: the count that a Deployment was given last, and when of late."""
     _unnotable: set[str] = field(default_factory=set)
     """uids of snapshots that the API server lets nobody annotate."""
-    _rolling: set[str] = field(default_factory=set)
-    """uids of models that are worked on, and were in the middle of a rollout."""
+    _rolling: dict[str, float] = field(default_factory=dict)
+    """By uid of models that are worked on, and were in the middle of a rollout: seconds for the next write."""
+    _unanswered: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    """By uid of models: objects whose last write nobody answered."""
     _unreleasable: set[str] = field(default_factory=set)
     """uids of Deployments whose replicas cannot be given up without another change."""
 
@@ -134,37 +149,72 @@ class Applier:
 
     async def apply(self, observed: Observed, projection: Projection, decision: int) -> Applied:
         """Bring the objects of a model to what is projected."""
+        uid = observed.model.uid
         if compared(observed.model.status):
-            self._rolling.add(observed.model.uid)
+            self._rolling[uid] = HASTE_SECONDS
+        applied = Applied(unwritten=self._unanswered.pop(uid, set()))
         try:
-            applied = await self._apply(observed, projection, decision)
+            await self._apply(observed, projection, decision, applied)
         finally:
-            self._rolling.discard(observed.model.uid)
+            self._rolling.pop(uid, None)
+        if applied.unanswered:
+            self._unanswered[uid] = applied.unanswered
         return applied
 
-    async def _apply(self, observed: Observed, projection: Projection, decision: int) -> Applied:
-        """In order, and deletions last.
+    async def _apply(
+        self, observed: Observed, projection: Projection, decision: int, applied: Applied
+    ) -> None:
+        """In order: what moves traffic; what is not needed any more; and all else.
 
         One object that cannot be written keeps no other one from being written, and from being deleted only what it
-        may still send to.
+        may still send to. One whose write nobody answered the last time (`unwritten` at the beginning) comes last: it
+        keeps nothing waiting.
         """
-        applied = Applied()
         live = {(child.kind, child.name): child for child in observed.children}
-        await self._write(observed, projection, live, decision, applied)
-        await self._route(observed, projection, decision, applied)
-        wanted = {(intent.kind, intent.name) for intent in projection.intents} | projection.kept
-        surplus = [child for child in live.values() if (child.kind, child.name) not in wanted]
+        late = frozenset(applied.unwritten)
+        prompt = [intent for intent in projection.intents if _place(intent) not in late]
+        traffic = [intent for intent in prompt if intent.kind in _TRAFFIC]
+        others = [intent for intent in prompt if intent.kind not in _TRAFFIC]
+        route = projection.user_route
+        is_late = route is not None and (HTTP_ROUTE.kind, route.name) in late
+        leaves = route is None or not route.weight_percent
+        if leaves and not is_late:  # away from the canary before anything else
+            await self._route(observed, projection, decision, applied)
+        await self._write(observed, traffic, live, decision, applied)
+        if not (leaves or is_late):
+            await self._route(observed, projection, decision, applied)
+        await self._tidy(projection, live, decision, applied)
+        await self._write(observed, others, live, decision, applied)
+        last = [intent for intent in projection.intents if _place(intent) in late]
+        applied.unwritten -= late
+        await self._write(observed, last, live, decision, applied)
+        if is_late:
+            await self._route(observed, projection, decision, applied)
+
+    async def _tidy(
+        self,
+        projection: Projection,
+        live: Mapping[tuple[str, str], Child],
+        decision: int,
+        applied: Applied,
+    ) -> None:
+        """Delete what should not be there any more."""
+        wanted = {_place(intent) for intent in projection.intents} | projection.kept
         held = {*_held_kinds(applied.unwritten, wanted, live)}
-        for child in surplus:
-            if child.kind not in held and child.decision <= decision:
-                with _noting(applied, child.kind, child.name):
-                    await self._remove(child, applied)
-        return applied
+        for place, child in live.items():
+            if place in wanted or child.kind in held or child.decision > decision:
+                continue
+            failures = len(applied.errors)
+            with _noting(applied, *place):
+                await self._remove(child, applied)
+            if len(applied.errors) > failures:
+                left = self.store.named(child.kind, child.namespace, child.name)
+                applied.keeps_pods |= isinstance(left, Deployment) and left.replicas > 0
 
     async def _write(
         self,
         observed: Observed,
-        projection: Projection,
+        intents: Iterable[Intent],
         live: Mapping[tuple[str, str], Child],
         decision: int,
         applied: Applied,
@@ -175,11 +225,11 @@ class Applier:
         takes it before it is tried again.
         """
         taken = {(conflict.kind, conflict.name) for conflict in observed.conflicts}
-        held = False
-        for intent in projection.intents:
-            place = intent.kind, intent.name
+        for intent in intents:
+            place = _place(intent)
             child = live.get(place)
-            if place in taken or intent.kind in self.store.absent or (held and _takes_pods(intent, child)):
+            waits = applied.keeps_pods and _takes_pods(intent, child)
+            if place in taken or intent.kind in self.store.absent or waits:
                 continue
             if any(
                 (SERVICE.kind, name) in applied.unwritten and (SERVICE.kind, name) not in live
@@ -195,20 +245,28 @@ class Applier:
             elif child.decision <= decision:
                 with _noting(applied, *place):
                     await self._update_or_replace(observed, intent, child, applied)
-            held |= len(applied.errors) > failures and _gives_pods(intent, child)
+            applied.keeps_pods |= len(applied.errors) > failures and _gives_pods(intent, child)
 
     async def _route(
         self, observed: Observed, projection: Projection, decision: int, applied: Applied
     ) -> None:
-        """The user's own route, after the Services that it names."""
+        """The user's own route: traffic to a canary only after the Services that it names, away from it at any time."""
         wanted = projection.user_route
-        if applied.unwritten and wanted and wanted.weight_percent:
-            return  # no traffic for what may be missing; away from it at any time
+        if wanted and wanted.weight_percent and any(kind in _TRAFFIC for kind, _ in applied.unwritten):
+            return
         name = wanted.name if wanted else ""
         with _noting(applied, HTTP_ROUTE.kind, name):
             applied.writes += await self.routes.follow(observed, wanted, decision)
 
-    async def _create(self, model: Model, resource: Resource, manifest: Manifest, applied: Applied) -> None:
+    async def _create(
+        self,
+        model: Model,
+        resource: Resource,
+        manifest: Manifest,
+        applied: Applied,
+        *,
+        patience: float = REQUEST_TIMEOUT_SECONDS,
+    ) -> None:
         name = manifest["metadata"]["name"]
         if self.store.foreign(model, resource.kind, name):
             applied.contested.add((resource.kind, name))
@@ -221,7 +279,7 @@ class Applier:
             return
         with _noting(applied, resource.kind, name):
             try:
-                raw = await self.kube.create(resource, manifest)
+                raw = await self.kube.create(resource, manifest, patience=patience)
             except AlreadyExists:
                 await self._met(model, resource, manifest, applied)
                 return
@@ -258,7 +316,8 @@ class Applier:
             if not intent.replaceable:
                 raise
             await self._delete(child, applied)
-            await self._create(observed.model, BY_KIND[intent.kind], intent.manifest, applied)
+            resource, patience = BY_KIND[intent.kind], self._patience(child)
+            await self._create(observed.model, resource, intent.manifest, applied, patience=patience)
 
     def _caught_up(self, raw: Manifest, applied: Applied) -> None:
         """Look again with what the watches did not show yet. If that is not new they are to tell what is."""
@@ -288,7 +347,7 @@ class Applier:
         if isinstance(child, Deployment):
             if intent.scale not in (None, child.replicas) and child.scaled_by:
                 applied.corrections.append(corrections.scaled(observed.model, child, intent.scale or 0))
-            await self._hand_over(intent, child, applied)
+            await self._hand_over(observed, intent, child, applied)
 
     async def _annotate(
         self, child: Child, manifest: Manifest, raw: Manifest | None, applied: Applied
@@ -317,7 +376,7 @@ class Applier:
         minute = [time for time in self._mended.pop(child.uid, ()) if now - time < REPAIR_PERIOD]
         if minute:
             self._mended[child.uid] = minute
-        if len(minute) < REPAIRS_PER_PERIOD:
+        if not (wait := _pause(minute, now)):
             return 0.0
         logger.warning(
             "%s %s/%s is changed again and again by %s; it is put right at most %d times a minute",
@@ -327,7 +386,7 @@ class Applier:
             child.edited_by or "somebody",
             REPAIRS_PER_PERIOD,
         )
-        return (minute[0] + REPAIR_PERIOD - now).total_seconds()
+        return wait
 
     async def _mend(
         self,
@@ -368,7 +427,9 @@ class Applier:
         logger.info("updated %s %s/%s", child.kind, child.namespace, child.name, extra={"reason": why})
         return self._seen(answer)
 
-    async def _hand_over(self, intent: Intent, child: Deployment, applied: Applied) -> None:
+    async def _hand_over(
+        self, observed: Observed, intent: Intent, child: Deployment, applied: Applied
+    ) -> None:
         """Replicas: a patch of their own when they are the user's; out of our hands when they are an autoscaler's."""
         if intent.scale is None and child.replicas == 0:
             # An autoscaler leaves alone what is scaled to zero, so it needs a first push.
@@ -376,6 +437,13 @@ class Applier:
         elif intent.scale is None and child.owns_replicas and child.uid not in self._unreleasable:
             await self._release(child, applied)
         elif intent.scale is not None and intent.scale != child.replicas:
+            asked, times = self._scaled.get(child.uid, (intent.scale, []))
+            recent = [time for time in times if asked == intent.scale]
+            if wait := _pause(recent, observed.now):
+                logger.warning("Deployment %s/%s is scaled again and again", child.namespace, child.name)
+                applied.wait = min(wait, applied.wait or wait)
+                return
+            self._scaled[child.uid] = (intent.scale, [*recent[1 - REPAIRS_PER_PERIOD :], observed.now])
             await self._scale(child, intent.scale, applied)
 
     async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
@@ -453,11 +521,18 @@ class Applier:
         except (Unreachable, ApiError) as error:
             if isinstance(error, Unreachable) or not error.is_refusal:
                 self.store.unsettle(child.uid)
+            if isinstance(error, Unreachable) and child.owner_uid in self._rolling:
+                self._rolling[child.owner_uid] = LITTLE_PATIENCE_SECONDS
             raise
 
     def _patience(self, child: Child) -> float:
-        """Seconds for a write: one slow object must not hold up all others of a model in the middle of a rollout."""
-        return HASTE_SECONDS if child.owner_uid in self._rolling else REQUEST_TIMEOUT_SECONDS
+        """Seconds for a write: one slow object must not hold up all others of a model in the middle of a rollout.
+
+        Least of all one that only carries a note.
+        """
+        if child.kind == CONTROLLER_REVISION.kind and child.owner_uid in self._rolling:
+            return LITTLE_PATIENCE_SECONDS
+        return self._rolling.get(child.owner_uid or "", REQUEST_TIMEOUT_SECONDS)
 
     async def _remove(self, child: Child, applied: Applied) -> None:
         """Delete what should not be there. Pods end in any case: if their Deployment stays, then by its scale."""
@@ -485,6 +560,7 @@ class Applier:
             )
             return
         self._mended.pop(child.uid, None)
+        self._scaled.pop(child.uid, None)
         self._unreleasable.discard(child.uid)
         self.store.remove(child.kind, child.namespace, child.name, child.uid)
         logger.info("deleted %s %s/%s", child.kind, child.namespace, child.name)
@@ -495,6 +571,18 @@ class Applier:
         child = trim.child(raw)
         self.store.settle(child)
         return child
+
+
+def _pause(times: Iterable[datetime], now: datetime) -> float:
+    """Seconds until the same may be written once more that was written at these times; 0 when it may be now."""
+    minute = [time for time in times if now - time < REPAIR_PERIOD]
+    if len(minute) < REPAIRS_PER_PERIOD:
+        return 0.0
+    return (minute[0] + REPAIR_PERIOD - now).total_seconds()
+
+
+def _place(intent: Intent) -> tuple[str, str]:
+    return intent.kind, intent.name
 
 
 def _sent_to(intent: Intent) -> Iterator[str]:
@@ -526,7 +614,10 @@ def _noting(applied: Applied, kind: str, name: str) -> Iterator[None]:
         applied.unwritten.add((kind, name))
     except (ApiError, Unreachable) as error:
         applied.errors.append(error)
+        applied.failed.append(f"{kind} {name}: {error}")
         applied.unwritten.add((kind, name))
+        if isinstance(error, Unreachable):
+            applied.unanswered.add((kind, name))
 
 
 def _held_kinds(

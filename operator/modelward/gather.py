@@ -13,14 +13,14 @@ from modelward.api.model import Model
 from modelward.api.revision import JsonMap, Revision
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, DEPLOYMENT, PRIORITY_CLASS
-from modelward.errors import NotFound, Refused
+from modelward.errors import ApiError, NotFound, Refused, Unreachable
 from modelward.rollout.genuine import flaw_of_restored
 from modelward.rollout.health import compared
 from modelward.rollout.judging import counted_arms
 from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, PriorityClass, Service
 from modelward.rollout.readiness import unready_revisions
 from modelward.rollout.revisions import revision_hash
-from modelward.rollout.room import asks_for_another_class
+from modelward.rollout.room import asks_for_new_revision
 from modelward.runtimes.choose import Choice, Runtime, choose
 from modelward.store import Key, Snapshot, Store, is_named_for_its_revision
 
@@ -35,6 +35,10 @@ class Obstacles:
     """(kind, name) of objects with a name that we need: whether they are there still is asked."""
     refusals: tuple[str, ...] = ()
     """What the API server refused to take, and why: whether it still does shows the next attempt."""
+    failed: tuple[str, ...] = ()
+    """What could not be written for another reason: a conflict, a failure of the API server, no answer."""
+    persisting: tuple[str, ...] = ()
+    """What of `failed` had failed before, too: a single conflict is no news."""
 
 
 class Sampling(Protocol):
@@ -90,22 +94,21 @@ async def gather(
         orphans=tuple(each.child if isinstance(each, Snapshot) else each for each in store.orphans(model)),
         conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
         refusals=obstacles.refusals if obstacles else (),
+        failures=obstacles.persisting if obstacles else (),
     )
     return replace(
         observed,
         pods=_pods(store, observed),
         evidence=_evidence(sampling, observed),
-        priority_classes=await _priority_classes(kube, observed)
-        if asks_for_another_class(observed)
-        else None,
+        priority_classes=await _priority_classes(kube, observed) if asks_for_new_revision(observed) else None,
     )
 
 
 async def _priority_classes(kube: Kube, observed: Observed) -> tuple[PriorityClass, ...] | None:
-    """All of them; None where they may not be read, as with rights in single namespaces only."""
+    """All of them; None where they cannot be read, as with rights in single namespaces only. No decision waits for them."""
     try:
         return tuple([trim.priority_class(raw) async for raw in kube.list(PRIORITY_CLASS)])
-    except Refused as error:
+    except (ApiError, Unreachable) as error:
         logger.info("%s: PriorityClasses cannot be read: %s", observed.model.name, error)
         return None
 
@@ -170,9 +173,13 @@ async def _restored(kube: Kube, model: Model, deployment: Deployment) -> Revisio
 def _pods(store: Store, observed: Observed) -> tuple[Pod, ...]:
     """Pods of the revisions that are compared, and of those that are not ready for a while.
 
-    All others' are left out: a model that starts in the usual time has nothing to tell about its pods.
+    And of stable's before another one starts beside them. All others' are left out: a model that starts in the usual
+    time has nothing to tell about its pods.
     """
-    revisions = {*compared(observed.model.status), *unready_revisions(observed)}
+    status = observed.model.status
+    revisions = {*compared(status), *unready_revisions(observed)}
+    if asks_for_new_revision(observed):
+        revisions.add(status.stable_revision)
     if not revisions:
         return ()
     pods = store.pods(observed.model)

@@ -14,7 +14,6 @@ from typing import Final
 from modelward import report, status
 from modelward.api.decode import encode
 from modelward.api.model import Model
-from modelward.api.names import ROUTE_FINALIZER
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import within_limit
 from modelward.apply import Applied, Applier
@@ -34,7 +33,7 @@ from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Announcement, Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits
 from modelward.rollout.genuine import flaw
-from modelward.rollout.observed import Child, Observed
+from modelward.rollout.observed import Autoscaler, Child, Observed
 from modelward.rollout.phases import Phase
 from modelward.rollout.traffic import split
 from modelward.settings import GatewaySettings
@@ -50,6 +49,8 @@ COUNTS_AFTER_SECONDS: Final = 5.0
 a write of its own."""
 EVIDENCE_AFTER_SECONDS: Final = 15.0
 """How old the evidence in status may get: so much is measured again after a crash."""
+
+_NONE: Final = Obstacles()
 
 logger = logging.getLogger(__name__)
 
@@ -144,9 +145,8 @@ class Reconciler:
         )
         applied.contested |= kept.contested
         applied.refused += kept.refused
-        if news := _not_yet_told(applied.refused, observed.refusals):
-            await self._report_refusal(observed, decision, news)
-        if applied.errors and not _is_leaving(decision):
+        await self._report_obstacles(key, observed, decision, applied)
+        if applied.errors and not (_is_leaving(decision) or self._obstacles.get(key, _NONE).failed):
             raise applied.errors[0]
         again = self._next_look(key, observed, decision, applied)
         return min((wait for wait in (again, counts_in) if wait is not None), default=None)
@@ -174,9 +174,7 @@ class Reconciler:
         self._uncounted_since.pop(key, None)
         self.sampling.forget(key)
         self._fleet.forget(key)
-        if model is not None and ROUTE_FINALIZER in model.finalizers:
-            return await self._applier.routes.release(model, self.now())
-        return None
+        return None if model is None else await self._applier.routes.release(model, self.now())
 
     async def _is_true(self, key: Key, model: Model) -> bool:
         """Whether what is held of a model can be worked with; if not it is put right."""
@@ -241,19 +239,30 @@ class Reconciler:
             self.kube, observed.model, decision.status.decision, decision.announcements, observed.now
         )
 
-    async def _report_refusal(self, observed: Observed, decision: Decision, news: Sequence[str]) -> None:
-        """Tell once that something is not taken, and what; how it goes on is in status."""
-        refused = status.refusal(news)
-        told = Announcement(reason=refused.reason, message=refused.message, warning=True)
-        await report.publish(self.kube, observed.model, decision.status.decision, (told,), observed.now)
+    async def _report_obstacles(
+        self, key: Key, observed: Observed, decision: Decision, applied: Applied
+    ) -> None:
+        """Tell once what is not taken or cannot be written; how it goes on is in status."""
+        refused = _not_yet_told(applied.refused, observed.refusals)
+        failed = _not_yet_told(self._persisting(key, applied), observed.failures)
+        news = [
+            *([status.refusal(refused)] if refused else []),
+            *([status.failure(failed)] if failed else []),
+        ]
+        told = tuple(Announcement(reason=each.reason, message=each.message, warning=True) for each in news)
+        await report.publish(self.kube, observed.model, decision.status.decision, told, observed.now)
+
+    def _persisting(self, key: Key, applied: Applied) -> tuple[str, ...]:
+        """What could not be written, and could not the last time."""
+        return tuple(_of_same_objects(applied.failed, self._obstacles.get(key, _NONE).failed))
 
     def _next_look(self, key: Key, observed: Observed, decision: Decision, applied: Applied) -> float | None:
-        if applied.contested or applied.refused or key in self._obstacles:
-            again = self._stands_back(key, applied, observed)
-            return again if decision.wake_after is None else min(again, decision.wake_after)
         if applied.errors:
             logger.warning("%s: not everything could be written: %s", "/".join(key), applied.errors[0])
-        elif applied.writes:
+        if applied.contested or applied.refused or applied.failed or key in self._obstacles:
+            again = self._stands_back(key, applied, observed)
+            return again if decision.wake_after is None else min(again, decision.wake_after)
+        if applied.writes:
             return 0.0  # our own writes are no events to us: look whether all is quiet
         route = observed.route
         waits = [
@@ -267,16 +276,21 @@ class Reconciler:
 
     def _stands_back(self, key: Key, applied: Applied, observed: Observed | None = None) -> float:
         """Remember what stands in our way until it is gone; say so at once when it is new."""
-        before = self._obstacles.get(key, Obstacles())
+        before = self._obstacles.get(key, _NONE)
         still = {(each.kind, each.name) for each in observed.conflicts} if observed else set()
         contested = frozenset(still | applied.contested)
-        now = Obstacles(contested=contested, refusals=tuple(applied.refused))
-        if now != Obstacles():
-            self._obstacles[key] = now
-        else:
+        now = Obstacles(
+            contested=contested,
+            refusals=tuple(applied.refused),
+            failed=tuple(applied.failed),
+            persisting=self._persisting(key, applied),
+        )
+        if now == _NONE:
             self._obstacles.pop(key, None)
+            return 0.0
+        self._obstacles[key] = now
         # Words that change with every attempt (a webhook's clock, say) are no reason to try at once.
-        known = now.contested == before.contested and bool(now.refusals) == bool(before.refusals)
+        known = now.contested == before.contested and _amounts(now) == _amounts(before)
         return OBSTACLE_POLL_SECONDS if known else 0.0
 
     def _failed(self, key: Key, error: Exception) -> None:
@@ -341,10 +355,27 @@ def _projection(observed: Observed, decision: Decision) -> Projection:
         decision.revisions,
         sizes=sizes(observed, status),
         split=split(status),
+        left_behind=routing.left_behind(observed, status),
+        lingering={
+            child.revision or ""
+            for child in observed.children
+            if isinstance(child, Autoscaler) and child.terminating
+        },
     )
 
 
-def _not_yet_told(refused: Iterable[str], before: Iterable[str]) -> list[str]:
-    """Refusals of objects of which none was refused before. Words that change with every attempt are no news."""
+def _not_yet_told(now: Sequence[str], before: Iterable[str]) -> list[str]:
+    """Obstacles of objects that had none before. Words that change with every attempt are no news."""
+    known = _of_same_objects(now, before)
+    return [each for each in now if each not in known]
+
+
+def _of_same_objects(now: Iterable[str], before: Iterable[str]) -> list[str]:
+    """Obstacles of objects that had one before; each begins with kind and name."""
     known = {each.partition(":")[0] for each in before}
-    return [each for each in refused if each.partition(":")[0] not in known]
+    return [each for each in now if each.partition(":")[0] in known]
+
+
+def _amounts(obstacles: Obstacles) -> tuple[bool, bool]:
+    """Whether there are refusals, and failures that last."""
+    return bool(obstacles.refusals), bool(obstacles.persisting)

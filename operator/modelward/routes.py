@@ -28,6 +28,8 @@ ATTEMPTS: Final = 3
 PUT_BACK_SECONDS: Final = 20
 """How long a deletion waits for a route that cannot be written."""
 RETRY_SECONDS: Final = 2.0
+KEPT_RETRY_SECONDS: Final = 10.0
+"""Later, while somebody else's finalizer keeps the model."""
 HASTE_SECONDS: Final = 5.0
 """For a write while two revisions have traffic: a webhook may take up to half a minute."""
 _UNPROCESSABLE: Final = 422
@@ -77,22 +79,33 @@ class UserRoutes:
         return writes
 
     async def release(self, model: Model, now: datetime) -> float | None:
-        """Put back what a deleted model has changed. Returns seconds until it is tried again, None when done."""
+        """Put back what a deleted model has changed. Returns seconds until it is tried again, None when done.
+
+        A deletion waits for it for a while only; one that waits for somebody else in any case, for as long as that. If
+        somebody took the finalizer off, status tells that the canary has weight.
+        """
+        rollout, is_kept = model.status.rollout, {*model.finalizers} - {names.ROUTE_FINALIZER}
+        if names.ROUTE_FINALIZER not in model.finalizers and not (rollout and rollout.weight_percent):
+            return None
         try:
-            for route in self._given_weight(model):
+            for route in self._weighed(model):
                 await self._weigh(model, route.name, 0)
         except ModelwardError as error:
             if now - (model.deleted or now) < timedelta(seconds=PUT_BACK_SECONDS):
                 logger.info("%s/%s: its route is not put back yet: %s", model.namespace, model.name, error)
                 return RETRY_SECONDS
+            if is_kept:
+                return KEPT_RETRY_SECONDS
             logger.warning("%s/%s: its route is not put back: %s", model.namespace, model.name, error)
         await self._let_go(model)
         return None
 
     def _given_weight(self, model: Model) -> Iterator[Route]:
         """Routes in which the canary has weight by us. Without the finalizer there is none."""
-        if names.ROUTE_FINALIZER not in model.finalizers:
-            return
+        if names.ROUTE_FINALIZER in model.finalizers:
+            yield from self._weighed(model)
+
+    def _weighed(self, model: Model) -> Iterator[Route]:
         for route in self.store.routes(model.namespace):
             if any(each.canary for each in _pairs(model, route)):
                 yield route

@@ -83,6 +83,22 @@ def refusal(refusals: Sequence[str]) -> Blocked:
     return Blocked(reason=Reason.REFUSED, message=message)
 
 
+def failure(failures: Sequence[str]) -> Blocked:
+    """What could not be written though nobody refuses it; it is tried again by itself."""
+    message = f"An object that is needed could not be written again and again. {'; '.join(failures)}"
+    return Blocked(reason=Reason.REFUSED, message=message)
+
+
+def _obstacle(observed: Observed) -> Blocked | None:
+    """What keeps objects from being written; None when nothing does."""
+    found = [
+        *([refusal(observed.refusals)] if observed.refusals else []),
+        *([failure(observed.failures)] if observed.failures else []),
+    ]
+    message = " ".join(each.message for each in found)
+    return Blocked(reason=Reason.REFUSED, message=message) if found else None
+
+
 def _live(status: ModelDeploymentStatus) -> list[str]:
     return [
         name for name in (status.stable_revision, status.canary_revision, status.previous_revision) if name
@@ -101,7 +117,7 @@ _CANARY_REASONS: Final = {
 
 
 def _situation(observed: Observed, decision: Decision) -> _Situation:
-    refused = refusal(observed.refusals) if observed.refusals else None
+    refused = _obstacle(observed)
     if blocked := decision.blocked or refused or routing.problem(observed):
         besides = refused.message if refused and refused != blocked else ""
         waits = f"The change {decision.waiting}." if decision.waiting else ""
@@ -110,10 +126,11 @@ def _situation(observed: Observed, decision: Decision) -> _Situation:
     if phase is Phase.DEPLOYING or phase in WITH_CANARY:
         return _changing(observed, decision, phase)
     if phase is Phase.ROLLING_BACK:
-        return _Situation(reason=Reason.CANARY_STEP, message=_told(decision), ready=_U, progressing=_T)
+        message = " ".join((_told(decision), *_terminating(observed)))
+        return _Situation(reason=Reason.CANARY_STEP, message=message, ready=_U, progressing=_T)
     if decision.waiting:
         stable = decision.status.stable_revision
-        message = f"The change {decision.waiting}. {stable} {readiness.goes_on(observed, stable)}."
+        message = f"The change {decision.waiting}. {stable} {readiness.goes_on(observed, decision.status)}."
         return _Situation(reason=Reason.QUEUED, message=message, ready=_U, progressing=_T)
     return _serving(observed, decision)
 
@@ -148,6 +165,8 @@ def _weight(status: ModelDeploymentStatus) -> int:
 def _serving(observed: Observed, decision: Decision) -> _Situation:
     status = decision.status
     stable = status.stable_revision
+    if elsewhere := _elsewhere(observed, status):
+        return _Situation(reason=Reason.CANARY_STEP, message=elsewhere, ready=_U, progressing=_T)
     if readiness.is_ready(observed, status, stable):
         if replicas_of_user(observed, status) == 0:
             return _Situation(
@@ -174,9 +193,19 @@ def _stalled(reason: Reason, message: str) -> _Situation:
 def _answers(observed: Observed, status: ModelDeploymentStatus) -> str:
     """Who answers requests: stable, or a canary alone while no pod of stable is ready."""
     serves, canary = _serves(observed, status), status.canary_revision
+    if elsewhere := _elsewhere(observed, status):
+        return f"{serves} {elsewhere}"
     if readiness.serves(observed, status.stable_revision) or not readiness.serves(observed, canary):
         return serves
     return f"{serves} Only canary {canary} answers: {_count(observed, status, canary)}."
+
+
+def _elsewhere(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """Who gets all requests while the Service may not be switched; empty where it is as it should be."""
+    other = traffic.leads_elsewhere(observed, status)
+    if not other:
+        return ""
+    return f"Service {observed.model.name} still leads to {other}, which gets all requests: {count(observed, None, other)}."
 
 
 def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:

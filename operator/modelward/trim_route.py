@@ -50,12 +50,14 @@ def _complete(raw: Raw, ref: Raw) -> dict[str, Any]:
 def _reports(raw: Raw, parent: Raw) -> list[Raw]:
     """What was reported for a Gateway, as far as it counts.
 
-    That is by one controller as a rule. One that was replaced may have left its report behind, which nobody takes
-    away: what is about an older generation does not count once somebody reports on the present one.
+    That is by one controller as a rule. One that was replaced, or that the Gateway is none of, may have left its report
+    there, which nobody takes away. What is about an older generation does not count once somebody reports on the
+    present one, and no refusal does once somebody takes the route.
     """
     reports = (raw.get("status") or {}).get("parents") or ()
     own = [report for report in reports if _complete(raw, report.get("parentRef") or {}) == parent]
-    return [report for report in own if _generation(report) >= _generation_of(raw)] or own
+    present = [report for report in own if _generation(report) >= _generation_of(raw)]
+    return [report for report in present if _is_true(report, _ACCEPTED)] or present or own
 
 
 def _complaints(raw: Raw, parents: list[Raw]) -> Iterator[str]:

@@ -317,6 +317,34 @@ def test_uninstalled_in_the_wrong_order_and_installed_again(
     assert lone.metric("modelward_reconcile_errors_total", reason="Unexpected") == 0
 
 
+def test_f26_models_of_the_same_names_right_after_their_kind_was_gone(
+    admin: Kubectl, kubectl: Kubectl, lone: OperatorProcess
+) -> None:
+    """What those before them left is a name conflict until the garbage collector has taken it, and no longer."""
+    former = {each["metadata"]["uid"] for each in kubectl.all(KIND)}
+    assert len(former) == 2
+    admin("delete", "-f", str(ROOT / "crds"), "--timeout=60s")
+    present().install_crds(admin)
+    kubectl.apply(ROUTED.manifest("1"), fake_model("plain", replicas=2))
+    for name in (ROUTE, "plain"):
+        wait_ready(kubectl, name)
+    assert weights(kubectl) == [100, 0]
+    until(lambda: not owners(kubectl) & former, "nothing of the former models is left")
+    assert owners(kubectl) == {each["metadata"]["uid"] for each in kubectl.all(KIND)}
+    assert lone.metric("modelward_reconcile_errors_total", reason="Unexpected") == 0
+
+
+def owners(kubectl: Kubectl) -> set[str]:
+    """uids of the models that own what is there."""
+    references = (
+        reference
+        for each in remains(kubectl)
+        for reference in each["metadata"].get("ownerReferences", ())
+        if reference["kind"] == "ModelDeployment"
+    )
+    return {reference["uid"] for reference in references}
+
+
 def test_uninstalled_in_the_right_order(admin: Kubectl, kubectl: Kubectl, lone: OperatorProcess) -> None:
     """Models first, while the operator is there: nothing waits for anything, and nothing of ours is left."""
     kubectl("delete", KIND, "--all", "--timeout=60s")

@@ -112,6 +112,8 @@ class FaultyConnection:
     faults: list[Fault] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of every request."""
+    patience: float = 0.0
+    """Seconds that the present request is given."""
 
     @property
     def configuration(self) -> Any:
@@ -129,6 +131,7 @@ class FaultyConnection:
     async def request(self, method: str, url: str, **options: Any) -> Answer:
         """Carry one request out, or have it come to something else."""
         self.asked.append((method, url))
+        self.patience = options.get("_request_timeout", 0.0)
         fault = next((each for each in self.faults if each.concerns(method, url)), None)
         if fault is None:
             return await self.connection.request(method, url, **options)
@@ -221,6 +224,15 @@ class MemoryCluster:
         fault = Fault(method, kind, name, behave, times)
         self.connection.faults.append(fault)
         return fault
+
+    def unanswered(self) -> Behaviour:
+        """Nobody answers for as long as the operator waits."""
+
+        async def behave(_: Forward) -> Answer:
+            self.second += self.connection.patience
+            raise TimeoutError
+
+        return behave
 
     def heal(self) -> None:
         """No request fails any more."""

@@ -121,6 +121,30 @@ def test_f17_a_report_that_a_former_controller_left_behind_does_not_count(
     assert (route.accepted, route.resolved, route.observed_generation, route.message) == (True, True, 3, "")
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_f17_a_refusal_by_another_controller_does_not_count_once_one_takes_the_generation(
+    *, first: bool
+) -> None:
+    """The Gateway is none of that controller's, and nobody takes its report away; what the other one says counts."""
+    foreign = report(
+        PUBLIC, condition("Accepted", "False", reason="NotMine"), condition("ResolvedRefs"), controller="x"
+    )
+    unresolved = condition("ResolvedRefs", "False", reason="BackendNotFound")
+    for conditions, resolved in (((), True), ((condition("Accepted"), unresolved), False)):
+        ours = report(PUBLIC, *conditions)
+        route = seen(*((foreign, ours) if first else (ours, foreign)))
+        assert (route.accepted, route.resolved, route.observed_generation) == (True, resolved, 3)
+        assert "controller x" not in route.message
+
+
+def test_f17_two_that_refuse_are_both_refusals() -> None:
+    """Nobody takes it: the first is named."""
+    no = condition("Accepted", "False", reason="NotMine"), condition("ResolvedRefs")
+    route = seen(report(PUBLIC, *no, controller="x"), report(PUBLIC, *no, controller="y"))
+    assert (route.answered, route.accepted) == (True, False)
+    assert "(controller x)" in route.message
+
+
 def test_f17_who_refuses_the_present_generation_is_named() -> None:
     """Gateway, controller and reason; an older report that was good does not make up for it."""
     former = report(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from builders import NAME, NAMESPACE
-from golden.acts import annotate, canary, change, create, lose_node, other
+from golden.acts import annotate, becomes, canary, change, create, lose_node, other, stable
 from golden.script import GATEWAY, judged, routed
 from golden.scripts.refusals import HALF, _freeze
 from golden.scripts.routes import USERS, _route
@@ -148,3 +148,61 @@ def test_f01_an_event_names_the_service_though_something_else_was_refused_before
     events = [each for each in sim.server.find("Event") if each["reason"] == "Refused"]
     assert any(f"Service {NAME}" in each["note"] for each in events)
     assert any(f"PodDisruptionBudget {NAME}" in each["note"] for each in events)
+
+
+# --- a Service that stays with a promoted revision ----------------------------------------------------------
+
+PROMOTED: dict[str, Any] = {"rollout": {"steps": [{"weightPercent": 50}], "keepPreviousSeconds": 600}}
+
+
+def condition(sim: Simulation, kind: str) -> Raw:
+    """A condition of the model."""
+    return next(each for each in status(sim)["conditions"] if each["type"] == kind)
+
+
+@pytest.mark.parametrize("reason", ["Invalid", "InternalError", "Conflict"])
+def test_f01_status_says_who_gets_the_requests_when_the_service_stays_with_the_promoted_revision(
+    reason: str,
+) -> None:
+    """It was rejected after its promotion, and the Service may not be switched back."""
+    sim = played(
+        create(0, **judged(**PROMOTED)),
+        change(60, "2"),
+        _freeze(120, "patch Service", reason=reason),
+        annotate(125, "abort", stable),
+        until=150,
+    )
+    bad, good = (status(sim)[f"{role}Revision"] for role in ("canary", "stable"))
+    assert selected(sim, NAME) == bad
+    assert rollout(sim)["actualWeightPercent"] == 100
+    assert f"{good} has ready pods and gets no requests" in condition(sim, "Ready")["message"]
+    assert condition(sim, "Available")["status"] == "True"
+    assert f"still leads to {bad}, which gets all requests" in condition(sim, "Available")["message"]
+    assert f"{good} goes on serving" not in str([each["message"] for each in status(sim)["conditions"]])
+
+
+def test_f01_nothing_is_available_when_the_service_stays_with_a_revision_without_a_ready_pod() -> None:
+    """Stable has ready pods, and no request comes to them."""
+    sim = played(
+        create(0, **judged(**PROMOTED)),
+        change(60, "2"),
+        _freeze(120, "patch Service"),
+        becomes(125, "2", crash_after_seconds=0),
+        until=150,
+    )
+    assert selected(sim, NAME) == status(sim)["canaryRevision"]
+    assert condition(sim, "Available")["status"] == "False"
+
+
+def test_f01_a_promotion_that_the_service_does_not_follow_claims_no_traffic() -> None:
+    """The Service may not be switched to the promoted revision, and the way there had no step."""
+    direct = {"rollout": {"strategy": "BlueGreen", "keepPreviousSeconds": 600}}
+    sim = played(
+        create(0, **judged(**direct)),
+        _freeze(50, "patch Service", reason="InternalError"),
+        change(60, "2"),
+        until=150,
+    )
+    assert selected(sim, NAME) == status(sim)["previousRevision"]
+    assert rollout(sim)["actualWeightPercent"] == 0
+    assert condition(sim, "Ready")["status"] != "True"

@@ -83,7 +83,7 @@ class Reason(StrEnum):
     NAME_CONFLICT = "NameConflict"
     """An object with a name that we need belongs to somebody else."""
     REFUSED = "Refused"
-    """The API server refuses an object that is needed: quota, an admission policy, a missing right."""
+    """An object that is needed is not written: quota, an admission policy, a missing right; or failures that last."""
     ROUTE_NOT_READY = "RouteNotReady"
     """The route of `spec.traffic` cannot split traffic; the message says why."""
     NO_RUNTIME = "NoRuntime"

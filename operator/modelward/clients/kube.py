@@ -173,7 +173,9 @@ class Kube:
         finally:
             response.response.close()
 
-    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+    async def create(
+        self, resource: Resource, manifest: Manifest, *, patience: float = REQUEST_TIMEOUT_SECONDS
+    ) -> Manifest:
         """Create an object; the answer is what is stored. Raises AlreadyExists.
 
         A ControllerRevision is sent as YAML: the API server then stores its free-form data in its own spelling.
@@ -184,7 +186,7 @@ class Kube:
         free_form = resource.kind == CONTROLLER_REVISION.kind
         body, content_type = (_yaml(manifest), _YAML) if free_form else (manifest, _JSON)
         made: Manifest = await self._request(
-            "POST", path, verb="create", body=body, content_type=content_type
+            "POST", path, verb="create", body=body, content_type=content_type, patience=patience
         )
         return made
 

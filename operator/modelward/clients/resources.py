@@ -84,7 +84,7 @@ PRIORITY_CLASS: Final = Resource(
     plural="priorityclasses",
     namespaced=False,
 )
-"""Read when a change asks for another class, and never watched. The operator works without the right to."""
+"""Read when a change asks for a new revision, and never watched. The operator works without the right to."""
 
 CHILDREN: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
 RUNTIMES: Final = (MODEL_RUNTIME, CLUSTER_MODEL_RUNTIME)

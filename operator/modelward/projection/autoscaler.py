@@ -32,6 +32,20 @@ def autoscaler(model: Model, revision: str, policy: Autoscaling, size: Size) -> 
     }
 
 
+def held(model: Model, revision: str, count: int) -> Manifest:
+    """What is written of one that was deleted and is still there: its controller goes on scaling by it.
+
+    It can have no other opinion than the count that was decided.
+    """
+    name = names.child_name(model.name, revision)
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": KIND,
+        "metadata": metadata(model, name, names.revision_labels(model.name, revision)),
+        "spec": {"minReplicas": count, "maxReplicas": count},
+    }
+
+
 def _metrics(policy: Autoscaling) -> list[dict[str, Any]]:
     resources = {"cpu": policy.cpu_target_percent, "memory": policy.memory_utilization_percent}
     return [

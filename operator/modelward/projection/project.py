@@ -63,20 +63,25 @@ def project(
     *,
     sizes: Mapping[str, Size],
     split: Split,
+    left_behind: Iterable[str] = (),
+    lingering: Container[str] = (),
 ) -> Projection:
     """Everything that should exist of a model with this status. `sizes` has the revisions that run.
+
+    `left_behind`: revisions that are gone and that our route still sends to. `lingering`: revisions whose autoscaler is
+    deleted and still there.
 
     In the order in which objects are written: what a route or a Service sends to comes before it, and weight
     goes before the size of stable, so that a pod that is given up has no share left.
     """
     running = {name: (revisions[name], size) for name, size in sizes.items() if name in revisions}
     intents = (
-        *_traffic(model, status, revisions, split),
+        *_traffic(model, status, revisions, split, left_behind),
         *(
             Intent(manifest=deployment.deployment(model, revision, size.first), scale=size.scale)
             for revision, size in running.values()
         ),
-        *_autoscalers(model, running.values()),
+        *_autoscalers(model, running.values(), lingering),
         *_disruption_budget(model, status, sizes),
         *_verdicts(model, status, revisions),
     )
@@ -114,9 +119,13 @@ def running_revisions(status: ModelDeploymentStatus) -> tuple[str, ...]:
 
 
 def _traffic(
-    model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision], split: Split
+    model: Model,
+    status: ModelDeploymentStatus,
+    revisions: Mapping[str, Revision],
+    split: Split,
+    left_behind: Iterable[str],
 ) -> Iterator[Intent]:
-    """The Services, and the route of our own."""
+    """The Services, and the route of our own: after those that it sends to, and before the one that it leaves."""
     stable = revisions.get(status.stable_revision)
     if stable is None:
         return
@@ -124,11 +133,13 @@ def _traffic(
     yield Intent(manifest=service.service(model, stable, shared=is_shared_service(spec, split)))
     if router(spec) is Router.OWN:
         yield Intent(manifest=service.revision_service(model, stable))
-        if other:
-            behind = stable if split.leaves else other
-            yield Intent(manifest=service.revision_service(model, other, behind), replaceable=split.leaves)
+        if other and not split.leaves:
+            yield Intent(manifest=service.revision_service(model, other))
         weight = split.weight_percent if other else 0
         yield Intent(manifest=route.http_route(model, stable.name, other.name if other else None, weight))
+        left = (revisions.get(each) for each in (split.other if split.leaves else "", *left_behind))
+        for each in filter(None, left):
+            yield Intent(manifest=service.revision_service(model, each, stable), replaceable=True)
     elif _has_canary_service(spec):
         canary = revisions.get(status.canary_revision)
         canary = stable if canary is None or split.leaves else canary
@@ -147,11 +158,16 @@ def _user_route(model: Model, split: Split) -> UserRoute | None:
     return UserRoute(name=ref.name, weight_percent=split.weight_percent)
 
 
-def _autoscalers(model: Model, running: Iterable[tuple[Revision, Size]]) -> Iterator[Intent]:
-    if policy := model.spec.autoscaling:
-        for revision, size in running:
-            if size.scale is None:
-                yield Intent(manifest=autoscaler.autoscaler(model, revision.name, policy, size))
+def _autoscalers(
+    model: Model, running: Iterable[tuple[Revision, Size]], lingering: Container[str]
+) -> Iterator[Intent]:
+    """One for each revision that scales; one that is deleted and kept by somebody is held to the count meanwhile."""
+    policy = model.spec.autoscaling
+    for revision, size in running:
+        if policy and size.scale is None:
+            yield Intent(manifest=autoscaler.autoscaler(model, revision.name, policy, size))
+        elif size.scale and revision.name in lingering:
+            yield Intent(manifest=autoscaler.held(model, revision.name, size.scale))
 
 
 def _disruption_budget(

@@ -418,8 +418,14 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
         if judgement.verdict is Verdict.ROLL_BACK:
             return switched_back(observed, progress, Trigger.WORSE, Reason.ROLLED_BACK, judgement.message)
     keep = observed.model.spec.rollout.keep_previous_seconds
-    if seconds_left(observed, progress, keep) > 0 or drains(observed, progress):
+    needed = room.in_the_way(observed, status)
+    if drains(observed, progress) or (seconds_left(observed, progress, keep) > 0 and not needed):
         return progress
+    if needed:
+        why = f"{stable} waits for what its pods hold ({', '.join(sorted(needed))})"
+        progress = progress.telling(
+            "PreviousEnded", f"Revision {previous} is not kept warm any longer: {why}."
+        )
     following(progress.phase, Trigger.KEPT)
     return progress.having(previous_revision="", rollout=None, analysis=None)
 

@@ -263,7 +263,7 @@ def _risk_to_stable(observed: Observed, progress: Progress, new: Revision) -> st
         return ""
     return (
         f"Revision {new.name} is not started: where there is no room for both, its pods may preempt those of stable"
-        f" ({why}). {stable} {readiness.goes_on(observed, stable)}. Change scheduling.priorityClassName, or start it"
+        f" ({why}). {stable} {readiness.goes_on(observed, status)}. Change scheduling.priorityClassName, or start it"
         f" all the same: kubectl annotate mwd {model.name} -n {model.namespace} --overwrite"
         f" modelward.dev/approve={new.name}/0"
     )
@@ -316,7 +316,7 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
         approvals=(0,) if status.commands.approve == f"{wanted}/0" else (),
         shared_replicas=capacity.shares(observed, status),
     )
-    meanwhile = readiness.goes_on(observed, status.stable_revision)
+    meanwhile = readiness.goes_on(observed, status)
     return progress.having(
         canary_revision=wanted, previous_revision="", rollout=rollout, analysis=None
     ).telling(

@@ -186,7 +186,7 @@ def _announced(observed: Observed, progress: Progress, trigger: Trigger, message
 
 def _stable_goes_on(observed: Observed, progress: Progress) -> str:
     stable = progress.status.stable_revision
-    return f"{stable} {goes_on(observed, stable)}."
+    return f"{stable} {goes_on(observed, progress.status)}."
 
 
 def _leaving(observed: Observed, progress: Progress, trigger: Trigger) -> Progress:

@@ -141,7 +141,7 @@ def _starting(observed: Observed, progress: Progress, revision: str) -> str:
 
 def _beside(observed: Observed, progress: Progress) -> str:
     stable = progress.status.stable_revision
-    return f"{stable} {readiness.goes_on(observed, stable)}."
+    return f"{stable} {readiness.goes_on(observed, progress.status)}."
 
 
 def _stable(observed: Observed, progress: Progress) -> str:

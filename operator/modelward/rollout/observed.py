@@ -254,6 +254,8 @@ class Observed:
     conflicts: tuple[NameConflict, ...] = ()
     refusals: tuple[str, ...] = ()
     """What the API server refused to take at the last attempt, and why."""
+    failures: tuple[str, ...] = ()
+    """What could not be written at the last attempts for another reason: conflicts, failures, no answer."""
     lag_seconds: float = 30.0
     """How long a Gateway may go on sending by the weights of before (the setting `gateway.lagSeconds`)."""
     turn: Turn = _NO_QUEUE
@@ -261,7 +263,7 @@ class Observed:
     evidence: Evidence = _NOTHING_MEASURED
     """What is measured of the canary and of stable."""
     priority_classes: tuple[PriorityClass, ...] | None = None
-    """Read only when spec asks for another class than stable has; None also when they may not be read."""
+    """Read only when spec asks for a new revision; None also when they may not be read."""
 
     def deployment(self, revision: str | None) -> Deployment | None:
         """The Deployment of a revision, if there is one."""

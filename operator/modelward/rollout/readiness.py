@@ -8,6 +8,7 @@ from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.rollout.capacity import shared_replicas, shared_target, shared_wanted, sizes
 from modelward.rollout.observed import Observed, Pod
+from modelward.rollout.traffic import leads_elsewhere
 from modelward.shares import Router, router
 
 LOOK_AFTER_SECONDS: Final = 5.0
@@ -77,17 +78,19 @@ def unavailable_since(observed: Observed) -> datetime | None:
     return parse(before.last_transition_time)
 
 
-def goes_on(observed: Observed, revision: str) -> str:
-    """What a revision does while something happens beside it, as is seen now, to stand after its name.
+def goes_on(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """What stable does while something happens beside it, as is seen now, to stand after its name.
 
     It goes out of date with the next pod: nothing that is kept in status may contain it.
     """
-    deployment = observed.deployment(revision)
+    deployment = observed.deployment(status.stable_revision)
     if deployment is None or not deployment.ready:
-        keeps = what_keeps(observed, revision)
+        keeps = what_keeps(observed, status.stable_revision)
         return f"has no ready pod ({keeps.rstrip('.')})" if keeps != _STARTING else "has no ready pod"
     if any(conflict.kind == "Service" for conflict in observed.conflicts):
         return "has ready pods, and the Service that should lead to them belongs to somebody else"
+    if other := leads_elsewhere(observed, status):
+        return f"has ready pods and gets no requests, because Service {observed.model.name} still leads to {other}"
     if deployment.ready < deployment.replicas:
         return f"goes on serving, with {deployment.ready} of {deployment.replicas} pods"
     return "goes on serving"
@@ -100,7 +103,7 @@ def who_serves(observed: Observed, status: ModelDeploymentStatus) -> str:
         return ""
     if not serves(observed, stable) and serves(observed, canary) and _has_weight(status):
         return f"Only canary {canary} has ready pods."
-    return f"{stable} {goes_on(observed, stable)}."
+    return f"{stable} {goes_on(observed, status)}."
 
 
 def _has_weight(status: ModelDeploymentStatus) -> bool:

@@ -8,7 +8,8 @@ node is lost, a quota is lowered, it is scaled up), and a canary of a higher pri
 2. a canary that outranks stable is taken back as soon as stable waits for what the canary's pods hold;
 3. a canary on its way back that still answers, because no pod of stable is ready, gives up one pod after the other
    while stable waits for what they hold. Nothing more is given up while a pod of stable loads its model, or before
-   the room of the previous pod could be used.
+   the room of the previous pod could be used;
+4. a previous revision that is kept warm goes as soon as stable waits for what its pods hold.
 
 A canary that does not outrank stable and is not on its way back keeps its pods: together they serve more than either.
 """
@@ -51,7 +52,10 @@ def lacked_in_quota(message: str) -> frozenset[str]:
 
 
 def in_the_way(observed: Observed, status: ModelDeploymentStatus) -> frozenset[str]:
-    """The resources that stable waits for and the canary's pods hold; empty when the canary could not help."""
+    """The resources that stable waits for and the pods beside it hold; empty when those could not help.
+
+    Beside it are the canary's, or those of the previous revision.
+    """
     stable = observed.deployment(status.stable_revision)
     refused = lacked_in_quota(stable.failure) if stable else frozenset()
     lacked = refused.union(*(pod.lacks for pod in _living(observed, status.stable_revision)))
@@ -61,36 +65,41 @@ def in_the_way(observed: Observed, status: ModelDeploymentStatus) -> frozenset[s
 # --- before it starts ---------------------------------------------------------------------------------------
 
 
-def asks_for_another_class(observed: Observed) -> bool:
-    """Whether spec asks for a new revision, of another priority class than stable's."""
+def asks_for_new_revision(observed: Observed) -> bool:
+    """Whether spec asks for a revision that is neither stable nor on its way, and was not rejected."""
     model, status = observed.model, observed.model.status
     content = revision_hash(model.fields)
     if any(entry.content == content for entry in status.rejected_revisions):
         return False
-    stable = observed.revisions.get(status.stable_revision)
     started = (status.stable_revision, status.canary_revision)
-    if stable is None or revision_hash(model.fields, status.revision_nonce) in started:
-        return False
-    scheduling = model.spec.scheduling
-    return ((scheduling and scheduling.priority_class_name) or "") != _class_of(stable)
+    return bool(status.stable_revision) and revision_hash(model.fields, status.revision_nonce) not in started
 
 
 def may_preempt(observed: Observed, stable: Revision | None, new: Revision) -> str:
     """Why pods of a new revision may preempt those of stable, as a clause; empty when they cannot.
 
-    A class that is not known, or where none may be read, may have any priority.
+    A pod keeps the priority that it was admitted with, whatever becomes of its class: pods of stable tell theirs. A
+    class that is not known, or where none may be read, may have any priority.
     """
-    if stable is None or _class_of(new) == _class_of(stable):
+    if stable is None:
         return ""
-    mine, theirs = (_priority(observed, _class_of(each)) for each in (new, stable))
-    if mine and theirs and not (mine.preempts and mine.value > theirs.value):
+    mine, theirs = _priority(observed, _class_of(new)), _priority_of_pods(observed, stable)
+    if mine and theirs is not None:
+        outranks = mine.preempts and mine.value > theirs
+        return f"its priority is {mine.value}, and that of stable {theirs}" if outranks else ""
+    if _class_of(new) == _class_of(stable):
         return ""
-    if mine and theirs:
-        return f"its priority is {mine.value}, and that of stable {theirs.value}"
     names = (_class_of(new) or "the default", _class_of(stable) or "the default")
     return (
         f"its priority class is {names[0]}, that of stable {names[1]}, and which one is higher cannot be read"
     )
+
+
+def _priority_of_pods(observed: Observed, stable: Revision) -> int | None:
+    """The lowest priority of stable's pods; without any that of its class, None when that is not known."""
+    living = [pod.priority for pod in _living(observed, stable.name)]
+    by_class = _priority(observed, _class_of(stable))
+    return min(living, default=by_class.value if by_class else None)
 
 
 def _class_of(revision: Revision) -> str:
@@ -180,12 +189,13 @@ def _was_ready(pod: Pod) -> bool:
 
 
 def _held(observed: Observed, status: ModelDeploymentStatus) -> frozenset[str]:
-    """What the canary's pods on nodes have for themselves."""
+    """What the canary's pods on nodes, or those of the previous revision, have for themselves."""
     return frozenset[str]().union(*(pod.holds for pod in _placed(observed, status)))
 
 
 def _placed(observed: Observed, status: ModelDeploymentStatus) -> list[Pod]:
-    return [pod for pod in _living(observed, status.canary_revision) if pod.scheduled]
+    beside = status.canary_revision or status.previous_revision
+    return [pod for pod in _living(observed, beside) if pod.scheduled]
 
 
 def _living(observed: Observed, revision: str) -> list[Pod]:

@@ -62,6 +62,16 @@ def is_written(observed: Observed, weight_percent: int, status: ModelDeploymentS
     return route is None or not route.exists or _weighs(observed, route, weight_percent, status)
 
 
+def left_behind(observed: Observed, status: ModelDeploymentStatus) -> tuple[str, ...]:
+    """Revisions that do not run any more and to whose Service our own route, which may not be written, still sends."""
+    route, name = observed.route, observed.model.name
+    if route is None or not route.own:
+        return ()
+    running = (status.stable_revision, status.canary_revision, status.previous_revision)
+    past = (each for each in observed.revisions if each not in running)
+    return tuple(each for each in past if route.weights.get(names.revision_service_name(name, each)))
+
+
 def problem(observed: Observed, weight_percent: int = 0) -> Blocked | None:
     """What somebody must mend before the route of `spec.traffic` can share out traffic; None when it can."""
     route = observed.route

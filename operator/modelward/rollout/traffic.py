@@ -9,6 +9,7 @@ from typing import Final
 
 from modelward.api import names
 from modelward.api.status import ModelDeploymentStatus
+from modelward.api.times import parse
 from modelward.rollout.arrival import arrived
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WAITING, Phase
@@ -19,6 +20,8 @@ from modelward.shares import Router, Split, is_shared_service, router
 DRAIN_SECONDS: Final = 5
 """How long the previous revision stays after the Service has left it: endpoints and kube-proxy follow within
 about a second, and clients that were just about to connect still find it."""
+SWITCH_SECONDS: Final = 5
+"""How long a Service may take to follow a switch of roles before it is said that it did not."""
 _AT_STEP: Final = (Phase.ANALYZING, *WAITING)
 
 
@@ -105,36 +108,77 @@ def _is_followed(observed: Observed, status: ModelDeploymentStatus) -> bool:
     return is_over(observed, route.written, observed.lag_seconds) or arrived(observed, rollout) is not None
 
 
+def leads_elsewhere(observed: Observed, status: ModelDeploymentStatus) -> str:
+    """The revision that the Service still selects alone, long after another one became stable; empty if there is none.
+
+    Without a router nobody else gets a request. Just after a switch the Service is about to follow.
+    """
+    selected = observed.service.selects if observed.service else None
+    stable, since = status.stable_revision, status.rollout.step_start_time if status.rollout else None
+    if router(observed.model.spec) is not Router.NONE or not stable or selected in (None, stable):
+        return ""
+    return "" if since and not is_over(observed, parse(since), SWITCH_SECONDS) else str(selected)
+
+
 def actual_weight_percent(observed: Observed, status: ModelDeploymentStatus) -> int | None:
-    """The share in percent that the canary gets now; None when it cannot be known."""
+    """The share in percent that the canary, or after its promotion the new stable revision, gets now.
+
+    None when it cannot be known.
+    """
     if not status.rollout:
         return None
     if not status.canary_revision:
-        return WHOLE if status.rollout.state in (Phase.WATCHING, Phase.DRAINING, Phase.DEPLOYING) else None
+        return _promoted_percent(observed, status)
+    if router(observed.model.spec) is Router.NONE:
+        return _percent_of_pods(observed, status.canary_revision, status.stable_revision)
     canary, stable = _ready(observed, status)
-    if router(observed.model.spec) is not Router.NONE:
-        weight = split(status).weight_percent
-        # What a Gateway does with the share of a Service without endpoints is its own affair.
-        empty = (weight and not canary) or (weight < WHOLE and not stable)
-        return None if empty or not in_effect(observed, status).done else weight
-    if observed.service is None or observed.service.selects is not None:
-        return 0
-    return round(WHOLE * canary / (canary + stable)) if canary + stable else 0
+    weight = split(status).weight_percent
+    # What a Gateway does with the share of a Service without endpoints is its own affair.
+    empty = (weight and not canary) or (weight < WHOLE and not stable)
+    return None if empty or not in_effect(observed, status).done else weight
+
+
+def _promoted_percent(observed: Observed, status: ModelDeploymentStatus) -> int | None:
+    """What a promoted revision gets: all, but for a Service that could not be switched to it."""
+    if status.rollout is None or status.rollout.state not in (
+        Phase.WATCHING,
+        Phase.DRAINING,
+        Phase.DEPLOYING,
+    ):
+        return None
+    if leads_elsewhere(observed, status):
+        return _percent_of_pods(observed, status.stable_revision, status.previous_revision)
+    return WHOLE
+
+
+def _percent_of_pods(observed: Observed, revision: str, other: str) -> int:
+    """The share of a revision, without a router: that of its ready pods behind the Service."""
+    selected = observed.service.selects if observed.service else other
+    if selected is not None:
+        return WHOLE if selected == revision else 0
+    mine, theirs = _ready_pods(observed, revision), _ready_pods(observed, other)
+    return round(WHOLE * mine / (mine + theirs)) if mine + theirs else 0
 
 
 def is_answered(observed: Observed, status: ModelDeploymentStatus) -> bool:
-    """Whether each request finds a ready pod: without a router any does, else each share needs one of its own."""
-    weight = split(status).weight_percent
+    """Whether each request finds a ready pod: without a router behind the Service, else each share needs one of its own."""
     canary, stable = _ready(observed, status)
-    if router(observed.model.spec) is Router.NONE and weight:
-        return canary + stable > 0
+    if router(observed.model.spec) is Router.NONE:
+        selected = observed.service.selects if observed.service else status.stable_revision
+        other = _ready_pods(observed, status.canary_revision or status.previous_revision)
+        return stable + other > 0 if selected is None else _ready_pods(observed, selected) > 0
+    weight = split(status).weight_percent
     return (canary > 0 or not weight) and (stable > 0 or weight == WHOLE)
 
 
 def _ready(observed: Observed, status: ModelDeploymentStatus) -> tuple[int, int]:
     """Ready pods of the canary and of stable."""
-    canary, stable = observed.deployment(status.canary_revision), observed.deployment(status.stable_revision)
-    return canary.ready if canary else 0, stable.ready if stable else 0
+    return _ready_pods(observed, status.canary_revision), _ready_pods(observed, status.stable_revision)
+
+
+def _ready_pods(observed: Observed, revision: str | None) -> int:
+    deployment = observed.deployment(revision)
+    return deployment.ready if deployment else 0
 
 
 def load_factor(observed: Observed, status: ModelDeploymentStatus) -> float:

@@ -250,6 +250,62 @@ def test_f02_who_may_preempt(
     assert bool(may_preempt(observed, *revisions)) == may
 
 
+@pytest.mark.parametrize(
+    ("new", "stable", "pods", "may"),
+    [
+        pytest.param("high", "high", [0], True, id="the same name, but the class was made anew"),
+        pytest.param("high", "low", [9, 10], False, id="stable's pods have as much"),
+        pytest.param("high", "gone", [9], False, id="stable's class is not there any more"),
+        pytest.param("", "", [-5], True, id="a default has come since, and stable is below it"),
+        pytest.param("low", "high", [9, 0], True, id="one pod of stable is below"),
+    ],
+)
+def test_f02_priorities_are_those_of_stables_pods(
+    new: str, stable: str, pods: list[int], *, may: bool
+) -> None:
+    """A pod keeps the priority with which it was admitted, whatever becomes of its class."""
+    old, revision = make_revision("1", **of_class(stable)), make_revision("2", **of_class(new))
+    live = [make_pod(old.name, name=f"a{priority}", priority=priority) for priority in pods]
+    observed = replace(rolling(Phase.SERVING), priority_classes=CLASSES, pods=tuple(live))
+    assert bool(may_preempt(observed, old, revision)) == may
+
+
+def test_f02_the_same_class_starts_where_priorities_cannot_be_read() -> None:
+    """As with rights in single namespaces only: nothing tells of a risk."""
+    observed = replace(rolling(Phase.SERVING), pods=(make_pod(A, priority=0),))
+    assert not may_preempt(observed, make_revision("1"), make_revision("2"))
+
+
+# --- after the promotion --------------------------------------------------------------------------------------
+
+
+def watched(*, began: float = 60.0, lacks: Sequence[str] = (GPU,)) -> Decision:
+    """A promoted revision that waits for room beside the previous one, which is kept warm."""
+    pods = [
+        make_pod(B, name="b0", scheduled=None, problem="not scheduled", lacks=frozenset(lacks)),
+        make_pod(A, name="a0", ready=True, holds=frozenset({"pods", GPU})),
+    ]
+    return decide(rolling(Phase.WATCHING, began=began, pods=pods, rollout={"keepPreviousSeconds": 600}))
+
+
+def test_f02_a_previous_revision_gives_way_to_stable() -> None:
+    """It is one switch away only as long as it takes nothing from what serves."""
+    decision = watched()
+    assert (decision.status.stable_revision, decision.status.previous_revision) == (B, "")
+    assert decision.status.rollout is None
+    (announcement,) = decision.announcements
+    assert announcement.reason == "PreviousEnded"
+    assert f"Revision {A} is not kept warm any longer: {B} waits for what its pods hold ({GPU})." in (
+        announcement.message
+    )
+
+
+def test_f02_a_previous_revision_stays_while_it_drains_or_could_not_help() -> None:
+    """Requests may still come to it; or it has none of what is lacking."""
+    assert watched(began=1.0).status.previous_revision == A
+    assert watched(lacks=("memory",)).status.previous_revision == A
+
+
 def asked(*, approve: str = "", ready: int = 4, **spec: Any) -> Observed:
     """Spec asks for a class that may be above stable's; nothing has started."""
     status = {"commands": CommandsStatus(approve=approve)} if approve else {}
