@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from builders import NAMESPACE, make_model, manifest
+from modelward.api.model import Model
 from modelward.clients.kube import Kube
 from modelward.errors import Conflict
 from modelward.handlers import Intake
@@ -24,6 +25,13 @@ class OneModel:
         return self.raw
 
 
+def stored(model: Model, decision: int, **metadata: Any) -> dict[str, Any]:
+    """The model as the API server has it."""
+    raw = manifest("1", name=model.name)
+    given = {"namespace": model.namespace, "uid": model.uid, "resourceVersion": "7", "generation": 1}
+    return raw | {"metadata": raw["metadata"] | given | metadata, "status": {"decision": decision}}
+
+
 @pytest.mark.parametrize(
     ("metadata", "decision"),
     [
@@ -37,7 +45,7 @@ async def test_no_weight_is_given_for_a_decision_that_is_not_the_latest(
 ) -> None:
     """A deletion may have overtaken the finalizer: nobody would put the weights back."""
     model = make_model()
-    raw = {"metadata": {"uid": model.uid, **metadata}, "status": {"decision": decision}}
+    raw = stored(model, decision, **metadata)
     routes = UserRoutes(cast("Kube", OneModel(raw)), Store())
     with pytest.raises(Conflict):
         await routes._confirm(model, 4)
@@ -46,8 +54,7 @@ async def test_no_weight_is_given_for_a_decision_that_is_not_the_latest(
 async def test_the_latest_decision_is_acted_upon() -> None:
     """No error."""
     model = make_model()
-    raw = {"metadata": {"uid": model.uid}, "status": {"decision": 4}}
-    await UserRoutes(cast("Kube", OneModel(raw)), Store())._confirm(model, 4)
+    await UserRoutes(cast("Kube", OneModel(stored(model, 4))), Store())._confirm(model, 4)
 
 
 def route(version: int, weight: int = 0) -> dict[str, Any]:
