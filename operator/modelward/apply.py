@@ -437,14 +437,18 @@ class Applier:
         elif intent.scale is None and child.owns_replicas and child.uid not in self._unreleasable:
             await self._release(child, applied)
         elif intent.scale is not None and intent.scale != child.replicas:
-            asked, times = self._scaled.get(child.uid, (intent.scale, []))
-            recent = [time for time in times if asked == intent.scale]
-            if wait := _pause(recent, observed.now):
-                logger.warning("Deployment %s/%s is scaled again and again", child.namespace, child.name)
-                applied.wait = min(wait, applied.wait or wait)
-                return
-            self._scaled[child.uid] = (intent.scale, [*recent[1 - REPAIRS_PER_PERIOD :], observed.now])
-            await self._scale(child, intent.scale, applied)
+            await self._scale_back(child, intent.scale, observed.now, applied)
+
+    async def _scale_back(self, child: Deployment, replicas: int, now: datetime, applied: Applied) -> None:
+        """Set the count; the same one no more often than anything else that somebody changes again and again."""
+        asked, times = self._scaled.get(child.uid, (replicas, []))
+        same = times if asked == replicas else []
+        if wait := _pause(same, now):
+            logger.warning("Deployment %s/%s is scaled again and again", child.namespace, child.name)
+            applied.wait = min(wait, applied.wait or wait)
+            return
+        self._scaled[child.uid] = (replicas, [*same[1 - REPAIRS_PER_PERIOD :], now])
+        await self._scale(child, replicas, applied)
 
     async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
         """Set the count through `/scale`: a write of the Deployment itself could bring another template with it.
