@@ -447,14 +447,14 @@ class Applier:
             logger.warning("Deployment %s/%s is scaled again and again", child.namespace, child.name)
             applied.wait = min(wait, applied.wait or wait)
             return
-        self._scaled[child.uid] = (replicas, [*same[1 - REPAIRS_PER_PERIOD :], now])
-        await self._scale(child, replicas, applied)
+        if await self._scale(child, replicas, applied):
+            self._scaled[child.uid] = (replicas, [*same[1 - REPAIRS_PER_PERIOD :], now])
 
-    async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
+    async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> bool:
         """Set the count through `/scale`: a write of the Deployment itself could bring another template with it.
 
         Admission policies that rewrite images are run on every write of a Deployment; what they change in a
-        running one would replace its pods without a canary.
+        running one would replace its pods without a canary. Returns whether it is stored so.
         """
         size = {"op": "add", "path": "/spec", "value": {"replicas": replicas}}
         answer = await self._patch(child, [size], subresource="scale")
@@ -467,6 +467,7 @@ class Applier:
                 f"Deployment {child.name}: asked for {replicas} replicas, the API server stored {stored};"
                 " an admission policy of deployments/scale changes the count"
             )
+        return stored == replicas
 
     async def _release(self, child: Deployment, applied: Applied) -> None:
         """Give up `spec.replicas` without changing it: applying without it would set it to 1."""
