@@ -459,7 +459,7 @@ class Applier:
         size = {"op": "add", "path": "/spec", "value": {"replicas": replicas}}
         answer = await self._patch(child, [size], subresource="scale")
         applied.writes += 1
-        stored = answer["spec"].get("replicas", 0)
+        stored: int = answer["spec"].get("replicas", 0)
         self.store.scaled(child, answer["metadata"]["resourceVersion"], stored)
         logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, stored)
         if stored != replicas:
