@@ -156,6 +156,17 @@ def test_slow_model_is_awaited(kubectl: Kubectl, serving: str) -> None:
     assert load.failures() == []
 
 
+def test_f18_a_model_that_needs_longer_than_it_is_given_says_so(kubectl: Kubectl, serving: str) -> None:
+    """The kubelet ends its container, which looks like an end of its own; the message names the field."""
+    slow = served_model(serving, version="2", env={"load_seconds": "600"})
+    slow["spec"]["runtime"]["startupSeconds"] = 4
+    kubectl.apply(slow)
+    reason = "stopped by the kubelet, because it was not ready within startupSeconds 4"
+    until(lambda: reason in condition(kubectl, serving).get("message", ""), f"status says: {reason}")
+    wait_reason(kubectl, serving, "RolledBack")
+    assert condition(kubectl, serving, "Available")["status"] == "True"
+
+
 def test_first_revision_that_is_late_heals_by_itself(kubectl: Kubectl, operator: OperatorProcess) -> None:
     """There is nothing to roll back to, so the operator says so and waits; a good spec takes over."""
     kubectl.apply(served_model("late", version="no-such-version", deadline=12))
