@@ -6,6 +6,7 @@ import math
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from faults.plan import (
     Truncate,
 )
 from faults.proxy import Proxy
+from support.waiting import until
 
 PODS = "/api/v1/namespaces/a/pods"
 FRAMES = [f'{{"type":"ADDED","object":{{"n":{number}}}}}\n'.encode() for number in range(3)]
@@ -216,8 +218,13 @@ def test_resets(proxy: Proxy, client: httpx.Client, behind: Behind, *, stored: b
 def test_delays_for_ever(proxy: Proxy, client: httpx.Client, behind: Behind, *, stored: bool) -> None:
     """The request, or only its answer; a connection that is cut ends the wait."""
     proxy.plan = Always(Delay(math.inf, stored=stored))
-    with pytest.raises(httpx.ReadTimeout):
-        client.post(PODS, content=b"x", timeout=0.3)
+    with ThreadPoolExecutor() as pool:
+        waits = pool.submit(client.post, PODS, content=b"x", timeout=None)
+        until(lambda: proxy.stored if stored else proxy.requests, "the proxy has it")
+        assert not waits.done()
+        proxy.cut()
+        with pytest.raises(httpx.TransportError):
+            waits.result()
     assert behind.stored == ["x"] * stored
 
 
@@ -256,8 +263,15 @@ def test_frames(proxy: Proxy, client: httpx.Client, fault: FrameFault, seen: lis
 def test_freezes_a_stream(proxy: Proxy, client: httpx.Client) -> None:
     """It stays open and is silent."""
     proxy.plan = Always(second=Delay())
-    with client.stream("GET", f"{PODS}?watch=1", timeout=0.3) as stream, pytest.raises(httpx.ReadTimeout):
-        assert [line.encode() + b"\n" for line in stream.iter_lines()] == FRAMES[:1]
+    with ThreadPoolExecutor() as pool, client.stream("GET", f"{PODS}?watch=1", timeout=None) as stream:
+        lines = stream.iter_lines()
+        assert next(lines).encode() + b"\n" == FRAMES[0]
+        silent = pool.submit(next, lines)
+        assert client.get(PODS).is_success, "others are answered"
+        assert not silent.done()
+        proxy.cut()
+        with pytest.raises(httpx.TransportError):
+            silent.result()
 
 
 def test_breaks_all_connections(proxy: Proxy, client: httpx.Client) -> None:
