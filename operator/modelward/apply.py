@@ -437,25 +437,29 @@ class Applier:
         elif intent.scale is None and child.owns_replicas and child.uid not in self._unreleasable:
             await self._release(child, applied)
         elif intent.scale is not None and intent.scale != child.replicas:
-            asked, times = self._scaled.get(child.uid, (intent.scale, []))
-            recent = [time for time in times if asked == intent.scale]
-            if wait := _pause(recent, observed.now):
-                logger.warning("Deployment %s/%s is scaled again and again", child.namespace, child.name)
-                applied.wait = min(wait, applied.wait or wait)
-                return
-            self._scaled[child.uid] = (intent.scale, [*recent[1 - REPAIRS_PER_PERIOD :], observed.now])
-            await self._scale(child, intent.scale, applied)
+            await self._scale_back(child, intent.scale, observed.now, applied)
 
-    async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> None:
+    async def _scale_back(self, child: Deployment, replicas: int, now: datetime, applied: Applied) -> None:
+        """Set the count; the same one no more often than anything else that somebody changes again and again."""
+        asked, times = self._scaled.get(child.uid, (replicas, []))
+        same = times if asked == replicas else []
+        if wait := _pause(same, now):
+            logger.warning("Deployment %s/%s is scaled again and again", child.namespace, child.name)
+            applied.wait = min(wait, applied.wait or wait)
+            return
+        if await self._scale(child, replicas, applied):
+            self._scaled[child.uid] = (replicas, [*same[1 - REPAIRS_PER_PERIOD :], now])
+
+    async def _scale(self, child: Deployment, replicas: int, applied: Applied) -> bool:
         """Set the count through `/scale`: a write of the Deployment itself could bring another template with it.
 
         Admission policies that rewrite images are run on every write of a Deployment; what they change in a
-        running one would replace its pods without a canary.
+        running one would replace its pods without a canary. Returns whether it is stored so.
         """
         size = {"op": "add", "path": "/spec", "value": {"replicas": replicas}}
         answer = await self._patch(child, [size], subresource="scale")
         applied.writes += 1
-        stored = answer["spec"].get("replicas", 0)
+        stored: int = answer["spec"].get("replicas", 0)
         self.store.scaled(child, answer["metadata"]["resourceVersion"], stored)
         logger.info("scaled Deployment %s/%s to %d", child.namespace, child.name, stored)
         if stored != replicas:
@@ -463,6 +467,7 @@ class Applier:
                 f"Deployment {child.name}: asked for {replicas} replicas, the API server stored {stored};"
                 " an admission policy of deployments/scale changes the count"
             )
+        return stored == replicas
 
     async def _release(self, child: Deployment, applied: Applied) -> None:
         """Give up `spec.replicas` without changing it: applying without it would set it to 1."""

@@ -9,12 +9,13 @@ import pytest
 from devcluster import Cluster
 from support.audit import requests
 from support.kubectl import Kubectl
-from support.models import KIND, children, fake_model, wait_quiet, wait_ready
+from support.models import KIND, children, condition, fake_model, wait_quiet, wait_ready
 from support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("operator")
 
 MIRROR: Final = "mirror.invalid/fake:1"
+HOLD: Final = "example.com/hold"
 API: Final = "admissionregistration.k8s.io/v1"
 
 
@@ -73,6 +74,43 @@ def test_f24_scaling_brings_no_other_template(kubectl: Kubectl) -> None:
         assert after is not None
         assert after["spec"]["template"] == before["spec"]["template"]
         assert after["spec"]["replicas"] == 3
+
+
+def test_f22_an_autoscaler_that_somebody_keeps_is_held_to_the_count(kubectl: Kubectl) -> None:
+    """Its controller goes on scaling by it while a finalizer keeps it: it can have no other opinion, and is told of."""
+    kubectl.apply(fake_model("held", replicas=1, autoscaling={"minReplicas": 4, "maxReplicas": 8}))
+    name = f"held-{wait_ready(kubectl, 'held')['stableRevision']}"
+    until(lambda: _replicas(kubectl, name) == 4, "the autoscaler has scaled it")
+    kubectl.patch("hpa", name, {"metadata": {"finalizers": [HOLD]}})
+    try:
+        kubectl.patch(KIND, "held", {"spec": {"autoscaling": None, "replicas": 2}})
+        until(lambda: _bounds(kubectl, name) == (2, 2), "the autoscaler has one count left")
+        until(lambda: _seen_by_autoscaler(kubectl, name) == 2, "its controller has seen it")
+        wait_quiet(kubectl, "held")
+        assert _replicas(kubectl, name) == 2
+        told = f"HorizontalPodAutoscaler {name} is deleted, kept by the finalizers {HOLD}."
+        assert told in condition(kubectl, "held")["message"]
+    finally:
+        kubectl.patch("hpa", name, {"metadata": {"finalizers": None}})
+    until(lambda: not children(kubectl, "hpa", "held"), "it goes")
+
+
+def _bounds(kubectl: Kubectl, name: str) -> tuple[int, int]:
+    """The fewest and the most pods of an autoscaler."""
+    spec = _part(kubectl, "hpa", name, "spec")
+    return spec["minReplicas"], spec["maxReplicas"]
+
+
+def _seen_by_autoscaler(kubectl: Kubectl, name: str) -> int:
+    """How many pods an autoscaler's controller counted last."""
+    return int(_part(kubectl, "hpa", name, "status").get("currentReplicas", 0))
+
+
+def _part(kubectl: Kubectl, kind: str, name: str, part: str) -> dict[str, Any]:
+    """A part of an object."""
+    found = kubectl.get(kind, name)
+    assert found is not None
+    return dict(found.get(part) or {})
 
 
 def _replicas(kubectl: Kubectl, name: str) -> int:

@@ -127,6 +127,29 @@ def test_f01_no_service_may_be_changed(admin: Kubectl, kubectl: Kubectl) -> None
     until(lambda: selects(kubectl, "frozen") == stable, "the Service is switched")
 
 
+def test_f01_a_service_stays_with_a_promoted_revision(admin: Kubectl, kubectl: Kubectl) -> None:
+    """It was rejected after its promotion, and goes on getting all requests: that is said, until the freeze is over."""
+    kept = {"strategy": "BlueGreen", "keepPreviousSeconds": DAY}
+    kubectl.apply(fake_model("stays", replicas=2, rollout=kept))
+    good = wait_ready(kubectl, "stays")["stableRevision"]
+    kubectl.apply(fake_model("stays", version="2", replicas=2, rollout=kept))
+    until(lambda: selects(kubectl, "stays") != good, "the second version is promoted")
+    until(lambda: (status(kubectl, "stays").get("rollout") or {}).get("state") == "Watching", "it is watched")
+    bad = status(kubectl, "stays")["stableRevision"]
+    with frozen(admin, kubectl.namespace, "", "services", "UPDATE"):
+        until(denied(kubectl, "label", "service", "stays", "probe=1"), "Services are frozen")
+        kubectl("annotate", KIND, "stays", f"modelward.dev/abort={bad}")
+        told = f"Service stays still leads to {bad}, which gets all requests"
+        until(lambda: told in condition(kubectl, "stays", "Available")["message"], "it is said")
+        assert f"{good} has ready pods and gets no requests" in condition(kubectl, "stays")["message"]
+        assert status(kubectl, "stays")["rollout"]["actualWeightPercent"] == 100
+        assert selects(kubectl, "stays") == bad
+        assert pods(kubectl, "stays", bad)
+    until(lambda: selects(kubectl, "stays") == good, "the Service is switched")
+    until(lambda: not pods(kubectl, "stays", bad), "the pods of the rejected revision go")
+    until(lambda: told not in condition(kubectl, "stays", "Available")["message"], "nothing is said any more")
+
+
 def test_f01_a_field_of_somebodys_is_in_the_way(kubectl: Kubectl) -> None:
     """A Service that was made a LoadBalancer with source ranges is still switched back."""
     stable, canary = at_half(kubectl, "balanced")
