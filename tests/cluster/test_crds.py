@@ -252,7 +252,8 @@ def test_columns(kubectl: Kubectl, model: str) -> None:
 
 def test_conditions_can_be_waited_for(kubectl: Kubectl, model: str) -> None:
     """Pipelines use `kubectl wait`. It believes a condition as soon as it is of the present generation."""
-    set_status(kubectl, model, observedGeneration=1, conditions=CONDITIONS)
+    generation = (kubectl.get("mwd", model) or {})["metadata"]["generation"]
+    set_status(kubectl, model, observedGeneration=generation, conditions=CONDITIONS)
     assert "condition met" in kubectl("wait", f"mwd/{model}", "--for=condition=Available", "--timeout=10s")
 
 
