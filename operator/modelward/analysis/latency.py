@@ -22,11 +22,14 @@ def shaped(state: MetricState, increment: Increment) -> MetricState | None:
     arms = shared(increment)
     if arms is None:
         return None
-    bounds = arms[0].bounds
-    by_bound = dict(zip(state.history.bounds, state.history_phis, strict=False))
+    bounds, past = arms[0].bounds, state.history
+    common = tuple(bound for bound in bounds if bound in past.bounds)
+    by_bound = dict(zip(past.bounds, state.history_phis, strict=False))
     history = BucketCounts(bounds=bounds, cumulative=(0,) * len(bounds))
-    if {*bounds} <= {*state.history.bounds}:
-        history = state.history.on(bounds)
+    if common and len(common) >= min(
+        len(bounds), len(past.bounds)
+    ):  # the past may have kept fewer than are shown
+        bounds, history = common, past.on(common)
     phis = tuple(by_bound.get(bound, state.phis[0]) for bound in bounds)
     open_bounds = (nan,) * len(SLOW_SHARES)
     return _chosen(replace(state, bounds=open_bounds, history=history, history_phis=phis), at_once=True)

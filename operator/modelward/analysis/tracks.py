@@ -113,14 +113,19 @@ class Track:
 
     def plus(self, now: Reading, origin: Origin) -> "Track":
         """What is known after one more reading."""
-        seen = self._undone() if self.origin.is_later(origin) and not self.several else self
-        later = origin.is_later(seen.origin) and not seen.several
+        seen = self._undone() if _is_less(origin.process, self.origin.process) and not self.several else self
+        container = _is_less(seen.origin.container, origin.container)
+        process = _is_less(seen.origin.process, origin.process) and not seen.several
+        later = container or process
         unsure = not (later or seen.several or origin.is_as_old(seen.origin))
         fell = has_fallen(self.last, now)
         after = replace(seen, last=now, origin=seen.origin.latest(origin))
-        if later and _is_less(seen.origin.container, origin.container):
-            excused = after.excused + after.falls + fell
-            return after._begun_anew(now, falls=0, excused=excused)  # noqa: SLF001
+        if container and (fell or seen.waits or process):
+            return after._begun_anew(now, falls=0, excused=0)  # noqa: SLF001
+        if container:
+            # The reading may be older than the start, or another container's: the start excuses the fall that comes.
+            unspent = replace(after.origin, container=seen.origin.container)
+            return replace(after, origin=unspent)._gone_on(now, fell=False)  # noqa: SLF001
         if fell and later:
             return after._begun_anew(now, falls=after.falls, excused=after.excused + 1)  # noqa: SLF001
         if fell and unsure:

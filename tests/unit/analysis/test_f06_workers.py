@@ -56,11 +56,29 @@ def test_f06_the_second_fall_is_one_too_many_in_any_order_of_any_workers(
 
 
 def test_f06_a_restart_of_the_container_is_a_reset_as_often_as_it_happens() -> None:
-    """Crash loops are no workers."""
+    """Crash loops are no workers. Where nothing fell it goes on from what was counted."""
     origins = [Origin(container=float(number)) for number in range(1, 7)]
     tracks = tracked([50, 40, 60, 10, 90, 5], origins)
     assert all(track.is_believed for track in tracks)
-    assert [track.base for track in tracks[1:]] == [None] * 5
+    assert [track.base and track.base.total for track in tracks[1:]] == [None, 40, None, 10, None]
+
+
+def test_f06_a_restart_that_is_known_before_the_counter_falls_excuses_that_fall() -> None:
+    """The last scrape of a metric source is older than what the watch says of the pod."""
+    tracks = tracked(
+        [1000, 1005, 1006, 3, 50], [Origin(container=start) for start in (1.0, 1.0, 2.0, 2.0, 2.0)]
+    )
+    assert all(track.is_believed for track in tracks)
+    assert [track.base and track.base.total for track in tracks[1:]] == [1000, 1005, None, 3]
+
+
+def test_f06_a_restart_of_the_container_excuses_a_fall_beside_several_processes() -> None:
+    """The kubelet tells of it; process starts that alternate do not take that away."""
+    starts = [(1.0, 101.0), (1.0, 102.0), (1.0, 101.0), (2.0, 203.0), (3.0, 204.0)]
+    tracks = tracked([100, 110, 120, 5, 7], [Origin(container=one, process=other) for one, other in starts])
+    assert tracks[2].several
+    assert [track.is_believed for track in tracks] == [True] * 5
+    assert tracks[-1].falls == 0
 
 
 def test_f06_a_later_start_of_the_process_is_a_reset() -> None:
