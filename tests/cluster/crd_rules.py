@@ -404,6 +404,13 @@ RUNTIME_OVERRIDE_CASES = [
         "runtime.signals.errors.hits",
         SELECTOR,
     ),
+    _deployment(
+        "test_f07 a signal's counter may be a sum",
+        {"runtime": {"signals": {"errors": {"hits": "b", "total": 'a{x="1"} + b + c_total{y=~"2|3"}'}}}},
+        {"runtime": {"signals": {"errors": {"hits": "b", "total": "a + b - c"}}}},
+        "runtime.signals.errors.total",
+        SELECTOR,
+    ),
     _toleration(
         "a toleration of existence has no value",
         {"key": "gpu", "operator": "Exists"},

@@ -39,7 +39,7 @@ class _Case:
     def both_had_requests(self) -> bool:
         """Whether any metric that counts was counted in both arms in this step."""
         return any(
-            memory.step.canary and memory.step.stable
+            memory.users_cases and memory.step.stable
             for metric, memory in pairs(self.policy, self.state)
             if metric.kind is not MetricKind.GUARD
         )

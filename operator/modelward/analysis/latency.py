@@ -12,6 +12,7 @@ from modelward.analysis.strata import whole
 from modelward.analysis.table import MetricState, Table
 
 SLOW_SHARES: Final = (0.1, 0.01, 0.001)
+_TELLING_SHARES: Final = (*SLOW_SHARES, 0.03, 0.003, 0.3, 0.0003)
 LEAST_SLOW: Final = 10
 """Slow requests that stable must have shown beyond a bound before it is chosen."""
 
@@ -46,6 +47,22 @@ def learned(state: MetricState, increment: Increment) -> MetricState:
     if not state.history.bounds or not isinstance(increment.stable, BucketCounts):
         return state
     return _chosen(replace(state, history=state.history.plus(increment.stable.on(state.history.bounds))))
+
+
+def telling(history: BucketCounts, most: int) -> tuple[float, ...]:
+    """At most `most` of the bounds: those that may be chosen to judge by, then others spread evenly."""
+    bounds = history.bounds
+    if len(bounds) <= most:
+        return bounds
+    finite, kept = bounds[:-1], {bounds[-1]}
+    if history.total:
+        kept |= {_outermost(history, share * history.total) for share in _TELLING_SHARES[: most - 1]}
+    for parts in range(2, len(finite) + 1):
+        for part in range(parts):
+            if len(kept) >= most:
+                return tuple(sorted(kept))
+            kept.add(finite[part * len(finite) // parts])
+    return tuple(sorted(kept))
 
 
 def p99(history: BucketCounts) -> float:
@@ -88,9 +105,14 @@ def _chosen(state: MetricState, *, at_once: bool = False) -> MetricState:
         enough = history.total * share >= LEAST_SLOW
         if isnan(bounds[index]) and (enough or (at_once and history.total * SLOW_SHARES[1] >= LEAST_SLOW)):
             least = max(share * history.total, LEAST_SLOW)
-            slow = [bound for bound in history.bounds[:-1] if history.total - history.upto(bound) >= least]
-            bounds[index] = slow[-1] if slow else history.bounds[0]
+            bounds[index] = _outermost(history, least)
             phis[index] = state.history_phis[history.bounds.index(bounds[index])]
     if any(isnan(bound) for bound in bounds):
         return replace(state, bounds=tuple(bounds), phis=tuple(phis))
     return replace(state, bounds=tuple(bounds), phis=tuple(phis), history=BucketCounts(), history_phis=())
+
+
+def _outermost(history: BucketCounts, least: float) -> float:
+    """The highest bound that at least so many requests exceed; else the lowest."""
+    slow = [bound for bound in history.bounds[:-1] if history.total - history.upto(bound) >= least]
+    return slow[-1] if slow else history.bounds[0]

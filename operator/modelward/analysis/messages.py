@@ -188,14 +188,16 @@ def still_possible(metric: MetricPolicy, harm: Harm, phi: float, step: Step) -> 
     if not harm.cases:
         needed = cases_needed(harm.allowed_upper, phi)
         none = "an error" if metric.errors else "a hit"
-        return f"no canary request in this step yet; {goal} needs about {needed} without {none}"
+        beyond = f" beyond {harm.unasked} that may be probes and scrapes" if harm.unasked else ""
+        return f"no canary request{beyond} in this step yet; {goal} needs about {needed} without {none}"
     noun = "error rate" if metric.errors else f"share of {_hit_noun(metric)}"
     hits = "no error" if metric.errors else "no hit"
     if harm.hits:
         noun_of_hits = "error" if metric.errors else "hit"
         hits = f"{harm.hits} {noun_of_hits}{'s' if harm.hits > 1 else ''}"
+    beyond = f" beyond {harm.unasked} that may be probes and scrapes" if harm.unasked else ""
     return (
-        f"canary {noun} could still be up to {percent(harm.canary_upper)} ({harm.cases} requests, {hits}),"
+        f"canary {noun} could still be up to {percent(harm.canary_upper)} ({harm.cases} requests{beyond}, {hits}),"
         f" {goal} needs {percent(harm.allowed_upper)}"
     )
 

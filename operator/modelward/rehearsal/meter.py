@@ -11,6 +11,7 @@ from typing import Final
 
 from modelward.analysis.counters import Counters
 from modelward.analysis.gathered import Evidence
+from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import (
@@ -61,6 +62,7 @@ class Meter(Follower):
             return
         self._followed[subject.key] = Following(
             subject=subject,
+            idle=following.idle if following and subject.begins(following.subject) else Idle(),
             noise=self._history(subject),
             counters=Counters(latency=subject.latencies()),
         )

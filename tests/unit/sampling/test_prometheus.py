@@ -21,7 +21,7 @@ from modelward.sampling.pods import PodSource, Polled
 from modelward.sampling.prometheus import PrometheusSource, boundary, pod_pattern
 from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.sampler import NamedSource, Sampler
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.subject import Side
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 from support.little_prometheus import LittlePrometheus, Timeseries, little_prometheus
@@ -30,9 +30,7 @@ from unit.sampling.fleet import KEY, Fleet, no_history, until
 CANARY, STABLE = "bcdfghjkl2", "mnpqrstvw4"
 NOW = 1_763_800_000.0
 STEP = 15.0
-ERRORS = WantedRatio(
-    name="errors", hits=parse_selector('hits{code="5"}', "f"), total=parse_selector("hits", "f")
-)
+ERRORS = WantedRatio(name="errors", hits=parse_sum('hits{code="5"}', "f"), total=parse_sum("hits", "f"))
 LATENCY = WantedHistogram(name="latency", buckets=parse_selector("took", "f").named("_bucket"), scale=1e-3)
 DEPTH = WantedGauge(name="depth", gauge=parse_selector("depth", "f"))
 POD = {Arm.CANARY: f"fraud-{CANARY}-5d4f-abcde", Arm.STABLE: f"fraud-{STABLE}-6c7b-fghij"}
@@ -94,8 +92,8 @@ async def test_every_query_is_held_to_namespace_and_pods() -> None:
     """Whatever the selector says: the last two matchers are ours, and all must hold."""
     sly = WantedRatio(
         name="errors",
-        hits=parse_selector('hits{namespace="other",pod=~".*"}', "f"),
-        total=parse_selector('hits{x="\\"} or up{"}', "f"),
+        hits=parse_sum('hits{namespace="other",pod=~".*"}', "f"),
+        total=parse_sum('hits{x="\\"} or up{"}', "f"),
     )
     async with _source(*BOTH) as (source, server):
         await source.polls(KEY, _sides(sly), (NOW,), interval=STEP)
@@ -184,11 +182,13 @@ async def test_rollouts_ask_together_and_get_their_own() -> None:
     series = [
         replace(each, labels={**each.labels, "pod": each.labels["pod"].replace("fraud", name)})
         for _, name in others
-        for each in BOTH
+        for each in [*BOTH, *map(_up, BOTH)]
     ]
     async with _source(*series) as (source, server):
         polls = await asyncio.gather(*(source.polls(key, _sides(), (NOW,), interval=STEP) for key in others))
-        assert len(server.queries) == 3  # total, hits and the time of the last scrape, both arms at once
+        assert (
+            len(server.queries) == 4
+        )  # `up`, total, hits and the time of the last scrape, both arms at once
         for (_, name), found in zip(others, polls, strict=True):
             assert [pod.pod.startswith(f"{name}-") for pod in found[0].poll.pods] == [True, True]
         server.down = True
@@ -217,11 +217,11 @@ def test_names_of_pods() -> None:
 
 async def test_history_is_an_hour_of_stable() -> None:
     """In parts, without a gap and without the canary."""
-    async with _source(*BOTH) as (source, server):
+    async with _source(*BOTH, *map(_up, BOTH)) as (source, server):
         polls = await source.history(KEY, _sides()[Arm.STABLE], boundary(NOW, STEP), STEP)
     assert [later.time - sooner.time for sooner, later in pairwise(polls)] == [STEP] * 240
     assert {pod.arm for poll in polls for pod in poll.pods} == {Arm.STABLE}
-    assert len(server.queries) <= 15
+    assert len(server.queries) <= 20
 
 
 class _Clock:
@@ -328,3 +328,115 @@ async def test_f04_the_end_of_one_rollout_leaves_the_reading_of_others() -> None
         server.answers.set()
         await until(lambda: len(made.evidence(other).samples) > read)
         assert made.evidence(other).problem is None
+
+
+def _scraped_by(series: Timeseries, offset: float, ahead: float = 0, **labels: str) -> Timeseries:
+    """The same series as another scraper has it: read at other times, with labels of its own."""
+    return replace(
+        series, labels={**series.labels, **labels}, offset=offset, value=lambda at: series.value(at + ahead)
+    )
+
+
+def _up(series: Timeseries) -> Timeseries:
+    kept = {label: value for label, value in series.labels.items() if label not in {"code", "le", "method"}}
+    return replace(series, labels={**kept, "__name__": "up"}, value=lambda _: 1.0)
+
+
+def _replicated(label: str, names: tuple[str, str] = ("a", "b"), *, up: bool) -> list[Timeseries]:
+    """Both arms as two replicas have them, five seconds apart, with and without `up`."""
+    twice = [
+        _scraped_by(each, offset, 0, **{label: name})
+        for name, offset in zip(names, (3.0, 8.0), strict=True)
+        for each in BOTH
+    ]
+    return [*twice, *({_identity(one): one for one in map(_up, twice)}.values() if up else ())]
+
+
+def _identity(series: Timeseries) -> frozenset[tuple[str, str]]:
+    return frozenset(series.labels.items())
+
+
+def _totals(polled: Polled) -> dict[Arm, RatioReading]:
+    readings = {pod.arm: pod.metrics["errors"] for pod in polled.poll.pods}
+    return {arm: reading for arm, reading in readings.items() if isinstance(reading, RatioReading)}
+
+
+@pytest.mark.parametrize(
+    "label", ["prometheus_replica", "__replica__", "replica", "receiver", "container", "dc"]
+)
+async def test_f12_replicas_of_one_prometheus_count_once(label: str) -> None:
+    """Whatever the label is called: `up` has it, and no label of the page. The later scrape is taken."""
+    polled = await _polled(*_replicated(label, up=True))
+    newest = max(math.floor((NOW - offset) / 15) * 15 + offset for offset in (3, 8)) - NOW + 7200
+    assert _totals(polled)[Arm.CANARY] == RatioReading(hits=newest, total=newest * 11)
+
+
+async def test_f12_labels_of_the_page_are_added_up_as_before() -> None:
+    """The codes of one page are several counters, with `up` and without, whatever the page calls them."""
+    series = [
+        _series("hits", arm, rate, code=code, replica=replica)
+        for arm in Arm
+        for code, replica, rate in (("2", "x", 10.0), ("2", "y", 7.0), ("5", "x", 1.0))
+    ]
+    ups = [_up(_series("hits", arm, 1)) for arm in Arm]
+    at = math.floor(NOW / 15) * 15 - NOW + 7200
+    for among in (series, [*series, *ups]):
+        totals = _totals(await _polled(*among))
+        assert totals[Arm.CANARY] == RatioReading(hits=at, total=at * 18)
+
+
+@pytest.mark.parametrize("stuck", [False, True], ids=["marked as ended", "its last values stay"])
+@pytest.mark.parametrize("first", ["a", "b"])
+async def test_f12_a_replica_that_ends_halves_nothing(first: str, *, stuck: bool) -> None:
+    """Marked as ended or not: totals go on rising, look by look, and no sample counts anything twice."""
+    series = [
+        replace(each, last=NOW + 40, stuck=stuck) if each.labels.get("dc") == first else each
+        for each in _replicated("dc", up=True)
+    ]
+    async with _source(*series) as (source, _):
+        times = tuple(boundary(NOW, STEP) + STEP * number for number in range(12))
+        polled = await source.polls(KEY, _sides(), times, interval=STEP)
+    totals = [_totals(each)[Arm.STABLE].total for each in polled]
+    grown = [after - before for before, after in pairwise(totals)]
+    assert all(0 < each <= 2 * 99 * STEP for each in grown), grown
+    assert sum(grown) <= 99 * STEP * 12
+
+
+async def test_f12_replicas_without_up_are_unknown_and_the_label_is_named() -> None:
+    """Nobody can say which of two scrapes is the truth; the user can, in the selector."""
+    async with _source(*_replicated("dc", up=False)) as (source, _):
+        with pytest.raises(MetricsUnknown, match=r"differ in the label dc: name one of them") as raised:
+            await source.polls(KEY, _sides(), (NOW,), interval=STEP)
+    assert raised.value.problem.reason is Unknown.METRIC_INVALID
+    chosen = WantedRatio(
+        name="errors",
+        hits=parse_selector('hits{code="5",dc="a"}', "f"),
+        total=parse_selector('hits{dc="a"}', "f"),
+    )
+    polled = await _polled(*_replicated("dc", up=False), wanted=(chosen,))
+    assert _totals(polled)[Arm.CANARY].total < 11 * 7200
+
+
+@pytest.mark.parametrize("label", ["prometheus_replica", "__replica__"])
+async def test_f12_the_usual_names_need_no_up(label: str) -> None:
+    """They are the names of replicas and nothing else."""
+    polled = await _polled(*_replicated(label, up=False))
+    assert _totals(polled)[Arm.CANARY].total < 11 * 7200
+
+
+async def test_f12_hits_and_total_are_of_one_replica() -> None:
+    """A replica that is a minute behind has fewer of both: shares are never mixed of two."""
+    ahead = [_scraped_by(each, 1.0, replica="fresh") for each in BOTH]
+    behind = [_scraped_by(each, 0.0, ahead=-60, replica="late") for each in BOTH]
+    ups = {_identity(one): one for one in map(_up, [*ahead, *behind])}.values()
+    polled = await _polled(*behind, *ahead, *ups)
+    reading = _totals(polled)[Arm.CANARY]
+    assert reading.hits * 11 == pytest.approx(reading.total, abs=11)
+
+
+async def test_f12_a_series_that_is_just_born_is_no_replica() -> None:
+    """Its code was not there in the scrapes before, so it shares only the last one."""
+    born = replace(_series("hits", Arm.CANARY, 1, code="503"), first=math.floor(NOW / 15) * 15)
+    polled = await _polled(*BOTH, born)
+    at = math.floor(NOW / 15) * 15 - NOW + 7200
+    assert _totals(polled)[Arm.CANARY].total == at * 12
