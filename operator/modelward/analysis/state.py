@@ -246,6 +246,8 @@ def _table(packed: Any) -> Table:
     half = len(hits) // 2
     if not hits or len(hits) != 2 * half:
         raise ValueError("a table has no hits, or those of one arm only")
+    if max(hits[:half]) > canary or max(hits[half:]) > stable:
+        raise ValueError("a table has more hits than cases")
     return Table(canary, stable, tuple(hits[:half]), tuple(hits[half:]))
 
 
