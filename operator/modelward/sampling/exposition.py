@@ -97,11 +97,20 @@ def _ratio(page: Page, wanted: WantedRatio) -> RatioReading:
         [value for part in total for value in _values(page, part, _COUNTERS)],
         declared=any(_is_declared(page, part) or part.name in page.series for part in total),
     )
-    for part in hits:
-        require_labels(page, part, wanted.name, negative=True)
-    for part in total:
-        require_labels(page, part, wanted.name, negative=False)
+    if problem := without_labels(page, wanted):
+        raise problem
     return found
+
+
+def without_labels(page: Page, wanted: WantedRatio) -> MetricsUnknown | None:
+    """That a label which a selector needs is on none of the series of its name."""
+    parts = [(part, True) for part in wanted.hits.parts] + [(part, False) for part in wanted.total.parts]
+    try:
+        for part, negative in parts:
+            require_labels(page, as_shown(page, part), wanted.name, negative=negative)
+    except MetricsUnknown as unknown:
+        return unknown
+    return None
 
 
 def ratio(

@@ -8,7 +8,7 @@ Raw counters are asked for, never `rate()` or `increase()` (see modelward.analys
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,10 +19,12 @@ from modelward.clients.prometheus import Series
 from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
 from modelward.sampling.duplicates import REPLICA_LABELS, differing, untimely
-from modelward.sampling.exposition import gauge, histogram, missing, ratio
+from modelward.sampling.exposition import PROCESS_START, gauge, histogram, missing, ratio, without_labels
+from modelward.sampling.lines import Line, Page
 from modelward.sampling.pods import Polled
 from modelward.sampling.queries import Asked, PodsOf, Queries
-from modelward.sampling.selectors import Selector, Sum
+from modelward.sampling.selectors import Selector
+from modelward.sampling.spelling import as_shown, spellings, unmeant
 from modelward.sampling.subject import Key, Side
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
@@ -80,9 +82,18 @@ class _Column:
     """Its total, its buckets, or its value."""
     second: _Table = field(default_factory=dict)
     """Its hits, or how many series make its value."""
+    problem: MetricsUnknown | None = None
+    """Why it says nothing, although there may be series."""
+
+    @property
+    def missing(self) -> MetricsProblem:
+        """What is said while no pod shows it."""
+        return (self.problem or missing(self.wanted.name, _main(self.wanted))).problem
 
     def read(self, time: float, pod: str, scraped: _Cells = _NOTHING) -> Reading:
         """The reading of a pod, of the replica that scraped it last. Raises MetricsUnknown."""
+        if self.problem:
+            raise self.problem
         first, second = self.first.get((time, pod), _NOTHING), self.second.get((time, pod), _NOTHING)
         replica = _newest(first, scraped)
         first, second = _of(replica, first), _of(replica, second)
@@ -108,6 +119,14 @@ def _newest(cells: _Cells, scraped: _Cells) -> tuple[str, ...]:
     last = {_replica(target): value for _, target, value in scraped}
     replicas = {_replica(target) for _, target, _ in cells}
     return max(replicas, key=lambda replica: (last.get(replica, -math.inf), replica), default=())
+
+
+def _joined(tables: Iterable[_Table]) -> _Table:
+    joined: dict[tuple[float, str], _Cells] = defaultdict(list)
+    for table in tables:
+        for place, cells in table.items():
+            joined[place] += cells
+    return joined
 
 
 def _of(replica: tuple[str, ...], cells: _Cells) -> _Cells:
@@ -179,12 +198,13 @@ class PrometheusSource:
         main = _main(side.wanted[0])
         look = _Look(whose=PodsOf(namespace=key[0], pattern=pod_pattern(key, side.revision)), times=times)
         look = replace(look, replicas=await self._replicas(look, main))
-        scraped, columns = await asyncio.gather(
+        scraped, starts, columns = await asyncio.gather(
             self._values(look, main, operator="max", function="timestamp"),
+            self._values(look, Selector(PROCESS_START), operator="max"),
             asyncio.gather(*(self._column(look, wanted) for wanted in side.wanted)),
         )
         oldest = max(STALE_LEAST_SECONDS, STALE_INTERVALS * interval)
-        return {time: _read_pods(time, columns, scraped, time - oldest) for time in times}
+        return {time: _read_pods(time, columns, scraped, starts, time - oldest) for time in times}
 
     async def _replicas(self, look: _Look, main: Selector) -> tuple[str, ...]:
         """The labels that tell scrapes of one page apart. Raises MetricsUnknown if none can be taken for the truth."""
@@ -211,10 +231,7 @@ class PrometheusSource:
     async def _column(self, look: _Look, wanted: Wanted) -> _Column:
         match wanted:
             case WantedRatio():
-                total, hits = await asyncio.gather(
-                    self._added(look, wanted.total), self._added(look, wanted.hits)
-                )
-                return _Column(wanted=wanted, first=total, second=hits)
+                return await self._ratio(look, wanted)
             case WantedHistogram():
                 return _Column(wanted=wanted, first=await self._values(look, wanted.buckets, "le"))
             case WantedGauge():
@@ -224,12 +241,33 @@ class PrometheusSource:
                 )
                 return _Column(wanted=wanted, first=value, second=count)
 
-    async def _added(self, look: _Look, added: Sum) -> _Table:
-        table: dict[tuple[float, str], _Cells] = defaultdict(list)
-        for part in await asyncio.gather(*(self._values(look, each) for each in added.parts)):
-            for place, cells in part.items():
-                table[place] += cells
-        return table
+    async def _ratio(self, look: _Look, wanted: WantedRatio) -> _Column:
+        """Hits and cases. What matches nothing is looked at closer, and hits that whatever lacks a label would be."""
+        parts, totals = (*wanted.total.parts, *wanted.hits.parts), len(wanted.total.parts)
+        tables = list(await asyncio.gather(*(self._values(look, each) for each in parts)))
+        negative = {part for part in wanted.hits.parts if any(each.accepts("") for each in part.matchers)}
+        odd = [part for part, table in zip(parts, tables, strict=True) if not table or part in negative]
+        page = await self._page(look, odd)
+        for number, part in enumerate(parts):
+            if not tables[number] and (shown := as_shown(page, part)) != part:
+                tables[number] = await self._values(look, shown)
+        total, hits = _joined(tables[:totals]), _joined(tables[totals:])
+        problem = unmeant(page, wanted) if not total else None
+        return _Column(
+            wanted=wanted, first=total, second=hits, problem=problem or without_labels(page, wanted)
+        )
+
+    async def _page(self, look: _Look, selectors: Iterable[Selector]) -> Page:
+        """All series of these names, and of what else they may be spelled like, at the last time."""
+        last = replace(look, times=look.times[-1:])
+        names = sorted({name for selector in selectors for name in spellings(selector.name)})
+        found = await asyncio.gather(*(self._scrapes(last, Selector(name)) for name in names))
+        series = {
+            name: [Line(name, each.labels, 0.0) for each in of_name]
+            for name, of_name in zip(names, found, strict=True)
+            if of_name
+        }
+        return Page(series=series, types={})
 
     async def _values(
         self, look: _Look, selector: Selector, *by: str, operator: str = "sum", function: str = ""
@@ -255,6 +293,7 @@ class _Read:
     pod: str
     metrics: Mapping[str, Reading]
     stale: bool
+    process_started: float | None = None
 
 
 def _main(wanted: Wanted) -> Selector:
@@ -269,13 +308,11 @@ def _main(wanted: Wanted) -> Selector:
 
 
 def _read_pods(
-    time: float, columns: Collection[_Column], scraped: _Table, oldest: float
+    time: float, columns: Collection[_Column], scraped: _Table, starts: _Table, oldest: float
 ) -> tuple[list[_Read], dict[str, MetricsProblem]]:
     pods = sorted({pod for column in columns for at, pod in column.first if at == time})
     read: list[_Read] = []
-    problems: dict[str, MetricsProblem] = {
-        each.wanted.name: missing(each.wanted.name, _main(each.wanted)).problem for each in columns
-    }
+    problems: dict[str, MetricsProblem] = {each.wanted.name: each.missing for each in columns}
     shown: set[str] = set()
     for pod in pods:
         seen = scraped.get((time, pod), _NOTHING)
@@ -287,8 +324,15 @@ def _read_pods(
                 problems[column.wanted.name] = unknown.problem
         shown |= metrics.keys()
         last = max((value for _, _, value in seen), default=time)
-        read.append(_Read(pod=pod, metrics=metrics, stale=last < oldest))
+        started = _started(starts.get((time, pod), _NOTHING), seen)
+        read.append(_Read(pod=pod, metrics=metrics, stale=last < oldest, process_started=started))
     return read, {name: problem for name, problem in problems.items() if name not in shown}
+
+
+def _started(cells: _Cells, scraped: _Cells) -> float | None:
+    """When the process of a pod started, as who scraped it last has it; None: nobody says, or several do."""
+    found = {value for _, _, value in _of(_newest(cells, scraped), cells) if math.isfinite(value)}
+    return found.pop() if len(found) == 1 else None
 
 
 _STALE: Final = MetricsProblem(
@@ -326,5 +370,6 @@ def _reading(read: _Read, arm: Arm, pod: Pod | None) -> PodReading:
         metrics=read.metrics,
         node=pod.node if pod else "",
         started=pod.started.timestamp() if pod and pod.started else None,
+        process_started=read.process_started,
         ready_since=pod.ready_since.timestamp() if pod and pod.ready and pod.ready_since else None,
     )

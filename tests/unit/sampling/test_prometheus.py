@@ -36,13 +36,14 @@ DEPTH = WantedGauge(name="depth", gauge=parse_selector("depth", "f"))
 POD = {Arm.CANARY: f"fraud-{CANARY}-5d4f-abcde", Arm.STABLE: f"fraud-{STABLE}-6c7b-fghij"}
 
 
-def _series(name: str, arm: Arm, rate: float, **labels: str) -> Timeseries:
+def series_of(name: str, arm: Arm, rate: float, **labels: str) -> Timeseries:
+    """A counter of the pod of an arm, that rises by `rate` a second."""
     own = {"__name__": name, "pod": POD[arm], "namespace": KEY[0], "job": "pods", "instance": POD[arm]}
     return Timeseries(labels={**own, **labels}, value=lambda at: math.floor((at - NOW + 7200) * rate))
 
 
 def _ratio(arm: Arm, rate: float = 10) -> list[Timeseries]:
-    return [_series("hits", arm, rate, code="2"), _series("hits", arm, rate / 10, code="5")]
+    return [series_of("hits", arm, rate, code="2"), series_of("hits", arm, rate / 10, code="5")]
 
 
 BOTH = [*_ratio(Arm.CANARY), *_ratio(Arm.STABLE, 90)]
@@ -63,7 +64,8 @@ async def _source(*series: Timeseries) -> AsyncIterator[tuple[PrometheusSource, 
             await client.close()
 
 
-async def _polled(*series: Timeseries, wanted: tuple[Wanted, ...] = (ERRORS,), at: float = NOW) -> Polled:
+async def polled_of(*series: Timeseries, wanted: tuple[Wanted, ...] = (ERRORS,), at: float = NOW) -> Polled:
+    """One poll of a server that has these series."""
     async with _source(*series) as (source, _):
         return (await source.polls(KEY, _sides(*wanted), (at,), interval=STEP))[0]
 
@@ -71,12 +73,12 @@ async def _polled(*series: Timeseries, wanted: tuple[Wanted, ...] = (ERRORS,), a
 async def test_raw_counters_of_each_pod() -> None:
     """Told apart by the names of pods; hits, histograms and gauges."""
     buckets = [
-        _series("took_bucket", arm, rate, le=le)
+        series_of("took_bucket", arm, rate, le=le)
         for arm in Arm
         for le, rate in (("100", 1.0), ("250.0", 2.0), ("+Inf", 3.0))
     ]
-    gauges = [_series("depth", arm, 0.001) for arm in Arm]
-    polled = await _polled(*BOTH, *buckets, *gauges, wanted=(ERRORS, LATENCY, DEPTH))
+    gauges = [series_of("depth", arm, 0.001) for arm in Arm]
+    polled = await polled_of(*BOTH, *buckets, *gauges, wanted=(ERRORS, LATENCY, DEPTH))
     at = math.floor(NOW / 15) * 15 - NOW + 7200
     pods = {pod.arm: pod for pod in polled.poll.pods}
     assert {arm: pod.pod for arm, pod in pods.items()} == POD
@@ -129,10 +131,10 @@ def _gone(series: list[Timeseries], **change: Any) -> list[Timeseries]:
     ("series", "reason"),
     [
         pytest.param([], Unknown.METRIC_MISSING, id="empty"),
-        pytest.param([_series("hits", Arm.CANARY, math.nan)], Unknown.METRIC_INVALID, id="NaN"),
-        pytest.param([_series("hits", Arm.CANARY, math.inf)], Unknown.METRIC_INVALID, id="infinite"),
+        pytest.param([series_of("hits", Arm.CANARY, math.nan)], Unknown.METRIC_INVALID, id="NaN"),
+        pytest.param([series_of("hits", Arm.CANARY, math.inf)], Unknown.METRIC_INVALID, id="infinite"),
         pytest.param(
-            [*_ratio(Arm.CANARY), _series("hits", Arm.CANARY, 1, job="again")],
+            [*_ratio(Arm.CANARY), series_of("hits", Arm.CANARY, 1, job="again")],
             Unknown.METRIC_INVALID,
             id="scraped twice",
         ),
@@ -142,7 +144,7 @@ def _gone(series: list[Timeseries], **change: Any) -> list[Timeseries]:
 async def test_what_is_wrong_is_unknown(series: list[Timeseries], reason: Unknown) -> None:
     """No reading of the canary; stable's is there."""
     safe = [replace(each, value=_odd(each.value)) for each in series]
-    polled = await _polled(*safe, *_ratio(Arm.STABLE))
+    polled = await polled_of(*safe, *_ratio(Arm.STABLE))
     assert [pod.arm for pod in polled.poll.pods if pod.metrics] == [Arm.STABLE]
     assert polled.lacking[Arm.CANARY]["errors"].reason is reason
 
@@ -164,15 +166,15 @@ def _odd(value: Callable[[float], float]) -> Callable[[float], float]:
 async def test_old_values_are_stale() -> None:
     """Prometheus shows a series for five minutes when nobody marked its end; a pod with old values is unread."""
     old = _gone(_ratio(Arm.CANARY), last=NOW - 120, stuck=True)
-    polled = await _polled(*old, *_ratio(Arm.STABLE))
+    polled = await polled_of(*old, *_ratio(Arm.STABLE))
     assert polled.poll.unread == ((POD[Arm.CANARY], Arm.CANARY),)
     assert polled.unread[POD[Arm.CANARY]].reason is Unknown.STALE
 
 
 async def test_several_gauges_are_no_value() -> None:
     """A mean of them would be a guess."""
-    several = [_series("depth", Arm.CANARY, 0.001, queue=queue) for queue in "ab"]
-    polled = await _polled(*several, wanted=(DEPTH,))
+    several = [series_of("depth", Arm.CANARY, 0.001, queue=queue) for queue in "ab"]
+    polled = await polled_of(*several, wanted=(DEPTH,))
     assert polled.lacking[Arm.CANARY]["depth"].reason is Unknown.METRIC_INVALID
 
 
@@ -366,7 +368,7 @@ def _totals(polled: Polled) -> dict[Arm, RatioReading]:
 )
 async def test_f12_replicas_of_one_prometheus_count_once(label: str) -> None:
     """Whatever the label is called: `up` has it, and no label of the page. The later scrape is taken."""
-    polled = await _polled(*_replicated(label, up=True))
+    polled = await polled_of(*_replicated(label, up=True))
     newest = max(math.floor((NOW - offset) / 15) * 15 + offset for offset in (3, 8)) - NOW + 7200
     assert _totals(polled)[Arm.CANARY] == RatioReading(hits=newest, total=newest * 11)
 
@@ -374,14 +376,14 @@ async def test_f12_replicas_of_one_prometheus_count_once(label: str) -> None:
 async def test_f12_labels_of_the_page_are_added_up_as_before() -> None:
     """The codes of one page are several counters, with `up` and without, whatever the page calls them."""
     series = [
-        _series("hits", arm, rate, code=code, replica=replica)
+        series_of("hits", arm, rate, code=code, replica=replica)
         for arm in Arm
         for code, replica, rate in (("2", "x", 10.0), ("2", "y", 7.0), ("5", "x", 1.0))
     ]
-    ups = [_up(_series("hits", arm, 1)) for arm in Arm]
+    ups = [_up(series_of("hits", arm, 1)) for arm in Arm]
     at = math.floor(NOW / 15) * 15 - NOW + 7200
     for among in (series, [*series, *ups]):
-        totals = _totals(await _polled(*among))
+        totals = _totals(await polled_of(*among))
         assert totals[Arm.CANARY] == RatioReading(hits=at, total=at * 18)
 
 
@@ -413,14 +415,14 @@ async def test_f12_replicas_without_up_are_unknown_and_the_label_is_named() -> N
         hits=parse_selector('hits{code="5",dc="a"}', "f"),
         total=parse_selector('hits{dc="a"}', "f"),
     )
-    polled = await _polled(*_replicated("dc", up=False), wanted=(chosen,))
+    polled = await polled_of(*_replicated("dc", up=False), wanted=(chosen,))
     assert _totals(polled)[Arm.CANARY].total < 11 * 7200
 
 
 @pytest.mark.parametrize("label", ["prometheus_replica", "__replica__"])
 async def test_f12_the_usual_names_need_no_up(label: str) -> None:
     """They are the names of replicas and nothing else."""
-    polled = await _polled(*_replicated(label, up=False))
+    polled = await polled_of(*_replicated(label, up=False))
     assert _totals(polled)[Arm.CANARY].total < 11 * 7200
 
 
@@ -429,14 +431,14 @@ async def test_f12_hits_and_total_are_of_one_replica() -> None:
     ahead = [_scraped_by(each, 1.0, replica="fresh") for each in BOTH]
     behind = [_scraped_by(each, 0.0, ahead=-60, replica="late") for each in BOTH]
     ups = {_identity(one): one for one in map(_up, [*ahead, *behind])}.values()
-    polled = await _polled(*behind, *ahead, *ups)
+    polled = await polled_of(*behind, *ahead, *ups)
     reading = _totals(polled)[Arm.CANARY]
     assert reading.hits * 11 == pytest.approx(reading.total, abs=11)
 
 
 async def test_f12_a_series_that_is_just_born_is_no_replica() -> None:
     """Its code was not there in the scrapes before, so it shares only the last one."""
-    born = replace(_series("hits", Arm.CANARY, 1, code="503"), first=math.floor(NOW / 15) * 15)
-    polled = await _polled(*BOTH, born)
+    born = replace(series_of("hits", Arm.CANARY, 1, code="503"), first=math.floor(NOW / 15) * 15)
+    polled = await polled_of(*BOTH, born)
     at = math.floor(NOW / 15) * 15 - NOW + 7200
     assert _totals(polled)[Arm.CANARY].total == at * 12
