@@ -338,6 +338,7 @@ def _projection(observed: Observed, decision: Decision) -> Projection:
         decision.revisions,
         sizes=sizes(observed, status),
         split=split(status),
+        learnt=observed.learnt,
     )
 
 

@@ -514,6 +514,13 @@ ANALYSIS_CASES = [
         "must have hits and total together",
     ),
     _metric(
+        "test_f07 the counters of a metric may be sums",
+        {"kind": "Ratio", "hits": 'failed{code=~"5.."} + dropped', "total": "succeeded + failed + dropped"},
+        {"kind": "Ratio", "hits": "failed + rate(dropped[5m])", "total": "succeeded"},
+        "hits",
+        SELECTOR,
+    ),
+    _metric(
         "selectors of one's own say their kind",
         {"kind": "Latency", "histogram": "seconds", "unit": "Milliseconds"},
         {"histogram": "seconds"},

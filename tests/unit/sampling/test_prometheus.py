@@ -188,9 +188,8 @@ async def test_rollouts_ask_together_and_get_their_own() -> None:
     ]
     async with _source(*series) as (source, server):
         polls = await asyncio.gather(*(source.polls(key, _sides(), (NOW,), interval=STEP) for key in others))
-        assert (
-            len(server.queries) == 4
-        )  # `up`, total, hits and the time of the last scrape, both arms at once
+        # `up`, total, hits, the times of the last scrape and of the process' start, both arms at once
+        assert len(server.queries) == 5
         for (_, name), found in zip(others, polls, strict=True):
             assert [pod.pod.startswith(f"{name}-") for pod in found[0].poll.pods] == [True, True]
         server.down = True
@@ -297,9 +296,8 @@ async def test_a_source_that_is_away_is_unknown_and_asked_at_its_pace() -> None:
             problem = made.evidence(KEY).problem
             assert problem is not None
             assert problem.reason is Unknown.HTTP_STATUS
-            assert (
-                len(server.queries) <= 6 * 5
-            )  # five looks of history and polls, three queries and a few alone
+            # five looks of history and polls, four queries and a few alone
+            assert len(server.queries) <= 6 * 6
             server.down = False
             await until(lambda: made.evidence(KEY).problem is None and made.evidence(KEY).samples)
             assert fleet.woken
