@@ -1,8 +1,14 @@
-"""The kept collection: pages in the manner of nine servers x ways of being wrong. Nothing is ever promoted on silence."""
+"""The kept collection: pages in the manner of nine servers x ways of being wrong. Nothing is ever promoted on silence.
 
+All of it takes half a minute: `PAGES=all`, as in `make test-integrations`. Otherwise a draw that is always the same, in
+which each way of being wrong and each server is there.
+"""
+
+import os
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import pytest
 
@@ -10,7 +16,19 @@ from modelward.clients.scrape import Body
 from unit.sampling.rollouts_of_pages import Shown, Told, rollout
 from unit.sampling.servers import SERVERS, Server
 
-each_server = pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
+WHOLE = os.environ.get("PAGES") == "all"
+_DRAW = random.Random(20261130)
+T = TypeVar("T")
+
+
+def some(cases: Sequence[T], number: int) -> list[T]:
+    """So many of the cases, or all."""
+    return list(cases) if WHOLE else _DRAW.sample(list(cases), number)
+
+
+def servers(number: int, among: Sequence[Server] = SERVERS) -> pytest.MarkDecorator:
+    """A test for so many of the servers, or for all."""
+    return pytest.mark.parametrize("server", some(among, number), ids=lambda server: server.name)
 
 
 def played(server: Server, shown: Shown, *, looks: int = 60, hits: str = "", total: str = "") -> Told:
@@ -33,7 +51,7 @@ def counting(server: Server, *, canary_errors: float, stable_errors: float = 0.0
     return shown
 
 
-@each_server
+@servers(2)
 def test_a_good_canary_goes_on_and_a_bad_one_is_rolled_back(server: Server) -> None:
     """By the selectors that the documentation gives."""
     good = played(server, counting(server, canary_errors=0.01))
@@ -45,7 +63,7 @@ def test_a_good_canary_goes_on_and_a_bad_one_is_rolled_back(server: Server) -> N
     assert not bad.advanced
 
 
-@each_server
+@servers(1)
 def test_f07_a_canary_that_fails_always_is_rolled_back(server: Server) -> None:
     """Its counter of successes has no series."""
     told = played(server, counting(server, canary_errors=1.0))
@@ -53,9 +71,7 @@ def test_f07_a_canary_that_fails_always_is_rolled_back(server: Server) -> None:
     assert not told.advanced
 
 
-@pytest.mark.parametrize(
-    "server", [server for server in SERVERS if " + " in server.total], ids=lambda server: server.name
-)
+@servers(1, [server for server in SERVERS if " + " in server.total])
 def test_f07_a_total_of_successes_alone_is_invalid(server: Server) -> None:
     """Never "no canary request yet"."""
     told = played(server, counting(server, canary_errors=1.0), total=server.total.partition(" + ")[0])
@@ -64,9 +80,7 @@ def test_f07_a_total_of_successes_alone_is_invalid(server: Server) -> None:
     assert "total probably counts successes only" in told.problem.message
 
 
-@pytest.mark.parametrize(
-    "server", [server for server in SERVERS if server.label], ids=lambda server: server.name
-)
+@servers(1, [server for server in SERVERS if server.label])
 @pytest.mark.parametrize("arms", ["both", "canary", "stable"])
 def test_f08_a_label_that_the_server_lacks_is_named(server: Server, arms: str) -> None:
     """With those that there are; where one version only lacks it, too."""
@@ -95,7 +109,7 @@ def _summed(page: str) -> str:
     return "".join(f"{name}\n" if value < 0 else f"{name} {value:.0f}\n" for name, value in lines.items())
 
 
-@each_server
+@servers(1)
 def test_f11_the_type_of_a_page_and_its_first_bytes_decide_nothing(server: Server) -> None:
     """A page is what parses as one."""
     for kind in ("application/json", "text/html", "application/octet-stream", "text/plain"):
@@ -210,8 +224,17 @@ BAD = {way for way in WRONG if getattr(WRONG[way], "__qualname__", "").startswit
 """Ways of a canary that fails every second request: what of it can still be read may well tell."""
 
 
-@each_server
-@pytest.mark.parametrize("way", WRONG)
+def wrong() -> list[tuple[Server, str]]:
+    """Each way with one of the servers, in turn, or with all."""
+    if WHOLE:
+        return [(server, way) for server in SERVERS for way in WRONG]
+    ways, turn = _DRAW.sample(list(WRONG), len(WRONG)), _DRAW.sample(list(SERVERS), len(SERVERS))
+    return [(turn[number % len(turn)], way) for number, way in enumerate(ways)]
+
+
+@pytest.mark.parametrize(
+    ("server", "way"), [pytest.param(server, way, id=f"{server.name}: {way}") for server, way in wrong()]
+)
 def test_nothing_is_promoted_on_silence(server: Server, way: str) -> None:
     """Neither is it rolled back: a page that says nothing says nothing against the canary."""
     told = played(server, WRONG[way](server), looks=40)
@@ -219,7 +242,7 @@ def test_nothing_is_promoted_on_silence(server: Server, way: str) -> None:
     assert way in BAD or not told.rolled_back, told.message
 
 
-@each_server
+@servers(1)
 def test_good_canaries_of_several_workers_that_share_are_not_touched(server: Server) -> None:
     """Restarts, late series and small leads of hits are no flaws."""
     told = [played(server, counting(server, canary_errors=0.01, seed=seed), looks=40) for seed in range(5)]
