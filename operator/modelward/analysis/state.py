@@ -138,7 +138,9 @@ def _undiscounted(state: MetricState) -> MetricState:
         return replace(state, phis=(1.0,) * len(state.phis))
     each = len(state.tests) // len(state.phis)
     by_test = (phi for phi in state.phis for _ in range(each))
-    tests = tuple(tuple(_kept_within(log * phi) for log in logs) for logs, phi in zip(state.tests, by_test, strict=True))
+    tests = tuple(
+        tuple(_kept_within(log * phi) for log in logs) for logs, phi in zip(state.tests, by_test, strict=True)
+    )
     return replace(state, tests=tests)
 
 
