@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelward.analysis import core, messages
+from modelward.analysis.counters import Increment
 from modelward.analysis.evidence import total_limit, total_log_odds
 from modelward.analysis.judge import State, assess, begin, decode, encode, informed, observe
 from modelward.analysis.noise import NO_HISTORY, MetricReference, Noise, Reference
@@ -25,12 +26,12 @@ def known(phi: float, freedom: float = 100.0) -> Reference:
     return Reference(metrics={"errors": MetricReference(phi=phi, freedom=freedom)})
 
 
-def after(state: State, *increments: object, phi: float | None = None) -> State:
+def after(state: State, *increments: Increment, phi: float | None = None) -> State:
     """The memory after these intervals, the noise being known or not."""
     policy, time = make_policy(), state.time or 0.0
     for number, increment in enumerate(increments, 1):
         state = informed(state, known(phi)) if phi else state
-        state = observe(policy, state, make_sample(time + 15.0 * number, errors=increment))  # type: ignore[arg-type]
+        state = observe(policy, state, make_sample(time + 15.0 * number, errors=increment))
     return state
 
 
