@@ -26,7 +26,7 @@ from modelward.clients.prometheus import Prometheus
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.prometheus import PrometheusSource, boundary
 from modelward.sampling.queries import LabelNames, Queries
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Side
 from modelward.sampling.wanted import WantedRatio
 from support.real_prometheus import RealPrometheus, program, real_prometheus
@@ -37,8 +37,8 @@ KEY: Final = ("shop", "fraud")
 REVISIONS: Final = {Arm.CANARY: "bcdfghjkl2", Arm.STABLE: "mnpqrstvw4"}
 WANTED: Final = WantedRatio(
     name="errors",
-    hits=parse_selector('requests_total{code=~"5.."}', "hits"),
-    total=parse_selector("requests_total", "total"),
+    hits=parse_sum('requests_total{code=~"5.."}', "hits"),
+    total=parse_sum("requests_total", "total"),
 )
 POLICY: Final = Policy(
     metrics=(MetricPolicy(name="errors", kind=MetricKind.RATIO, errors=True),),

@@ -60,7 +60,7 @@ def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
     allotment = _allotted(policy)
     return State(
         metrics=tuple(kinds.begun(metric, reference, allotment) for metric in policy.metrics),
-        noise=_noise_source(reference, NoiseSource.NONE),
+        noise=_noise_source(reference),
         usual=usual,
         settle_seconds=_settle_seconds(policy, reference),
         incident=Incident(usual=usual),
@@ -85,19 +85,18 @@ def informed(state: State, today: Reference) -> State:
     """The memory with the noise that is known by now: all evidence is read by it. A verdict stays as it was."""
     if state.decided:
         return state
-    metrics = tuple(kinds.informed(metric, today) for metric in state.metrics)
-    return replace(state, metrics=metrics, noise=_noise_source(today, state.noise))
+    return replace(state, metrics=tuple(kinds.informed(metric, today) for metric in state.metrics))
 
 
 def _allotted(policy: Policy) -> Allotment:
     return allotted(metric.kind for metric in policy.metrics)
 
 
-def _noise_source(reference: Reference, before: NoiseSource) -> NoiseSource:
+def _noise_source(reference: Reference) -> NoiseSource:
     if reference.phi_without_history == 1:
         return NoiseSource.ASSUMED
     if all(known.guessed for known in reference.metrics.values()):
-        return before
+        return NoiseSource.NONE
     totals = any(known.from_totals for known in reference.metrics.values())
     return NoiseSource.TOTALS if totals else NoiseSource.PODS
 
