@@ -137,9 +137,11 @@ def _undiscounted(state: MetricState) -> MetricState:
     if state.kind is MetricKind.GAUGE:
         return replace(state, phis=(1.0,) * len(state.phis))
     each = len(state.tests) // len(state.phis)
+    read = core.discounted((0.0,), inf, state.strata)
     by_test = (phi for phi in state.phis for _ in range(each))
     tests = tuple(
-        tuple(_kept_within(log * phi) for log in logs) for logs, phi in zip(state.tests, by_test, strict=True)
+        tuple(_kept_within(log * phi - (phi - 1) * read) for log in logs)
+        for logs, phi in zip(state.tests, by_test, strict=True)
     )
     return replace(state, tests=tests)
 

@@ -92,8 +92,6 @@ class _Column:
 
     def read(self, time: float, pod: str, scraped: _Cells = _NOTHING) -> Reading:
         """The reading of a pod, of the replica that scraped it last. Raises MetricsUnknown."""
-        if self.problem:
-            raise self.problem
         first, second = self.first.get((time, pod), _NOTHING), self.second.get((time, pod), _NOTHING)
         replica = _newest(first, scraped)
         first, second = _of(replica, first), _of(replica, second)
@@ -105,7 +103,12 @@ class _Column:
         values = [value for _, _, value in first]
         match self.wanted:
             case WantedRatio():
-                return ratio(self.wanted, [value for _, _, value in second], values, declared=False)
+                if self.problem and not values:
+                    raise self.problem
+                found = ratio(self.wanted, [value for _, _, value in second], values, declared=False)
+                if self.problem:
+                    raise self.problem
+                return found
             case WantedHistogram():
                 return histogram(self.wanted, [(le, value) for le, _, value in first])
             case WantedGauge():

@@ -13,6 +13,7 @@ from bench.analysis.traffic import Arms
 
 BETS: Final = (1.2, 1.6, 3.0, 8.0, 40.0, 300.0)
 HALF_HOUR_SECONDS: Final = 1800.0
+_STRATA_APART: Final = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,8 @@ class Ratio:
     @property
     def evidence(self) -> Floats:
         """E of every rollout."""
-        read: Floats = np.exp(np.log(np.exp(self._log - self._log.max(axis=0)).mean(axis=0)) / self._phi)
-        read *= np.exp(self._log.max(axis=0) / self._phi)
+        stake = np.log(0.5) - np.log1p(self._strata / _STRATA_APART)
+        read: Floats = np.exp((1.0 - 1.0 / self._phi) * stake + self._log / self._phi).mean(axis=0)
         return read
 
     @property
@@ -136,19 +137,18 @@ def engine(rule: Rule | None = None, *, share: float = 0.5, phi: Floats | float 
 
 
 def rolled_back(tests: Sequence[Compared]) -> Floats:
-    """When the evidence of all tests together reaches the limit, in seconds; a sum that is discounted has one more."""
+    """When the evidence of all tests together reaches the limit, in seconds; where it is discounted, the limit is higher by one."""
     first = tests[0].arms
     rollouts = first.n_c.shape[1]
     times, alive = np.full(rollouts, NEVER), np.arange(rollouts)
     ratios = [Ratio(rollouts, test.rule.at(first.seconds), test.phi_at(0)) for test in tests]
-    alone = len(tests) == 1 and tests[0].share == 1
     for number in range(len(first.weights)):
         _inform(tests, ratios, number, alive)
         before = _total(tests, ratios)
         closed = _observe(tests, ratios, number, alive)
         total = _total(tests, ratios)
         discounted = np.any([ratio.discounted for ratio in ratios], axis=0)
-        limit = 1.0 / tests[0].rule.alpha + (discounted & (not alone))
+        limit = 1.0 / tests[0].rule.alpha + discounted
         over = closed & (total >= limit) & (total > before)
         if over.any():
             times[alive[over]] = (number + 1) * first.seconds
