@@ -17,7 +17,7 @@ from modelward.analysis import core, kinds, latency, promotion
 from modelward.analysis.allotment import Allotment, allotted
 from modelward.analysis.assessment import assess
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
-from modelward.analysis.evidence import heaviest, lead, pairs, total_limit, total_log_odds
+from modelward.analysis.evidence import heaviest, lead, limit_of, pairs, total_limit, total_log_odds
 from modelward.analysis.idle import MARGIN, Idle
 from modelward.analysis.noise import NO_HISTORY, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
@@ -289,7 +289,11 @@ def _guilty_guard(policy: Policy, state: State, before: State) -> str:
     then = {metric.name: log_odds(metric) for metric in before.metrics}
     for metric, memory in pairs(policy, state):
         acts = metric.kind is MetricKind.GUARD and metric.action is MetricAction.ROLL_BACK
-        if acts and not metric.dry_run and then[metric.name] < log_odds(memory) >= log(policy.limit):
+        if (
+            acts
+            and not metric.dry_run
+            and then[metric.name] < log_odds(memory) >= log(limit_of(policy, [memory]))
+        ):
             return metric.name
     return ""
 
