@@ -69,7 +69,7 @@ def test_f14_noise_that_shows_later_discounts_what_came_before() -> None:
 
 def test_f14_bursts_that_show_meanwhile_keep_a_healthy_canary() -> None:
     """Rolled back with a guess of 2, and not once stable's pods show that errors come in clumps."""
-    clumps = [ratio((8, 100), (9, 900)), WELL, ratio((9, 100), (20, 900)), ratio((8, 100), (10, 900))]
+    clumps = [ratio((12, 100), (9, 900)), WELL, ratio((13, 100), (20, 900)), ratio((12, 100), (10, 900))]
     begun = begin(make_policy(), NO_HISTORY)
     assert after(begun, *clumps).decided
     assert not after(begun, *clumps, phi=9.0).decided
