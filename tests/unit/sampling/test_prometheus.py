@@ -410,8 +410,8 @@ async def test_f12_replicas_without_up_are_unknown_and_the_label_is_named() -> N
     assert raised.value.problem.reason is Unknown.METRIC_INVALID
     chosen = WantedRatio(
         name="errors",
-        hits=parse_selector('hits{code="5",dc="a"}', "f"),
-        total=parse_selector('hits{dc="a"}', "f"),
+        hits=parse_sum('hits{code="5",dc="a"}', "f"),
+        total=parse_sum('hits{dc="a"}', "f"),
     )
     polled = await polled_of(*_replicated("dc", up=False), wanted=(chosen,))
     assert _totals(polled)[Arm.CANARY].total < 11 * 7200
