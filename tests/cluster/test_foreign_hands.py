@@ -212,7 +212,7 @@ def test_f18_whoever_types_it_at_a_child_is_told_the_right_command(
     before = content(kubectl.get("deployment", name))
     verb = typed[: 1 if typed[0] == "scale" else 2]
     kubectl(*verb, f"deployment/{name}", *typed[len(verb) :])
-    (note,) = until(lambda: events(kubectl, model, "DriftCorrected"), "the edit is told")
+    (note,) = until(lambda: events(kubectl, model, "DriftCorrected"), "an Event reports the edit")
     assert remedy.format(model=model, namespace=kubectl.namespace) in note
     until(lambda: content(kubectl.get("deployment", name)) == before, "it is as it was")
 
@@ -234,7 +234,7 @@ def test_f18_a_budget_that_is_turned_around_is_corrected_once_and_told_as_an_edi
         watched.add(str(condition(kubectl, name)["reason"]))
         return bool(events(kubectl, name, "DriftCorrected"))
 
-    until(corrected, "the edit is told")
+    until(corrected, "an Event reports the edit")
     assert content(kubectl.get("pdb", name)) == before
     (note,) = events(kubectl, name, "DriftCorrected")
     assert note.startswith(f"PodDisruptionBudget {name} was changed by kubectl")

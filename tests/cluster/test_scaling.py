@@ -77,7 +77,7 @@ def test_f24_scaling_brings_no_other_template(kubectl: Kubectl) -> None:
 
 
 def test_f22_an_autoscaler_that_somebody_keeps_is_held_to_the_count(kubectl: Kubectl) -> None:
-    """Its controller goes on scaling by it while a finalizer keeps it: it can have no other opinion, and is told of."""
+    """Its controller goes on scaling by it while a finalizer keeps it: its bounds are the count, and status names it."""
     kubectl.apply(fake_model("held", replicas=1, autoscaling={"minReplicas": 4, "maxReplicas": 8}))
     name = f"held-{wait_ready(kubectl, 'held')['stableRevision']}"
     until(lambda: _replicas(kubectl, name) == 4, "the autoscaler has scaled it")

@@ -240,7 +240,7 @@ def test_f23_a_budget_that_others_made_invalid_is_written() -> None:
 def test_f18_one_edit_of_a_budget_is_no_fight_and_a_refusal_only_if_there_is_one(
     caplog: pytest.LogCaptureFixture, *, refused: bool
 ) -> None:
-    """However often the correction is tried, one edit is told as one edit."""
+    """However often the correction is tried, one edit is reported as one edit."""
 
     def admit(raw: Raw) -> None:
         if raw["kind"] == "PodDisruptionBudget" and "maxUnavailable" in raw["spec"]:

@@ -195,7 +195,7 @@ async def test_f01_a_share_that_a_frozen_route_still_gives_comes_to_stable_once_
 
 
 async def test_f22_an_autoscaler_that_is_kept_while_it_is_deleted_is_not_fought() -> None:
-    """It is told to have no other opinion; what keeps it is said."""
+    """Its bounds are the count; status names what keeps it."""
     cluster = MemoryCluster()
     cluster.create(manifest("1", autoscaling={"minReplicas": 4, "maxReplicas": 8}))
     await cluster.settle()
