@@ -245,11 +245,10 @@ class Reconciler:
         """Tell once what is not taken or cannot be written; how it goes on is in status."""
         refused = _not_yet_told(applied.refused, observed.refusals)
         failed = _not_yet_told(self._persisting(key, applied), observed.failures)
-        news = [
-            *([status.refusal(refused)] if refused else []),
-            *([status.failure(failed)] if failed else []),
-        ]
-        told = tuple(Announcement(reason=each.reason, message=each.message, warning=True) for each in news)
+        told = tuple(
+            Announcement(reason=each.reason, message=each.message, warning=True)
+            for each in status.obstacles(refused, failed)
+        )
         await report.publish(self.kube, observed.model, decision.status.decision, told, observed.now)
 
     def _persisting(self, key: Key, applied: Applied) -> tuple[str, ...]:

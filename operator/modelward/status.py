@@ -89,12 +89,15 @@ def failure(failures: Sequence[str]) -> Blocked:
     return Blocked(reason=Reason.REFUSED, message=message)
 
 
+def obstacles(refusals: Sequence[str], failures: Sequence[str]) -> tuple[Blocked, ...]:
+    """What keeps objects from being written: what is refused, and what fails again and again."""
+    refused = (refusal(refusals),) if refusals else ()
+    return (*refused, failure(failures)) if failures else refused
+
+
 def _obstacle(observed: Observed) -> Blocked | None:
-    """What keeps objects from being written; None when nothing does."""
-    found = [
-        *([refusal(observed.refusals)] if observed.refusals else []),
-        *([failure(observed.failures)] if observed.failures else []),
-    ]
+    """The same in one; None when nothing keeps them."""
+    found = obstacles(observed.refusals, observed.failures)
     message = " ".join(each.message for each in found)
     return Blocked(reason=Reason.REFUSED, message=message) if found else None
 
