@@ -73,6 +73,7 @@ test: check ## Everything: what CI runs
 	@$(BIN)/python -m lanes
 
 test-integrations: kubernetes ## What is slower by nature, and not in `make test`: the nightly run
+	@PAGES=all $(BIN)/pytest tests/unit/sampling/test_pages_of_servers.py -q -n logical
 	@$(BIN)/python -m lanes --integrations $(ARGS)
 
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards

@@ -404,6 +404,13 @@ RUNTIME_OVERRIDE_CASES = [
         "runtime.signals.errors.hits",
         SELECTOR,
     ),
+    _deployment(
+        "test_f07 a signal's counter may be a sum",
+        {"runtime": {"signals": {"errors": {"hits": "b", "total": 'a{x="1"} + b + c_total{y=~"2|3"}'}}}},
+        {"runtime": {"signals": {"errors": {"hits": "b", "total": "a + b - c"}}}},
+        "runtime.signals.errors.total",
+        SELECTOR,
+    ),
     _toleration(
         "a toleration of existence has no value",
         {"key": "gpu", "operator": "Exists"},
@@ -505,6 +512,13 @@ ANALYSIS_CASES = [
         {"kind": "Ratio", "hits": "feedback_total"},
         "",
         "must have hits and total together",
+    ),
+    _metric(
+        "test_f07 the counters of a metric may be sums",
+        {"kind": "Ratio", "hits": 'failed{code=~"5.."} + dropped', "total": "succeeded + failed + dropped"},
+        {"kind": "Ratio", "hits": "failed + rate(dropped[5m])", "total": "succeeded"},
+        "hits",
+        SELECTOR,
     ),
     _metric(
         "selectors of one's own say their kind",

@@ -1,6 +1,6 @@
-"""Programs of the operating system that a real node needs, from the distribution's packages.
+"""Programs of the operating system that a real node or a test needs, from the distribution's packages.
 
-containerd is only unpacked into the cache: installing its package would start a service.
+containerd and Prometheus are only unpacked into the cache: installing their packages would start services.
 """
 
 from __future__ import annotations
@@ -64,16 +64,26 @@ def ensure(say: Say) -> None:
             _apt(["install", "--yes", "--no-install-recommends", *packages], as_root=True)
         if not containerd_directory().is_dir():
             say("unpacking containerd")
-            _unpack_containerd(containerd_directory())
+            _unpack("containerd", containerd_directory())
 
 
-def _unpack_containerd(target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".containerd.") as temporary:
+def unpacked(package: str) -> Path:
+    """The programs of a package, unpacked into the cache. Raises PrerequisiteError when apt cannot get it."""
+    target = cache_directory() / package
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(cache_directory() / ".packages.lock"):
+        if not target.is_dir():
+            _unpack(package, target)
+    return target
+
+
+def _unpack(package: str, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{package}.") as temporary:
         work = Path(temporary)
         work.chmod(0o755)  # apt downloads as a user of its own
-        _apt(["download", "containerd"], as_root=False, cwd=work)
-        (package,) = work.glob("containerd_*.deb")
-        commands.run(["dpkg", "-x", str(package), str(work / "root")])
+        _apt(["download", package], as_root=False, cwd=work)
+        (found,) = work.glob(f"{package}_*.deb")
+        commands.run(["dpkg", "-x", str(found), str(work / "root")])
         shutil.move(work / "root" / "usr" / "bin", target)
 
 

@@ -70,9 +70,15 @@ class LittlePrometheus:
         inner, stamps = expression.expr, False
         if isinstance(inner, promql_parser.Call):
             inner, stamps = inner.args[0], True
-        by, reduce = expression.modifier.labels, _REDUCE[query.partition(" ")[0]]
+        reduce, whole = _REDUCE[query.partition(" ")[0]], " without () " in query
+        by = expression.modifier.labels
         matching = [
-            (tuple((label, series.labels[label]) for label in by if label in series.labels), series)
+            (
+                _key(
+                    series.labels, [label for label in series.labels if label != "__name__"] if whole else by
+                ),
+                series,
+            )
             for series in self.series
             if _matches(inner, series.labels)
         ]
@@ -135,6 +141,10 @@ async def little_prometheus(*series: Timeseries) -> AsyncIterator[LittlePromethe
         yield server
     finally:
         await runner.cleanup()
+
+
+def _key(labels: Mapping[str, str], by: list[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((label, labels[label]) for label in by if label in labels)
 
 
 def _matches(selector: Any, labels: Mapping[str, str]) -> bool:

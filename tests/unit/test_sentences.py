@@ -273,9 +273,17 @@ def _is_so(claim: str, step: Counts, total: Counts) -> bool:
 
 
 def claimed(text: str) -> list[str]:
-    """What a sentence says of requests: how many of the canary's, "no" of them, or `errors/requests`."""
-    numbers = re.findall(r"\((\d+) requests,|(\d+) canary requests;|\((\d+/\d+)\)", text)
-    return ["no" for _ in re.findall("no canary request", text)] + ["".join(each) for each in numbers]
+    """What a sentence says of requests: how many of the canary's, "no" of them, or `errors/requests`.
+
+    Those that may be probes and scrapes are requests that were counted, too.
+    """
+    numbers = re.findall(
+        r"\((\d+) requests(?: beyond (\d+)[^,]*)?,|(\d+) canary requests;|\((\d+/\d+)\)", text
+    )
+    found = [
+        rates or counted or str(int(asked) + int(beyond or 0)) for asked, beyond, counted, rates in numbers
+    ]
+    return found + [beyond or "no" for beyond in re.findall(r"no canary request(?: beyond (\d+))?", text)]
 
 
 def looked_again(observed: Observed, counts: Iterable[Counts]) -> Observed:

@@ -39,7 +39,7 @@ class _Case:
     def both_had_requests(self) -> bool:
         """Whether any metric that counts was counted in both arms in this step."""
         return any(
-            memory.step.canary and memory.step.stable
+            memory.users_cases and memory.step.stable
             for metric, memory in pairs(self.policy, self.state)
             if metric.kind is not MetricKind.GUARD
         )
@@ -227,8 +227,8 @@ def _inconclusive(case: _Case) -> str:
         return f"{text}: {outlook}." if outlook else f"{text}: no requests to compare in this step."
     noun = "an error rate" if case.lead[0].errors else f"a share of {case.lead[0].name}"
     return (
-        f"{text}: {case.harm.cases} canary requests; {noun} above {percent(case.harm.canary_upper)} is excluded,"
-        " smaller regressions are not."
+        f"{text}: {case.harm.cases} canary requests{messages.beyond(case.harm)};"
+        f" {noun} above {percent(case.harm.canary_upper)} is excluded, smaller regressions are not."
     )
 
 

@@ -1,10 +1,9 @@
 """From cumulative counters to increments: what both arms did since the sample before, in the same time.
 
 Raw counters are subtracted here rather than by a server's `rate()` or `increase()`, which extrapolate to the
-edges of a window and lose the first increment of a new series (prometheus#3746, #1673). A counter that fell was
-reset: its value is the increment - but not where the container is known to have run on. Then it is not believed in
-that poll, or a page whose counters fall again and again would show every request as often as it is read. A pod
-that came after the first poll counts from zero. What a vanished pod did after its last reading is lost.
+edges of a window and lose the first increment of a new series (prometheus#3746, #1673). Which readings are believed,
+and what they count from, is kept counter by counter (modelward.analysis.tracks). A pod that came after the first poll
+counts from zero. What a vanished pod did after its last reading is lost.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +21,7 @@ from modelward.analysis.readings import (
     RatioReading,
     Reading,
 )
+from modelward.analysis.tracks import Flaw, Origin, Track, begun
 from modelward.api.fields import EXACT_INT_MAX
 
 MOST_POLLS_TO_WAIT: Final = 4
@@ -109,6 +109,8 @@ class Increment:
     stable: Counts
     pods: tuple[tuple[str, float], ...] = ()
     """Cases by canary pod (hits of a ratio), to say whether one pod is alone in what it does."""
+    fresh: float = 0
+    """Cases of canary pods from before they were read, or while they could not be believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,10 @@ class Sample:
     weight_percent: float
     metrics: Mapping[str, Increment] = field(default_factory=dict)
     """By name. A metric that is absent could not be read in both arms: unknown, never zero."""
+    doubtful: frozenset[str] = frozenset()
+    """Metrics of which a canary pod's counter fell, and is not yet as high as it was: no reason to go on."""
+    flaws: Mapping[str, Flaw] = field(default_factory=dict)
+    """Metrics of which a pod shows what no counter can: what they have told so far counts no more."""
     nodes: Mapping[str, str] = field(default_factory=dict)
     """Node by canary pod, as far as known."""
 
@@ -144,21 +150,28 @@ def increment(before: Reading | None, now: Reading) -> Counts:
     """The increment of one pod's metric; `before` None: it counts from zero. A reset counts from zero, too."""
     match now:
         case RatioReading():
-            old = before if isinstance(before, RatioReading) else None
-            if old is None or now.total < old.total or now.hits < old.hits:
-                return RatioCounts(hits=min(now.hits, now.total), total=now.total)
-            total = now.total - old.total
-            return RatioCounts(hits=min(now.hits - old.hits, total), total=total)
+            return _ratio_increment(before, now, 0.0)[0]
         case GaugeReading():
             return Values(sum=now.value, number=1)
         case HistogramReading():
             return _bucket_increment(before, now)
 
 
+def _ratio_increment(before: Reading | None, now: RatioReading, behind: float) -> tuple[RatioCounts, float]:
+    """The increment with the hits that were `behind`, as far as there are cases for them; and those still behind."""
+    old = before if isinstance(before, RatioReading) else None
+    if old is None or now.total < old.total or now.hits < old.hits:
+        old = RatioReading(hits=0, total=0)
+    hits, total = now.hits - old.hits + behind, now.total - old.total
+    return RatioCounts(hits=min(hits, total), total=total), max(0.0, hits - total)
+
+
 def _bucket_increment(before: Reading | None, now: HistogramReading) -> BucketCounts:
-    bounds = tuple(sorted(now.buckets))
+    old = before.buckets if isinstance(before, HistogramReading) else {}
+    # Where bounds have changed, those that were there before tell the difference.
+    bounds = tuple(sorted(now.buckets.keys() & old.keys() or now.buckets))
     counts = tuple(now.buckets[bound] for bound in bounds)
-    if isinstance(before, HistogramReading) and before.buckets.keys() == now.buckets.keys():
+    if isinstance(before, HistogramReading) and old.keys() >= set(bounds):
         steps = [count - before.buckets[bound] for bound, count in zip(bounds, counts, strict=True)]
         if min(steps) >= 0:
             # Buckets are not read in one instant: a count may be one ahead of the next.
@@ -182,12 +195,11 @@ def added(one: Counts | None, other: Counts) -> Counts | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """The last readings of one pod: a metric that is missing now keeps the reading it had."""
+    """What is known of one pod: a metric that is missing now keeps what was known of it."""
 
     arm: Arm
     time: float
-    started: float | None
-    metrics: Mapping[str, Reading]
+    tracks: Mapping[str, Track]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +209,8 @@ class _Arms:
     counts: Mapping[Arm, Counts] = field(default_factory=dict)
     pods: Mapping[str, float] = field(default_factory=dict)
     """Hits (of a histogram: cases) by canary pod."""
+    fresh: float = 0
+    """Cases of canary pods that come with their first believed reading."""
 
     def plus(self, steps: Iterable[tuple[PodReading, Counts]]) -> "_Arms":
         """The counts with those of some pods. Of a gauge only the values of now count."""
@@ -211,7 +225,7 @@ class _Arms:
             counts[pod.arm] = total
             if pod.arm is Arm.CANARY and not isinstance(step, Values):
                 pods[pod.pod] = pods.get(pod.pod, 0) + _hits(step)
-        return _Arms(counts=counts, pods=pods)
+        return _Arms(counts=counts, pods=pods, fresh=self.fresh)
 
 
 def _hits(counts: RatioCounts | BucketCounts) -> float:
@@ -229,6 +243,8 @@ class Counters:
     first_time: float | None = None
     last_time: float = -inf
     waited: int = 0
+    flaws: Mapping[str, Flaw] = field(default_factory=dict)
+    """Metrics of which a pod shows in the last poll what no counter can."""
 
     def advance(self, poll: Poll) -> tuple["Counters", Sample | None]:
         """The counters after `poll`, and the sample that it completes.
@@ -238,22 +254,40 @@ class Counters:
         """
         if poll.time <= self.last_time:
             return self, None
-        read = [_cleaned(pod) for pod in poll.pods]
-        pods = [_believed(self, pod) for pod in read]
+        pods = [_cleaned(pod) for pod in poll.pods]
+        tracks = {pod.pod: self._tracks(pod) for pod in pods}
+        believed = [_believed(pod, tracks[pod.pod]) for pod in pods]
+        pending = self.pending
+        if self.first_time is not None:
+            pending, tracks = _with_increments(self, poll, believed, tracks)
+        flaws = _flaws(pods, tracks)
         after = replace(
             self,
-            seen=_seen_now(self.seen, read, poll.time),
-            pending=self.pending if self.first_time is None else _with_increments(self, poll, pods),
+            seen=_seen_now(self.seen, pods, tracks, poll.time),
+            pending={name: arms for name, arms in pending.items() if name not in flaws},
             first_time=poll.time if self.first_time is None else self.first_time,
             last_time=poll.time,
+            flaws=flaws,
         )
         if self.first_time is None:
             return after, None
+        doubtful = _doubtful(pods, tracks)
         if _complete(poll, self.waited):
-            return _released(after, poll, pods)
-        sample = Sample(time=poll.time, weight_percent=poll.weight_percent)
+            after, sample = _released(after, poll, believed)
+            return after, replace(sample, doubtful=doubtful, flaws=flaws)
+        sample = Sample(time=poll.time, weight_percent=poll.weight_percent, doubtful=doubtful, flaws=flaws)
         too_long = self.waited + 1 >= MOST_POLLS_TO_WAIT
         return replace(after, waited=self.waited + 1), sample if too_long else None
+
+    def _tracks(self, pod: PodReading) -> dict[str, Track]:
+        """What is known of each counter of a pod that shows it now."""
+        seen = self.seen.get(pod.pod)
+        old = seen.tracks if seen and seen.arm is pod.arm else {}
+        origin = Origin(pod.started, pod.process_started)
+        return {
+            name: old[name].plus(now, origin) if name in old else begun(now, origin, now)
+            for name, now in pod.metrics.items()
+        }
 
 
 def from_zero(latency: frozenset[str] = frozenset()) -> Counters:
@@ -266,60 +300,84 @@ def _cleaned(pod: PodReading) -> PodReading:
     return pod if len(sound) == len(pod.metrics) else replace(pod, metrics=sound)
 
 
-def _believed(counters: Counters, pod: PodReading) -> PodReading:
-    """The reading without counters that fell although nobody started them anew: unknown, never a reset."""
-    old = counters.seen.get(pod.pod)
-    if old is None or old.arm is not pod.arm or pod.started is None or pod.started != old.started:
-        return pod
-    kept = {name: now for name, now in pod.metrics.items() if not _fell(old.metrics.get(name), now)}
+def _believed(pod: PodReading, tracks: Mapping[str, Track]) -> PodReading:
+    """The reading without the counters that are not believed: unknown, never a reset."""
+    kept = {name: now for name, now in pod.metrics.items() if tracks[name].is_believed}
     return pod if len(kept) == len(pod.metrics) else replace(pod, metrics=kept)
 
 
-def _fell(before: Reading | None, now: Reading) -> bool:
-    match before, now:
-        case RatioReading() as old, RatioReading():
-            return now.total < old.total or now.hits < old.hits
-        case HistogramReading() as old, HistogramReading():
-            same = old.buckets.keys() == now.buckets.keys()
-            return same and any(now.buckets[bound] < count for bound, count in old.buckets.items())
-    return False
+def _flaws(pods: Iterable[PodReading], tracks: Mapping[str, Mapping[str, Track]]) -> dict[str, Flaw]:
+    shown = ((name, tracks[pod.pod][name].flaw) for pod in pods for name in pod.metrics)
+    return {name: flaw for name, flaw in shown if flaw}
 
 
-def _seen_now(seen: Mapping[str, _Seen], pods: Iterable[PodReading], time: float) -> Mapping[str, _Seen]:
-    """The last readings of all pods; those that are long gone are forgotten."""
+def _doubtful(pods: Iterable[PodReading], tracks: Mapping[str, Mapping[str, Track]]) -> frozenset[str]:
+    canaries = (pod for pod in pods if pod.arm is Arm.CANARY)
+    return frozenset(name for pod in canaries for name in pod.metrics if tracks[pod.pod][name].waits)
+
+
+def _seen_now(
+    seen: Mapping[str, _Seen],
+    pods: Iterable[PodReading],
+    tracks: Mapping[str, Mapping[str, Track]],
+    time: float,
+) -> Mapping[str, _Seen]:
+    """What is known of all pods; those that are long gone are forgotten."""
     now = {name: pod for name, pod in seen.items() if time - pod.time < FORGOTTEN_AFTER_SECONDS}
     for pod in pods:
         old = now.get(pod.pod)
-        metrics = {**old.metrics, **pod.metrics} if old and old.arm is pod.arm else pod.metrics
-        now[pod.pod] = _Seen(arm=pod.arm, time=time, started=pod.started, metrics=metrics)
+        kept = old.tracks if old and old.arm is pod.arm else {}
+        now[pod.pod] = _Seen(arm=pod.arm, time=time, tracks={**kept, **tracks[pod.pod]})
     return now
 
 
-def _with_increments(before: Counters, poll: Poll, pods: list[PodReading]) -> Mapping[str, _Arms]:
-    """What is not yet released, with what the pods did since each was read last."""
+def _with_increments(
+    before: Counters, poll: Poll, pods: list[PodReading], tracks: Mapping[str, Mapping[str, Track]]
+) -> tuple[Mapping[str, _Arms], dict[str, dict[str, Track]]]:
+    """What is not yet released, with what the pods did since each was read last; and what is then known of them."""
     pending = dict(before.pending)
+    after = {pod: dict(known) for pod, known in tracks.items()}
     for name in {name: None for pod in pods for name in pod.metrics}:
-        shown = [(pod, _before(before, pod, name)) for pod in pods if name in pod.metrics]
-        steps = [(pod, increment(old, pod.metrics[name])) for pod, old in shown if old is not None]
-        usual = max((_cases(counts) for _, counts in steps), default=inf)
-        steps += [
-            (pod, increment(_start(before, pod, name, usual), pod.metrics[name]))
-            for pod, old in shown
-            if old is None
-        ]
-        if name in before.latency:
-            steps = [(pod, _none_of(c) if _is_cold(pod, poll.time) else c) for pod, c in steps]
-        pending[name] = pending.get(name, _Arms()).plus(steps)
-    return pending
+        shown = [pod for pod in pods if name in pod.metrics]
+        steps = []
+        for pod, base in _bases(before, name, shown, tracks):
+            counts, after[pod.pod][name] = _counted(after[pod.pod][name], base)
+            cold = name in before.latency and _is_cold(pod, poll.time)
+            steps.append((pod, _none_of(counts) if cold else counts))
+        first = (_cases(counts) for pod, counts in steps if _is_fresh(before, pod, name))
+        arms = pending.get(name, _Arms()).plus(steps)
+        pending[name] = replace(arms, fresh=arms.fresh + sum(first))
+    return pending, after
 
 
-def _before(counters: Counters, pod: PodReading, name: str) -> Reading | None:
-    """The reading to subtract; None: there is none, or the container was started anew."""
-    old = counters.seen.get(pod.pod)
-    if old is None or old.arm is not pod.arm:
-        return None
-    restarted = pod.started is not None and old.started is not None and pod.started > old.started
-    return None if restarted else old.metrics.get(name)
+def _bases(
+    before: Counters, name: str, pods: list[PodReading], tracks: Mapping[str, Mapping[str, Track]]
+) -> list[tuple[PodReading, Reading | None]]:
+    """What each pod's counter counts from; None: from zero."""
+    known = [(pod, tracks[pod.pod][name].base) for pod in pods if _is_known(before, pod, name)]
+    usual = max((_cases(increment(base, pod.metrics[name])) for pod, base in known), default=inf)
+    new = [pod for pod in pods if not _is_known(before, pod, name)]
+    return [*known, *((pod, _start(before, pod, name, usual)) for pod in new)]
+
+
+def _is_known(counters: Counters, pod: PodReading, name: str) -> bool:
+    seen = counters.seen.get(pod.pod)
+    return seen is not None and seen.arm is pod.arm and name in seen.tracks
+
+
+def _is_fresh(counters: Counters, pod: PodReading, name: str) -> bool:
+    """Whether a canary pod is read for the first time, or again: nobody knows how much of it is of users."""
+    known = _is_known(counters, pod, name) and not counters.seen[pod.pod].tracks[name].waits
+    return pod.arm is Arm.CANARY and not known
+
+
+def _counted(track: Track, base: Reading | None) -> tuple[Counts, Track]:
+    """The increment of one counter, and what is known of it then: hits that have no cases yet are carried."""
+    now = track.last
+    if not isinstance(now, RatioReading):
+        return increment(base, now), track
+    counts, behind = _ratio_increment(base, now, track.behind)
+    return counts, track.counted(behind)
 
 
 def _start(counters: Counters, pod: PodReading, name: str, usual: float) -> Reading | None:
@@ -383,4 +441,4 @@ def _increment_of(arms: _Arms, *, alone: bool) -> Increment | None:
         stable = Values() if isinstance(canary, Values) else _none_of(canary)
     if canary is None or stable is None or type(canary) is not type(stable):
         return None
-    return Increment(canary=canary, stable=stable, pods=tuple(sorted(arms.pods.items())))
+    return Increment(canary=canary, stable=stable, pods=tuple(sorted(arms.pods.items())), fresh=arms.fresh)

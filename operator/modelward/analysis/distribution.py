@@ -4,27 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from math import inf
-from typing import Final
 
 from modelward.analysis import core
 from modelward.analysis.counters import BucketCounts, Increment
-from modelward.analysis.latency import SLOW_SHARES, shared
-from modelward.analysis.policy import MetricPolicy
+from modelward.analysis.latency import shared
 from modelward.analysis.strata import whole
 from modelward.analysis.table import MetricState, Table
-from modelward.api.analysis_policy import MetricKind
-
-MOST_TESTS: Final = 110
-"""Tests of all metrics together: the state must fit into status."""
-LEAST_BUCKETS: Final = 3
-MOST_BUCKETS: Final = 10
-
-
-def buckets_for(metrics: tuple[MetricPolicy, ...]) -> int:
-    """How many buckets each distribution may have, so that all tests together fit into status."""
-    drifting = sum(metric.kind is MetricKind.DISTRIBUTION for metric in metrics)
-    rest = MOST_TESTS - len(SLOW_SHARES) * (len(metrics) - drifting)
-    return min(MOST_BUCKETS, max(LEAST_BUCKETS, rest // (2 * drifting))) if drifting else MOST_BUCKETS
 
 
 def shaped(state: MetricState, increment: Increment, buckets: int) -> MetricState | None:
@@ -32,9 +17,10 @@ def shaped(state: MetricState, increment: Increment, buckets: int) -> MetricStat
     arms = shared(increment)
     if arms is None:
         return None
-    stable = arms[1]
-    usable = state.history.total and {*stable.bounds} <= {*state.history.bounds}
-    bounds = _joined(state.history.on(stable.bounds) if usable else stable, buckets)
+    stable, past = arms[1], state.history
+    common = tuple(bound for bound in past.bounds if bound in stable.bounds)
+    usable = past.total and len(common) >= min(buckets, len(stable.bounds))
+    bounds = joined(past.on(common) if usable else stable, buckets)
     by_bound = dict(zip(state.history.bounds, state.history_phis, strict=False))
     return replace(
         state,
@@ -62,7 +48,7 @@ def _by_bucket(counts: BucketCounts, state: MetricState) -> tuple[int, ...]:
     return tuple(max(0, high - low) for low, high in pairwise([0, *below]))
 
 
-def _joined(history: BucketCounts, most: int) -> tuple[float, ...]:
+def joined(history: BucketCounts, most: int) -> tuple[float, ...]:
     """At most `most` of the bounds, between which stable's cases are spread as evenly as they allow."""
     bounds = history.bounds
     if len(bounds) <= most:

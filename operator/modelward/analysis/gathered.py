@@ -1,8 +1,9 @@
 """What a source of metrics hands over: all samples since the last one that was recorded, or why there is none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modelward.analysis.counters import Sample
+from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Reference
 from modelward.analysis.problem import MetricsProblem
 
@@ -17,6 +18,9 @@ class Evidence:
     """Why metrics are unknown; None while they can be had."""
     reference: Reference | None = None
     """What stable did before the rollout; frozen with the first sample."""
+
+    idle: Idle = field(default_factory=Idle)
+    """What the canary showed before it had weight."""
 
     @property
     def is_followed(self) -> bool:

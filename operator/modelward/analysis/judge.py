@@ -9,14 +9,16 @@ Evidence is carried through all steps: alpha is spent once per rollout. It is re
 reached, so that a verdict does not depend on how often one asks.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from math import log
 
 from modelward.analysis import core, kinds, latency, promotion
+from modelward.analysis.allotment import Allotment, allotted
 from modelward.analysis.assessment import assess
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
-from modelward.analysis.distribution import buckets_for
 from modelward.analysis.evidence import heaviest, lead, pairs, total_log_odds
+from modelward.analysis.idle import MARGIN, Idle
 from modelward.analysis.noise import NO_HISTORY, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.promotion import Incident
@@ -39,6 +41,7 @@ __all__ = [
     "fits",
     "next_step",
     "observe",
+    "with_idle",
 ]
 
 SETTLE_QUANTILES = 4
@@ -53,13 +56,32 @@ def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
     errors = next((metric for metric in policy.metrics if metric.errors), None)
     known = reference.metrics.get(errors.name) if errors else None
     usual = promotion.usual_share(known.hits, known.total) if known else None
+    allotment = _allotted(policy)
     return State(
-        metrics=tuple(kinds.begun(metric, reference) for metric in policy.metrics),
+        metrics=tuple(kinds.begun(metric, reference, allotment) for metric in policy.metrics),
         noise=_noise_source(reference),
         usual=usual,
         settle_seconds=_settle_seconds(policy, reference),
         incident=Incident(usual=usual),
     )
+
+
+def with_idle(policy: Policy, state: State, idle: Idle) -> State:
+    """The memory with the requests that come to the canary without users; once it has traffic that is fixed."""
+    if state.frozen:
+        return state
+    rates = idle.rates(policy.own)
+    return replace(
+        state,
+        metrics=tuple(
+            replace(metric, own_rate=_short(rates.get(metric.name, policy.own.per_second)))
+            for metric in state.metrics
+        ),
+    )
+
+
+def _allotted(policy: Policy) -> Allotment:
+    return allotted(metric.kind for metric in policy.metrics)
 
 
 def _noise_source(reference: Reference) -> NoiseSource:
@@ -87,6 +109,9 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
     """The memory after `sample`. One that is not later than the last changes nothing: nothing counts twice."""
     if state.decided or (state.time is not None and sample.time <= state.time):
         return state
+    state = _within(policy, state)
+    if sample.flaws:
+        state = _without(state, sample.flaws.keys())
     state = replace(_at_weight(policy, state, sample), time=sample.time)
     if not state.frozen and _has_canary_traffic(sample):
         state = _frozen(policy, state, sample)
@@ -94,11 +119,46 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
         return state
     pairs = zip(policy.metrics, state.metrics, strict=True)
     if state.moved is not None and sample.time - state.moved < state.settle_seconds:
-        metrics = tuple(_heard(metric, sample) for metric in state.metrics)
+        metrics = tuple(_doubted(_heard(metric, sample), sample) for metric in state.metrics)
         return replace(state, metrics=metrics)
-    metrics = tuple(_observed(policy, metric, memory, sample) for metric, memory in pairs)
+    metrics = tuple(_doubted(_observed(policy, metric, memory, sample), sample) for metric, memory in pairs)
     judged = replace(state, metrics=metrics, incident=_incident(policy, state, sample))
     return _decided(policy, judged, sample.time)
+
+
+def _within(policy: Policy, state: State) -> State:
+    """The memory without what an earlier version kept beyond what there is room for."""
+    allotment = _allotted(policy)
+    return replace(state, metrics=tuple(kinds.within(metric, allotment) for metric in state.metrics))
+
+
+def _without(state: State, names: Collection[str]) -> State:
+    """The memory without what these metrics have told, and without what may have come from them."""
+    metrics = tuple(_untold(metric) if metric.name in names else metric for metric in state.metrics)
+    return replace(state, metrics=metrics, incident=Incident(usual=state.usual))
+
+
+def _untold(state: MetricState) -> MetricState:
+    """The memory of a metric as it was before it told anything; what is tested stays the same."""
+    bets = core.SIGN_BETS if state.kind is MetricKind.GAUGE else core.RATIO_BETS
+    return replace(
+        state,
+        known=None,
+        tests=(core.begun(bets),) * len(state.tests),
+        strata=0,
+        open=EMPTY,
+        polls=0,
+        step=EMPTY,
+        total=EMPTY,
+        unasked=0.0,
+        pod="",
+        lead=0,
+    )
+
+
+def _doubted(state: MetricState, sample: Sample) -> MetricState:
+    """The memory of a metric that may be wrong: evidence goes on, but it is not known well enough to go on."""
+    return replace(state, known=None) if state.name in sample.doubtful else state
 
 
 def _at_weight(policy: Policy, state: State, sample: Sample) -> State:
@@ -130,18 +190,18 @@ def _is_counted(increment: Increment) -> bool:
 
 def _frozen(policy: Policy, state: State, sample: Sample) -> State:
     """The memory with the set of metrics fixed to those that both arms have now."""
-    buckets = buckets_for(policy.metrics)
+    allotment = _allotted(policy)
     return replace(
         state,
-        metrics=tuple(_joined(metric, sample, buckets) for metric in state.metrics),
+        metrics=tuple(_joined(metric, sample, allotment) for metric in state.metrics),
         frozen=True,
         began=state.moved,
     )
 
 
-def _joined(state: MetricState, sample: Sample, buckets: int) -> MetricState:
+def _joined(state: MetricState, sample: Sample, allotment: Allotment) -> MetricState:
     increment = sample.metrics.get(state.name)
-    shaped = kinds.shaped(state, increment, buckets) if increment else None
+    shaped = kinds.shaped(state, increment, allotment) if increment else None
     return replace(shaped, joined=True) if shaped else state
 
 
@@ -153,14 +213,36 @@ def _observed(policy: Policy, metric: MetricPolicy, state: MetricState, sample: 
     increment = sample.metrics.get(state.name)
     if increment is None or not state.joined:
         return state
-    if sample.nodes:
-        increment = replace(increment, pods=tuple((_placed(pod, sample), n) for pod, n in increment.pods))
+    most = _allotted(policy).pod_characters
+    increment = replace(increment, pods=tuple((_placed(pod, sample, most), n) for pod, n in increment.pods))
     after = kinds.observed(policy, metric, state, increment, sample.time)
-    return state if after is None else replace(after, known=sample.time)
+    if after is None:
+        return state
+    unasked = state.unasked + _unasked(state, increment, _since(policy, state, sample))
+    return replace(after, known=sample.time, unasked=_short(unasked))
 
 
-def _placed(pod: str, sample: Sample) -> str:
-    return f"{pod} on node {sample.nodes[pod]}" if pod in sample.nodes else pod
+def _short(estimate: float) -> float:
+    """In few digits: it is remembered, and is no more exact than that."""
+    return float(f"{estimate:.6g}")
+
+
+def _since(policy: Policy, state: MetricState, sample: Sample) -> float:
+    """Seconds since the last sample that had the metric."""
+    return policy.interval_seconds if state.known is None else sample.time - state.known
+
+
+def _unasked(state: MetricState, increment: Increment, seconds: float) -> float:
+    """Cases of an interval that may be of no user: at the pods' own rate, and all from before a pod was read."""
+    if not state.own_rate:
+        return 0.0
+    return increment.fresh + MARGIN * state.own_rate * max(1, len(increment.pods)) * seconds
+
+
+def _placed(pod: str, sample: Sample, most: int) -> str:
+    """The pod and its node, as far as there is room to remember them."""
+    placed = f"{pod} on node {sample.nodes[pod]}" if pod in sample.nodes else pod
+    return placed if len(placed) <= most else pod[:most]
 
 
 def _incident(policy: Policy, state: State, sample: Sample) -> Incident:
@@ -201,5 +283,5 @@ def next_step(state: State) -> State:
     )
     if usual is None and lead and lead.total.canary_hits:
         usual = promotion.usual_share(lead.total.stable_hits[0], lead.total.stable)
-    metrics = tuple(replace(metric, step=EMPTY) for metric in state.metrics)
+    metrics = tuple(replace(metric, step=EMPTY, unasked=0.0) for metric in state.metrics)
     return replace(state, metrics=metrics, incident=Incident(usual=usual))

@@ -5,6 +5,7 @@ from math import nan
 from typing import Final
 
 from modelward.analysis import core, distribution, gauge, latency
+from modelward.analysis.allotment import Allotment
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Values
 from modelward.analysis.noise import Reference
 from modelward.analysis.policy import MetricPolicy, Policy
@@ -23,10 +24,10 @@ TESTS: Final = {
 """Tests at the beginning. A distribution gets its own when its buckets are known; a guard judges both arms."""
 
 
-def begun(metric: MetricPolicy, reference: Reference) -> MetricState:
+def begun(metric: MetricPolicy, reference: Reference, allotment: Allotment) -> MetricState:
     """The memory of a metric before anything was seen."""
     known = reference.metrics.get(metric.name)
-    history = known.histogram if known else BucketCounts()
+    history = _thinned(metric.kind, known.histogram, allotment) if known else BucketCounts()
     tests = TESTS[metric.kind]
     bets = core.SIGN_BETS if metric.kind is MetricKind.GAUGE else core.RATIO_BETS
     in_histogram = metric.kind in {MetricKind.LATENCY, MetricKind.DISTRIBUTION}
@@ -50,13 +51,30 @@ def _bounds(kind: MetricKind, spacing_seconds: float) -> tuple[float, ...]:
     return ()
 
 
-def shaped(state: MetricState, increment: Increment, buckets: int) -> MetricState | None:
+def _thinned(kind: MetricKind, history: BucketCounts, allotment: Allotment) -> BucketCounts:
+    """The past on as many bounds as may be kept."""
+    most = allotment.bounds(kind)
+    thin = latency.telling if kind is MetricKind.LATENCY else distribution.joined
+    return history if len(history.bounds) <= most else history.on(thin(history, most))
+
+
+def within(state: MetricState, allotment: Allotment) -> MetricState:
+    """The memory without what is beyond its allotment: bounds that a page shows, or an earlier version kept."""
+    history = _thinned(state.kind, state.history, allotment)
+    if history is state.history:
+        return state
+    by_bound = dict(zip(state.history.bounds, state.history_phis, strict=True))
+    return replace(state, history=history, history_phis=tuple(by_bound[bound] for bound in history.bounds))
+
+
+def shaped(state: MetricState, increment: Increment, allotment: Allotment) -> MetricState | None:
     """The memory with its tests laid out for what the arms show; None: it cannot be judged by that."""
     match state.kind:
         case MetricKind.LATENCY:
-            return latency.shaped(state, increment)
+            laid_out = latency.shaped(state, increment)
+            return within(laid_out, allotment) if laid_out else None
         case MetricKind.DISTRIBUTION:
-            return distribution.shaped(state, increment, buckets)
+            return distribution.shaped(state, increment, allotment.buckets)
         case MetricKind.GAUGE:
             return state if isinstance(increment.canary, Values) else None
         case MetricKind.RATIO | MetricKind.GUARD:

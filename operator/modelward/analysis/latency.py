@@ -12,6 +12,7 @@ from modelward.analysis.strata import whole
 from modelward.analysis.table import MetricState, Table
 
 SLOW_SHARES: Final = (0.1, 0.01, 0.001)
+_TELLING_SHARES: Final = (*SLOW_SHARES, 0.03, 0.003, 0.3, 0.0003)
 LEAST_SLOW: Final = 10
 """Slow requests that stable must have shown beyond a bound before it is chosen."""
 
@@ -21,11 +22,14 @@ def shaped(state: MetricState, increment: Increment) -> MetricState | None:
     arms = shared(increment)
     if arms is None:
         return None
-    bounds = arms[0].bounds
-    by_bound = dict(zip(state.history.bounds, state.history_phis, strict=False))
+    bounds, past = arms[0].bounds, state.history
+    common = tuple(bound for bound in bounds if bound in past.bounds)
+    by_bound = dict(zip(past.bounds, state.history_phis, strict=False))
     history = BucketCounts(bounds=bounds, cumulative=(0,) * len(bounds))
-    if {*bounds} <= {*state.history.bounds}:
-        history = state.history.on(bounds)
+    if common and len(common) >= min(
+        len(bounds), len(past.bounds)
+    ):  # the past may have kept fewer than are shown
+        bounds, history = common, past.on(common)
     phis = tuple(by_bound.get(bound, state.phis[0]) for bound in bounds)
     open_bounds = (nan,) * len(SLOW_SHARES)
     return _chosen(replace(state, bounds=open_bounds, history=history, history_phis=phis), at_once=True)
@@ -46,6 +50,22 @@ def learned(state: MetricState, increment: Increment) -> MetricState:
     if not state.history.bounds or not isinstance(increment.stable, BucketCounts):
         return state
     return _chosen(replace(state, history=state.history.plus(increment.stable.on(state.history.bounds))))
+
+
+def telling(history: BucketCounts, most: int) -> tuple[float, ...]:
+    """At most `most` of the bounds: those that may be chosen to judge by, then others spread evenly."""
+    bounds = history.bounds
+    if len(bounds) <= most:
+        return bounds
+    finite, kept = bounds[:-1], {bounds[-1]}
+    if history.total:
+        kept |= {_outermost(history, share * history.total) for share in _TELLING_SHARES[: most - 1]}
+    for parts in range(2, len(finite) + 1):
+        for part in range(parts):
+            if len(kept) >= most:
+                return tuple(sorted(kept))
+            kept.add(finite[part * len(finite) // parts])
+    return tuple(sorted(kept))
 
 
 def p99(history: BucketCounts) -> float:
@@ -88,9 +108,14 @@ def _chosen(state: MetricState, *, at_once: bool = False) -> MetricState:
         enough = history.total * share >= LEAST_SLOW
         if isnan(bounds[index]) and (enough or (at_once and history.total * SLOW_SHARES[1] >= LEAST_SLOW)):
             least = max(share * history.total, LEAST_SLOW)
-            slow = [bound for bound in history.bounds[:-1] if history.total - history.upto(bound) >= least]
-            bounds[index] = slow[-1] if slow else history.bounds[0]
+            bounds[index] = _outermost(history, least)
             phis[index] = state.history_phis[history.bounds.index(bounds[index])]
     if any(isnan(bound) for bound in bounds):
         return replace(state, bounds=tuple(bounds), phis=tuple(phis))
     return replace(state, bounds=tuple(bounds), phis=tuple(phis), history=BucketCounts(), history_phis=())
+
+
+def _outermost(history: BucketCounts, least: float) -> float:
+    """The highest bound that at least so many requests exceed; else the lowest."""
+    slow = [bound for bound in history.bounds[:-1] if history.total - history.upto(bound) >= least]
+    return slow[-1] if slow else history.bounds[0]

@@ -188,16 +188,21 @@ def still_possible(metric: MetricPolicy, harm: Harm, phi: float, step: Step) -> 
     if not harm.cases:
         needed = cases_needed(harm.allowed_upper, phi)
         none = "an error" if metric.errors else "a hit"
-        return f"no canary request in this step yet; {goal} needs about {needed} without {none}"
+        return f"no canary request{beyond(harm)} in this step yet; {goal} needs about {needed} without {none}"
     noun = "error rate" if metric.errors else f"share of {_hit_noun(metric)}"
     hits = "no error" if metric.errors else "no hit"
     if harm.hits:
         noun_of_hits = "error" if metric.errors else "hit"
         hits = f"{harm.hits} {noun_of_hits}{'s' if harm.hits > 1 else ''}"
     return (
-        f"canary {noun} could still be up to {percent(harm.canary_upper)} ({harm.cases} requests, {hits}),"
+        f"canary {noun} could still be up to {percent(harm.canary_upper)} ({harm.cases} requests{beyond(harm)}, {hits}),"
         f" {goal} needs {percent(harm.allowed_upper)}"
     )
+
+
+def beyond(harm: Harm) -> str:
+    """Requests that are not counted as users', to be put behind a count of those that are."""
+    return f" beyond {harm.unasked} that may be probes and scrapes" if harm.unasked else ""
 
 
 def _hit_noun(metric: MetricPolicy) -> str:

@@ -19,8 +19,9 @@ from typing import Any, Final
 
 from modelward.analysis.counters import BucketCounts, RatioCounts, Values, clean, increment
 from modelward.analysis.policy import MetricPolicy
-from modelward.analysis.readings import Arm, GaugeReading, Poll, Reading
+from modelward.analysis.readings import Arm, GaugeReading, PodReading, Poll, Reading
 from modelward.analysis.spacing import GRID_SECONDS, Spacing
+from modelward.analysis.tracks import Origin, Track, begun
 from modelward.api.analysis_policy import MetricKind
 from modelward.errors import InvalidState
 
@@ -160,8 +161,8 @@ class Noise:
     half_life_seconds: float | None = None
     """None: all that is added counts the same, as for a finite history."""
     sums: Mapping[str, _Metric] = field(default_factory=dict)
-    last: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
-    """The last readings of the pods that were there."""
+    last: Mapping[str, Mapping[str, Track]] = field(default_factory=dict)
+    """What is known of each counter of the pods that were there."""
     spacings: Mapping[str, Spacing] = field(default_factory=dict)
     """Of the gauges, by name; begun anew after a restart."""
     time: float | None = None
@@ -170,20 +171,29 @@ class Noise:
         """The sums after one more look at stable's pods; the canary's are left aside."""
         if self.time is not None and poll.time <= self.time:
             return self
-        now = {pod.pod: _sound(pod.metrics) for pod in poll.pods if pod.arm is Arm.STABLE}
+        now = {pod.pod: self._tracks(pod) for pod in poll.pods if pod.arm is Arm.STABLE}
         after = replace(self, last=now, time=poll.time, spacings=self._spaced(now, poll.time))
         if self.time is None:
             return after
         sums = dict(self.sums)
         for metric in self.metrics:
-            if counted := self._counted(metric, now):
+            if any(metric.name in pod and pod[metric.name].flaw for pod in now.values()):
+                sums.pop(metric.name, None)  # what it has told so far was wrong, too
+            elif counted := self._counted(metric, now):
                 sums[metric.name] = self._summed(metric, counted, (self.time, poll.time))
         return replace(after, sums=sums)
 
-    def _spaced(self, now: Mapping[str, Mapping[str, Reading]], time: float) -> Mapping[str, Spacing]:
+    def _tracks(self, pod: PodReading) -> dict[str, Track]:
+        old, origin = self.last.get(pod.pod, {}), Origin(pod.started, pod.process_started)
+        return {
+            name: old[name].plus(reading, origin) if name in old else begun(reading, origin, reading)
+            for name, reading in _sound(pod.metrics).items()
+        }
+
+    def _spaced(self, now: Mapping[str, Mapping[str, Track]], time: float) -> Mapping[str, Spacing]:
         spacings = dict(self.spacings)
         for metric in self.metrics:
-            shown = {pod: readings.get(metric.name) for pod, readings in now.items()}
+            shown = {pod: tracks[metric.name].last for pod, tracks in now.items() if metric.name in tracks}
             values = {
                 pod: reading.value for pod, reading in shown.items() if isinstance(reading, GaugeReading)
             }
@@ -192,16 +202,16 @@ class Noise:
         return spacings
 
     def _counted(
-        self, metric: MetricPolicy, now: Mapping[str, Mapping[str, Reading]]
+        self, metric: MetricPolicy, now: Mapping[str, Mapping[str, Track]]
     ) -> dict[str, RatioCounts | BucketCounts]:
         """What each pod did, that was there before, too, and on the bounds of the first."""
         counted: dict[str, RatioCounts | BucketCounts] = {}
         bounds: tuple[float, ...] | None = None
-        for pod, readings in sorted(now.items()):
-            old = self.last.get(pod, {}).get(metric.name)
-            if metric.name not in readings or old is None:
+        for pod in sorted(now):
+            track = now[pod].get(metric.name)
+            if track is None or not track.is_believed or metric.name not in self.last.get(pod, {}):
                 continue
-            counts = increment(old, readings[metric.name])
+            counts = increment(track.base, track.last)
             if isinstance(counts, Values):
                 continue
             shape = counts.bounds if isinstance(counts, BucketCounts) else None
@@ -265,7 +275,8 @@ class Noise:
 
     def _since_start(self, name: str) -> RatioCounts | BucketCounts | None:
         """What the pods that are there counted since they started; None: nothing, or they are not alike."""
-        counts = [increment(None, pod[name]) for pod in self.last.values() if name in pod]
+        tracks = [pod[name] for pod in self.last.values() if name in pod]
+        counts = [increment(None, track.last) for track in tracks if track.is_believed]
         countable = [count for count in counts if not isinstance(count, Values)]
         return total_of(countable) if countable and len({type(count) for count in countable}) == 1 else None
 

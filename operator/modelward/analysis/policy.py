@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from modelward.analysis.idle import NOTHING, Own
 from modelward.api.analysis_policy import (
     PODS,
     AnalysisPolicy,
@@ -64,6 +65,8 @@ class Policy:
     interval_seconds: float = INTERVAL_OF_A_SOURCE
     step_min_seconds: float = 120
     step_max_seconds: float = 600
+    own: Own = NOTHING
+    """Requests that the kubelet and the operator make of each canary pod, if its server counts them."""
 
     @property
     def limit(self) -> float:

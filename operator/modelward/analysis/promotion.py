@@ -71,7 +71,10 @@ class Harm:
     allowed_upper: float
     """The canary's bound that would be low enough."""
     cases: int
+    """In the canary, in this step, beyond what comes without users."""
     hits: int
+    unasked: int = 0
+    """Cases that may come of probes and scrapes."""
 
     @property
     def bounded(self) -> bool:
@@ -83,13 +86,15 @@ def harm(state: MetricState, test: int, next_weight_percent: float) -> Harm:
     """The harm of the next step by one metric in this step: both arms saw the same time."""
     phi, step = state.phis[test], state.step
     hits, stable_hits = (step.canary_hits[test], step.stable_hits[test]) if step.canary_hits else (0, 0)
+    cases = max(hits, state.users_cases)
     lower = lower_bound(stable_hits / phi, step.stable / phi)
     return Harm(
-        canary_upper=upper_bound(hits / phi, step.canary / phi),
+        canary_upper=upper_bound(hits / phi, cases / phi),
         stable_lower=lower,
         allowed_upper=min(1.0, lower + max(TOLERABLE_SHARE, lower) * 100 / next_weight_percent),
-        cases=step.canary,
+        cases=cases,
         hits=hits,
+        unasked=step.canary - cases,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from modelward.analysis.idle import Own
 from modelward.analysis.policy import INTERVAL_OF_A_SOURCE, MetricPolicy, Policy, metric_policy
 from modelward.analysis.readings import (
     Arm,
@@ -58,6 +59,8 @@ class _Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     step_min_seconds: float = 120
     step_max_seconds: float = 600
     on_inconclusive: OnInconclusive = OnInconclusive.PAUSE
+    own_requests_per_second: float = 0.0
+    """Of a recording: what probes and scrapes ask of each pod. A model's template tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,7 @@ class GivenPolicy:
             interval_seconds=self.interval_seconds or interval_seconds or INTERVAL_OF_A_SOURCE,
             step_min_seconds=given.step_min_seconds,
             step_max_seconds=given.step_max_seconds,
+            own=Own(per_second=given.own_requests_per_second),
         )
 
     @property
@@ -275,6 +279,7 @@ def _check(given: _Policy, steps: tuple[float, ...]) -> None:
             "stepMinSeconds must not be above stepMaxSeconds",
         ),
         (all(0 < step < 100 for step in steps), "steps must have weightPercent between 0 and 100"),
+        (0 <= given.own_requests_per_second <= 1e6, "ownRequestsPerSecond must be from 0 to 1000000"),
         (list(steps) == sorted(set(steps)), "steps must rise"),
         (len(names) == len(set(names)), "metrics must have different names"),
     ):
@@ -363,6 +368,7 @@ def _pod(raw: Any, *, stable: bool) -> PodReading:
         metrics=_readings(metrics) if metrics else {},
         node=node if isinstance(node, str) else "",
         started=_seconds(raw.get("started"), ".started"),
+        process_started=_seconds(raw.get("processStarted"), ".processStarted"),
         ready_since=_seconds(raw.get("readySince"), ".readySince"),
     )
 

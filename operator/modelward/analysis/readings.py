@@ -53,6 +53,8 @@ class PodReading:
     node: str = ""
     started: float | None = None
     """When its container started, Unix seconds; None when it is not known."""
+    process_started: float | None = None
+    """When the process that answered started (`process_start_time_seconds`); None when it does not say."""
     ready_since: float | None = None
     """Since when it is Ready, Unix seconds; None when it is not known."""
 

@@ -7,11 +7,24 @@ from math import inf, isfinite, isnan, sqrt
 from typing import Final
 
 from modelward.analysis.counters import Counters, Sample, from_zero
-from modelward.analysis.judge import Assessment, State, Step, Verdict, assess, begin, next_step, observe
+from modelward.analysis.idle import Idle
+from modelward.analysis.judge import (
+    Assessment,
+    State,
+    Step,
+    Verdict,
+    assess,
+    begin,
+    next_step,
+    observe,
+    with_idle,
+)
 from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, Noise, Reference
 from modelward.analysis.policy import Policy
+from modelward.analysis.problem import Unknown
 from modelward.analysis.protocol import GivenPolicy, Header
 from modelward.analysis.readings import Arm, HistogramReading, Poll, RatioReading, Reading
+from modelward.analysis.tracks import flawed
 from modelward.api.rollout_policy import OnInconclusive
 
 _CONTINUED_GAPS: Final = 2.5
@@ -66,6 +79,7 @@ class Replay:
         """Of the last poll."""
         self._step = Step(time=0, started=0, weight_percent=self._weight, next_weight_percent=None)
         self._stopped = False
+        self._idle = Idle()
         self.time: float | None = None
         """Of the last poll; None before the first."""
         self.samples: list[Sample] = []
@@ -113,7 +127,7 @@ class Replay:
                 pass
         if self.time is None:
             return None
-        return _said(assess(self._policy, self._state, self._step), self._step)
+        return _said(self._assessed(), self._step)
 
     def _aliased(self, poll: Poll) -> Poll:
         """The poll with the readings that stand in for others: a guard on the signal errors reads errors."""
@@ -130,15 +144,20 @@ class Replay:
         if self._counters is None:
             self._counters = self._begun(poll)
             self._past = None  # an hour of polls; what it tells is in the reference
+        if not poll.weight_percent:
+            self._idle = self._idle.plus(poll)
+        self._state = with_idle(self._policy, self._state, self._idle)
         self._move(poll)
         self._counters, sample = self._counters.advance(poll)
         if sample:
             self.samples.append(sample)
             self._state = observe(self._policy, self._state, sample)
+        if self._counters.flaws:  # the step begins anew
+            self._step = replace(self._step, started=poll.time)
         if self._walk:
             yield from self._walked()
         elif self._every or self._state.decided:
-            yield _said(assess(self._policy, self._state, self._step), self._step)
+            yield _said(self._assessed(), self._step)
 
     def _look(self, poll: Poll) -> None:
         """Which metrics there are. As long as no canary traffic has flowed, more may show."""
@@ -196,10 +215,20 @@ class Replay:
         self._weight = poll.weight_percent
         self._step = replace(self._step, time=poll.time)
 
+    def _assessed(self) -> Assessment:
+        """The assessment; of a metric that cannot be judged it says why."""
+        made = assess(self._policy, self._state, self._step)
+        flaws = self._counters.flaws if self._counters else {}
+        if not flaws or made.verdict is Verdict.ROLL_BACK:
+            return made
+        return replace(
+            made, verdict=Verdict.HOLD, message=f"Holding: {Unknown.METRIC_INVALID}: {flawed(flaws)}."
+        )
+
     def _walked(self) -> Iterator[Said]:
         """The verdicts when the engine takes its own steps."""
         step = self._step
-        assessment = assess(self._policy, self._state, step)
+        assessment = self._assessed()
         said = _said(assessment, step)
         inconclusive = assessment.verdict is Verdict.INCONCLUSIVE
         if assessment.verdict is Verdict.ADVANCE and not self._stopped:

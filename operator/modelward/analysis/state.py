@@ -1,10 +1,13 @@
 """The judge's memory of one rollout, and its form in status: compact JSON with a version of its own.
 
-Numbers are written so that they are read back exactly: a restart changes no verdict.
+Numbers are written so that they are read back exactly: a restart changes no verdict. Vectors of them are base64 of
+little-endian doubles, in which each takes the same room whatever its value is (modelward.analysis.allotment).
 """
 
 import json
-from collections.abc import Callable
+import struct
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf, isnan, nan
@@ -20,7 +23,9 @@ from modelward.api.analysis_policy import MetricKind
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.errors import InvalidState
 
-VERSION: Final = 1
+VERSION: Final = 2
+_LISTS: Final = 1
+"""The version before, whose vectors are lists of JSON: it is read, so that rollouts go on after an upgrade."""
 
 
 class NoiseSource(StrEnum):
@@ -90,12 +95,20 @@ def decode(text: str) -> State:
     """The state that was encoded. Raises InvalidState for anything else."""
     try:
         return _state(json.loads(text))
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+        struct.error,
+    ) as error:
         raise InvalidState(f"the judge's state cannot be read: {error}") from error
 
 
 def _state(packed: Any) -> State:
-    if not isinstance(packed, list) or not packed or packed[0] != VERSION:
+    if not isinstance(packed, list) or not packed or packed[0] not in (_LISTS, VERSION):
         raise ValueError("it is of another version")
     _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, metrics = packed
     incident_usual, strata, logs = incident
@@ -127,9 +140,9 @@ def _packed(state: MetricState) -> list[Any]:
         state.kind,
         int(state.joined),
         state.known,
-        [_json_bound(bound) for bound in state.bounds],
-        state.phis,
-        state.tests,
+        _vector(state.bounds),
+        _vector(state.phis),
+        _vector(value for logs in state.tests for value in logs),
         state.strata,
         state.polls,
         _flat(state.open),
@@ -138,17 +151,19 @@ def _packed(state: MetricState) -> list[Any]:
         state.pod,
         state.lead,
         state.due,
-        state.values,
-        [_json_bound(bound) for bound in state.history.bounds],
-        state.history.cumulative,
-        state.history_phis,
+        _vector(state.values),
+        _vector(state.history.bounds),
+        _vector(state.history.cumulative),
+        _vector(state.history_phis),
+        state.own_rate,
+        state.unasked,
     ]
     while len(packed) > _LENGTH - len(_ENDING) and packed[-1] in (None, "", 0, [], ()):
         packed.pop()
     return packed
 
 
-_ENDING: Final = ["", 0, None, [], [], [], []]
+_ENDING: Final = ["", 0, None, "", "", "", "", 0, 0]
 """What stands for the entries that `_packed` leaves out, from the pod on."""
 
 
@@ -156,7 +171,8 @@ def _metric(packed: list[Any]) -> MetricState:
     missing = _LENGTH - len(packed)
     full = [*packed, *_ENDING[len(_ENDING) - missing :]] if missing > 0 else packed
     name, kind, joined, known, bounds, phis, tests, strata, polls, *tables = full
-    open_, step, total, pod, lead, due, values, history_bounds, cumulative, history_phis = tables
+    open_, step, total, pod, lead, due, values, history_bounds, cumulative, history_phis, *users = tables
+    own_rate, unasked = users
     history = BucketCounts(bounds=_each(_bound, history_bounds), cumulative=_each(_number, cumulative))
     state = MetricState(
         name=_text(name),
@@ -165,7 +181,7 @@ def _metric(packed: list[Any]) -> MetricState:
         known=_maybe(known),
         bounds=_each(_bound, bounds),
         phis=_each(_number, phis),
-        tests=_each(_logs, tests),
+        tests=_tests(tests, MetricKind(kind)),
         strata=_count(strata),
         polls=_count(polls),
         open=_table(open_),
@@ -175,6 +191,8 @@ def _metric(packed: list[Any]) -> MetricState:
         lead=_count(lead),
         due=_maybe(due),
         values=_each(_value, values),
+        own_rate=_number(own_rate),
+        unasked=_number(unasked),
         history=history,
         history_phis=_each(_number, history_phis),
     )
@@ -182,12 +200,12 @@ def _metric(packed: list[Any]) -> MetricState:
     return state
 
 
-_LENGTH: Final = 19
+_LENGTH: Final = 21
 
 
 def _check(state: MetricState) -> None:
     """Refuse what no judge wrote: vectors that do not fit together."""
-    bets = len(core.SIGN_BETS if state.kind is MetricKind.GAUGE else core.RATIO_BETS)
+    bets = _bets(state.kind)
     per_hit = 2 if state.kind is MetricKind.DISTRIBUTION and state.bounds else 1
     hits = {len(table.canary_hits) for table in (state.open, state.step, state.total)} - {0}
     expected = 1 if state.kind is MetricKind.GUARD else len(state.tests) // per_hit
@@ -204,34 +222,55 @@ def _check(state: MetricState) -> None:
         raise ValueError(f"the parts of {state.name} do not fit together")
 
 
-def _flat(table: Table) -> list[int]:
-    return [] if table == EMPTY else [table.canary, table.stable, *table.canary_hits, *table.stable_hits]
+def _tests(packed: Any, kind: MetricKind) -> tuple[core.Logs, ...]:
+    """The bets, test by test."""
+    if isinstance(packed, list):
+        return _each(_logs, packed)
+    logs, bets = _logs(packed), _bets(kind)
+    return tuple(logs[at : at + bets] for at in range(0, len(logs), bets))
 
 
-def _table(packed: list[Any]) -> Table:
+def _bets(kind: MetricKind) -> int:
+    return len(core.SIGN_BETS if kind is MetricKind.GAUGE else core.RATIO_BETS)
+
+
+def _flat(table: Table) -> str:
+    full = (table.canary, table.stable, *table.canary_hits, *table.stable_hits)
+    return _vector(() if table == EMPTY else full)
+
+
+def _table(packed: Any) -> Table:
     if not packed:
         return EMPTY
-    canary, stable, *hits = (_count(number) for number in packed)
+    canary, stable, *hits = _each(_count, packed)
     half = len(hits) // 2
     if not hits or len(hits) != 2 * half:
         raise ValueError("a table has no hits, or those of one arm only")
+    if max(hits[:half]) > canary or max(hits[half:]) > stable:
+        raise ValueError("a table has more hits than cases")
     return Table(canary, stable, tuple(hits[:half]), tuple(hits[half:]))
 
 
 # --- single values ------------------------------------------------------------------------------------------
 
 
-def _json_bound(bound: float) -> float | str | None:
-    """JSON knows neither infinity nor NaN."""
-    return None if isnan(bound) else "+Inf" if bound == inf else bound
+def _vector(values: Iterable[float]) -> str:
+    numbers = tuple(values)
+    return b64encode(struct.pack(f"<{len(numbers)}d", *numbers)).decode("ascii")
 
 
 def _bound(value: Any) -> float:
-    return nan if value is None else inf if value == "+Inf" else _number(value, float_info.max)
+    """Infinity and NaN are bounds, too; JSON has words for them."""
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return nan
+    return inf if value in ("+Inf", inf) else _number(value, float_info.max)
 
 
 def _each(read: Callable[[Any], Any], values: Any) -> tuple[Any, ...]:
-    if not isinstance(values, list):
+    if isinstance(values, str):
+        data = b64decode(values, validate=True)
+        values = struct.unpack(f"<{len(data) // 8}d", data)
+    elif not isinstance(values, list):
         raise TypeError("a list is missing")
     return tuple(read(value) for value in values)
 
@@ -263,9 +302,10 @@ def _value(value: Any) -> float:
 
 
 def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= EXACT_INT_MAX:
+    number = _number(value)
+    if number < 0 or number != int(number):
         raise TypeError("a count is missing")
-    return value
+    return int(number)
 
 
 def _text(value: Any) -> str:

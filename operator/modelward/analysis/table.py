@@ -62,7 +62,16 @@ class MetricState:
     """Of a gauge: when the next value counts."""
     values: tuple[float, ...] = ()
     """Of a gauge: the last values of canary and stable."""
+    own_rate: float = 0
+    """Requests a second of each canary pod that no user makes: probes, scrapes."""
+    unasked: float = 0
+    """Cases in the canary since this step began that may come of them."""
     history: BucketCounts = field(default_factory=BucketCounts)
     """Of a histogram, until its bounds are chosen: what stable did."""
     history_phis: tuple[float, ...] = ()
     """The noise at each bound of `history`."""
+
+    @property
+    def users_cases(self) -> int:
+        """Cases in the canary in this step that users have made, for certain."""
+        return max(0, int(self.step.canary - self.unasked))

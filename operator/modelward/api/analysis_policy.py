@@ -5,7 +5,16 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from modelward.api.fields import ApiStruct, DnsLabel, Rule, RuleReason, Selector, list_map, worded
+from modelward.api.fields import (
+    ApiStruct,
+    DnsLabel,
+    Rule,
+    RuleReason,
+    Selector,
+    SelectorSum,
+    list_map,
+    worded,
+)
 from modelward.api.signals import Unit
 
 PODS = "Pods"
@@ -124,12 +133,18 @@ class Metric(ApiStruct, frozen=True, kw_only=True):
         ),
     ] = None
     hits: Annotated[
-        Selector | None,
-        Meta(description="Counter of the cases that count, as NAME{LABELS}; goes with total. Default: none."),
+        SelectorSum | None,
+        Meta(
+            description="Counter of the cases that count, as NAME{LABELS}; a sum of at most eight, as NAME + NAME."
+            " Goes with total. Default: none."
+        ),
     ] = None
     total: Annotated[
-        Selector | None,
-        Meta(description="Counter of all cases, as NAME{LABELS}; goes with hits. Default: none."),
+        SelectorSum | None,
+        Meta(
+            description="Counter of all cases, as NAME{LABELS}; where successes and failures are counted apart, the"
+            " sum of both. Goes with hits. Default: none."
+        ),
     ] = None
     histogram: Annotated[
         Selector | None,

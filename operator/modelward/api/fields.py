@@ -162,15 +162,26 @@ Percent = Annotated[int, Meta(ge=0, le=100)]
 MOST_REPLICAS = 10_000
 Replicas = Annotated[int, Meta(ge=0, le=MOST_REPLICAS)]
 
+_SERIES = r"[A-Za-z_:][A-Za-z0-9_:]*(\{[^\x00-\x1f\x7f]*\})?"
 Selector = Annotated[
     str,
     Meta(min_length=1, max_length=1024),
     worded(
-        r"^[A-Za-z_:][A-Za-z0-9_:]*(\{[^\x00-\x1f\x7f]*\})?$",
+        rf"^{_SERIES}$",
         'must be the name of a metric, with label matchers in braces where needed: name{label="value"}',
     ),
 ]
 """A series of the metrics page."""
+SelectorSum = Annotated[
+    str,
+    Meta(min_length=1, max_length=1024),
+    worded(
+        rf"^{_SERIES}( *[+] *{_SERIES}){{0,7}}$",
+        'must be the name of a metric, with label matchers in braces where needed: name{label="value"},'
+        " or the sum of at most eight of them",
+    ),
+]
+"""A counter of the metrics page, or some that are added."""
 
 
 class LocalObjectReference(ApiStruct, frozen=True, kw_only=True):

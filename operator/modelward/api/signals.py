@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from modelward.api.fields import ApiStruct, Selector
+from modelward.api.fields import ApiStruct, Selector, SelectorSum
 
 
 class Unit(StrEnum):
@@ -19,8 +19,20 @@ class Unit(StrEnum):
 class RatioSignal(ApiStruct, frozen=True, kw_only=True):
     """A share of requests: hits of total."""
 
-    hits: Annotated[Selector, Meta(description="Counter of the bad cases, as NAME{LABELS}. Required.")]
-    total: Annotated[Selector, Meta(description="Counter of all cases, as NAME{LABELS}. Required.")]
+    hits: Annotated[
+        SelectorSum,
+        Meta(
+            description="Counter of the bad cases, as NAME{LABELS}; a sum of at most eight, as NAME + NAME."
+            " Required."
+        ),
+    ]
+    total: Annotated[
+        SelectorSum,
+        Meta(
+            description="Counter of all cases, as NAME{LABELS}; where successes and failures are counted apart,"
+            " the sum of both. Required."
+        ),
+    ]
 
 
 class LatencySignal(ApiStruct, frozen=True, kw_only=True):

@@ -76,7 +76,12 @@ def _poll(poll: Poll) -> dict[str, Any]:
 def _pod(pod: PodReading) -> dict[str, Any]:
     metrics = {name: _reading(reading) for name, reading in pod.metrics.items()}
     entry: dict[str, Any] = {"pod": pod.pod, "arm": Arm(pod.arm).value, "metrics": metrics}
-    known = {"node": pod.node or None, "started": pod.started, "readySince": pod.ready_since}
+    known = {
+        "node": pod.node or None,
+        "started": pod.started,
+        "processStarted": pod.process_started,
+        "readySince": pod.ready_since,
+    }
     return entry | {name: value for name, value in known.items() if value is not None}
 
 

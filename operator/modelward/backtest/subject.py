@@ -39,9 +39,12 @@ def from_manifest(text: str, namespace: str | None = None, name: str | None = No
     if len(models) != 1:
         raise InvalidSettings(f"manifest: has {len(models)} ModelDeployments, must have one")
     metadata, raw = models[0].get("metadata") or {}, models[0].get("spec") or {}
+    name = name or str(metadata.get("name") or "")
     try:
         spec = decode_spec(raw)
-        wanted = wanted_metrics(spec.analysis, _signals(spec, list(_runtimes(documents))))
+        # What else pods have in their variables belongs to a revision, and the past has many.
+        variables = {"MODEL_NAME": (spec.model.name if spec.model else None) or name}
+        wanted = wanted_metrics(spec.analysis, _signals(spec, list(_runtimes(documents))), variables)
     except InvalidSpec as error:
         raise InvalidSettings(f"manifest: {error}") from error
     except MetricsUnknown as unknown:
@@ -51,7 +54,7 @@ def from_manifest(text: str, namespace: str | None = None, name: str | None = No
     policy = {part: raw[part] for part in ("analysis", "rollout") if raw.get(part)}
     return Asked(
         namespace=namespace or str(metadata.get("namespace") or "default"),
-        name=name or str(metadata.get("name") or ""),
+        name=name,
         wanted=wanted,
         policy=policy,
     )
@@ -89,7 +92,7 @@ def from_selectors(namespace: str, name: str, selectors: Mapping[str, str | None
     if selectors.get("histogram"):
         signals["latency"] = {"histogram": selectors["histogram"], "unit": selectors.get("unit") or "Seconds"}
     try:
-        wanted = wanted_metrics(AnalysisPolicy(), msgspec.convert(signals, Signals))
+        wanted = wanted_metrics(AnalysisPolicy(), msgspec.convert(signals, Signals), {"MODEL_NAME": name})
     except MetricsUnknown as unknown:
         raise InvalidSettings(unknown.problem.message.removeprefix("runtime signals.")) from unknown
     except msgspec.ValidationError as error:

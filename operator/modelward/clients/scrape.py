@@ -6,6 +6,7 @@ httpx takes for it, and hundreds are made a second.
 """
 
 import asyncio
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -23,7 +24,7 @@ TIMEOUT_SECONDS: Final = 2.0
 PAGE_LIMIT: Final = 1024 * 1024
 _CONNECTIONS: Final = 512
 _KEPT_SECONDS: Final = 20.0
-_TYPES: Final = frozenset({"text/plain", "application/openmetrics-text", ""})
+_TYPE: Final = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
 _HEADERS: Final = {
     "Accept": "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5",
     "Accept-Encoding": "identity",
@@ -49,6 +50,15 @@ class Page:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a pod has answered. Its type says little: servers send pages as HTML, JSON or bytes."""
+
+    text: str
+    content_type: str = ""
+    """Empty: none that is one."""
+
+
 class Scraper:
     """Reads pages over connections that are kept for a while. To be made where an event loop runs."""
 
@@ -63,11 +73,11 @@ class Scraper:
         """Close all connections."""
         await self._session.close()
 
-    async def read(self, page: Page) -> str:
-        """The text of a page. Raises MetricsUnknown."""
+    async def read(self, page: Page) -> Body:
+        """The text of a page, whatever type it is said to be of. Raises MetricsUnknown."""
         try:
             async with asyncio.timeout(self._timeout):
-                body = await again_if_closed(lambda: self._once(page))
+                body, kind = await again_if_closed(lambda: self._once(page))
         except TimeoutError as error:
             raise MetricsUnknown(
                 Unknown.TIMEOUT, f"no whole answer from {_place(page)} within {self._timeout:g} s"
@@ -79,23 +89,18 @@ class Scraper:
                 Unknown.NOT_METRICS, f"the answer from {_place(page)} breaks off, or is no HTTP"
             ) from error
         try:
-            return body.decode("utf-8")
+            return Body(body.decode("utf-8"), kind)
         except UnicodeDecodeError as error:
-            raise MetricsUnknown(Unknown.NOT_METRICS, "the page is not UTF-8 text") from error
+            of_type = f" (its type is {kind})" if kind else ""
+            raise MetricsUnknown(Unknown.NOT_METRICS, f"the page is not UTF-8 text{of_type}") from error
 
-    async def _once(self, page: Page) -> bytes:
+    async def _once(self, page: Page) -> tuple[bytes, str]:
         async with self._session.get(page.url, allow_redirects=False) as response:
-            _check(response)
-            return await bounded_body(response.headers, response.content.iter_any(), self._limit)
-
-
-def _check(response: aiohttp.ClientResponse) -> None:
-    status = response.status
-    if status != HTTPStatus.OK:
-        raise MetricsUnknown(*refusal(status))
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind not in _TYPES:
-        raise MetricsUnknown(Unknown.NOT_METRICS, "the page is no text of metrics; is the path right?")
+            if response.status != HTTPStatus.OK:
+                raise MetricsUnknown(*refusal(response.status))
+            kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            body = await bounded_body(response.headers, response.content.iter_any(), self._limit)
+            return body, kind if _TYPE.fullmatch(kind) else ""
 
 
 def refusal(status: int) -> tuple[Unknown, str]:

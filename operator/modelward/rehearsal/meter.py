@@ -11,6 +11,7 @@ from typing import Final
 
 from modelward.analysis.counters import Counters
 from modelward.analysis.gathered import Evidence
+from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import (
@@ -61,6 +62,7 @@ class Meter(Follower):
             return
         self._followed[subject.key] = Following(
             subject=subject,
+            idle=following.idle if following and subject.begins(following.subject) else Idle(),
             noise=self._history(subject),
             counters=Counters(latency=subject.latencies()),
         )
@@ -124,7 +126,11 @@ class Meter(Follower):
         return PodReading(
             pod=pod["metadata"]["name"],
             arm=arm,
-            metrics=_metrics(counted, side, subject),
+            metrics=_of_worker(
+                self.world.version(pod).workers,
+                int(self.second() / subject.interval_seconds),
+                _metrics(counted, side, subject),
+            ),
             started=self._unix(life.started or 0.0),
             ready_since=parse(life.ready_since).timestamp() if life.ready else None,
         )
@@ -170,6 +176,13 @@ def _metrics(counted: Counted, side: Side, subject: Subject) -> dict[str, Readin
             case _:
                 found[wanted.name] = RatioReading(hits=errors, total=total)
     return found
+
+
+def _of_worker(workers: int, look: int, metrics: dict[str, Reading]) -> dict[str, Reading]:
+    """What one of the workers of a pod has counted: the second twice as much as the first, and so on."""
+    if workers == 1:
+        return metrics
+    return _scaled(metrics, 2 * (1 + look % workers) / (workers * (workers + 1)))
 
 
 def _scaled(metrics: Mapping[str, Reading], factor: float) -> dict[str, Reading]:

@@ -64,6 +64,17 @@ class Traffic:
         self.lost += sent * max(0.0, models - sum(shares.values()))
         for uid, share in shares.items():
             self._count(uid, sent * share)
+        self._probe(seconds)
+
+    def _probe(self, seconds: float) -> None:
+        """Have all servers that run count what no user has sent; it is answered well, and quickly."""
+        for pod in self.server.find("Pod"):
+            life, version = self.nodes.lives.get(pod["metadata"]["uid"]), self.world.version(pod)
+            if version.probes_per_second and life and life.started is not None:
+                counted = self._counted(pod["metadata"]["uid"], life.started)
+                requests = version.probes_per_second * seconds
+                counted.total += requests
+                counted.buckets = [count + requests for count in counted.buckets]
 
     def shares(self) -> Mapping[str, float]:
         """The share of a model's requests that each ready pod gets now, by uid."""
@@ -85,10 +96,7 @@ class Traffic:
 
     def _count(self, uid: str, requests: float) -> None:
         pod, life = self._pod(uid), self.nodes.lives[uid]
-        started = life.started or 0.0
-        counted = self.counted.get(uid)
-        if counted is None or counted.started != started:
-            counted = self.counted[uid] = Counted(started)
+        counted = self._counted(uid, life.started or 0.0)
         version = self.world.version(pod)
         answered = self.answered.setdefault(pod["metadata"]["labels"].get(REVISION_LABEL, ""), Answered())
         for each in (counted, answered):
@@ -96,6 +104,13 @@ class Traffic:
             each.errors += requests * version.error_percent / 100
         for index, share in enumerate(_distribution(version)):
             counted.buckets[index] += requests * share
+
+    def _counted(self, uid: str, started: float) -> Counted:
+        """The counters of a container that has run since then."""
+        counted = self.counted.get(uid)
+        if counted is None or counted.started != started:
+            counted = self.counted[uid] = Counted(started)
+        return counted
 
     def _pod(self, uid: str) -> Raw:
         return next(pod for pod in self.server.find("Pod") if pod["metadata"]["uid"] == uid)

@@ -29,6 +29,10 @@ class Version:
     passes_probe: bool = True
     """Whether a pod that has loaded its model answers its readiness probe."""
     shows_metrics: bool = True
+    workers: int = 1
+    """Processes of each pod that count by themselves; each look at the metrics is answered by the next of them."""
+    probes_per_second: float = 0.0
+    """Probes and scrapes of each pod, where its server counts them as it counts requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,19 +12,21 @@ from typing import Final
 import msgspec
 
 from modelward.analysis import judge
+from modelward.analysis.idle import NOTHING, Own
 from modelward.analysis.noise import NO_HISTORY
 from modelward.analysis.policy import Policy, policy_of
 from modelward.analysis.verdict import Assessment, Figures, Step, Verdict
 from modelward.api.analysis_policy import MetricKind, SignalName
 from modelward.api.model import Model
 from modelward.api.signals import Signals
-from modelward.api.status import AnalysisStatus, MetricStatus, clip
+from modelward.api.status import ANALYSIS_STATE_LENGTH, AnalysisStatus, MetricStatus, clip
 from modelward.api.times import format_micro, parse
 from modelward.errors import InvalidState
 from modelward.rollout import plan, traffic
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
+from modelward.rollout.probes import own_requests
 from modelward.runtimes.measured import measured
 from modelward.shares import Router, router
 
@@ -65,6 +67,7 @@ def judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
 def _judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
     policy = _policy(observed, progress)
     state, progress = _state(observed, progress, policy)
+    state = judge.with_idle(policy, state, observed.evidence.idle)
     for sample in observed.evidence.samples:
         if sample.time > _last_sample(progress):
             state = judge.observe(policy, state, sample)
@@ -72,9 +75,15 @@ def _judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement
     assessment = judge.assess(policy, state, _step(observed, progress))
     if policy.metrics and _is_news(observed, progress, assessment):
         # Nothing is remembered before the first sample: until then stable's past may not have been read.
-        remembered = judge.encode(state) if _last_sample(progress) else ""
+        remembered = _remembered(state) if _last_sample(progress) else ""
         progress = _recorded(progress, remembered, assessment)
     return progress, _judgement(observed, policy, assessment)
+
+
+def _remembered(state: judge.State) -> str:
+    """The memory, unless an earlier version laid it out too wide: status could not be written with it."""
+    text = judge.encode(state)
+    return text if len(text) <= ANALYSIS_STATE_LENGTH else ""
 
 
 def _is_news(observed: Observed, progress: Progress, assessment: Assessment) -> bool:
@@ -108,7 +117,18 @@ def counted_arms(model: Model) -> tuple[str, str] | None:
     leaves = rollout is not None and rollout.state == Phase.ROLLING_BACK and rollout.withdrawn_weight_percent
     if leaves and status.canary_revision and router(model.spec) is not Router.NONE:
         return status.canary_revision, status.stable_revision
+    if _starts(model):
+        return status.canary_revision, status.stable_revision
     return arms_of(model)
+
+
+def _starts(model: Model) -> bool:
+    """Whether a canary without weight is watched: what it counts then, it counts without users."""
+    status, rollout = model.status, model.status.rollout
+    if rollout is None or not status.canary_revision or not status.stable_revision:
+        return False
+    weights = rollout.weight_percent or rollout.withdrawn_weight_percent
+    return rollout.state == Phase.WARMING and not weights
 
 
 def next_step_judged(progress: Progress) -> Progress:
@@ -142,6 +162,7 @@ def signals_of(progress: Progress) -> Signals:
 def _policy(observed: Observed, progress: Progress) -> Policy:
     spec, signals = observed.model.spec, signals_of(progress)
     policy = policy_of(spec.analysis, spec.rollout, signals)
+    policy = replace(policy, own=_own(progress, policy.interval_seconds))
     if traffic.load_factor(observed, progress.status) <= OVERLOAD:
         return policy
     metrics = tuple(
@@ -149,6 +170,12 @@ def _policy(observed: Observed, progress: Progress) -> Policy:
         for metric in policy.metrics
     )
     return replace(policy, metrics=metrics)
+
+
+def _own(progress: Progress, interval_seconds: float) -> Own:
+    """What the kubelet and whoever reads the metrics ask of each pod of the canary."""
+    canary = progress.revisions.get(progress.status.canary_revision)
+    return own_requests(canary.template, interval_seconds) if canary else NOTHING
 
 
 def _state(observed: Observed, progress: Progress, policy: Policy) -> tuple[judge.State, Progress]:

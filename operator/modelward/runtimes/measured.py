@@ -1,7 +1,7 @@
 """What the server of a revision shows about itself: its signals, and where to read them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -14,7 +14,7 @@ from modelward.api.revision import Revision
 from modelward.api.signals import Signals
 from modelward.errors import InvalidSpec
 from modelward.runtimes.choose import pinned
-from modelward.runtimes.render import port_numbers
+from modelward.runtimes.render import model_variables, port_numbers
 
 _NO_SIGNALS: Final = Signals()
 _KEPT: Final = 4096
@@ -29,6 +29,8 @@ class Measured:
     port: int | None = None
     """Number of the port; None: the server shows no metrics."""
     path: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What $(MODEL_NAME) and the like stand for in its pods."""
 
 
 def measured(revision: Revision) -> Measured:
@@ -51,7 +53,7 @@ class _Pinned:
         return hash(self.revision.name)
 
     def _identity(self) -> tuple[object, ...]:
-        return self.revision.name, self.revision.runtime, self.revision.spec
+        return self.revision.name, self.revision.runtime, self.revision.spec, self.revision.template
 
 
 @lru_cache(maxsize=_KEPT)
@@ -64,11 +66,15 @@ def _measured(key: _Pinned) -> Measured:
         return Measured()
     signals = overrides.signals or (runtime.signals if runtime else None) or _NO_SIGNALS
     endpoint = overrides.metrics or (runtime.metrics if runtime else None)
+    variables = model_variables(revision.template)
     if endpoint is None:
-        return Measured(signals=signals)
+        return Measured(signals=signals, variables=variables)
     base = runtime.container.ports if runtime else Ports()
     return Measured(
-        signals=signals, port=_port(endpoint, port_numbers(base, overrides.ports)), path=endpoint.path
+        signals=signals,
+        port=_port(endpoint, port_numbers(base, overrides.ports)),
+        path=endpoint.path,
+        variables=variables,
     )
 
 

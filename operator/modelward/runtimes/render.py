@@ -13,7 +13,7 @@ from modelward.api import names
 from modelward.api.decode import encode
 from modelward.api.model_deployment import PROFILE_ANNOTATION_PREFIXES, ModelDeploymentSpec, RuntimeOverrides
 from modelward.api.model_runtime import ModelRuntimeSpec
-from modelward.api.pod import EnvVar, HTTPProbe, Ports
+from modelward.api.pod import RESERVED_ENV, EnvVar, HTTPProbe, Ports
 
 Manifest = dict[str, Any]
 
@@ -163,6 +163,17 @@ def _environment(subject: Subject, runtime: ModelRuntimeSpec, overrides: Runtime
     # The root file system is read-only and the user has no home: caches go where writing is allowed.
     env.setdefault("HOME", {"name": "HOME", "value": "/tmp"})  # noqa: S108 - a path in the pod
     return list(env.values())
+
+
+def model_variables(template: Mapping[str, Any]) -> dict[str, str]:
+    """Our variables of a pinned template, as its pods have them: what $(MODEL_NAME) stands for in their arguments."""
+    containers = template.get("spec", {}).get("containers", ())
+    env = next((each.get("env", ()) for each in containers if each.get("name") == CONTAINER), ())
+    return {
+        each["name"]: str(each.get("value", "")).replace("$$", "$")
+        for each in env
+        if each.get("name") in RESERVED_ENV
+    }
 
 
 def _literal(text: str) -> str:

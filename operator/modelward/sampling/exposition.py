@@ -6,7 +6,7 @@ Native histograms have no text form, so they are not read; the classic buckets o
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -15,9 +15,12 @@ from modelward.analysis.readings import LARGEST_GAUGE, GaugeReading, HistogramRe
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.lines import Line, Page, read_page
-from modelward.sampling.selectors import Selector
+from modelward.sampling.selectors import Selector, Sum
+from modelward.sampling.spelling import as_shown, require_labels, spellings, unmeant
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
+PROCESS_START: Final = "process_start_time_seconds"
+"""What client libraries say of the process (https://prometheus.io/docs/instrumenting/writing_clientlibs/)."""
 _SUFFIXES: Final = ("_total", "_bucket", "_count", "_sum")
 _NO_TYPE: Final = frozenset({"untyped", "unknown"})
 _COUNTERS: Final = frozenset({"counter", "histogram", "summary"}) | _NO_TYPE
@@ -32,46 +35,82 @@ class Readings:
     metrics: Mapping[str, Reading]
     problems: Mapping[str, MetricsUnknown]
     """By the metric's name."""
+    unmatched: Mapping[str, MetricsUnknown] = field(default_factory=dict)
+    """Metrics without a case, whose total has series of which none is meant: by the name, with the nearest one."""
+    process_started: float | None = None
+    """When the process that answered started; None: it does not say."""
 
 
 def readings(text: str, wanted: Collection[Wanted]) -> Readings:
     """The readings of a page. Raises MetricsUnknown if it is none."""
-    page = read_page(text, frozenset(name for each in wanted for name in names(each)))
+    page = read_page(text, frozenset(name for each in wanted for name in names(each)) | {PROCESS_START})
     metrics: dict[str, Reading] = {}
     problems: dict[str, MetricsUnknown] = {}
+    unmatched: dict[str, MetricsUnknown] = {}
     for each in wanted:
         try:
             metrics[each.name] = _reading(page, each)
+            if isinstance(each, WantedRatio) and (near := unmeant(page, each)):
+                unmatched[each.name] = near
         except MetricsUnknown as problem:
             problems[each.name] = problem
-    return Readings(metrics=metrics, problems=problems)
+    return Readings(
+        metrics=metrics, problems=problems, unmatched=unmatched, process_started=_process_started(page)
+    )
 
 
 def names(wanted: Wanted) -> tuple[str, ...]:
     """Names of the series that a metric needs."""
     match wanted:
         case WantedRatio():
-            return wanted.hits.name, wanted.total.name
+            return tuple(
+                name for part in (*wanted.hits.parts, *wanted.total.parts) for name in spellings(part.name)
+            )
         case WantedHistogram():
             return (wanted.buckets.name,)
         case WantedGauge():
             return (wanted.gauge.name,)
 
 
+def _process_started(page: Page) -> float | None:
+    found = [line.value for line in page.series.get(PROCESS_START, ()) if math.isfinite(line.value)]
+    return found[0] if len(found) == 1 else None
+
+
 def _reading(page: Page, wanted: Wanted) -> Reading:
     match wanted:
         case WantedRatio():
-            return ratio(
-                wanted,
-                _values(page, wanted.hits, _COUNTERS),
-                _values(page, wanted.total, _COUNTERS),
-                declared=_is_declared(page, wanted.total),
-            )
+            return _ratio(page, wanted)
         case WantedHistogram():
             lines = _chosen(page, wanted.buckets, _HISTOGRAMS)
             return histogram(wanted, [(line.labels.get("le", ""), line.value) for line in lines])
         case WantedGauge():
             return gauge(wanted, _values(page, wanted.gauge, _GAUGES))
+
+
+def _ratio(page: Page, wanted: WantedRatio) -> RatioReading:
+    hits = [as_shown(page, part) for part in wanted.hits.parts]
+    total = [as_shown(page, part) for part in wanted.total.parts]
+    found = ratio(
+        wanted,
+        [value for part in hits for value in _values(page, part, _COUNTERS)],
+        [value for part in total for value in _values(page, part, _COUNTERS)],
+        declared=any(_is_declared(page, part) or part.name in page.series for part in total),
+    )
+    if problem := without_labels(page, wanted):
+        raise problem
+    return found
+
+
+def without_labels(page: Page, wanted: WantedRatio) -> MetricsUnknown | None:
+    """That a label which a selector needs is on none of the series of its name."""
+    parts = [(part, True) for part in wanted.hits.parts] + [(part, False) for part in wanted.total.parts]
+    try:
+        for part, negative in parts:
+            require_labels(page, as_shown(page, part), wanted.name, negative=negative)
+    except MetricsUnknown as unknown:
+        return unknown
+    return None
 
 
 def ratio(
@@ -121,7 +160,7 @@ def gauge(wanted: WantedGauge, values: Iterable[float]) -> GaugeReading:
     return GaugeReading(value=found[0])
 
 
-def missing(metric: str, selector: Selector) -> MetricsUnknown:
+def missing(metric: str, selector: Selector | Sum) -> MetricsUnknown:
     """The problem that a series is not there."""
     return MetricsUnknown(Unknown.METRIC_MISSING, f"metric {metric}: there is no series {selector.text()}")
 

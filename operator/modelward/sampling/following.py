@@ -12,19 +12,24 @@ from typing import Final
 
 from modelward.analysis.counters import Counters, Sample
 from modelward.analysis.gathered import Evidence
+from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
-from modelward.analysis.problem import MetricsProblem
-from modelward.analysis.readings import Poll
+from modelward.analysis.problem import MetricsProblem, Unknown
+from modelward.analysis.readings import Arm, Poll
+from modelward.analysis.tracks import flawed
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.times import parse
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled
-from modelward.sampling.subject import Key, Subject, subject_of
+from modelward.sampling.subject import Key, Subject, is_idle, subject_of
 
 MOST_SAMPLES: Final = 1000
 """Kept while nothing can be recorded, because the API server is away; then the oldest go."""
+
+POLLS_TO_BE_MEANT: Final = 2
+"""Looks with traffic for the canary, from which on a total that no series is meant by is unknown."""
 
 
 class Follower(ABC):
@@ -56,7 +61,7 @@ class Follower(ABC):
             )
         except MetricsUnknown as unknown:
             self.forget(key)
-            return Evidence(problem=unknown.problem)
+            return Evidence() if is_idle(model) else Evidence(problem=unknown.problem)
         self.track(subject, since)
         return self.evidence(key, since)
 
@@ -87,10 +92,14 @@ class Following:
     """Time of the last poll."""
     polled: bool = False
     """Whether this process has polled; until then `last` is what status had recorded."""
+    idle: Idle = field(default_factory=Idle)
+    """What the canary showed before it had weight."""
     ahead: float = 0.0
     """By how much the recorded time is ahead of the clock, which was set back: times must rise all the same."""
     misses: int = 0
     """Looks in a row that failed as a whole."""
+    weighted: int = 0
+    """Looks in a row at which the canary was meant to get requests."""
 
     def time_of(self, clock: float) -> float:
         """The time of a look, to the millisecond: status keeps it exactly, so no sample counts twice."""
@@ -100,8 +109,16 @@ class Following:
         """Take a poll in. Whether there is something to tell: a sample, or another problem than before."""
         self.misses = 0
         self.last, self.polled = polled.poll.time, True
+        if self.subject.idle:
+            self.idle = self.idle.plus(polled.poll)
+            return False
         before = self.problem
-        self.problem = self.freshness.take(polled)
+        self.weighted = self.weighted + 1 if polled.poll.weight_percent > 0 else 0
+        meant_nowhere = None
+        if self.weighted >= POLLS_TO_BE_MEANT:
+            meant_nowhere = _meant_nowhere(polled)
+            polled = polled.without_unmatched()
+        problem = self.freshness.take(polled)
         poll = polled.poll
         if given_up := self.freshness.given_up(polled):
             poll = replace(poll, unread=tuple(each for each in poll.unread if each[0] not in given_up))
@@ -111,10 +128,18 @@ class Following:
         self.counters, sample = self.counters.advance(poll)
         if sample:
             self.samples.append(sample)
+        self.problem = self._flaw() or meant_nowhere or problem
         return sample is not None or self.problem != before
+
+    def _flaw(self) -> MetricsProblem | None:
+        """That a metric cannot be judged by, because of what its counters do."""
+        flaws = self.counters.flaws
+        return MetricsProblem(reason=Unknown.METRIC_INVALID, message=flawed(flaws)) if flaws else None
 
     def miss(self, problem: MetricsProblem, most: int) -> bool:
         """A look that failed as a whole. Whether there is something to tell: it was one too many."""
+        if self.subject.idle:
+            return False
         self.misses += 1
         before = self.problem
         if self.misses >= most:
@@ -125,9 +150,23 @@ class Following:
         """What came after `since`; what is as old as that is recorded, and forgotten."""
         while self.samples and since is not None and self.samples[0].time <= since:
             self.samples.popleft()
-        return Evidence(samples=tuple(self.samples), problem=self.problem, reference=self.noise.reference())
+        if self.subject.idle:
+            return Evidence(idle=self.idle)
+        return Evidence(
+            samples=tuple(self.samples),
+            problem=self.problem,
+            reference=self.noise.reference(),
+            idle=self.idle,
+        )
 
     def learn(self, polls: Iterable[Poll]) -> None:
         """Take stable's history in."""
         for poll in polls:
             self.noise = self.noise.plus(poll)
+
+
+def _meant_nowhere(polled: Polled) -> MetricsProblem | None:
+    """That a total means none of the series that both revisions have: the selector is wrong."""
+    unmatched = [polled.unmatched.get(arm, {}) for arm in Arm]
+    names = sorted(unmatched[0].keys() & unmatched[1].keys())
+    return unmatched[0][names[0]] if names else None

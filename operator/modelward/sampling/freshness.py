@@ -23,7 +23,7 @@ class Freshness:
     pods: dict[str, int] = field(default_factory=dict)
     """Misses by pod."""
     shown: dict[str, int] = field(default_factory=dict)
-    """Misses of each metric that both arms have shown."""
+    """Misses of each metric that both arms have shown, or of which is known why one does not."""
     together: int = 0
     """Polls in a row in which no metric was there in both arms."""
 
@@ -34,6 +34,9 @@ class Freshness:
         self.together = 0 if both else self.together + 1
         for name in both:
             self.shown[name] = 0
+        if polled.poll.weight_percent > 0:
+            for name in {name for problems in polled.lacking.values() for name in problems}:
+                self.shown.setdefault(name, 0)
         for name in self.shown.keys() - both:
             self.shown[name] += 1
         return self._problem(polled)

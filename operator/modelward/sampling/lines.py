@@ -22,6 +22,8 @@ _NUMBER: Final = re.compile(
 )
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _BLANK: Final = " \t"
+_BYTE_ORDER: Final = "\ufeff"
+"""What some programs put before any text (BOM)."""
 
 Labels = Mapping[str, str]
 
@@ -51,7 +53,7 @@ def read_page(text: str, names: Collection[str]) -> Page:
     types: dict[str, set[str]] = {}
     beginnings = tuple(names)
     is_page = False
-    for raw in text.split("\n"):
+    for raw in text.removeprefix(_BYTE_ORDER).split("\n"):
         line = raw.lstrip(_BLANK) if raw[:1] in _BLANK else raw
         if line.startswith(beginnings):
             name = _name(line)
@@ -60,7 +62,7 @@ def read_page(text: str, names: Collection[str]) -> Page:
         elif line.startswith("# TYPE "):
             family, _, kind = line[7:].strip().partition(" ")
             types.setdefault(family, set()).add(kind.strip())
-        elif not is_page and line and not line.startswith("#"):
+        elif not is_page and line not in ("", "\r") and not line.startswith("#"):
             _read(_name(line), line)  # a page of something else shows at its first line
             is_page = True
     return Page(series, {family: frozenset(kinds) for family, kinds in types.items()})

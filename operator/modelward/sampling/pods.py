@@ -1,21 +1,24 @@
 """One poll: the pages of all pods of a rollout, read together."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from modelward.analysis.problem import MetricsProblem
+from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, PodReading, Poll
-from modelward.clients.scrape import Page, Scraper
+from modelward.clients.scrape import Body, Page, Scraper
 from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
-from modelward.sampling.exposition import readings
+from modelward.sampling.exposition import Readings, readings
 from modelward.sampling.subject import Key, Side
+from modelward.sampling.wanted import Wanted
 
 MOST_PODS: Final = 64
 """Pods of an arm that are read. Of more, always the same ones: their names decide."""
+
+METRICS_TYPES: Final = frozenset({"text/plain", "application/openmetrics-text"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,22 @@ class Polled:
     """By pod: why its page could not be read."""
     lacking: Mapping[Arm, Mapping[str, MetricsProblem]] = field(default_factory=dict)
     """By arm and metric: why none of the arm's pods shows it."""
+    unmatched: Mapping[Arm, Mapping[str, MetricsProblem]] = field(default_factory=dict)
+    """By arm and metric: no case was counted, though each pod has series of that name. None of them is meant."""
+
+    def without_unmatched(self) -> "Polled":
+        """What was found, if what no series is meant by is unknown rather than none."""
+        if not any(self.unmatched.values()):
+            return self
+        pods = tuple(
+            replace(
+                pod,
+                metrics={k: v for k, v in pod.metrics.items() if k not in self.unmatched.get(pod.arm, {})},
+            )
+            for pod in self.poll.pods
+        )
+        lacking = {arm: {**self.lacking.get(arm, {}), **self.unmatched.get(arm, {})} for arm in Arm}
+        return replace(self, poll=replace(self.poll, pods=pods), lacking=lacking, unmatched={})
 
 
 class PodSource:
@@ -74,6 +93,7 @@ class PodSource:
             poll=poll,
             unread={each.pod: each.failure for each in results if each.failure and each.expected},
             lacking={arm: _lacking([each for each in results if each.arm is arm]) for arm in sides},
+            unmatched={arm: _unmatched([each for each in results if each.arm is arm]) for arm in sides},
         )
 
     async def _result(self, pod: Pod, arm: Arm, side: Side) -> "_Result":
@@ -84,19 +104,21 @@ class PodSource:
             return result
         page = Page(address=pod.ip, port=side.endpoint.port, path=side.endpoint.path)
         try:
-            found = readings(await self._scraper.read(page), side.wanted)
+            found = _read(await self._scraper.read(page), side.wanted)
         except MetricsUnknown as unknown:
             result.failure = unknown.problem
             self._count(unknown.problem.reason)
             return result
         self._count("OK")
         result.problems = {name: unknown.problem for name, unknown in found.problems.items()}
+        result.unmatched = {name: unknown.problem for name, unknown in found.unmatched.items()}
         result.reading = PodReading(
             pod=pod.name,
             arm=arm,
             metrics=found.metrics,
             node=pod.node,
             started=_seconds(pod.started),
+            process_started=found.process_started,
             ready_since=_seconds(pod.ready_since) if pod.ready else None,
         )
         return result
@@ -111,6 +133,19 @@ class _Result:
     reading: PodReading | None = None
     failure: MetricsProblem | None = None
     problems: Mapping[str, MetricsProblem] = field(default_factory=dict)
+    unmatched: Mapping[str, MetricsProblem] = field(default_factory=dict)
+
+
+def _read(body: Body, wanted: Collection[Wanted]) -> Readings:
+    """The readings of a page, of whatever type it is said to be. Raises MetricsUnknown."""
+    try:
+        return readings(body.text, wanted)
+    except MetricsUnknown as unknown:
+        if not body.content_type or body.content_type in METRICS_TYPES:
+            raise
+        raise MetricsUnknown(
+            Unknown.NOT_METRICS, f"the page is {body.content_type} and no text of metrics; is the path right?"
+        ) from unknown
 
 
 def _seconds(time: datetime | None) -> float | None:
@@ -121,6 +156,16 @@ def _chosen(pods: Iterable[Pod], revision: str, most: int) -> list[Pod]:
     """Pods' names end in random letters, so the order from their ends is a draw that stays."""
     own = [pod for pod in pods if pod.revision == revision]
     return sorted(own, key=lambda pod: pod.name[::-1])[:most]
+
+
+def _unmatched(results: Iterable[_Result]) -> dict[str, MetricsProblem]:
+    """Metrics of which no pod that shows them has a series that is meant."""
+    read = [each for each in results if each.reading]
+    meant = {
+        name for each in read if each.reading for name in each.reading.metrics if name not in each.unmatched
+    }
+    problems = {name: problem for each in reversed(read) for name, problem in each.unmatched.items()}
+    return {name: problem for name, problem in problems.items() if name not in meant}
 
 
 def _lacking(results: Iterable[_Result]) -> dict[str, MetricsProblem]:

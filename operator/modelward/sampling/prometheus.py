@@ -8,19 +8,23 @@ Raw counters are asked for, never `rate()` or `increase()` (see modelward.analys
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, PodReading, Poll, Reading
 from modelward.api import names
+from modelward.clients.prometheus import Series
 from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
-from modelward.sampling.exposition import gauge, histogram, missing, ratio
+from modelward.sampling.duplicates import REPLICA_LABELS, differing, untimely
+from modelward.sampling.exposition import PROCESS_START, gauge, histogram, missing, ratio, without_labels
+from modelward.sampling.lines import Line, Page
 from modelward.sampling.pods import Polled
 from modelward.sampling.queries import Asked, PodsOf, Queries
 from modelward.sampling.selectors import Selector
+from modelward.sampling.spelling import as_shown, spellings, unmeant
 from modelward.sampling.subject import Key, Side
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
@@ -36,6 +40,10 @@ _GENERATED: Final = 58
 """Kubernetes cuts a pod's name there, before five random characters (apiserver's names.SimpleNameGenerator)."""
 _TARGET: Final = ("job", "instance")
 """Which scrape a series comes from."""
+_UP: Final = Selector("up")
+_SCRAPES_BEFORE: Final = 4
+_SCRAPES_APART_SECONDS: Final = 60.0
+"""Looks before a single one, to see whether series share a scrape: minutes, since that is how far apart scrapes are."""
 
 
 def boundary(time: float, interval: float) -> float:
@@ -59,7 +67,7 @@ def pod_pattern(key: Key, revision: str) -> str:
 
 
 _Cells = list[tuple[str, tuple[str, ...], float]]
-"""Of one pod at one time: `le`, the scrape it comes from, and the value."""
+"""Of one pod at one time: `le`, the scrape it comes from (its target, and who made it where several do), the value."""
 _Table = Mapping[tuple[float, str], _Cells]
 """By time and pod."""
 _NOTHING: Final[_Cells] = []
@@ -74,10 +82,19 @@ class _Column:
     """Its total, its buckets, or its value."""
     second: _Table = field(default_factory=dict)
     """Its hits, or how many series make its value."""
+    problem: MetricsUnknown | None = None
+    """Why it says nothing, although there may be series."""
 
-    def read(self, time: float, pod: str) -> Reading:
-        """The reading of a pod. Raises MetricsUnknown."""
+    @property
+    def missing(self) -> MetricsProblem:
+        """What is said while no pod shows it."""
+        return (self.problem or missing(self.wanted.name, _main(self.wanted))).problem
+
+    def read(self, time: float, pod: str, scraped: _Cells = _NOTHING) -> Reading:
+        """The reading of a pod, of the replica that scraped it last. Raises MetricsUnknown."""
         first, second = self.first.get((time, pod), _NOTHING), self.second.get((time, pod), _NOTHING)
+        replica = _newest(first, scraped)
+        first, second = _of(replica, first), _of(replica, second)
         if len({target for _, target, _ in first}) > 1:
             raise MetricsUnknown(
                 Unknown.METRIC_INVALID,
@@ -86,7 +103,12 @@ class _Column:
         values = [value for _, _, value in first]
         match self.wanted:
             case WantedRatio():
-                return ratio(self.wanted, [value for _, _, value in second], values, declared=False)
+                if self.problem and not values:
+                    raise self.problem
+                found = ratio(self.wanted, [value for _, _, value in second], values, declared=False)
+                if self.problem:
+                    raise self.problem
+                return found
             case WantedHistogram():
                 return histogram(self.wanted, [(le, value) for le, _, value in first])
             case WantedGauge():
@@ -95,12 +117,37 @@ class _Column:
                 return gauge(self.wanted, values * series)
 
 
+def _newest(cells: _Cells, scraped: _Cells) -> tuple[str, ...]:
+    """The replica with the latest scrape: whoever ends or misses one, time goes on, and counters rise."""
+    last = {_replica(target): value for _, target, value in scraped}
+    replicas = {_replica(target) for _, target, _ in cells}
+    return max(replicas, key=lambda replica: (last.get(replica, -math.inf), replica), default=())
+
+
+def _joined(tables: Iterable[_Table]) -> _Table:
+    joined: dict[tuple[float, str], _Cells] = defaultdict(list)
+    for table in tables:
+        for place, cells in table.items():
+            joined[place] += cells
+    return joined
+
+
+def _of(replica: tuple[str, ...], cells: _Cells) -> _Cells:
+    return [cell for cell in cells if _replica(cell[1]) == replica]
+
+
+def _replica(target: tuple[str, ...]) -> tuple[str, ...]:
+    return target[len(_TARGET) :]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
     """What is asked: of which pods, at which times."""
 
     whose: PodsOf
     times: tuple[float, ...]
+    replicas: tuple[str, ...] = REPLICA_LABELS
+    """Labels by which several scrapes of one page are told apart."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,22 +198,43 @@ class PrometheusSource:
         self, key: Key, side: Side, times: tuple[float, ...], interval: float
     ) -> "dict[float, tuple[list[_Read], dict[str, MetricsProblem]]]":
         """By time: what each pod shows, and what none of them does."""
-        look = _Look(whose=PodsOf(namespace=key[0], pattern=pod_pattern(key, side.revision)), times=times)
         main = _main(side.wanted[0])
-        scraped, columns = await asyncio.gather(
+        look = _Look(whose=PodsOf(namespace=key[0], pattern=pod_pattern(key, side.revision)), times=times)
+        look = replace(look, replicas=await self._replicas(look, main))
+        scraped, starts, columns = await asyncio.gather(
             self._values(look, main, operator="max", function="timestamp"),
+            self._values(look, Selector(PROCESS_START), operator="max"),
             asyncio.gather(*(self._column(look, wanted) for wanted in side.wanted)),
         )
         oldest = max(STALE_LEAST_SECONDS, STALE_INTERVALS * interval)
-        return {time: _read_pods(time, columns, scraped, time - oldest) for time in times}
+        return {time: _read_pods(time, columns, scraped, starts, time - oldest) for time in times}
+
+    async def _replicas(self, look: _Look, main: Selector) -> tuple[str, ...]:
+        """The labels that tell scrapes of one page apart. Raises MetricsUnknown if none can be taken for the truth."""
+        target = (self.queries.labels.namespace, self.queries.labels.pod, *_TARGET)
+        up = await self._scrapes(look, _UP)
+        if up:
+            return tuple(sorted({*REPLICA_LABELS, *differing(up, target)}))
+        step = look.times[1] - look.times[0] if len(look.times) > 1 else _SCRAPES_APART_SECONDS
+        before = (look.times[0] - step * number for number in range(_SCRAPES_BEFORE, 0, -1))
+        times = await self._scrapes(replace(look, times=(*before, *look.times)), main)
+        if unknown := untimely(times, target) - {*REPLICA_LABELS}:
+            raise MetricsUnknown(
+                Unknown.METRIC_INVALID,
+                f"the metric source has {main.name} of one pod from several scrapes, which differ in the label"
+                f" {', '.join(sorted(unknown))}: name one of them in the selector, or let the source keep `up`",
+            )
+        return REPLICA_LABELS
+
+    async def _scrapes(self, look: _Look, selector: Selector) -> list[Series]:
+        """When each series was scraped, with all labels."""
+        asked = Asked(selector=selector, operator="max", by=None, function="timestamp", times=look.times)
+        return await self.queries.ask(asked, look.whose)
 
     async def _column(self, look: _Look, wanted: Wanted) -> _Column:
         match wanted:
             case WantedRatio():
-                total, hits = await asyncio.gather(
-                    self._values(look, wanted.total), self._values(look, wanted.hits)
-                )
-                return _Column(wanted=wanted, first=total, second=hits)
+                return await self._ratio(look, wanted)
             case WantedHistogram():
                 return _Column(wanted=wanted, first=await self._values(look, wanted.buckets, "le"))
             case WantedGauge():
@@ -176,15 +244,47 @@ class PrometheusSource:
                 )
                 return _Column(wanted=wanted, first=value, second=count)
 
+    async def _ratio(self, look: _Look, wanted: WantedRatio) -> _Column:
+        """Hits and cases. What matches nothing is looked at closer, and hits that whatever lacks a label would be."""
+        parts, totals = (*wanted.total.parts, *wanted.hits.parts), len(wanted.total.parts)
+        tables = list(await asyncio.gather(*(self._values(look, each) for each in parts)))
+        negative = {part for part in wanted.hits.parts if any(each.accepts("") for each in part.matchers)}
+        odd = [part for part, table in zip(parts, tables, strict=True) if not table or part in negative]
+        page = await self._page(look, odd)
+        for number, part in enumerate(parts):
+            if not tables[number] and (shown := as_shown(page, part)) != part:
+                tables[number] = await self._values(look, shown)
+        total, hits = _joined(tables[:totals]), _joined(tables[totals:])
+        problem = unmeant(page, wanted) if not total else None
+        return _Column(
+            wanted=wanted, first=total, second=hits, problem=problem or without_labels(page, wanted)
+        )
+
+    async def _page(self, look: _Look, selectors: Iterable[Selector]) -> Page:
+        """All series of these names, and of what else they may be spelled like, at the last time."""
+        last = replace(look, times=look.times[-1:])
+        names = sorted({name for selector in selectors for name in spellings(selector.name)})
+        found = await asyncio.gather(*(self._scrapes(last, Selector(name)) for name in names))
+        series = {
+            name: [Line(name, each.labels, 0.0) for each in of_name]
+            for name, of_name in zip(names, found, strict=True)
+            if of_name
+        }
+        return Page(series=series, types={})
+
     async def _values(
         self, look: _Look, selector: Selector, *by: str, operator: str = "sum", function: str = ""
     ) -> _Table:
         asked = Asked(
-            selector=selector, operator=operator, by=(*_TARGET, *by), function=function, times=look.times
+            selector=selector,
+            operator=operator,
+            by=(*_TARGET, *look.replicas, *by),
+            function=function,
+            times=look.times,
         )
         table: dict[tuple[float, str], _Cells] = defaultdict(list)
         for series in await self.queries.ask(asked, look.whose):
-            target = tuple(series.labels.get(label, "") for label in _TARGET)
+            target = tuple(series.labels.get(label, "") for label in (*_TARGET, *look.replicas))
             pod = series.labels.get(self.queries.labels.pod, "")
             for at, value in series.points:
                 table[round(at, 3), pod].append((series.labels.get("le", ""), target, value))
@@ -196,13 +296,14 @@ class _Read:
     pod: str
     metrics: Mapping[str, Reading]
     stale: bool
+    process_started: float | None = None
 
 
 def _main(wanted: Wanted) -> Selector:
     """The series by which is seen when a pod was last scraped."""
     match wanted:
         case WantedRatio():
-            return wanted.total
+            return wanted.total.parts[0]
         case WantedHistogram():
             return wanted.buckets
         case WantedGauge():
@@ -210,25 +311,31 @@ def _main(wanted: Wanted) -> Selector:
 
 
 def _read_pods(
-    time: float, columns: Collection[_Column], scraped: _Table, oldest: float
+    time: float, columns: Collection[_Column], scraped: _Table, starts: _Table, oldest: float
 ) -> tuple[list[_Read], dict[str, MetricsProblem]]:
     pods = sorted({pod for column in columns for at, pod in column.first if at == time})
     read: list[_Read] = []
-    problems: dict[str, MetricsProblem] = {
-        each.wanted.name: missing(each.wanted.name, _main(each.wanted)).problem for each in columns
-    }
+    problems: dict[str, MetricsProblem] = {each.wanted.name: each.missing for each in columns}
     shown: set[str] = set()
     for pod in pods:
+        seen = scraped.get((time, pod), _NOTHING)
         metrics: dict[str, Reading] = {}
         for column in columns:
             try:
-                metrics[column.wanted.name] = column.read(time, pod)
+                metrics[column.wanted.name] = column.read(time, pod, seen)
             except MetricsUnknown as unknown:
                 problems[column.wanted.name] = unknown.problem
         shown |= metrics.keys()
-        last = max((value for _, _, value in scraped.get((time, pod), _NOTHING)), default=time)
-        read.append(_Read(pod=pod, metrics=metrics, stale=last < oldest))
+        last = max((value for _, _, value in seen), default=time)
+        started = _started(starts.get((time, pod), _NOTHING), seen)
+        read.append(_Read(pod=pod, metrics=metrics, stale=last < oldest, process_started=started))
     return read, {name: problem for name, problem in problems.items() if name not in shown}
+
+
+def _started(cells: _Cells, scraped: _Cells) -> float | None:
+    """When the process of a pod started, as who scraped it last has it; None: nobody says, or several do."""
+    found = {value for _, _, value in _of(_newest(cells, scraped), cells) if math.isfinite(value)}
+    return found.pop() if len(found) == 1 else None
 
 
 _STALE: Final = MetricsProblem(
@@ -266,5 +373,6 @@ def _reading(read: _Read, arm: Arm, pod: Pod | None) -> PodReading:
         metrics=read.metrics,
         node=pod.node if pod else "",
         started=pod.started.timestamp() if pod and pod.started else None,
+        process_started=read.process_started,
         ready_since=pod.ready_since.timestamp() if pod and pod.ready and pod.ready_since else None,
     )

@@ -35,8 +35,8 @@ class Asked:
 
     selector: Selector
     operator: str = "sum"
-    by: tuple[str, ...] = ()
-    """Labels to keep besides pod and namespace."""
+    by: tuple[str, ...] | None = ()
+    """Labels to keep besides pod and namespace; None: all."""
     function: str = ""
     times: tuple[float, ...]
     """Evenly spaced, in order; one is an instant."""
@@ -111,7 +111,7 @@ class Queries:
 
     async def _put(self, asked: Asked, whose: Iterable[PodsOf]) -> list[Series]:
         selector = asked.selector.also(*self._matchers(list(whose)))
-        by = (self.labels.namespace, self.labels.pod, *asked.by)
+        by = None if asked.by is None else (self.labels.namespace, self.labels.pod, *asked.by)
         query = aggregated(asked.operator, by, asked.function, selector)
         if len(asked.times) == 1:
             return await self.server.instant(query, asked.times[0])

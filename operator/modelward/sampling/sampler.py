@@ -13,6 +13,7 @@ from typing import Final
 
 from modelward.analysis.counters import Counters
 from modelward.analysis.gathered import Evidence
+from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
 from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.problem import MetricsProblem, Unknown
@@ -60,7 +61,8 @@ class Sampler(Follower):
         following = self._followed.get(subject.key)
         if following is None or following.subject.rollout != subject.rollout:
             self.forget(subject.key)
-            following = self._followed[subject.key] = self._begun(subject, since)
+            idle = following.idle if following and subject.begins(following.subject) else Idle()
+            following = self._followed[subject.key] = self._begun(subject, since, idle)
         elif following.subject.interval_seconds == subject.interval_seconds:
             following.subject = subject
             return
@@ -68,9 +70,10 @@ class Sampler(Follower):
         if work := self._work(following):
             self.supervisor.begin(subject.key, work, pace=subject.interval_seconds)
 
-    def _begun(self, subject: Subject, since: float | None) -> Following:
+    def _begun(self, subject: Subject, since: float | None, idle: Idle) -> Following:
         following = Following(
             subject=subject,
+            idle=idle,
             noise=self.noise(subject.key, subject.stable.revision, subject.metrics),
             counters=Counters(latency=subject.latencies()),
         )
@@ -141,7 +144,7 @@ class Sampler(Follower):
         """Take in what the server remembers of stable; all the rest of the rollout goes by without it if it fails."""
         subject = following.subject
         end = boundary(self.clock() - source.delay_seconds, subject.interval_seconds)
-        if following.last is None:
+        if following.last is None and not subject.idle:
             following.learn(
                 await source.source.history(subject.key, subject.stable, end, subject.interval_seconds)
             )

@@ -1,4 +1,4 @@
-"""Selectors of series, NAME{LABELS}: parsed to their parts, and printed again from the parts alone.
+"""Selectors of series, NAME{LABELS}, and sums of them: parsed to their parts, and printed again from the parts alone.
 
 What a user wrote never becomes a part of a query as it is. promql-parser reads it; what is more than a name
 and label matchers is refused; `text` writes name and matchers with one function for quoting, and reads the
@@ -23,12 +23,18 @@ from modelward.clients.unknown import MetricsUnknown
 
 MOST_CHARACTERS: Final = 1024
 MOST_MATCHERS: Final = 16
+MOST_ADDED: Final = 8
 _PATTERN_MEMORY: Final = 1 << 18
 """Bytes that a compiled pattern may take; what needs more is refused."""
 _NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OUTLINE: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*(\{.*\})?", re.DOTALL)
+_STRING: Final = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`'
+_ONE: Final = rf"[A-Za-z_:][A-Za-z0-9_:]*(?:\{{(?:[^\"'`(){{}}]|{_STRING})*\}})?"
+_OUTLINE: Final = re.compile(_ONE, re.DOTALL)
+_OUTLINE_OF_SUM: Final = re.compile(rf"\s*{_ONE}(?:\s*\+\s*{_ONE})*\s*", re.DOTALL)
 """Looked at before the parser does, which takes seconds for a thousand open brackets."""
+_VARIABLE: Final = re.compile(r"(\$?)\$\(([A-Z_][A-Z0-9_]*)\)")
+"""As Kubernetes writes a variable in arguments; with two dollars it is none."""
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -69,6 +75,20 @@ class Matcher:
             case Operator.MATCHES_NOT:
                 return _compiled(self.value)(value) is None
 
+    def expanded(self, variables: Mapping[str, str]) -> "Matcher":
+        """With $(NAME) in the value as in arguments; what is put into a pattern means itself."""
+        pattern = self.operator in (Operator.MATCHES, Operator.MATCHES_NOT)
+
+        def meant(found: re.Match[str]) -> str:
+            escaped, name = found.groups()
+            if escaped:
+                return found[0][1:]
+            if name not in variables:
+                raise ValueError(f"must not use $({name}): what can be used is {_listed(variables)}")
+            return re2.escape(variables[name]) if pattern else variables[name]
+
+        return Matcher(self.label, self.operator, _VARIABLE.sub(meant, self.value))
+
     def text(self) -> str:
         """As PromQL writes it."""
         return f"{self.label}{self.operator}{quoted(self.value)}"
@@ -85,6 +105,11 @@ class Selector:
         """Whether a series of the name is meant."""
         return all(matcher.accepts(labels.get(matcher.label, "")) for matcher in self.matchers)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that it speaks of, each once."""
+        return tuple(dict.fromkeys(matcher.label for matcher in self.matchers))
+
     def named(self, suffix: str) -> "Selector":
         """The same of another member of the family, such as `_bucket`."""
         return Selector(f"{self.name}{suffix}", self.matchers)
@@ -92,6 +117,10 @@ class Selector:
     def also(self, *matchers: Matcher) -> "Selector":
         """With more conditions: all must hold, so ours cannot be undone by what is there."""
         return Selector(self.name, (*self.matchers, *matchers))
+
+    def expanded(self, variables: Mapping[str, str]) -> "Selector":
+        """With $(NAME) in values as in arguments. Raises ValueError for a variable that is not there."""
+        return Selector(self.name, tuple(matcher.expanded(variables) for matcher in self.matchers))
 
     def text(self) -> str:
         """As PromQL. Raises ValueError if that would not read as what it is: a bug, never a user's doing."""
@@ -101,13 +130,25 @@ class Selector:
         return text
 
 
-def aggregated(operator: str, by: Iterable[str], function: str, selector: Selector) -> str:
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Counters that are added: successes and failures, say, where a server counts them apart."""
+
+    parts: tuple[Selector, ...]
+
+    def text(self) -> str:
+        """As PromQL."""
+        return " + ".join(part.text() for part in self.parts)
+
+
+def aggregated(operator: str, by: Iterable[str] | None, function: str, selector: Selector) -> str:
     """A query of the fixed form `sum by (a, b) (selector)`, with a function around the selector if one is named.
 
-    Raises ValueError if it would not read as what it is.
+    `by` None keeps all labels. Raises ValueError if it would not read as what it is.
     """
     inner = f"{function}({selector.text()})" if function else selector.text()
-    query = f"{operator} by ({', '.join(by)}) ({inner})"
+    labels = "without ()" if by is None else f"by ({', '.join(by)})"
+    query = f"{operator} {labels} ({inner})"
     read: Any = promql_parser.parse(query)
     found = read.expr.args[0] if function else read.expr
     if not isinstance(read, promql_parser.AggregateExpr) or _read(found) != selector:
@@ -117,10 +158,23 @@ def aggregated(operator: str, by: Iterable[str], function: str, selector: Select
 
 def parse_selector(text: str, field: str) -> Selector:
     """The selector in `text`. Raises MetricsUnknown, with a message that begins with the name of the field."""
-    found = _parsed(text)
+    return _parsed_parts(text, field, _OUTLINE)[0]
+
+
+def parse_sum(text: str, field: str) -> Sum:
+    """The selector in `text`, or the sum of some. Raises MetricsUnknown as `parse_selector` does."""
+    return Sum(_parsed_parts(text, field, _OUTLINE_OF_SUM))
+
+
+def _parsed_parts(text: str, field: str, outline: re.Pattern[str]) -> tuple[Selector, ...]:
+    found = _parsed(text, outline)
     if isinstance(found, str):
         raise MetricsUnknown(Unknown.SELECTOR_INVALID, f"{field}: {found}")
     return found
+
+
+def _listed(variables: Iterable[str]) -> str:
+    return ", ".join(f"$({name})" for name in sorted(variables)) or "none here"
 
 
 def quoted(value: str) -> str:
@@ -129,20 +183,31 @@ def quoted(value: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _parsed(text: str) -> Selector | str:
-    """The selector, or what is wrong with it; kept, because the same few are read again and again."""
+def _parsed(text: str, outline: re.Pattern[str]) -> tuple[Selector, ...] | str:
+    """The selectors, or what is wrong with them; kept, because the same few are read again and again."""
     if len(text) > MOST_CHARACTERS:
         return f"must have at most {MOST_CHARACTERS} characters"
-    if not _OUTLINE.fullmatch(text):
+    if not outline.fullmatch(text):
         return 'must be the name of a metric, with label matchers in braces where needed: name{label="value"}'
     try:
         expression = promql_parser.parse(text)
     except ValueError:
         return "is not PromQL: see whether each label is followed by =, !=, =~ or !~ and a string in quotes"
     try:
-        return _read(expression)
+        return _added(expression)
     except ValueError as error:
         return str(error)
+
+
+def _added(expression: Any) -> tuple[Selector, ...]:
+    """The selectors that are added. Raises ValueError for anything else. `a + b + c` is read as `(a + b) + c`."""
+    parts: list[Any] = []
+    while isinstance(expression, promql_parser.BinaryExpr) and str(expression.op) == "+":
+        parts.append(expression.rhs)
+        expression = expression.lhs
+    if len(parts) >= MOST_ADDED:
+        raise ValueError(f"must add at most {MOST_ADDED} counters")
+    return tuple(_read(part) for part in reversed([*parts, expression]))
 
 
 def _read(expression: Any) -> Selector:

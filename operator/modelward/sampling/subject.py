@@ -51,6 +51,8 @@ class Subject:
     weight_percent: float
     """Share of the traffic that the canary is meant to get now."""
     source: str = PODS
+    idle: bool = False
+    """Whether the canary starts, and has had no weight yet: what it counts then is of no user."""
     interval_seconds: float
     metrics: tuple[MetricPolicy, ...] = ()
     """The judge's view of them, for what stable's noise is measured by."""
@@ -61,12 +63,16 @@ class Subject:
         return self.namespace, self.name
 
     @property
-    def rollout(self) -> tuple[Side, Side, str]:
+    def rollout(self) -> tuple[Side, Side, str, bool]:
         """What makes it another rollout: the two revisions, what is wanted of them, and who is asked.
 
         Whoever changes `spec.analysis` in mid-canary has it judged anew, by the new metrics.
         """
-        return self.canary, self.stable, self.source
+        return self.canary, self.stable, self.source, self.idle
+
+    def begins(self, before: "Subject") -> bool:
+        """Whether the canary that had none `before` has got its first weight."""
+        return before.idle and (before.canary, before.stable, before.source) == self.rollout[:3]
 
     def side(self, arm: Arm) -> Side:
         """The revision of an arm."""
@@ -75,6 +81,12 @@ class Subject:
     def latencies(self) -> frozenset[str]:
         """Names of the histograms: new pods are left out of them until they are warm."""
         return frozenset(each.name for each in self.stable.wanted if isinstance(each, WantedHistogram))
+
+
+def is_idle(model: Model) -> bool:
+    """Whether the canary has had no weight yet."""
+    rollout = model.status.rollout
+    return rollout is not None and not rollout.weight_percent and not rollout.withdrawn_weight_percent
 
 
 def subject_of(
@@ -95,6 +107,7 @@ def subject_of(
         canary=side_of(canary, revisions.get(canary), analysis),
         stable=side_of(stable, revisions.get(stable), analysis),
         weight_percent=weight_percent,
+        idle=is_idle(model),
         source=analysis.source,
         interval_seconds=policy.interval_seconds,
         metrics=policy.metrics,
@@ -109,7 +122,7 @@ def signals_of(name: str, revision: Revision | None) -> Signals:
 def side_of(name: str, revision: Revision | None, policy: AnalysisPolicy) -> Side:
     """What is to be read of a revision. Raises MetricsUnknown."""
     shown = _measured(name, revision)
-    wanted = wanted_metrics(policy, shown.signals)
+    wanted = wanted_metrics(policy, shown.signals, shown.variables)
     if not wanted:
         raise MetricsUnknown(
             Unknown.NO_SIGNALS,

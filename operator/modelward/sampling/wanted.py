@@ -1,22 +1,26 @@
 """What is wanted of a page or a server: the metrics of one rollout, by name, as selectors."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
+from modelward.analysis.problem import Unknown
 from modelward.api.analysis_policy import AnalysisPolicy, Metric, SignalName
 from modelward.api.signals import Signals, Unit
-from modelward.sampling.selectors import Selector, parse_selector
+from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling.selectors import Selector, Sum, parse_selector, parse_sum
 
 SECONDS: Final = {Unit.SECONDS: 1.0, Unit.MILLISECONDS: 1e-3, Unit.MICROSECONDS: 1e-6}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedRatio:
-    """Two counters."""
+    """Two counters; each may be the sum of some."""
 
     name: str
-    hits: Selector
-    total: Selector
+    hits: Sum
+    total: Sum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,23 +44,45 @@ class WantedGauge:
 Wanted = WantedRatio | WantedHistogram | WantedGauge
 
 
-def wanted_metrics(policy: AnalysisPolicy, signals: Signals) -> tuple[Wanted, ...]:
+def wanted_metrics(
+    policy: AnalysisPolicy, signals: Signals, variables: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Wanted, ...]:
     """What `spec.analysis` asks for, or else every signal that the runtime declares.
 
-    A signal that the runtime lacks is left out. Raises MetricsUnknown for a selector that cannot be used,
-    naming its field.
+    A signal that the runtime lacks is left out. `variables` are those that $(NAME) in a selector stands for. Raises
+    MetricsUnknown for a selector that cannot be used, naming its field.
     """
     if not policy.metrics:
-        found = [_signal(name, name, signals, "runtime") for name in SignalName]
+        found = [(f"runtime signals.{name}", _signal(name, name, signals)) for name in SignalName]
     else:
-        found = [_metric(index, metric, signals) for index, metric in enumerate(policy.metrics)]
-    return tuple(each for each in found if each)
+        found = [
+            (f"spec.analysis.metrics[{index}]", _metric(index, metric, signals))
+            for index, metric in enumerate(policy.metrics)
+        ]
+    return tuple(_expanded(each, variables, field) for field, each in found if each)
+
+
+def _expanded(wanted: Wanted, variables: Mapping[str, str], field: str) -> Wanted:
+    try:
+        match wanted:
+            case WantedRatio():
+                hits, total = (
+                    Sum(tuple(part.expanded(variables) for part in each.parts))
+                    for each in (wanted.hits, wanted.total)
+                )
+                return replace(wanted, hits=hits, total=total)
+            case WantedHistogram():
+                return replace(wanted, buckets=wanted.buckets.expanded(variables))
+            case WantedGauge():
+                return replace(wanted, gauge=wanted.gauge.expanded(variables))
+    except ValueError as error:
+        raise MetricsUnknown(Unknown.SELECTOR_INVALID, f"{field}: {error}") from error
 
 
 def _metric(index: int, metric: Metric, signals: Signals) -> Wanted | None:
     field = f"spec.analysis.metrics[{index}]"
     if metric.signal:
-        return _signal(metric.name, metric.signal, signals, "runtime")
+        return _signal(metric.name, metric.signal, signals)
     if metric.hits and metric.total:
         return _ratio(metric.name, metric.hits, metric.total, field)
     if metric.histogram:
@@ -66,8 +92,8 @@ def _metric(index: int, metric: Metric, signals: Signals) -> Wanted | None:
     return None
 
 
-def _signal(name: str, signal: SignalName, signals: Signals, owner: str) -> Wanted | None:
-    field = f"{owner} signals.{signal}"
+def _signal(name: str, signal: SignalName, signals: Signals) -> Wanted | None:
+    field = f"runtime signals.{signal}"
     match signal:
         case SignalName.ERRORS:
             errors = signals.errors
@@ -83,14 +109,19 @@ def _signal(name: str, signal: SignalName, signals: Signals, owner: str) -> Want
 def _ratio(name: str, hits: str, total: str, field: str) -> WantedRatio:
     return WantedRatio(
         name=name,
-        hits=parse_selector(hits, f"{field}.hits"),
-        total=parse_selector(total, f"{field}.total"),
+        hits=parse_sum(hits, f"{field}.hits"),
+        total=parse_sum(total, f"{field}.total"),
     )
 
 
 def _histogram(name: str, histogram: str, unit: Unit | None, field: str) -> WantedHistogram:
     return WantedHistogram(
         name=name,
-        buckets=parse_selector(histogram, f"{field}.histogram").named("_bucket"),
+        buckets=_of_family(parse_selector(histogram, f"{field}.histogram")),
         scale=SECONDS[unit or Unit.SECONDS],
     )
+
+
+def _of_family(selector: Selector) -> Selector:
+    """The buckets of a histogram, which may be given by the name of its family or of its buckets."""
+    return selector if selector.name.endswith("_bucket") else selector.named("_bucket")

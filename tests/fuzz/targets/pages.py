@@ -11,15 +11,15 @@ from modelward.clients.prometheus import Prometheus, Series
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.exposition import readings
 from modelward.sampling.prometheus import _Cells, _Column
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
 Read = TypeVar("Read")
 WANTED: Final = (
     WantedRatio(
         name="errors",
-        hits=parse_selector('requests_total{code=~"5.."}', "hits"),
-        total=parse_selector("requests_total", "total"),
+        hits=parse_sum('requests_total{code=~"5.."}', "hits"),
+        total=parse_sum("requests_total", "total"),
     ),
     WantedHistogram(name="latency", buckets=parse_selector("latency_ms_bucket", "histogram"), scale=1e-3),
     WantedGauge(name="queue", gauge=parse_selector('queue{model="fraud"}', "gauge")),

@@ -104,6 +104,19 @@ EVIDENCE = (
         ends=500,
     ),
     Script(
+        title="only probes reach the canary: they are no evidence, and it goes on when users come",
+        acts=(*_too_little("Pause"), _requests(400, 60)),
+        versions={"1": Version(probes_per_second=0.4), "2": Version(probes_per_second=0.4)},
+        requests_per_second=0,
+        ends=700,
+    ),
+    Script(
+        title="each look is answered by another worker: nothing is judged by that, and a version that shares goes on",
+        acts=(create(0, **judged()), change(60, "2"), change(200, "3")),
+        versions={"2": Version(workers=2)},
+        ends=500,
+    ),
+    Script(
         title="too little evidence: it waits, and a person promotes it",
         acts=(*_too_little("Pause"), annotate(200, "promote", canary)),
         requests_per_second=FEW,

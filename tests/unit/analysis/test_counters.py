@@ -60,9 +60,9 @@ def running(hits: float, total: float) -> PodReading:
 
 
 def test_counters_that_fall_while_the_container_runs_on_are_not_believed() -> None:
-    """Nobody started them anew: the metric is unknown in that poll, and goes on from what it shows now."""
+    """Nobody started them anew: the metric is unknown until they are as high as they were."""
     stable = [pod("stable-1", 50, 5000 + 90 * number) for number in range(5)]
-    shown = [(5, 50), (5, 40), (5, 30), (6, 40)]
+    shown = [(5, 50), (5, 40), (5, 45), (6, 60)]
     polls = [poll(15 * number, running(*counts), stable[number]) for number, counts in enumerate(shown)]
     _, fallen, once_more, risen = samples(*polls)
     assert fallen is not None

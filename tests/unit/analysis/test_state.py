@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from math import exp, inf
+from math import exp, inf, nan
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ from modelward.analysis.counters import Increment, Sample
 from modelward.analysis.judge import begin, decode, encode, observe
 from modelward.analysis.noise import INDEPENDENT
 from modelward.analysis.policy import MetricPolicy, Policy
-from modelward.analysis.state import State
+from modelward.analysis.state import State, _vector
 from modelward.analysis.table import MetricState
 from modelward.api.analysis_policy import MetricKind
 from modelward.errors import InvalidState
@@ -186,8 +186,9 @@ def test_all_metrics_together_fit_into_status(number: int) -> None:
 
 
 def _variants(packed: object) -> Sequence[object]:
-    """`packed` with each of its parts replaced by something else."""
-    wrong: list[object] = ["x", [[1]], {"a": 1}, -1, True]
+    """`packed` with each of its parts replaced by something else, vectors of wrong numbers and lengths among it."""
+    vectors = [_vector([nan]), _vector([-1.5]), _vector([1e300] * 3), "AAAA", "AAAAAAAAAPC/x"]
+    wrong: list[object] = ["x", [[1]], {"a": 1}, -1, True, *vectors]
     if not isinstance(packed, list):
         return [value for value in wrong if value != packed]
     return [
@@ -198,7 +199,7 @@ def _variants(packed: object) -> Sequence[object]:
 
 
 def test_nonsense_is_refused_and_never_raises_anything_else() -> None:
-    """Each part of a real state replaced by five wrong ones: it is refused, or is a state that can be judged."""
+    """Each part of a real state replaced by wrong ones: it is refused, or is a state that can be judged."""
     policy = make_policy(ERRORS, KINDS[MetricKind.LATENCY])
     state = begin(policy, INDEPENDENT)
     increment = buckets([40, 37, 21, 2, 1, 0], [400, 370, 210, 20, 10, 0])

@@ -11,6 +11,7 @@ from builders import make_deployment, make_model, make_observed, make_revision, 
 from modelward.analysis import judge
 from modelward.analysis.noise import INDEPENDENT
 from modelward.analysis.problem import Unknown
+from modelward.analysis.state import _vector
 from modelward.api.status import ModelDeploymentStatus, ScalingStatus
 from modelward.api.times import is_time
 from modelward.clients.prometheus import Prometheus
@@ -19,15 +20,15 @@ from modelward.errors import InvalidSettings, InvalidState
 from modelward.rollout.decide import decide
 from modelward.sampling.exposition import readings
 from modelward.sampling.prometheus import _Column
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import WantedGauge, WantedRatio
 from modelward.settings import load
 from unit.analysis.samples import make_policy, make_sample, ratio
 
 ERRORS = WantedRatio(
     name="errors",
-    hits=parse_selector("errors_total", "hits"),
-    total=parse_selector("requests_total", "total"),
+    hits=parse_sum("errors_total", "hits"),
+    total=parse_sum("requests_total", "total"),
 )
 QUEUE = WantedGauge(name="queue", gauge=parse_selector("queue", "gauge"))
 
@@ -140,11 +141,12 @@ def test_a_settings_file_that_is_none(text: str, tmp_path: Path) -> None:
 def test_a_memory_with_cases_and_no_hits() -> None:
     """A table of counts without one place for hits is none."""
     packed = json.loads(_state())
-    tables = [place for place, part in enumerate(packed[11][0]) if isinstance(part, list) and len(part) == 4]
-    assert tables
-    packed[11][0][tables[-1]] = [5, 5]
-    with pytest.raises(InvalidState):
-        judge.decode(json.dumps(packed))
+    total = 11
+    assert packed[11][0][total] == _vector([150, 1350, 1, 9])
+    for table in ([5, 5], _vector([5, 5])):
+        packed[11][0][total] = table
+        with pytest.raises(InvalidState):
+            judge.decode(json.dumps(packed))
 
 
 def test_a_status_that_is_found_again_is_found_in_one_look() -> None:

@@ -23,6 +23,18 @@ VECTORS: list[tuple[dict[str, Any], int, str]] = [
         42,
         "ttfhzpcfzc",
     ),
+    (  # test_f07: selectors of before there were sums
+        {
+            "model": {"format": "onnx"},
+            "runtime": {
+                "signals": {
+                    "errors": {"hits": 'requests_total{code=~"5.."}', "total": "requests_total"},
+                }
+            },
+        },
+        0,
+        "79hxszq7hq",
+    ),
 ]
 """Spec, nonce and name. These may NEVER change: another name is another revision, so an upgrade of the operator
 that changed one would roll out every model of every user anew."""

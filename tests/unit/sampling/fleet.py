@@ -16,7 +16,7 @@ from modelward.clients.scrape import Scraper
 from modelward.rollout.observed import Pod
 from modelward.sampling.pods import PodSource
 from modelward.sampling.sampler import Sampler
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Endpoint, Key, Side, Subject
 from modelward.sampling.supervisor import Supervisor
 from modelward.sampling.wanted import WantedRatio
@@ -28,8 +28,8 @@ METRICS = (MetricPolicy(name="errors", kind=MetricKind.RATIO),)
 WANTED = (
     WantedRatio(
         name="errors",
-        hits=parse_selector('requests_total{code="500"}', "f"),
-        total=parse_selector("requests_total", "f"),
+        hits=parse_sum('requests_total{code="500"}', "f"),
+        total=parse_sum("requests_total", "f"),
     ),
 )
 PATIENCE_SECONDS = 30

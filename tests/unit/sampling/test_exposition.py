@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading
 from modelward.sampling.exposition import readings
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import WantedGauge, WantedHistogram, WantedRatio
 
 ERRORS = WantedRatio(
     name="errors",
-    hits=parse_selector('requests_total{code=~"5.."}', "f"),
-    total=parse_selector('requests_total{path!="/health"}', "f"),
+    hits=parse_sum('requests_total{code=~"5.."}', "f"),
+    total=parse_sum('requests_total{path!="/health"}', "f"),
 )
 LATENCY = WantedHistogram(name="latency", buckets=parse_selector('latency{path="/p"}', "f").named("_bucket"))
 DEPTH = WantedGauge(name="depth", gauge=parse_selector("depth", "f"))

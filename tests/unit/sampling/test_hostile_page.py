@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.exposition import readings
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import WantedGauge, WantedHistogram, WantedRatio
 
 WORD = "p1ant3d"
 WANTED = (
-    WantedRatio(name="errors", hits=parse_selector("hits", "f"), total=parse_selector("total", "f")),
+    WantedRatio(name="errors", hits=parse_sum("hits", "f"), total=parse_sum("total", "f")),
     WantedHistogram(name="latency", buckets=parse_selector("latency_bucket", "f")),
     WantedGauge(name="depth", gauge=parse_selector("depth", "f")),
 )

@@ -21,7 +21,7 @@ from modelward.sampling.pods import PodSource, Polled
 from modelward.sampling.prometheus import PrometheusSource, boundary, pod_pattern
 from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.sampler import NamedSource, Sampler
-from modelward.sampling.selectors import parse_selector
+from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.subject import Side
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 from support.little_prometheus import LittlePrometheus, Timeseries, little_prometheus
@@ -30,21 +30,20 @@ from unit.sampling.fleet import KEY, Fleet, no_history, until
 CANARY, STABLE = "bcdfghjkl2", "mnpqrstvw4"
 NOW = 1_763_800_000.0
 STEP = 15.0
-ERRORS = WantedRatio(
-    name="errors", hits=parse_selector('hits{code="5"}', "f"), total=parse_selector("hits", "f")
-)
+ERRORS = WantedRatio(name="errors", hits=parse_sum('hits{code="5"}', "f"), total=parse_sum("hits", "f"))
 LATENCY = WantedHistogram(name="latency", buckets=parse_selector("took", "f").named("_bucket"), scale=1e-3)
 DEPTH = WantedGauge(name="depth", gauge=parse_selector("depth", "f"))
 POD = {Arm.CANARY: f"fraud-{CANARY}-5d4f-abcde", Arm.STABLE: f"fraud-{STABLE}-6c7b-fghij"}
 
 
-def _series(name: str, arm: Arm, rate: float, **labels: str) -> Timeseries:
+def series_of(name: str, arm: Arm, rate: float, **labels: str) -> Timeseries:
+    """A counter of the pod of an arm, that rises by `rate` a second."""
     own = {"__name__": name, "pod": POD[arm], "namespace": KEY[0], "job": "pods", "instance": POD[arm]}
     return Timeseries(labels={**own, **labels}, value=lambda at: math.floor((at - NOW + 7200) * rate))
 
 
 def _ratio(arm: Arm, rate: float = 10) -> list[Timeseries]:
-    return [_series("hits", arm, rate, code="2"), _series("hits", arm, rate / 10, code="5")]
+    return [series_of("hits", arm, rate, code="2"), series_of("hits", arm, rate / 10, code="5")]
 
 
 BOTH = [*_ratio(Arm.CANARY), *_ratio(Arm.STABLE, 90)]
@@ -65,7 +64,8 @@ async def _source(*series: Timeseries) -> AsyncIterator[tuple[PrometheusSource, 
             await client.close()
 
 
-async def _polled(*series: Timeseries, wanted: tuple[Wanted, ...] = (ERRORS,), at: float = NOW) -> Polled:
+async def polled_of(*series: Timeseries, wanted: tuple[Wanted, ...] = (ERRORS,), at: float = NOW) -> Polled:
+    """One poll of a server that has these series."""
     async with _source(*series) as (source, _):
         return (await source.polls(KEY, _sides(*wanted), (at,), interval=STEP))[0]
 
@@ -73,12 +73,12 @@ async def _polled(*series: Timeseries, wanted: tuple[Wanted, ...] = (ERRORS,), a
 async def test_raw_counters_of_each_pod() -> None:
     """Told apart by the names of pods; hits, histograms and gauges."""
     buckets = [
-        _series("took_bucket", arm, rate, le=le)
+        series_of("took_bucket", arm, rate, le=le)
         for arm in Arm
         for le, rate in (("100", 1.0), ("250.0", 2.0), ("+Inf", 3.0))
     ]
-    gauges = [_series("depth", arm, 0.001) for arm in Arm]
-    polled = await _polled(*BOTH, *buckets, *gauges, wanted=(ERRORS, LATENCY, DEPTH))
+    gauges = [series_of("depth", arm, 0.001) for arm in Arm]
+    polled = await polled_of(*BOTH, *buckets, *gauges, wanted=(ERRORS, LATENCY, DEPTH))
     at = math.floor(NOW / 15) * 15 - NOW + 7200
     pods = {pod.arm: pod for pod in polled.poll.pods}
     assert {arm: pod.pod for arm, pod in pods.items()} == POD
@@ -94,8 +94,8 @@ async def test_every_query_is_held_to_namespace_and_pods() -> None:
     """Whatever the selector says: the last two matchers are ours, and all must hold."""
     sly = WantedRatio(
         name="errors",
-        hits=parse_selector('hits{namespace="other",pod=~".*"}', "f"),
-        total=parse_selector('hits{x="\\"} or up{"}', "f"),
+        hits=parse_sum('hits{namespace="other",pod=~".*"}', "f"),
+        total=parse_sum('hits{x="\\"} or up{"}', "f"),
     )
     async with _source(*BOTH) as (source, server):
         await source.polls(KEY, _sides(sly), (NOW,), interval=STEP)
@@ -131,10 +131,10 @@ def _gone(series: list[Timeseries], **change: Any) -> list[Timeseries]:
     ("series", "reason"),
     [
         pytest.param([], Unknown.METRIC_MISSING, id="empty"),
-        pytest.param([_series("hits", Arm.CANARY, math.nan)], Unknown.METRIC_INVALID, id="NaN"),
-        pytest.param([_series("hits", Arm.CANARY, math.inf)], Unknown.METRIC_INVALID, id="infinite"),
+        pytest.param([series_of("hits", Arm.CANARY, math.nan)], Unknown.METRIC_INVALID, id="NaN"),
+        pytest.param([series_of("hits", Arm.CANARY, math.inf)], Unknown.METRIC_INVALID, id="infinite"),
         pytest.param(
-            [*_ratio(Arm.CANARY), _series("hits", Arm.CANARY, 1, job="again")],
+            [*_ratio(Arm.CANARY), series_of("hits", Arm.CANARY, 1, job="again")],
             Unknown.METRIC_INVALID,
             id="scraped twice",
         ),
@@ -144,7 +144,7 @@ def _gone(series: list[Timeseries], **change: Any) -> list[Timeseries]:
 async def test_what_is_wrong_is_unknown(series: list[Timeseries], reason: Unknown) -> None:
     """No reading of the canary; stable's is there."""
     safe = [replace(each, value=_odd(each.value)) for each in series]
-    polled = await _polled(*safe, *_ratio(Arm.STABLE))
+    polled = await polled_of(*safe, *_ratio(Arm.STABLE))
     assert [pod.arm for pod in polled.poll.pods if pod.metrics] == [Arm.STABLE]
     assert polled.lacking[Arm.CANARY]["errors"].reason is reason
 
@@ -166,15 +166,15 @@ def _odd(value: Callable[[float], float]) -> Callable[[float], float]:
 async def test_old_values_are_stale() -> None:
     """Prometheus shows a series for five minutes when nobody marked its end; a pod with old values is unread."""
     old = _gone(_ratio(Arm.CANARY), last=NOW - 120, stuck=True)
-    polled = await _polled(*old, *_ratio(Arm.STABLE))
+    polled = await polled_of(*old, *_ratio(Arm.STABLE))
     assert polled.poll.unread == ((POD[Arm.CANARY], Arm.CANARY),)
     assert polled.unread[POD[Arm.CANARY]].reason is Unknown.STALE
 
 
 async def test_several_gauges_are_no_value() -> None:
     """A mean of them would be a guess."""
-    several = [_series("depth", Arm.CANARY, 0.001, queue=queue) for queue in "ab"]
-    polled = await _polled(*several, wanted=(DEPTH,))
+    several = [series_of("depth", Arm.CANARY, 0.001, queue=queue) for queue in "ab"]
+    polled = await polled_of(*several, wanted=(DEPTH,))
     assert polled.lacking[Arm.CANARY]["depth"].reason is Unknown.METRIC_INVALID
 
 
@@ -184,11 +184,12 @@ async def test_rollouts_ask_together_and_get_their_own() -> None:
     series = [
         replace(each, labels={**each.labels, "pod": each.labels["pod"].replace("fraud", name)})
         for _, name in others
-        for each in BOTH
+        for each in [*BOTH, *map(_up, BOTH)]
     ]
     async with _source(*series) as (source, server):
         polls = await asyncio.gather(*(source.polls(key, _sides(), (NOW,), interval=STEP) for key in others))
-        assert len(server.queries) == 3  # total, hits and the time of the last scrape, both arms at once
+        # `up`, total, hits, the times of the last scrape and of the process' start, both arms at once
+        assert len(server.queries) == 5
         for (_, name), found in zip(others, polls, strict=True):
             assert [pod.pod.startswith(f"{name}-") for pod in found[0].poll.pods] == [True, True]
         server.down = True
@@ -217,11 +218,11 @@ def test_names_of_pods() -> None:
 
 async def test_history_is_an_hour_of_stable() -> None:
     """In parts, without a gap and without the canary."""
-    async with _source(*BOTH) as (source, server):
+    async with _source(*BOTH, *map(_up, BOTH)) as (source, server):
         polls = await source.history(KEY, _sides()[Arm.STABLE], boundary(NOW, STEP), STEP)
     assert [later.time - sooner.time for sooner, later in pairwise(polls)] == [STEP] * 240
     assert {pod.arm for poll in polls for pod in poll.pods} == {Arm.STABLE}
-    assert len(server.queries) <= 15
+    assert len(server.queries) <= 25
 
 
 class _Clock:
@@ -295,9 +296,8 @@ async def test_a_source_that_is_away_is_unknown_and_asked_at_its_pace() -> None:
             problem = made.evidence(KEY).problem
             assert problem is not None
             assert problem.reason is Unknown.HTTP_STATUS
-            assert (
-                len(server.queries) <= 6 * 5
-            )  # five looks of history and polls, three queries and a few alone
+            # five looks of history and polls, four queries and a few alone
+            assert len(server.queries) <= 6 * 6
             server.down = False
             await until(lambda: made.evidence(KEY).problem is None and made.evidence(KEY).samples)
             assert fleet.woken
@@ -328,3 +328,115 @@ async def test_f04_the_end_of_one_rollout_leaves_the_reading_of_others() -> None
         server.answers.set()
         await until(lambda: len(made.evidence(other).samples) > read)
         assert made.evidence(other).problem is None
+
+
+def _scraped_by(series: Timeseries, offset: float, ahead: float = 0, **labels: str) -> Timeseries:
+    """The same series as another scraper has it: read at other times, with labels of its own."""
+    return replace(
+        series, labels={**series.labels, **labels}, offset=offset, value=lambda at: series.value(at + ahead)
+    )
+
+
+def _up(series: Timeseries) -> Timeseries:
+    kept = {label: value for label, value in series.labels.items() if label not in {"code", "le", "method"}}
+    return replace(series, labels={**kept, "__name__": "up"}, value=lambda _: 1.0)
+
+
+def _replicated(label: str, names: tuple[str, str] = ("a", "b"), *, up: bool) -> list[Timeseries]:
+    """Both arms as two replicas have them, five seconds apart, with and without `up`."""
+    twice = [
+        _scraped_by(each, offset, 0, **{label: name})
+        for name, offset in zip(names, (3.0, 8.0), strict=True)
+        for each in BOTH
+    ]
+    return [*twice, *({_identity(one): one for one in map(_up, twice)}.values() if up else ())]
+
+
+def _identity(series: Timeseries) -> frozenset[tuple[str, str]]:
+    return frozenset(series.labels.items())
+
+
+def _totals(polled: Polled) -> dict[Arm, RatioReading]:
+    readings = {pod.arm: pod.metrics["errors"] for pod in polled.poll.pods}
+    return {arm: reading for arm, reading in readings.items() if isinstance(reading, RatioReading)}
+
+
+@pytest.mark.parametrize(
+    "label", ["prometheus_replica", "__replica__", "replica", "receiver", "container", "dc"]
+)
+async def test_f12_replicas_of_one_prometheus_count_once(label: str) -> None:
+    """Whatever the label is called: `up` has it, and no label of the page. The later scrape is taken."""
+    polled = await polled_of(*_replicated(label, up=True))
+    newest = max(math.floor((NOW - offset) / 15) * 15 + offset for offset in (3, 8)) - NOW + 7200
+    assert _totals(polled)[Arm.CANARY] == RatioReading(hits=newest, total=newest * 11)
+
+
+async def test_f12_labels_of_the_page_are_added_up_as_before() -> None:
+    """The codes of one page are several counters, with `up` and without, whatever the page calls them."""
+    series = [
+        series_of("hits", arm, rate, code=code, replica=replica)
+        for arm in Arm
+        for code, replica, rate in (("2", "x", 10.0), ("2", "y", 7.0), ("5", "x", 1.0))
+    ]
+    ups = [_up(series_of("hits", arm, 1)) for arm in Arm]
+    at = math.floor(NOW / 15) * 15 - NOW + 7200
+    for among in (series, [*series, *ups]):
+        totals = _totals(await polled_of(*among))
+        assert totals[Arm.CANARY] == RatioReading(hits=at, total=at * 18)
+
+
+@pytest.mark.parametrize("stuck", [False, True], ids=["marked as ended", "its last values stay"])
+@pytest.mark.parametrize("first", ["a", "b"])
+async def test_f12_a_replica_that_ends_halves_nothing(first: str, *, stuck: bool) -> None:
+    """Marked as ended or not: totals go on rising, look by look, and no sample counts anything twice."""
+    series = [
+        replace(each, last=NOW + 40, stuck=stuck) if each.labels.get("dc") == first else each
+        for each in _replicated("dc", up=True)
+    ]
+    async with _source(*series) as (source, _):
+        times = tuple(boundary(NOW, STEP) + STEP * number for number in range(12))
+        polled = await source.polls(KEY, _sides(), times, interval=STEP)
+    totals = [_totals(each)[Arm.STABLE].total for each in polled]
+    grown = [after - before for before, after in pairwise(totals)]
+    assert all(0 < each <= 2 * 99 * STEP for each in grown), grown
+    assert sum(grown) <= 99 * STEP * 12
+
+
+async def test_f12_replicas_without_up_are_unknown_and_the_label_is_named() -> None:
+    """Nobody can say which of two scrapes is the truth; the user can, in the selector."""
+    async with _source(*_replicated("dc", up=False)) as (source, _):
+        with pytest.raises(MetricsUnknown, match=r"differ in the label dc: name one of them") as raised:
+            await source.polls(KEY, _sides(), (NOW,), interval=STEP)
+    assert raised.value.problem.reason is Unknown.METRIC_INVALID
+    chosen = WantedRatio(
+        name="errors",
+        hits=parse_sum('hits{code="5",dc="a"}', "f"),
+        total=parse_sum('hits{dc="a"}', "f"),
+    )
+    polled = await polled_of(*_replicated("dc", up=False), wanted=(chosen,))
+    assert _totals(polled)[Arm.CANARY].total < 11 * 7200
+
+
+@pytest.mark.parametrize("label", ["prometheus_replica", "__replica__"])
+async def test_f12_the_usual_names_need_no_up(label: str) -> None:
+    """They are the names of replicas and nothing else."""
+    polled = await polled_of(*_replicated(label, up=False))
+    assert _totals(polled)[Arm.CANARY].total < 11 * 7200
+
+
+async def test_f12_hits_and_total_are_of_one_replica() -> None:
+    """A replica that is a minute behind has fewer of both: shares are never mixed of two."""
+    ahead = [_scraped_by(each, 1.0, replica="fresh") for each in BOTH]
+    behind = [_scraped_by(each, 0.0, ahead=-60, replica="late") for each in BOTH]
+    ups = {_identity(one): one for one in map(_up, [*ahead, *behind])}.values()
+    polled = await polled_of(*behind, *ahead, *ups)
+    reading = _totals(polled)[Arm.CANARY]
+    assert reading.hits * 11 == pytest.approx(reading.total, abs=11)
+
+
+async def test_f12_a_series_that_is_just_born_is_no_replica() -> None:
+    """Its code was not there in the scrapes before, so it shares only the last one."""
+    born = replace(series_of("hits", Arm.CANARY, 1, code="503"), first=math.floor(NOW / 15) * 15)
+    polled = await polled_of(*BOTH, born)
+    at = math.floor(NOW / 15) * 15 - NOW + 7200
+    assert _totals(polled)[Arm.CANARY].total == at * 12

@@ -359,3 +359,25 @@ def _reference(reading: Sampler) -> Reference:
     reference = reading.evidence(KEY).reference
     assert reference is not None
     return reference
+
+
+async def test_f10_a_canary_without_weight_is_read_for_what_no_user_asks() -> None:
+    """No sample, no problem and no look at the model; with its first weight counting begins, and that is kept."""
+    async with (
+        fleet((Arm.CANARY, counting(per_look=2, errors=0)), (Arm.STABLE, counting())) as pods,
+        sampler(pods) as reading,
+    ):
+        starting = replace(pods.subject(weight=0), idle=True)
+        reading.track(starting)
+        await until(lambda: len(reading.evidence(KEY).idle.intervals) == 2)
+        evidence = reading.evidence(KEY)
+        assert not evidence.samples
+        assert evidence.problem is None
+        assert not pods.woken
+        shown = [interval["errors"] for interval in evidence.idle.intervals]
+        assert [each.cases for each in shown] == [2, 2]
+        reading.track(pods.subject())
+        await until(lambda: reading.evidence(KEY).samples)
+        assert reading.evidence(KEY).idle.intervals
+        reading.track(replace(pods.subject(), canary=pods.subject().stable))
+        assert not reading.evidence(KEY).idle.intervals

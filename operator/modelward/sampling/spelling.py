@@ -1,0 +1,97 @@
+"""Selectors that mean nothing of what a page shows: what is understood, and what is said about the rest.
+
+A selector that matches no series reads as "no case", which is what a healthy server shows, too. So whatever could never
+match is told apart from what has not happened yet: the name of a family for that of its counter, a label that no series
+of the name has, a value that none of them has.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from modelward.analysis.problem import Unknown
+from modelward.api.printable import printable
+from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling.lines import Line, Page
+from modelward.sampling.selectors import Matcher, Operator, Selector, quoted
+from modelward.sampling.wanted import WantedRatio
+
+_TOTAL: Final = "_total"
+_MOST_LABELS: Final = 8
+_LONGEST_VALUE: Final = 60
+
+
+def spellings(name: str) -> tuple[str, str]:
+    """The name of a counter, with and without the suffix that OpenMetrics leaves out in the name of its family."""
+    return name, name.removesuffix(_TOTAL) if name.endswith(_TOTAL) else name + _TOTAL
+
+
+def as_shown(page: Page, selector: Selector) -> Selector:
+    """The selector by the name that the page has: of the family, or of its counter."""
+    name, other = spellings(selector.name)
+    if name in page.series or other not in page.series:
+        return selector
+    if name.endswith(_TOTAL) and page.types.get(other) != frozenset({"counter"}):
+        return selector  # whatever is called so may be something else
+    return Selector(other, selector.matchers)
+
+
+def require_labels(page: Page, selector: Selector, metric: str, *, negative: bool) -> None:
+    """Raise MetricsUnknown if the page has series of the name, and none of them has a label that is asked for.
+
+    `negative`: also where the label must not have some value. Such a condition holds for whatever lacks the label, which
+    is harmless for what is left out of a total, and makes every request a hit.
+    """
+    lines = page.series.get(selector.name, [])
+    there = {label for line in lines for label in line.labels}
+    for matcher in selector.matchers:
+        if lines and matcher.label not in there and _needs_label(matcher, negative=negative):
+            raise MetricsUnknown(
+                Unknown.METRIC_MISSING,
+                f"metric {metric}: no series {selector.name} has the label {matcher.label}; {_labels(there)}",
+            )
+
+
+def _needs_label(matcher: Matcher, *, negative: bool) -> bool:
+    if matcher.operator in (Operator.EQUAL, Operator.MATCHES):
+        return not matcher.accepts("")
+    return negative and matcher.accepts("")
+
+
+def _labels(there: Iterable[str]) -> str:
+    names = sorted(there)
+    if not names:
+        return "they have no labels"
+    more = ", ..." if len(names) > _MOST_LABELS else ""
+    return f"their labels are {', '.join(names[:_MOST_LABELS])}{more}"
+
+
+def unmeant(page: Page, wanted: WantedRatio) -> MetricsUnknown | None:
+    """That the page has series of the total's names, of which none is meant, with the nearest; None: it is not so."""
+    parts = [as_shown(page, part) for part in wanted.total.parts]
+    lines = [(part, line) for part in parts for line in page.series.get(part.name, ())]
+    if not lines or any(part.accepts(line.labels) for part, line in lines):
+        return None
+    part, line = min(lines, key=lambda each: _distance(*each))
+    return MetricsUnknown(
+        Unknown.METRIC_MISSING,
+        f"metric {wanted.name}: no series fits {part.text()}; the nearest is {_as_asked(part, line)}",
+    )
+
+
+def _distance(selector: Selector, line: Line) -> tuple[int, list[tuple[str, str]]]:
+    """How many conditions a series does not fulfil; among equals its labels decide, so that the words stay the same."""
+    failed = sum(not matcher.accepts(line.labels.get(matcher.label, "")) for matcher in selector.matchers)
+    return failed, sorted(line.labels.items())
+
+
+def _as_asked(selector: Selector, line: Line) -> str:
+    """The series by the labels that were asked for: nothing else that the server wrote is repeated."""
+    shown = (
+        f"{label}={quoted(_short(line.labels[label]))}" for label in selector.labels if label in line.labels
+    )
+    return f"{line.name}{{{','.join(shown)}}}"
+
+
+def _short(value: str) -> str:
+    text = printable(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."

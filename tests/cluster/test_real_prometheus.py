@@ -1,0 +1,236 @@
+"""A canary judged through a real Prometheus: replicas behind one address, pods that restart, gaps, a replica that dies.
+
+Two servers read the same pages and keep their own `replica` label; a third takes over what both have, which is what
+a querier of several replicas shows. No cluster is needed.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiohttp import web
+
+from modelward.analysis.counters import Counters, RatioCounts, Sample
+from modelward.analysis.judge import State, assess, begin, observe
+from modelward.analysis.policy import MetricPolicy, Policy
+from modelward.analysis.readings import Arm
+from modelward.analysis.verdict import Assessment, Step, Verdict
+from modelward.api.analysis_policy import MetricKind
+from modelward.clients.prometheus import Prometheus
+from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling.prometheus import PrometheusSource, boundary
+from modelward.sampling.queries import LabelNames, Queries
+from modelward.sampling.selectors import parse_sum
+from modelward.sampling.subject import Side
+from modelward.sampling.wanted import WantedRatio
+from support.real_prometheus import RealPrometheus, program, real_prometheus
+
+pytestmark = pytest.mark.integrations
+
+KEY: Final = ("shop", "fraud")
+REVISIONS: Final = {Arm.CANARY: "bcdfghjkl2", Arm.STABLE: "mnpqrstvw4"}
+WANTED: Final = WantedRatio(
+    name="errors",
+    hits=parse_sum('requests_total{code=~"5.."}', "hits"),
+    total=parse_sum("requests_total", "total"),
+)
+POLICY: Final = Policy(
+    metrics=(MetricPolicy(name="errors", kind=MetricKind.RATIO, errors=True),),
+    interval_seconds=2,
+    step_min_seconds=10,
+)
+DELAY_SECONDS: Final = 3.0
+"""Scrapes and their federation are one second apart each."""
+RATE: Final = {Arm.CANARY: 20.0, Arm.STABLE: 20.0}
+"""Requests a second of a pod."""
+
+
+@dataclass
+class Pod:
+    """A page of counters that grow with time, as from a steady load."""
+
+    arm: Arm
+    errors: float
+    began: float = field(default_factory=time.time)
+    address: str = ""
+
+    @property
+    def name(self) -> str:
+        """As Kubernetes makes it."""
+        port = self.address.rpartition(":")[2]
+        return f"fraud-{REVISIONS[self.arm]}-5d4f-{port}"
+
+    def restart(self) -> None:
+        """Its counters begin at zero."""
+        self.began = time.time()
+
+    async def page(self, _request: web.Request) -> web.Response:
+        """The metrics page."""
+        count = (time.time() - self.began) * RATE[self.arm]
+        bad = math.floor(count * self.errors)
+        text = (
+            "# TYPE requests_total counter\n"
+            f'requests_total{{code="200"}} {math.floor(count) - bad}\nrequests_total{{code="503"}} {bad}\n'
+        )
+        return web.Response(text=text, content_type="text/plain")
+
+
+@asynccontextmanager
+async def served(pods: Iterable[Pod]) -> AsyncIterator[None]:
+    """Each pod at an address of its own."""
+    async with AsyncExitStack() as stack:
+        for pod in pods:
+            application = web.Application()
+            application.add_routes([web.get("/metrics", pod.page)])
+            runner = web.AppRunner(application)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            pod.address = f"127.0.0.1:{runner.addresses[0][1]}"
+        yield
+
+
+def targets(pods: Iterable[Pod], **labels: str) -> list[dict[str, Any]]:
+    """For `file_sd`, with the labels that discovery of pods would give."""
+    return [
+        {"targets": [pod.address], "labels": {"namespace": KEY[0], "pod": pod.name, **labels}} for pod in pods
+    ]
+
+
+@dataclass
+class Judged:
+    """A rollout followed in real time."""
+
+    source: PrometheusSource
+    counters: Counters = field(default_factory=Counters)
+    state: State = field(default_factory=lambda: begin(POLICY))
+    samples: list[Sample] = field(default_factory=list)
+    began: float = field(default_factory=time.time)
+
+    async def look(self, at: float) -> Assessment:
+        """Wait until a time is over, and judge what was."""
+        await asyncio.sleep(max(0.0, at + DELAY_SECONDS - time.time()))
+        sides = {arm: Side(revision=name, wanted=(WANTED,), endpoint=None) for arm, name in REVISIONS.items()}
+        (polled,) = await self.source.polls(KEY, sides, (at,), interval=2, weight_percent=25)
+        self.counters, sample = self.counters.advance(polled.poll)
+        if sample:
+            self.samples.append(sample)
+            self.state = observe(POLICY, self.state, sample)
+        step = Step(time=at, started=self.began, weight_percent=25, next_weight_percent=50)
+        return assess(POLICY, self.state, step)
+
+    async def until(
+        self, over: Callable[[Assessment], bool], acts: Mapping[int, Callable[[], None]]
+    ) -> Assessment:
+        """Look every two seconds, with something done after some of the looks, until the verdict is there."""
+        at, number = boundary(time.time(), 2), 0
+        while True:
+            at, number = at + 2, number + 1
+            try:
+                assessment = await self.look(at)
+            except MetricsUnknown:
+                continue  # a server that was just killed: nothing is known, and nothing is taken for known
+            if over(assessment) and number > max(acts, default=0):
+                return assessment
+            if act := acts.get(number):
+                act()
+
+    def stable_requests_a_second(self) -> float:
+        """As the judge has counted them."""
+        counted = self.samples[1:]
+        stable = [each.metrics["errors"].stable for each in counted if "errors" in each.metrics]
+        total = sum(each.total for each in stable if isinstance(each, RatioCounts))
+        return total / (counted[-1].time - self.samples[0].time)
+
+
+@asynccontextmanager
+async def followed(server: RealPrometheus) -> AsyncIterator[Judged]:
+    """A rollout through a server."""
+    client = Prometheus(name="real", url=server.url, timeout=5)
+    try:
+        yield Judged(source=PrometheusSource(queries=Queries(server=client, labels=LabelNames())))
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def replicated(
+    folder: Path, pods: list[Pod]
+) -> AsyncIterator[tuple[RealPrometheus, RealPrometheus, RealPrometheus]]:
+    """Two replicas, and the address behind which both are."""
+    program()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(served(pods))
+        replicas = [
+            await stack.enter_async_context(real_prometheus(folder / name, external_labels={"replica": name}))
+            for name in ("a", "b")
+        ]
+        for each in replicas:
+            each.scrape(targets(pods))
+        front = await stack.enter_async_context(
+            real_prometheus(folder / "front", federates=(replicas[0].port, replicas[1].port))
+        )
+        await _shown(front, pods)
+        yield replicas[0], replicas[1], front
+
+
+async def _shown(server: RealPrometheus, pods: list[Pod]) -> None:
+    """Wait until the server has all pods, of both replicas."""
+    client = Prometheus(name="real", url=server.url, timeout=5)
+    try:
+        async with asyncio.timeout(60):
+            while len(await client.instant('up{job="pods"}', time.time())) < 2 * len(pods):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.2)
+    finally:
+        await client.close()
+
+
+async def test_f12_a_bad_canary_is_rolled_back_through_two_replicas(tmp_path: Path) -> None:
+    """A fifth of its requests fail, while a pod of stable restarts and one is not scraped for a while."""
+    stable = [Pod(Arm.STABLE, 0.002) for _ in range(3)]
+    pods = [*stable, Pod(Arm.CANARY, 0.2)]
+    async with replicated(tmp_path, pods) as (one, other, front), followed(front) as judged:
+        acts: dict[int, Callable[[], None]] = {
+            2: stable[0].restart,
+            3: lambda: one.scrape(targets(pods[1:])),
+            4: lambda: one.scrape(targets(pods)),
+        }
+        assessment = await judged.until(lambda said: said.verdict is Verdict.ROLL_BACK, acts)
+        assert assessment.metric == "errors"
+        assert other.process
+
+
+async def test_f12_a_good_canary_advances_though_a_replica_dies_and_comes_back(tmp_path: Path) -> None:
+    """Nothing counts twice before, nothing halves after: stable's rate stays what it is."""
+    stable = [Pod(Arm.STABLE, 0.004) for _ in range(3)]
+    pods = [*stable, Pod(Arm.CANARY, 0.004)]
+    async with replicated(tmp_path, pods) as (one, _, front), followed(front) as judged:
+        assessment = await judged.until(
+            lambda said: said.verdict in {Verdict.ADVANCE, Verdict.ROLL_BACK},
+            {4: one.kill, 8: stable[1].restart},
+        )
+        await one.start()
+        for number in range(1, 6):
+            await judged.look(boundary(judged.samples[-1].time, 2) + 2 * number)
+        assert assessment.verdict is Verdict.ADVANCE, assessment.message
+        assert not judged.state.decided
+        assert judged.stable_requests_a_second() == pytest.approx(3 * RATE[Arm.STABLE], rel=0.15)
+
+
+async def test_f12_a_page_that_one_server_reads_twice_counts_once(tmp_path: Path) -> None:
+    """As a pod with two containers without ports is scraped: once for each, under the same address."""
+    program()
+    pods = [Pod(Arm.STABLE, 0.01), Pod(Arm.CANARY, 0.01)]
+    async with served(pods), real_prometheus(tmp_path / "one") as server, followed(server) as judged:
+        server.scrape([*targets(pods, container="model"), *targets(pods, container="sidecar")])
+        await _shown(server, pods)
+        for _ in range(6):
+            last = judged.samples[-1].time if judged.samples else boundary(time.time(), 2)
+            await judged.look(last + 2)
+        assert judged.stable_requests_a_second() == pytest.approx(RATE[Arm.STABLE], rel=0.15)
