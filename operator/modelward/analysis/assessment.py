@@ -37,12 +37,11 @@ class _Case:
 
     @property
     def both_had_requests(self) -> bool:
-        """Whether any metric that counts was counted in both arms in this step."""
-        return any(
-            memory.users_cases and memory.step.stable
-            for metric, memory in pairs(self.policy, self.state)
-            if metric.kind is not MetricKind.GUARD
-        )
+        """Whether any metric that counts was counted in both arms in this step; values of gauges, if there are no others."""
+        judged = [m for metric, m in pairs(self.policy, self.state) if metric.kind is not MetricKind.GUARD]
+        counted = [memory for memory in judged if memory.kind is not MetricKind.GAUGE] or judged
+        seconds = self.state.pod_seconds
+        return any(memory.users_cases(seconds) and memory.step.stable for memory in counted)
 
 
 def assess(policy: Policy, state: State, step: Step) -> Assessment:
@@ -56,7 +55,7 @@ def assess(policy: Policy, state: State, step: Step) -> Assessment:
         step=step,
         total=odds(total_log_odds(policy, state)),
         lead=leading,
-        harm=_harm(leading, step),
+        harm=_harm(state, leading, step),
         unknown=_unknown(policy, state, step),
     )
     verdict, message = _verdict(case)
@@ -88,12 +87,12 @@ def _rolled_back(policy: Policy, state: State, decided: Decided) -> Assessment:
     )
 
 
-def _harm(leading: tuple[MetricPolicy, MetricState] | None, step: Step) -> Harm | None:
+def _harm(state: State, leading: tuple[MetricPolicy, MetricState] | None, step: Step) -> Harm | None:
     """The harm of the next step; None: there is no next step, or nothing that bounds it."""
     if leading is None or not step.next_weight_percent:
         return None
     test = 1 if leading[0].kind is MetricKind.LATENCY else 0
-    return promotion.harm(leading[1], test, step.next_weight_percent)
+    return promotion.harm(leading[1], test, step.next_weight_percent, state.pod_seconds)
 
 
 def _unknown(policy: Policy, state: State, step: Step) -> tuple[str, ...]:
@@ -203,7 +202,7 @@ def _so_far(case: _Case) -> str:
 def _outlook(case: _Case) -> str:
     """What the next step needs."""
     leading = case.lead or _expected_lead(case)
-    harm = case.harm or _harm(leading, case.step)
+    harm = case.harm or _harm(case.state, leading, case.step)
     if leading is None or harm is None:
         return ""
     return messages.still_possible(leading[0], harm, leading[1].phis[0], case.step)

@@ -110,7 +110,7 @@ class Increment:
     pods: tuple[tuple[str, float], ...] = ()
     """Cases by canary pod (hits of a ratio), to say whether one pod is alone in what it does."""
     fresh: float = 0
-    """Cases of canary pods from before they were read, or while they could not be believed."""
+    """Cases of canary pods from before they were read, or while they were not Ready or could not be believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,9 +366,13 @@ def _is_known(counters: Counters, pod: PodReading, name: str) -> bool:
 
 
 def _is_fresh(counters: Counters, pod: PodReading, name: str) -> bool:
-    """Whether a canary pod is read for the first time, or again: nobody knows how much of it is of users."""
+    """Whether a canary pod is read for the first time, or again, or was not Ready since the last poll.
+
+    Nobody knows how much of what it has counted is of users.
+    """
     known = _is_known(counters, pod, name) and not counters.seen[pod.pod].tracks[name].waits
-    return pod.arm is Arm.CANARY and not known
+    ready = pod.ready_since is not None and pod.ready_since <= counters.last_time
+    return pod.arm is Arm.CANARY and not (known and ready)
 
 
 def _counted(track: Track, base: Reading | None) -> tuple[Counts, Track]:

@@ -1,98 +1,229 @@
 """Requests that no user makes: probes of the kubelet and scrapes, where a server counts them as it counts all others.
 
-They come to a canary without any traffic, too. So what a canary shows before it has weight, and what the operator
-knows to cause itself, is no evidence for giving it more.
+They come to a canary without any traffic, too, so they are no evidence for giving it more. How many may come is known
+from the pod template (`Own`). Whether the server counts them is learned from its pods, before and after they have
+weight: a pod that counted less than some of the probes alone would have made does not count all of these. Only pods
+that are Ready tell: before that, the page may be open although nobody asks anything yet.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import combinations
+from math import inf
+from typing import Final, NamedTuple
 
-from modelward.analysis.counters import Counts, Values, clean, increment
+from modelward.analysis.counters import Values, clean, increment
 from modelward.analysis.readings import Arm, PodReading, Poll, Reading
 
 MARGIN: Final = 1.2
 """Probes are never exactly evenly spaced: requests count as users' beyond so many times what comes without any."""
 _INTERVALS: Final = 2
-"""The last so many tell: servers warm themselves up when they start."""
+"""The last so many without weight tell what else asks: servers warm themselves up when they start."""
+_SPANS: Final = 12
+"""Spans of time that are looked back at, from mark to mark."""
+_SPAN_SECONDS: Final = 5.0
+"""Marks are at least so far apart, however often pages are read."""
+_LATE_SECONDS: Final = 0.1
+"""Readings come so much sooner or later than they are due."""
+MOST_COMBINED: Final = 8
+"""Of more sources than these each is judged by itself."""
+
+Fewest = Mapping[int, float]
+"""By whole seconds the fewest cases that any pod, Ready throughout, has counted in so long a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Who asks each pod again and again: a probe, or who reads the metrics."""
+
+    period_seconds: float
+    first_seconds: float
+    """Within any time of this length it has asked, and was answered, at least once."""
+
+    @property
+    def per_second(self) -> float:
+        """How often it asks."""
+        return 1 / self.period_seconds
+
+    def least(self, seconds: float) -> int:
+        """How often it asks at least within so long a time."""
+        beyond = seconds - self.first_seconds
+        return int(beyond / (MARGIN * self.period_seconds)) + 1 if beyond >= 0 else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Own:
-    """What is asked of each pod by the kubelet and the operator."""
+    """What is asked of each pod by the kubelet and by who reads its metrics."""
 
-    per_second: float = 0.0
-    longest_seconds: float = 0.0
-    """Time within which each of them has asked once."""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def per_second(self) -> float:
+        """Requests a second, if the server counts all of them."""
+        return sum(source.per_second for source in self.sources)
+
+    @property
+    def longest_seconds(self) -> float:
+        """Time within which each of them has asked once."""
+        return max((source.first_seconds for source in self.sources), default=0.0)
+
+    def possible(self, fewest: Fewest) -> float:
+        """The most requests a second of these that a server can count whose pods have counted so few."""
+        left = [source for source in self.sources if _fits([source], fewest)]
+        if len(left) > MOST_COMBINED or _fits(left, fewest):
+            return _rate(left)
+        chosen = (some for number in range(len(left) + 1) for some in combinations(left, number))
+        return max(_rate(some) for some in chosen if _fits(some, fewest))
 
 
 NOTHING: Final = Own()
+
+
+def _fits(sources: Collection[Source], fewest: Fewest) -> bool:
+    """Whether a server that counts all of these can have counted so few."""
+    return all(sum(source.least(seconds) for source in sources) <= cases for seconds, cases in fewest.items())
+
+
+def _rate(sources: Iterable[Source]) -> float:
+    return sum(source.per_second for source in sources)
+
+
+class Mark(NamedTuple):
+    """How many cases a pod had counted at one time."""
+
+    time: float
+    cases: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """One metric of one pod since it is Ready, as long as nothing of it was started anew."""
+
+    origin: tuple[float | None, ...]
+    last: Mark
+    marks: tuple[Mark, ...]
+
+    def plus(self, now: Mark) -> "Watch":
+        """With a reading; it is a mark if it is far enough from the last."""
+        if now.time - self.marks[-1].time < _SPAN_SECONDS - _LATE_SECONDS:
+            return Watch(origin=self.origin, last=now, marks=self.marks)
+        return Watch(origin=self.origin, last=now, marks=(*self.marks, now)[-_SPANS - 1 :])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """What a metric of the canary showed over some time without weight."""
 
-    cases: float
-    seconds: float
+    cases: float = 0
+    seconds: float = 0
     """Of all pods together."""
+
+    def plus(self, before: Mark, now: Mark) -> "Shown":
+        """With what one more pod showed."""
+        return Shown(
+            cases=self.cases + now.cases - before.cases, seconds=self.seconds + now.time - before.time
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle:
-    """The canary before it has weight. A value: `plus` gives the next one."""
+    """What the canary's pods have told of requests without users. A value: `plus` gives the next one."""
 
-    last: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
-    """Readings of the poll before, by pod."""
-    time: float | None = None
+    watched: Mapping[tuple[str, str], Watch] = field(default_factory=dict)
+    """By pod and metric."""
+    fewest: Mapping[str, Fewest] = field(default_factory=dict)
+    unsteady: frozenset[str] = frozenset()
+    """Metrics that fell although nothing was started anew: what they tell is not believed."""
     intervals: tuple[Mapping[str, Shown], ...] = ()
+    """The last ones without weight."""
 
     def plus(self, poll: Poll) -> "Idle":
-        """With a poll at which the canary had no weight."""
-        pods = [pod for pod in poll.pods if pod.arm is Arm.CANARY]
-        shown = self._shown(pods, poll.time - self.time) if self.time is not None else {}
+        """With a poll, whether the canary has weight or not."""
+        watched = {}
+        fewest, shown = dict(self.fewest), dict[str, Shown]()
+        unsteady = set(self.unsteady)
+        for key, watch in _begun(poll):
+            name, now, before = key[1], watch.last, self.watched.get(key)
+            if before is None or before.origin != watch.origin:
+                watched[key] = watch
+                continue
+            if now.cases < before.last.cases:
+                unsteady.add(name)
+                continue
+            shown[name] = shown.get(name, Shown()).plus(before.last, now)
+            watched[key] = before.plus(now)
+            if watched[key].marks is not before.marks:
+                fewest[name] = _fewer(fewest.get(name, {}), watched[key].marks)
+        kept = {name: counts for name, counts in shown.items() if name not in unsteady}
         return Idle(
-            last={pod.pod: pod.metrics for pod in pods},
-            time=poll.time,
-            intervals=(*self.intervals, shown)[-_INTERVALS:] if shown else self.intervals,
+            watched=watched,
+            fewest={name: counts for name, counts in fewest.items() if name not in unsteady},
+            unsteady=frozenset(unsteady),
+            intervals=(*self.intervals, kept)[-_INTERVALS:]
+            if kept and not poll.weight_percent
+            else self.intervals,
         )
 
-    def _shown(self, pods: Iterable[PodReading], seconds: float) -> dict[str, Shown]:
-        """What pods did since the poll before, that were read then; counters that fell tell nothing."""
-        shown: dict[str, Shown] = {}
-        for pod in pods:
-            before = self.last.get(pod.pod, {})
-            for name in before.keys() & pod.metrics.keys():
-                cases = _cases(before[name], pod.metrics[name])
-                if cases is not None:
-                    old = shown.get(name, Shown(cases=0, seconds=0))
-                    shown[name] = Shown(cases=old.cases + cases, seconds=old.seconds + seconds)
-        return shown
+    def tells_more(self, before: "Idle") -> bool:
+        """Whether more is known than `before`."""
+        return (self.fewest, self.unsteady) != (before.fewest, before.unsteady)
 
-    def rates(self, own: Own) -> dict[str, float]:
-        """Requests a second that come to each pod without users, by metric that was seen."""
-        names = {name for shown in self.intervals for name in shown}
-        return {
-            name: _rate([shown[name] for shown in self.intervals if name in shown], own) for name in names
-        }
+    def rate(self, name: str, own: Own, known: float) -> float:
+        """Requests a second that come to each pod without users and may be counted, where so many were `known`.
 
+        What is not explained by probes and scrapes is only seen without weight, and at most what any pod shows.
+        """
+        usual, fewest = own.per_second, self.fewest.get(name, {})
+        possible = min(known, own.possible(fewest))
+        seen = self._seen(name)
+        seen = known if seen is None else seen
+        if seen <= usual:
+            return possible
+        return max(possible, min(seen, _at_most(fewest)))
 
-def _cases(before: Reading, now: Reading) -> float | None:
-    old, new = clean(before), clean(now)
-    if old is None or new is None:
-        return None
-    whole, counts = _total(increment(None, new)), _total(increment(old, new))
-    started_anew = whole is None or counts is None or whole < (_total(increment(None, old)) or 0)
-    return None if started_anew else counts
+    def _seen(self, name: str) -> float | None:
+        """Requests a second of a pod without weight; None: it was not seen, or is not believed."""
+        shown = [each[name] for each in self.intervals if name in each]
+        seconds = sum(each.seconds for each in shown)
+        return sum(each.cases for each in shown) / seconds if seconds and name not in self.unsteady else None
 
 
-def _total(counts: Counts) -> float | None:
-    return None if isinstance(counts, Values) else counts.total
+def _begun(poll: Poll) -> Iterator[tuple[tuple[str, str], Watch]]:
+    """What the Ready pods of the canary show, each as if it was read for the first time."""
+    for pod in poll.pods:
+        if pod.arm is not Arm.CANARY or pod.ready_since is None or pod.ready_since > poll.time:
+            continue
+        for name, reading in pod.metrics.items():
+            if (cases := _cases(reading)) is not None:
+                mark = Mark(poll.time, cases)
+                yield (pod.pod, name), Watch(origin=_origin(pod), last=mark, marks=(mark,))
 
 
-def _rate(shown: list[Shown], own: Own) -> float:
-    """What was seen, and what is caused anyway, unless that was not counted while all of it was asked."""
-    cases, seconds = sum(each.cases for each in shown), sum(each.seconds for each in shown)
-    if not cases and seconds >= own.longest_seconds:
-        return 0.0
-    return max(cases / seconds if seconds else 0.0, own.per_second)
+def _origin(pod: PodReading) -> tuple[float | None, ...]:
+    return pod.ready_since, pod.started, pod.process_started
+
+
+def _cases(reading: Reading) -> float | None:
+    """All cases since the start; None for what does not count any, or cannot be a counter."""
+    sound = clean(reading)
+    counts = increment(None, sound) if sound else None
+    return None if counts is None or isinstance(counts, Values) else counts.total
+
+
+def _fewer(fewest: Fewest, marks: tuple[Mark, ...]) -> Fewest:
+    """The fewest cases with the spans that end at the last mark; without what others tell already."""
+    *earlier, now = marks
+    counts = dict(fewest)
+    for mark in earlier:
+        seconds, cases = int(now.time - mark.time + _LATE_SECONDS), now.cases - mark.cases
+        counts[seconds] = min(cases, counts.get(seconds, inf))
+    kept: dict[int, float] = {}
+    for seconds in sorted(counts, reverse=True):
+        if counts[seconds] < min(kept.values(), default=inf):
+            kept[seconds] = counts[seconds]
+    return kept
+
+
+def _at_most(fewest: Fewest) -> float:
+    """The rate at which something may have asked all the time, where so few were counted."""
+    return min(((cases + 1) / seconds for seconds, cases in fewest.items() if seconds), default=inf)

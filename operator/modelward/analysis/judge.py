@@ -18,7 +18,7 @@ from modelward.analysis.allotment import Allotment, allotted
 from modelward.analysis.assessment import assess
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
 from modelward.analysis.evidence import heaviest, lead, pairs, total_log_odds
-from modelward.analysis.idle import MARGIN, Idle
+from modelward.analysis.idle import Idle
 from modelward.analysis.noise import NO_HISTORY, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.promotion import Incident
@@ -41,6 +41,7 @@ __all__ = [
     "fits",
     "next_step",
     "observe",
+    "recalled",
     "with_idle",
 ]
 
@@ -67,17 +68,30 @@ def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
 
 
 def with_idle(policy: Policy, state: State, idle: Idle) -> State:
-    """The memory with the requests that come to the canary without users; once it has traffic that is fixed."""
-    if state.frozen:
-        return state
-    rates = idle.rates(policy.own)
-    return replace(
-        state,
-        metrics=tuple(
-            replace(metric, own_rate=_short(rates.get(metric.name, policy.own.per_second)))
-            for metric in state.metrics
-        ),
+    """The memory with what is known of the requests that come to the canary without users."""
+    own = _short(policy.own.per_second)
+    metrics = tuple(
+        metric
+        if metric.kind is MetricKind.GAUGE  # its values are no requests
+        else replace(
+            metric, own_rate=_short(idle.rate(metric.name, policy.own, _own_rate(state, metric, own)))
+        )
+        for metric in state.metrics
     )
+    return replace(state, own=own, metrics=metrics)
+
+
+def _own_rate(state: State, metric: MetricState, own: float) -> float:
+    """What is remembered of a metric: what was learned while something else was asked says little, unless it is none."""
+    learned = state.own == own or (state.own and not metric.own_rate)
+    return metric.own_rate if learned else max(own, metric.own_rate)
+
+
+def recalled(state: State, before: State) -> State:
+    """The memory with what another one of the same metrics has learned of requests without users."""
+    pairs = zip(state.metrics, before.metrics, strict=True)
+    metrics = tuple(replace(metric, own_rate=old.own_rate) for metric, old in pairs)
+    return replace(state, own=before.own, metrics=metrics)
 
 
 def _allotted(policy: Policy) -> Allotment:
@@ -109,9 +123,9 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
     """The memory after `sample`. One that is not later than the last changes nothing: nothing counts twice."""
     if state.decided or (state.time is not None and sample.time <= state.time):
         return state
-    state = _within(policy, state)
+    state, before = _within(policy, state), state.time
     if sample.flaws:
-        state = _without(state, sample.flaws.keys())
+        state = _without(policy, state, sample.flaws.keys())
     state = replace(_at_weight(policy, state, sample), time=sample.time)
     if not state.frozen and _has_canary_traffic(sample):
         state = _frozen(policy, state, sample)
@@ -122,7 +136,12 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
         metrics = tuple(_doubted(_heard(metric, sample), sample) for metric in state.metrics)
         return replace(state, metrics=metrics)
     metrics = tuple(_doubted(_observed(policy, metric, memory, sample), sample) for metric, memory in pairs)
-    judged = replace(state, metrics=metrics, incident=_incident(policy, state, sample))
+    judged = replace(
+        state,
+        metrics=metrics,
+        incident=_incident(policy, state, sample),
+        pod_seconds=_short(state.pod_seconds + _pod_seconds(policy, state, sample, before)),
+    )
     return _decided(policy, judged, sample.time)
 
 
@@ -132,13 +151,14 @@ def _within(policy: Policy, state: State) -> State:
     return replace(state, metrics=tuple(kinds.within(metric, allotment) for metric in state.metrics))
 
 
-def _without(state: State, names: Collection[str]) -> State:
+def _without(policy: Policy, state: State, names: Collection[str]) -> State:
     """The memory without what these metrics have told, and without what may have come from them."""
-    metrics = tuple(_untold(metric) if metric.name in names else metric for metric in state.metrics)
+    own = _short(policy.own.per_second)
+    metrics = tuple(_untold(metric, own) if metric.name in names else metric for metric in state.metrics)
     return replace(state, metrics=metrics, incident=Incident(usual=state.usual))
 
 
-def _untold(state: MetricState) -> MetricState:
+def _untold(state: MetricState, own: float) -> MetricState:
     """The memory of a metric as it was before it told anything; what is tested stays the same."""
     bets = core.SIGN_BETS if state.kind is MetricKind.GAUGE else core.RATIO_BETS
     return replace(
@@ -150,7 +170,8 @@ def _untold(state: MetricState) -> MetricState:
         polls=0,
         step=EMPTY,
         total=EMPTY,
-        unasked=0.0,
+        own_rate=state.own_rate if state.kind is MetricKind.GAUGE else max(own, state.own_rate),
+        fresh=0.0,
         pod="",
         lead=0,
     )
@@ -218,8 +239,8 @@ def _observed(policy: Policy, metric: MetricPolicy, state: MetricState, sample: 
     after = kinds.observed(policy, metric, state, increment, sample.time)
     if after is None:
         return state
-    unasked = state.unasked + _unasked(state, increment, _since(policy, state, sample))
-    return replace(after, known=sample.time, unasked=_short(unasked))
+    fresh = increment.fresh if policy.own.sources or state.own_rate else 0.0
+    return replace(after, known=sample.time, fresh=_short(state.fresh + fresh))
 
 
 def _short(estimate: float) -> float:
@@ -227,16 +248,18 @@ def _short(estimate: float) -> float:
     return float(f"{estimate:.6g}")
 
 
-def _since(policy: Policy, state: MetricState, sample: Sample) -> float:
-    """Seconds since the last sample that had the metric."""
-    return policy.interval_seconds if state.known is None else sample.time - state.known
+def _pod_seconds(policy: Policy, state: State, sample: Sample, before: float | None) -> float:
+    """For how long the canary's pods were counted since the last sample that counted anything.
 
-
-def _unasked(state: MetricState, increment: Increment, seconds: float) -> float:
-    """Cases of an interval that may be of no user: at the pods' own rate, and all from before a pod was read."""
-    if not state.own_rate:
+    Each is taken to have run longer when a step begins, by the time in which each source asks once: however short
+    a time is, it may have one request more of each than their rates say.
+    """
+    if not sample.metrics:
         return 0.0
-    return increment.fresh + MARGIN * state.own_rate * max(1, len(increment.pods)) * seconds
+    known = [metric.known for metric in state.metrics if metric.known is not None]
+    since = max(known, default=sample.time - policy.interval_seconds if before is None else before)
+    seconds = sample.time - since + (0.0 if state.pod_seconds else policy.own.longest_seconds)
+    return seconds * max(1, *(len(increment.pods) for increment in sample.metrics.values()))
 
 
 def _placed(pod: str, sample: Sample, most: int) -> str:
@@ -283,5 +306,5 @@ def next_step(state: State) -> State:
     )
     if usual is None and lead and lead.total.canary_hits:
         usual = promotion.usual_share(lead.total.stable_hits[0], lead.total.stable)
-    metrics = tuple(replace(metric, step=EMPTY, unasked=0.0) for metric in state.metrics)
-    return replace(state, metrics=metrics, incident=Incident(usual=usual))
+    metrics = tuple(replace(metric, step=EMPTY, fresh=0.0) for metric in state.metrics)
+    return replace(state, metrics=metrics, incident=Incident(usual=usual), pod_seconds=0.0)

@@ -13,6 +13,8 @@ from modelward.api.analysis_policy import MetricKind
 
 MOST_ODDS = 1_000_000
 _NOISY = 1.5
+_MATTERS = 10
+"""It is said what is left out where that is more than one request in so many."""
 _MOST_LOG = 700.0
 
 
@@ -202,7 +204,10 @@ def still_possible(metric: MetricPolicy, harm: Harm, phi: float, step: Step) -> 
 
 def beyond(harm: Harm) -> str:
     """Requests that are not counted as users', to be put behind a count of those that are."""
-    return f" beyond {harm.unasked} that may be probes and scrapes" if harm.unasked else ""
+    if harm.unasked * _MATTERS <= harm.cases:
+        return ""
+    rate = f", up to {harm.own_rate:.2g}/s a pod" if harm.own_rate else ""
+    return f" beyond {harm.unasked} that may be probes and scrapes{rate}"
 
 
 def _hit_noun(metric: MetricPolicy) -> str:

@@ -74,7 +74,9 @@ class Harm:
     """In the canary, in this step, beyond what comes without users."""
     hits: int
     unasked: int = 0
-    """Cases that may come of probes and scrapes."""
+    """Cases that may come of probes and scrapes, or of pods that were not Ready."""
+    own_rate: float = 0
+    """Requests a second of each pod that may be probes and scrapes."""
 
     @property
     def bounded(self) -> bool:
@@ -82,11 +84,14 @@ class Harm:
         return self.canary_upper <= self.allowed_upper
 
 
-def harm(state: MetricState, test: int, next_weight_percent: float) -> Harm:
-    """The harm of the next step by one metric in this step: both arms saw the same time."""
+def harm(state: MetricState, test: int, next_weight_percent: float, pod_seconds: float = 0.0) -> Harm:
+    """The harm of the next step by one metric in this step: both arms saw the same time.
+
+    `pod_seconds`: for how long the canary's pods were counted in it, all together.
+    """
     phi, step = state.phis[test], state.step
     hits, stable_hits = (step.canary_hits[test], step.stable_hits[test]) if step.canary_hits else (0, 0)
-    cases = max(hits, state.users_cases)
+    cases = max(hits, state.users_cases(pod_seconds))
     lower = lower_bound(stable_hits / phi, step.stable / phi)
     return Harm(
         canary_upper=upper_bound(hits / phi, cases / phi),
@@ -95,6 +100,7 @@ def harm(state: MetricState, test: int, next_weight_percent: float) -> Harm:
         cases=cases,
         hits=hits,
         unasked=step.canary - cases,
+        own_rate=state.own_rate,
     )
 
 

@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import isnan, nan
+from math import ceil, isnan, nan
 from typing import Any, Final
 
 import msgspec
 
-from modelward.analysis.idle import Own
+from modelward.analysis.idle import MOST_COMBINED, NOTHING, Own, Source
 from modelward.analysis.policy import INTERVAL_OF_A_SOURCE, MetricPolicy, Policy, metric_policy
 from modelward.analysis.readings import (
     Arm,
@@ -93,7 +93,7 @@ class GivenPolicy:
             interval_seconds=self.interval_seconds or interval_seconds or INTERVAL_OF_A_SOURCE,
             step_min_seconds=given.step_min_seconds,
             step_max_seconds=given.step_max_seconds,
-            own=Own(per_second=given.own_requests_per_second),
+            own=_own(given.own_requests_per_second),
         )
 
     @property
@@ -102,6 +102,17 @@ class GivenPolicy:
         return {metric.name: metric.signal.value for metric in self.given.metrics if metric.signal}
 
 
+def _own(per_second: float) -> Own:
+    """So many requests a second, from as few sources as ask every ten seconds each, or from the most."""
+    if not per_second:
+        return NOTHING
+    number = min(MOST_COMBINED, ceil(_PROBE_SECONDS * per_second))
+    period = number / per_second
+    return Own(sources=(Source(period_seconds=period, first_seconds=max(_PROBE_SECONDS, period)),) * number)
+
+
+_PROBE_SECONDS: Final = 10.0
+"""Kubernetes' default for the period of a probe."""
 _BY_NAME: Final = {
     "errors": MetricKind.RATIO,
     "latency": MetricKind.LATENCY,

@@ -56,7 +56,7 @@ class PodReading:
     process_started: float | None = None
     """When the process that answered started (`process_start_time_seconds`); None when it does not say."""
     ready_since: float | None = None
-    """Since when it is Ready, Unix seconds; None when it is not known."""
+    """Since when it is Ready and is to stay, Unix seconds; None when it is not, or when it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,7 @@ class Replay:
         self._step = Step(time=0, started=0, weight_percent=self._weight, next_weight_percent=None)
         self._stopped = False
         self._idle = Idle()
+        self._says_ready = False
         self.time: float | None = None
         """Of the last poll; None before the first."""
         self.samples: list[Sample] = []
@@ -140,12 +141,12 @@ class Replay:
     def _taken(self, poll: Poll) -> Iterator[Said]:
         if isnan(poll.weight_percent):
             poll = replace(poll, weight_percent=self._weight)
+        poll = self._with_readiness(poll)
         self._look(poll)
         if self._counters is None:
             self._counters = self._begun(poll)
             self._past = None  # an hour of polls; what it tells is in the reference
-        if not poll.weight_percent:
-            self._idle = self._idle.plus(poll)
+        self._idle = self._idle.plus(poll)
         self._state = with_idle(self._policy, self._state, self._idle)
         self._move(poll)
         self._counters, sample = self._counters.advance(poll)
@@ -158,6 +159,13 @@ class Replay:
             yield from self._walked()
         elif self._every or self._state.decided:
             yield _said(self._assessed(), self._step)
+
+    def _with_readiness(self, poll: Poll) -> Poll:
+        """The poll; in a stream that does not say when pods became Ready, they always are."""
+        self._says_ready |= any(pod.ready_since is not None for pod in poll.pods)
+        if self._says_ready:
+            return poll
+        return replace(poll, pods=tuple(replace(pod, ready_since=-inf) for pod in poll.pods))
 
     def _look(self, poll: Poll) -> None:
         """Which metrics there are. As long as no canary traffic has flowed, more may show."""

@@ -70,6 +70,10 @@ class State:
     """When the weight changed last."""
     incident: Incident = field(default_factory=Incident)
     decided: Decided | None = None
+    own: float = 0
+    """What may be asked of each pod without users, requests a second, when `own_rate` of the metrics was learned."""
+    pod_seconds: float = 0
+    """For how long the canary's pods were counted since this step began, all together."""
 
 
 def encode(state: State) -> str:
@@ -87,6 +91,8 @@ def encode(state: State) -> str:
         [state.incident.usual, state.incident.strata, state.incident.logs],
         [state.decided.time, state.decided.metric] if state.decided else None,
         [_packed(metric) for metric in state.metrics],
+        state.own,
+        state.pod_seconds,
     ]
     return json.dumps(packed, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
@@ -110,7 +116,8 @@ def decode(text: str) -> State:
 def _state(packed: Any) -> State:
     if not isinstance(packed, list) or not packed or packed[0] not in (_LISTS, VERSION):
         raise ValueError("it is of another version")
-    _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, metrics = packed
+    _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, metrics, *users = packed
+    own, pod_seconds = users or (0, 0)
     incident_usual, strata, logs = incident
     read = tuple(_metric(metric) for metric in metrics)
     if decided and decided[1] not in [metric.name for metric in read if metric.joined]:
@@ -127,6 +134,8 @@ def _state(packed: Any) -> State:
         moved=_maybe(moved),
         incident=Incident(usual=_share(incident_usual), strata=_count(strata), logs=_logs(logs)),
         decided=Decided(time=_number(decided[0]), metric=_text(decided[1])) if decided else None,
+        own=_number(own),
+        pod_seconds=_number(pod_seconds),
     )
 
 
@@ -156,7 +165,7 @@ def _packed(state: MetricState) -> list[Any]:
         _vector(state.history.cumulative),
         _vector(state.history_phis),
         state.own_rate,
-        state.unasked,
+        state.fresh,
     ]
     while len(packed) > _LENGTH - len(_ENDING) and packed[-1] in (None, "", 0, [], ()):
         packed.pop()
@@ -172,7 +181,7 @@ def _metric(packed: list[Any]) -> MetricState:
     full = [*packed, *_ENDING[len(_ENDING) - missing :]] if missing > 0 else packed
     name, kind, joined, known, bounds, phis, tests, strata, polls, *tables = full
     open_, step, total, pod, lead, due, values, history_bounds, cumulative, history_phis, *users = tables
-    own_rate, unasked = users
+    own_rate, fresh = users
     history = BucketCounts(bounds=_each(_bound, history_bounds), cumulative=_each(_number, cumulative))
     state = MetricState(
         name=_text(name),
@@ -192,7 +201,7 @@ def _metric(packed: list[Any]) -> MetricState:
         due=_maybe(due),
         values=_each(_value, values),
         own_rate=_number(own_rate),
-        unasked=_number(unasked),
+        fresh=_number(fresh),
         history=history,
         history_phis=_each(_number, history_phis),
     )

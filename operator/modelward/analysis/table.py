@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from modelward.analysis.core import Logs
 from modelward.analysis.counters import BucketCounts
+from modelward.analysis.idle import MARGIN
 from modelward.api.analysis_policy import MetricKind
 
 
@@ -63,15 +64,15 @@ class MetricState:
     values: tuple[float, ...] = ()
     """Of a gauge: the last values of canary and stable."""
     own_rate: float = 0
-    """Requests a second of each canary pod that no user makes: probes, scrapes."""
-    unasked: float = 0
-    """Cases in the canary since this step began that may come of them."""
+    """Requests a second of each canary pod that may be of no user: probes, scrapes."""
+    fresh: float = 0
+    """Cases in the canary since this step began from pods that were not Ready, or read for the first time."""
     history: BucketCounts = field(default_factory=BucketCounts)
     """Of a histogram, until its bounds are chosen: what stable did."""
     history_phis: tuple[float, ...] = ()
     """The noise at each bound of `history`."""
 
-    @property
-    def users_cases(self) -> int:
-        """Cases in the canary in this step that users have made, for certain."""
-        return max(0, int(self.step.canary - self.unasked))
+    def users_cases(self, pod_seconds: float) -> int:
+        """Cases in the canary in this step that users have made, for certain, when pods ran for so long together."""
+        unasked = self.fresh + MARGIN * self.own_rate * pod_seconds
+        return max(0, int(self.step.canary - unasked))

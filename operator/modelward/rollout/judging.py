@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from modelward.analysis import judge
-from modelward.analysis.idle import NOTHING, Own
+from modelward.analysis.idle import NOTHING, Idle, Own
 from modelward.analysis.noise import NO_HISTORY
 from modelward.analysis.policy import Policy, policy_of
 from modelward.analysis.verdict import Assessment, Figures, Step, Verdict
@@ -52,10 +52,11 @@ class Judgement:
 
 def judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
     """The progress with all samples taken in, and what they come to. Without weight there is nothing to judge."""
-    if not progress.rollout.weight_percent:
+    weighted = bool(progress.rollout.weight_percent)
+    if not weighted and observed.evidence.idle == Idle():
         return progress, Judgement()
     try:
-        return _judged(observed, progress)
+        return _judged(observed, progress) if weighted else (_learned(observed, progress), Judgement())
     except (ArithmeticError, LookupError, ValueError):
         # A hand may have written a memory that is read and cannot be counted on with: it would keep every look
         # from ending, the way back included. Without it the same samples are judged anew.
@@ -64,19 +65,29 @@ def judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
         return _judged(observed, progress.having(analysis=None))
 
 
+def _learned(observed: Observed, progress: Progress) -> Progress:
+    """The progress with what a canary without weight shows of requests without users: whoever leads next knows it."""
+    policy = _policy(observed, progress)
+    before, progress = _state(observed, progress, policy)
+    state = judge.with_idle(policy, before, observed.evidence.idle)
+    if state == before or not policy.metrics:
+        return progress
+    analysis = progress.status.analysis or AnalysisStatus()
+    return progress.having(analysis=msgspec.structs.replace(analysis, state=_remembered(state)))
+
+
 def _judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
     policy = _policy(observed, progress)
-    state, progress = _state(observed, progress, policy)
-    state = judge.with_idle(policy, state, observed.evidence.idle)
+    before, progress = _state(observed, progress, policy)
+    state = judge.with_idle(policy, before, observed.evidence.idle)
+    learned = before.own > 0 and state != before
     for sample in observed.evidence.samples:
         if sample.time > _last_sample(progress):
             state = judge.observe(policy, state, sample)
             progress = _sampled(observed, progress, sample.time, policy)
     assessment = judge.assess(policy, state, _step(observed, progress))
-    if policy.metrics and _is_news(observed, progress, assessment):
-        # Nothing is remembered before the first sample: until then stable's past may not have been read.
-        remembered = _remembered(state) if _last_sample(progress) else ""
-        progress = _recorded(progress, remembered, assessment)
+    if policy.metrics and (learned or _is_news(observed, progress, assessment)):
+        progress = _recorded(progress, _remembered(state), assessment)
     return progress, _judgement(observed, policy, assessment)
 
 
@@ -162,7 +173,7 @@ def signals_of(progress: Progress) -> Signals:
 def _policy(observed: Observed, progress: Progress) -> Policy:
     spec, signals = observed.model.spec, signals_of(progress)
     policy = policy_of(spec.analysis, spec.rollout, signals)
-    policy = replace(policy, own=_own(progress, policy.interval_seconds))
+    policy = replace(policy, own=_own(observed, progress, policy.interval_seconds))
     if traffic.load_factor(observed, progress.status) <= OVERLOAD:
         return policy
     metrics = tuple(
@@ -172,22 +183,28 @@ def _policy(observed: Observed, progress: Progress) -> Policy:
     return replace(policy, metrics=metrics)
 
 
-def _own(progress: Progress, interval_seconds: float) -> Own:
+def _own(observed: Observed, progress: Progress, interval_seconds: float) -> Own:
     """What the kubelet and whoever reads the metrics ask of each pod of the canary."""
     canary = progress.revisions.get(progress.status.canary_revision)
-    return own_requests(canary.template, interval_seconds) if canary else NOTHING
+    source = observed.model.spec.analysis.source
+    return own_requests(canary.template, interval_seconds, source) if canary else NOTHING
 
 
 def _state(observed: Observed, progress: Progress, policy: Policy) -> tuple[judge.State, Progress]:
-    """The judge's memory, or a new one when there is none that can be read."""
+    """The judge's memory, or a new one when there is none that can be read.
+
+    Before the first sample it has nothing but what was learned of requests without users: until then stable's past may
+    not have been read.
+    """
+    begun = judge.begin(policy, observed.evidence.reference or NO_HISTORY)
     analysis = progress.status.analysis
     if analysis and analysis.state:
         with contextlib.suppress(InvalidState):
             state = judge.decode(analysis.state)
             if judge.fits(policy, state):
-                return state, progress
+                return (state if _last_sample(progress) else judge.recalled(begun, state)), progress
         progress = progress.having(analysis=None)
-    return judge.begin(policy, observed.evidence.reference or NO_HISTORY), progress
+    return begun, progress
 
 
 def _last_sample(progress: Progress) -> float:

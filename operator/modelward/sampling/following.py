@@ -93,7 +93,7 @@ class Following:
     polled: bool = False
     """Whether this process has polled; until then `last` is what status had recorded."""
     idle: Idle = field(default_factory=Idle)
-    """What the canary showed before it had weight."""
+    """What the canary shows of requests without users."""
     ahead: float = 0.0
     """By how much the recorded time is ahead of the clock, which was set back: times must rise all the same."""
     misses: int = 0
@@ -109,9 +109,9 @@ class Following:
         """Take a poll in. Whether there is something to tell: a sample, or another problem than before."""
         self.misses = 0
         self.last, self.polled = polled.poll.time, True
+        idle, self.idle = self.idle, self.idle.plus(polled.poll)
         if self.subject.idle:
-            self.idle = self.idle.plus(polled.poll)
-            return False
+            return self.idle.tells_more(idle)
         before = self.problem
         self.weighted = self.weighted + 1 if polled.poll.weight_percent > 0 else 0
         meant_nowhere = None

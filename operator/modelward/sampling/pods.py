@@ -119,7 +119,7 @@ class PodSource:
             node=pod.node,
             started=_seconds(pod.started),
             process_started=found.process_started,
-            ready_since=_seconds(pod.ready_since) if pod.ready else None,
+            ready_since=_seconds(pod.ready_since) if expected else None,
         )
         return result
 

@@ -367,6 +367,7 @@ def _polled(
 
 
 def _reading(read: _Read, arm: Arm, pod: Pod | None) -> PodReading:
+    ready = pod.ready_since if pod and pod.ready and not pod.deleting else None
     return PodReading(
         pod=read.pod,
         arm=arm,
@@ -374,5 +375,5 @@ def _reading(read: _Read, arm: Arm, pod: Pod | None) -> PodReading:
         node=pod.node if pod else "",
         started=pod.started.timestamp() if pod and pod.started else None,
         process_started=read.process_started,
-        ready_since=pod.ready_since.timestamp() if pod and pod.ready and pod.ready_since else None,
+        ready_since=ready.timestamp() if ready else None,
     )
