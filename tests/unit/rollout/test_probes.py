@@ -20,7 +20,7 @@ def template(*containers: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("made", "per_second", "longest"),
     [
-        pytest.param({}, 0.2, 5, id="nothing but the reading of the page"),
+        pytest.param({}, 0.2, 5.5, id="nothing but the reading of the page"),
         pytest.param(
             template(
                 {
@@ -30,7 +30,7 @@ def template(*containers: dict[str, Any]) -> dict[str, Any]:
                 }
             ),
             0.5,
-            10,
+            11.5,
             id="both probes, the startup probe not, Kubernetes' default period",
         ),
         pytest.param(
@@ -38,17 +38,29 @@ def template(*containers: dict[str, Any]) -> dict[str, Any]:
                 {"readinessProbe": {"grpc": {}, "periodSeconds": 4}}, {"livenessProbe": {"tcpSocket": {}}}
             ),
             0.45,
-            5,
+            5.5,
             id="gRPC is a request, a connection is none",
         ),
-        pytest.param(template({"readinessProbe": {"exec": {}}}), 0.2, 5, id="nor is a command"),
+        pytest.param(
+            template({"readinessProbe": {"exec": {}, "initialDelaySeconds": 20, "timeoutSeconds": 3}}),
+            0.3,
+            33.5,
+            id="a command may send one; it begins late, and its answer may take a while",
+        ),
     ],
 )
 def test_f10_what_a_template_asks(made: dict[str, Any], per_second: float, longest: float) -> None:
-    """By the periods of its HTTP and gRPC probes, with a reading every five seconds."""
+    """By the periods of its probes, with a reading every five seconds."""
     own = own_requests(made, 5)
     assert own.per_second == pytest.approx(per_second)
     assert own.longest_seconds == longest
+
+
+def test_f10_a_metric_source_shows_what_was_counted_a_while_ago() -> None:
+    """It may read pages more often than it is asked, and what it knows may be old."""
+    own = own_requests({}, 15, "prom")
+    assert own.per_second == pytest.approx(0.2)
+    assert own.longest_seconds == 80.5
 
 
 def test_f10_a_canary_is_read_before_it_has_weight() -> None:
