@@ -9,7 +9,7 @@ Patterns are RE2's in Prometheus, and are run by RE2 here: in linear time, whate
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -36,6 +36,10 @@ _OUTLINE_OF_SUM: Final = re.compile(rf"\s*{_ONE}(?:\s*\+\s*{_ONE})*\s*", re.DOTA
 _VARIABLE: Final = re.compile(r"(\$?)\$\(([A-Z_][A-Z0-9_]*)\)")
 """As Kubernetes writes a variable in arguments; with two dollars it is none."""
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+NUMBER: Final = "modelward_part"
+"""The label that tells the queries of a union apart."""
 
 
 class Operator(StrEnum):
@@ -153,6 +157,25 @@ def aggregated(operator: str, by: Iterable[str] | None, function: str, selector:
     found = read.expr.args[0] if function else read.expr
     if not isinstance(read, promql_parser.AggregateExpr) or _read(found) != selector:
         raise ValueError(f"query does not survive printing: {query!r}")
+    return query
+
+
+def union(queries: Sequence[str]) -> str:
+    """All of these queries in one, each with its number as a label; a single one as it is.
+
+    Raises ValueError if it would not read as what it is.
+    """
+    if len(queries) == 1:
+        return queries[0]
+    numbered = (
+        f'label_replace({each}, "{NUMBER}", "{number}", "", "")' for number, each in enumerate(queries)
+    )
+    query = " or ".join(numbered)
+    read: Any = promql_parser.parse(query)
+    for _ in queries[1:]:
+        if not isinstance(read, promql_parser.BinaryExpr) or not isinstance(read.rhs, promql_parser.Call):
+            raise ValueError(f"query does not survive printing: {query!r}")  # noqa: TRY004 - a bug, not a type's
+        read = read.lhs
     return query
 
 
