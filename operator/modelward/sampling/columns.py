@@ -67,6 +67,11 @@ class Grouping:
         return Part(selector=selector, operator=which, by=self.labels, function="timestamp")
 
 
+def scrapes_of(selector: Selector) -> Part:
+    """When each of the series was scraped, with all labels."""
+    return Part(selector=selector, operator="max", by=None, function="timestamp")
+
+
 def mains(wanted: Wanted) -> tuple[Selector, ...]:
     """The series by which is seen when a metric was scraped."""
     match wanted:
@@ -170,6 +175,9 @@ class Column:
         return max((value, _replica(target)) for _, target, value in cells)
 
     def _read(self, time: float, pod: str, replica: Replica) -> Reading:
+        if self.problem:
+            raise self.problem
+
         def cells(part: Part) -> list[Cell]:
             found = self.answer.tables[part].get((time, pod), _EMPTY)
             return [cell for cell in found if _replica(cell[1]) == replica]
@@ -181,7 +189,7 @@ class Column:
                     [cell for part in parts for cell in cells(self._shown(part))]
                     for parts in (wanted.total.parts, wanted.hits.parts)
                 )
-                return self._ratio(wanted, hits, total)
+                return ratio(wanted, _numbers(hits), _numbers(self._of_one_target(total)), declared=False)
             case WantedHistogram():
                 found = self._of_one_target(cells(grouping.values(wanted, wanted.buckets)))
                 return histogram(wanted, [(le, value) for le, _, value in found])
@@ -190,14 +198,6 @@ class Column:
                 # Of several series an average came back, which says nothing: they are shown as more than one.
                 series = 1 if _numbers(cells(grouping.counts(wanted.gauge))) == [1.0] else 2
                 return gauge(wanted, _numbers(found) * series)
-
-    def _ratio(self, wanted: WantedRatio, hits: list[Cell], total: list[Cell]) -> Reading:
-        if self.problem and not total:
-            raise self.problem
-        found = ratio(wanted, _numbers(hits), _numbers(self._of_one_target(total)), declared=False)
-        if self.problem:
-            raise self.problem
-        return found
 
     def _shown(self, selector: Selector) -> Part:
         return self.answer.grouping.values(self.wanted, as_shown(self.page, selector))

@@ -14,16 +14,15 @@ from typing import Final
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, GaugeReading, PodReading, Poll, Reading
 from modelward.api import names
-from modelward.clients.prometheus import Series
 from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
 from modelward.sampling import meaning
-from modelward.sampling.columns import TARGET, Answer, Column, Grouping, mains, tables_of
+from modelward.sampling.columns import TARGET, Answer, Column, Grouping, mains, scrapes_of, tables_of
 from modelward.sampling.duplicates import REPLICA_LABELS, differing, untimely
 from modelward.sampling.exposition import PROCESS_START
 from modelward.sampling.pods import Polled
-from modelward.sampling.queries import Asked, Part, PodsOf, Queries
-from modelward.sampling.scrapes import Newest
+from modelward.sampling.queries import Asked, PodsOf, Queries
+from modelward.sampling.scrapes import Newest, Scrape
 from modelward.sampling.selectors import Selector
 from modelward.sampling.subject import Key, Side
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedRatio
@@ -38,7 +37,8 @@ MOST_TIMES: Final = 20
 """Looks that are made up for in one query after a pause."""
 _GENERATED: Final = 58
 """Kubernetes cuts a pod's name there, before five random characters (apiserver's names.SimpleNameGenerator)."""
-_UP: Final = Selector("up")
+_SCRAPES_OF_UP: Final = scrapes_of(Selector("up"))
+_MOST_GROUPINGS: Final = 3
 _PROCESS: Final = WantedGauge(name=PROCESS_START, gauge=Selector(PROCESS_START))
 """Asked for like any other metric: it tells of the same scrape. No metric of a user has an underscore in its name."""
 _STALE: Final = MetricsProblem(
@@ -120,21 +120,44 @@ class PrometheusSource:
     async def _columns(self, key: Key, side: Side, times: tuple[float, ...]) -> list[Column]:
         """All that is wanted of a revision, and when the processes of its pods began."""
         whose = PodsOf(namespace=key[0], pattern=pod_pattern(key, side.revision))
-        up = await self._scrapes(whose, times, _UP)
-        grouping = Grouping(tuple(sorted({*REPLICA_LABELS, *differing(up, self._target)})))
         wanted = (*side.wanted, _PROCESS)
-        parts = dict.fromkeys(part for each in wanted for part in grouping.parts(each))
-        asked = Asked(parts=tuple(parts), times=times)
-        answer = tables_of(await self.queries.ask(asked, whose), grouping, self.queries.labels.pod)
-        if not up:
-            await asyncio.gather(
-                *(self._require_one_scraper(whose, times, answer, each) for each in side.wanted)
-            )
-        return await asyncio.gather(*(self._column(whose, times[-1], each, answer) for each in wanted))
+        answer, is_up_kept = await self._answer(whose, times, wanted)
+        return await asyncio.gather(
+            *(self._column(whose, times, each, answer, is_up_kept=is_up_kept) for each in wanted)
+        )
 
-    async def _column(self, whose: PodsOf, time: float, wanted: Wanted, answer: Answer) -> Column:
+    async def _answer(
+        self, whose: PodsOf, times: tuple[float, ...], wanted: Collection[Wanted]
+    ) -> tuple[Answer, bool]:
+        """What one server says of all that is wanted, and whether it keeps `up`. Raises MetricsUnknown.
+
+        `up` is a part of it: whoever asks for it before may learn of one replica, and then be answered by two.
+        """
+        replicas = frozenset(REPLICA_LABELS)
+        for _ in range(_MOST_GROUPINGS):
+            grouping = Grouping(tuple(sorted(replicas)))
+            parts = dict.fromkeys(part for each in wanted for part in grouping.parts(each))
+            asked = Asked(parts=(_SCRAPES_OF_UP, *parts), times=times)
+            found = await self.queries.ask(asked, whose)
+            up = found.pop(_SCRAPES_OF_UP)
+            more = differing(up, self._target) - replicas
+            if not more:
+                return tables_of(found, grouping, self.queries.labels.pod), bool(up)
+            replicas |= more
+        raise MetricsUnknown(
+            Unknown.METRIC_INVALID, "the metric source has other replicas each time that it is asked"
+        )
+
+    async def _column(
+        self, whose: PodsOf, times: tuple[float, ...], wanted: Wanted, answer: Answer, *, is_up_kept: bool
+    ) -> Column:
+        try:
+            if not is_up_kept and wanted is not _PROCESS:
+                await self._require_one_scraper(whose, times, answer, wanted)
+        except MetricsUnknown as unknown:
+            return Column(wanted=wanted, answer=answer, problem=unknown)
         if isinstance(wanted, WantedRatio):
-            return await meaning.column(self.queries, whose, time, wanted, answer)
+            return await meaning.column(self.queries, whose, times[-1], wanted, answer)
         return Column(wanted=wanted, answer=answer)
 
     async def _require_one_scraper(
@@ -145,19 +168,14 @@ class PrometheusSource:
             return
         step = times[1] - times[0] if len(times) > 1 else _SCRAPES_APART_SECONDS
         before = tuple(times[0] - step * number for number in range(_SCRAPES_BEFORE, 0, -1))
-        for selector in mains(wanted):
-            scrapes = await self._scrapes(whose, (*before, *times), selector)
-            if unknown := untimely(scrapes, self._target) - {*REPLICA_LABELS}:
+        for part in (scrapes_of(selector) for selector in mains(wanted)):
+            found = await self.queries.ask(Asked(parts=(part,), times=(*before, *times)), whose)
+            if unknown := untimely(found[part], self._target) - {*REPLICA_LABELS}:
                 raise MetricsUnknown(
                     Unknown.METRIC_INVALID,
-                    f"the metric source has {selector.name} of one pod from several scrapes, which differ in the label"
-                    f" {', '.join(sorted(unknown))}: name one of them in the selector, or let the source keep `up`",
+                    f"the metric source has {part.selector.name} of one pod from several scrapes, which differ in the"
+                    f" label {', '.join(sorted(unknown))}: name one of them in the selector, or let the source keep `up`",
                 )
-
-    async def _scrapes(self, whose: PodsOf, times: tuple[float, ...], selector: Selector) -> list[Series]:
-        """When each series was scraped, with all labels."""
-        part = Part(selector=selector, operator="max", by=None, function="timestamp")
-        return (await self.queries.ask(Asked(parts=(part,), times=times), whose))[part]
 
     @property
     def _target(self) -> tuple[str, ...]:
@@ -181,7 +199,7 @@ def _read(columns: Sequence[Column], time: float, oldest: float, newest: Newest)
     """The newest scrape of each pod that is there, be it of this answer or of one before."""
     *wanted, process = columns
     scrapes = {
-        (pod, column.wanted.name): newest.of(pod, column.wanted.name, column.scrape(time, pod))
+        (pod, column.wanted.name): _scrape(column, time, pod, newest)
         for column in wanted
         for pod in sorted(column.pods(time))
     }
@@ -204,11 +222,15 @@ def _read(columns: Sequence[Column], time: float, oldest: float, newest: Newest)
     )
 
 
+def _scrape(column: Column, time: float, pod: str, newest: Newest) -> Scrape:
+    """The newest scrape. That a metric says nothing at all is of no scrape, and over once it is."""
+    scrape = column.scrape(time, pod)
+    return scrape if column.problem else newest.of(pod, column.wanted.name, scrape)
+
+
 def _started(process: Column, time: float, newest: Newest) -> dict[str, float]:
     """When the process of each pod began; of a pod with several nothing."""
-    outcomes = {
-        pod: newest.of(pod, PROCESS_START, process.scrape(time, pod)).outcome for pod in process.pods(time)
-    }
+    outcomes = {pod: _scrape(process, time, pod, newest).outcome for pod in process.pods(time)}
     return {pod: read.value for pod, read in outcomes.items() if isinstance(read, GaugeReading)}
 
 
