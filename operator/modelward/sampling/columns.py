@@ -160,7 +160,7 @@ class Column:
         """The last scrape of a pod that shows it."""
         scraped, replica = self._last(time, pod)
         try:
-            return Scrape(scraped, self._read(time, pod, replica))
+            return Scrape(scraped, self._checked(self._read(time, pod, replica)))
         except MetricsUnknown as unknown:
             return Scrape(scraped, unknown)
 
@@ -175,9 +175,6 @@ class Column:
         return max((value, _replica(target)) for _, target, value in cells)
 
     def _read(self, time: float, pod: str, replica: Replica) -> Reading:
-        if self.problem:
-            raise self.problem
-
         def cells(part: Part) -> list[Cell]:
             found = self.answer.tables[part].get((time, pod), _EMPTY)
             return [cell for cell in found if _replica(cell[1]) == replica]
@@ -189,6 +186,8 @@ class Column:
                     [cell for part in parts for cell in cells(self._shown(part))]
                     for parts in (wanted.total.parts, wanted.hits.parts)
                 )
+                if not total:
+                    raise self.problem or missing(wanted.name, wanted.total)
                 return ratio(wanted, _numbers(hits), _numbers(self._of_one_target(total)), declared=False)
             case WantedHistogram():
                 found = self._of_one_target(cells(grouping.values(wanted, wanted.buckets)))
@@ -198,6 +197,12 @@ class Column:
                 # Of several series an average came back, which says nothing: they are shown as more than one.
                 series = 1 if _numbers(cells(grouping.counts(wanted.gauge))) == [1.0] else 2
                 return gauge(wanted, _numbers(found) * series)
+
+    def _checked(self, reading: Reading) -> Reading:
+        """Values that no counter can have are said first, as of a page."""
+        if self.problem:
+            raise self.problem
+        return reading
 
     def _shown(self, selector: Selector) -> Part:
         return self.answer.grouping.values(self.wanted, as_shown(self.page, selector))
