@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import promql_parser
@@ -75,7 +76,7 @@ class LittlePrometheus:
 
     def evaluate(self, query: str) -> Evaluated:
         """The instant vector of a query, by time."""
-        return self._evaluated(promql_parser.parse(query))
+        return self._evaluated(_parsed(query))
 
     def _evaluated(self, expression: Any) -> Evaluated:
         match expression:
@@ -166,6 +167,11 @@ async def little_prometheus(*series: Timeseries) -> AsyncIterator[LittlePromethe
         yield server
     finally:
         await runner.cleanup()
+
+
+@lru_cache(maxsize=128)
+def _parsed(query: str) -> Any:
+    return promql_parser.parse(query)
 
 
 def _labelled(vector: Evaluated, label: Any, value: Any) -> Evaluated:

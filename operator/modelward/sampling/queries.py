@@ -131,7 +131,7 @@ class Queries:
 
     async def _put(self, asked: Asked, whose: Iterable[PodsOf]) -> _Found:
         matchers = self._matchers(list(whose))
-        query = union([self._text(part, matchers) for part in asked.parts])
+        query = union(tuple(self._text(part, matchers) for part in asked.parts))
         if len(asked.times) == 1:
             found = await self.server.instant(query, asked.times[0])
         else:

@@ -9,7 +9,7 @@ Patterns are RE2's in Prometheus, and are run by RE2 here: in linear time, whate
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -145,10 +145,12 @@ class Sum:
         return " + ".join(part.text() for part in self.parts)
 
 
-def aggregated(operator: str, by: Iterable[str] | None, function: str, selector: Selector) -> str:
+@lru_cache(maxsize=1024)
+def aggregated(operator: str, by: tuple[str, ...] | None, function: str, selector: Selector) -> str:
     """A query of the fixed form `sum by (a, b) (selector)`, with a function around the selector if one is named.
 
-    `by` None keeps all labels. Raises ValueError if it would not read as what it is.
+    `by` None keeps all labels. Raises ValueError if it would not read as what it is. Kept, as the same few are asked at
+    each poll.
     """
     inner = f"{function}({selector.text()})" if function else selector.text()
     labels = "without ()" if by is None else f"by ({', '.join(by)})"
@@ -160,7 +162,8 @@ def aggregated(operator: str, by: Iterable[str] | None, function: str, selector:
     return query
 
 
-def union(queries: Sequence[str]) -> str:
+@lru_cache(maxsize=128)
+def union(queries: tuple[str, ...]) -> str:
     """All of these queries in one, each with its number as a label; a single one as it is.
 
     Raises ValueError if it would not read as what it is.
