@@ -9,8 +9,9 @@ from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading, Reading
 from modelward.clients.prometheus import Prometheus, Series
 from modelward.clients.unknown import MetricsUnknown
-from modelward.sampling.columns import Answer, Cell, Column, Grouping, mains
+from modelward.sampling.columns import Answer, Cell, Column, Grouping, Table, mains
 from modelward.sampling.exposition import readings
+from modelward.sampling.queries import Part
 from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
@@ -120,7 +121,7 @@ def cells(series: list[Series]) -> list[Cell]:
 def check_column(wanted: Wanted, first: list[Cell], second: list[Cell]) -> None:
     """A reading that a judge can count with, or none."""
     grouping, place = Grouping(()), (0.0, "a")
-    tables = {part: {place: first} for part in grouping.parts(wanted)}
+    tables: dict[Part, Table] = {part: {place: first} for part in grouping.parts(wanted)}
     if isinstance(wanted, WantedRatio):
         tables |= {grouping.values(wanted, hits): {place: second} for hits in wanted.hits.parts}
     if isinstance(wanted, WantedGauge):

@@ -18,8 +18,9 @@ from modelward.clients.prometheus import Prometheus
 from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings, InvalidState
 from modelward.rollout.decide import decide
-from modelward.sampling.columns import Answer, Column, Grouping
+from modelward.sampling.columns import Answer, Column, Grouping, Table
 from modelward.sampling.exposition import readings
+from modelward.sampling.queries import Part
 from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import WantedGauge, WantedRatio
 from modelward.settings import load
@@ -75,7 +76,7 @@ def test_a_gauge_beyond_counting(value: str) -> None:
 def test_a_number_of_series_that_is_not_one(count: float) -> None:
     """A metric source says how many series its average is of; anything but one says nothing about a value."""
     grouping, place = Grouping(()), (0.0, "p")
-    tables = {part: {place: [("", (), 7.0)]} for part in grouping.parts(QUEUE)}
+    tables: dict[Part, Table] = {part: {place: [("", (), 7.0)]} for part in grouping.parts(QUEUE)}
     tables[grouping.counts(QUEUE.gauge)] = {place: [("", (), count)]}
     outcome = Column(wanted=QUEUE, answer=Answer(grouping, tables)).scrape(*place).outcome
     assert isinstance(outcome, MetricsUnknown)
