@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import promql_parser
@@ -20,9 +21,14 @@ LOOKBACK_SECONDS = 300
 _REDUCE: dict[str, Callable[[list[float]], float]] = {
     "sum": math.fsum,
     "max": max,
+    "min": min,
     "count": lambda values: float(len(values)),
     "avg": lambda values: math.fsum(values) / len(values),
 }
+
+Vector = dict[tuple[tuple[str, str], ...], float]
+"""Values by labels."""
+Evaluated = Callable[[float], Vector]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +61,12 @@ class LittlePrometheus:
     series: list[Timeseries] = field(default_factory=list)
     queries: list[dict[str, str]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
+    returned: list[int] = field(default_factory=list)
+    """How many series each answer had."""
     url: str = ""
     down: bool = False
+    refused: Callable[[str], bool] = lambda _query: False
+    """Queries that it does not answer, as if they had too many series."""
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is not set, a query is taken in and gets no answer."""
 
@@ -64,14 +74,25 @@ class LittlePrometheus:
         """It answers, until somebody says otherwise."""
         self.answers.set()
 
-    def evaluate(self, query: str) -> Callable[[float], dict[tuple[tuple[str, str], ...], float]]:
+    def evaluate(self, query: str) -> Evaluated:
         """The instant vector of a query, by time."""
-        expression: Any = promql_parser.parse(query)
+        return self._evaluated(_parsed(query))
+
+    def _evaluated(self, expression: Any) -> Evaluated:
+        match expression:
+            case promql_parser.BinaryExpr():
+                left, right = self._evaluated(expression.lhs), self._evaluated(expression.rhs)
+                return lambda at: {**right(at), **left(at)}
+            case promql_parser.Call():
+                return _labelled(self._evaluated(expression.args[0]), *expression.args[1:3])
+        return self._aggregated(expression)
+
+    def _aggregated(self, expression: Any) -> Evaluated:
         inner, stamps = expression.expr, False
         if isinstance(inner, promql_parser.Call):
             inner, stamps = inner.args[0], True
-        reduce, whole = _REDUCE[query.partition(" ")[0]], " without () " in query
-        by = expression.modifier.labels
+        reduce, by = _REDUCE[str(expression.op)], expression.modifier.labels
+        whole = str(expression.modifier.type).endswith("Without")
         matching = [
             (
                 _key(
@@ -83,7 +104,7 @@ class LittlePrometheus:
             if _matches(inner, series.labels)
         ]
 
-        def vector(at: float) -> dict[tuple[tuple[str, str], ...], float]:
+        def vector(at: float) -> Vector:
             groups: dict[tuple[tuple[str, str], ...], list[float]] = defaultdict(list)
             for key, series in matching:
                 if at >= series.first and (point := series.point(at)):
@@ -100,7 +121,7 @@ class LittlePrometheus:
             {"metric": dict(key), "value": [at, _text(value)]}
             for key, value in self.evaluate(form["query"])(at).items()
         ]
-        return _answer("vector", result)
+        return self._answer("vector", result)
 
     async def range(self, request: web.Request) -> web.Response:
         """`/api/v1/query_range`."""
@@ -112,14 +133,19 @@ class LittlePrometheus:
             at = start + number * step
             for key, value in vector(at).items():
                 found[key].append([at, _text(value)])
-        return _answer("matrix", [{"metric": dict(key), "values": values} for key, values in found.items()])
+        result = [{"metric": dict(key), "values": values} for key, values in found.items()]
+        return self._answer("matrix", result)
+
+    def _answer(self, kind: str, result: list[dict[str, Any]]) -> web.Response:
+        self.returned.append(len(result))
+        return web.json_response({"status": "success", "data": {"resultType": kind, "result": result}})
 
     async def _asked(self, request: web.Request) -> dict[str, str]:
         form = {key: str(value) for key, value in (await request.post()).items()}
         self.queries.append(form)
         self.headers.append(dict(request.headers))
         await self.answers.wait()
-        if self.down:
+        if self.down or self.refused(form["query"]):
             raise web.HTTPBadGateway
         return form
 
@@ -143,6 +169,16 @@ async def little_prometheus(*series: Timeseries) -> AsyncIterator[LittlePromethe
         await runner.cleanup()
 
 
+@lru_cache(maxsize=128)
+def _parsed(query: str) -> Any:
+    return promql_parser.parse(query)
+
+
+def _labelled(vector: Evaluated, label: Any, value: Any) -> Evaluated:
+    """`label_replace` with a source that matches whatever there is."""
+    return lambda at: {(*key, (label.val, value.val)): number for key, number in vector(at).items()}
+
+
 def _key(labels: Mapping[str, str], by: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple((label, labels[label]) for label in by if label in labels)
 
@@ -163,10 +199,6 @@ def _fits(matcher: Any, value: str) -> bool:
             return re2.fullmatch(matcher.value, value) is not None
         case _:
             return re2.fullmatch(matcher.value, value) is None
-
-
-def _answer(kind: str, result: list[dict[str, Any]]) -> web.Response:
-    return web.json_response({"status": "success", "data": {"resultType": kind, "result": result}})
 
 
 def _text(value: float) -> str:

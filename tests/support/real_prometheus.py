@@ -6,11 +6,13 @@ there, a test that needs it is skipped, which the report shows.
 
 import asyncio
 import json
+import random
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +21,13 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from aiohttp import web
 
 from devcluster import system_packages
 from devcluster.errors import DevclusterError
 
-STARTED_SECONDS = 60.0
+STARTED_SECONDS = 120.0
+PORTS_TRIED = 5
 
 
 def program() -> str:
@@ -41,7 +45,7 @@ class RealPrometheus:
     """One server. Its targets are in a file that it watches."""
 
     folder: Path
-    port: int
+    port: int = 0
     external_labels: Mapping[str, str] = field(default_factory=dict)
     federates: tuple[int, ...] = ()
     """Ports of servers whose series it takes over, labels, times and all."""
@@ -120,17 +124,76 @@ async def real_prometheus(
 ) -> AsyncIterator[RealPrometheus]:
     """Yield a server that runs."""
     folder.mkdir()  # noqa: ASYNC240 - of this test alone
-    server = RealPrometheus(
-        folder=folder, port=_free_port(), external_labels=external_labels or {}, federates=federates
-    )
+    server = RealPrometheus(folder=folder, external_labels=external_labels or {}, federates=federates)
     try:
-        await server.start()
+        await _started(server)
         yield server
     finally:
         server.kill()
+
+
+async def _started(server: RealPrometheus) -> None:
+    """Start at a free port, which it keeps. Between asking for it and taking it somebody else may: then at another one."""
+    for attempt in range(PORTS_TRIED):
+        server.port = _free_port()
+        try:
+            return await server.start()
+        except RuntimeError as error:
+            server.kill()
+            if "address already in use" not in str(error) or attempt + 1 == PORTS_TRIED:
+                raise
+    return None
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@dataclass(kw_only=True)
+class OneAddress:
+    """Several servers behind one address: who answers is drawn for each request, among those that are there."""
+
+    servers: Sequence[RealPrometheus]
+    draw: random.Random
+    client: httpx.AsyncClient
+    url: str = ""
+    answered: Counter[int] = field(default_factory=Counter)
+    """Requests by the port of who has answered."""
+
+    async def forward(self, request: web.Request) -> web.Response:
+        """The answer of one of them."""
+        body = await request.read()
+        for server in self.draw.sample(self.servers, len(self.servers)):
+            try:
+                found = await self.client.post(
+                    f"{server.url}{request.path}",
+                    content=body,
+                    headers={"Content-Type": request.headers.get("Content-Type", "")},
+                )
+            except httpx.HTTPError:
+                continue
+            if found.status_code != httpx.codes.SERVICE_UNAVAILABLE:  # it starts
+                self.answered[server.port] += 1
+                return web.Response(
+                    status=found.status_code, body=found.content, content_type="application/json"
+                )
+        return web.Response(status=httpx.codes.BAD_GATEWAY)
+
+
+@asynccontextmanager
+async def one_address(*servers: RealPrometheus, seed: int = 1) -> AsyncIterator[OneAddress]:
+    """Yield an address behind which these servers are."""
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        front = OneAddress(servers=servers, draw=random.Random(seed), client=client)
+        application = web.Application()
+        application.add_routes([web.post("/{path:.*}", front.forward)])
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            front.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield front
+        finally:
+            await runner.cleanup()

@@ -18,6 +18,7 @@ from modelward.clients.prometheus import Prometheus, Series
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.prometheus import PrometheusSource, boundary
 from modelward.sampling.queries import LabelNames, Queries
+from modelward.sampling.scrapes import Newest
 from modelward.sampling.selectors import Matcher, Operator, Selector, aggregated
 from modelward.sampling.subject import Side
 
@@ -110,6 +111,7 @@ class History:
     _served: tuple[str, str] = ("", "")
     _names: dict[str, int] = field(default_factory=dict)
     _ready: Readiness = field(default_factory=Readiness)
+    _newest: Newest = field(default_factory=Newest)
 
     async def record(self, write: Callable[[bytes], object]) -> None:
         """Write the recording, line by line. Raises MetricsUnknown."""
@@ -132,7 +134,8 @@ class History:
     async def _polls(self, source: PrometheusSource, who: Served, times: tuple[float, ...]) -> list[Poll]:
         key, interval = (self.asked.namespace, self.asked.name), self.period.interval
         sides = {arm: self._side(revision) for arm, revision in who.arms.items()}
-        return [polled.poll for polled in await source.polls(key, sides, times, interval=interval)]
+        found = await source.polls(key, sides, times, interval=interval, newest=self._newest)
+        return [polled.poll for polled in found]
 
     async def _begin(self, source: PrometheusSource, who: Served, time: float) -> bytes:
         """The line that begins a rollout, or a time at rest, with the hour of stable before a canary."""

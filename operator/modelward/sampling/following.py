@@ -23,6 +23,7 @@ from modelward.api.times import parse
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled
+from modelward.sampling.scrapes import Newest
 from modelward.sampling.subject import Key, Subject, is_idle, subject_of
 
 MOST_SAMPLES: Final = 1000
@@ -94,6 +95,8 @@ class Following:
     """Whether this process has polled; until then `last` is what status had recorded."""
     idle: Idle = field(default_factory=Idle)
     """What the canary shows of requests without users."""
+    newest: Newest = field(default_factory=Newest)
+    """Of a metric source: the newest scrapes that were seen."""
     ahead: float = 0.0
     """By how much the recorded time is ahead of the clock, which was set back: times must rise all the same."""
     misses: int = 0

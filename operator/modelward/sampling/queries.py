@@ -3,17 +3,22 @@
 Times are multiples of an interval, so rollouts ask in the same moment. What comes back is given to each by
 namespace and by the names of its pods. A query of several is a task of its own: whose rollout ends leaves it, and
 it goes on for the others. If it fails, each asks alone: one rollout with too many series is no one else's trouble.
+
+What belongs together is one query, too: behind one address there may be several servers, and each query may be answered
+by another one. Values, and the times of the scrapes that they come from, must be of one.
 """
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import re2
 
+from modelward.analysis.problem import Unknown
 from modelward.clients.prometheus import Prometheus, Series
-from modelward.sampling.selectors import Matcher, Operator, Selector, aggregated
+from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling.selectors import NUMBER, Matcher, Operator, Selector, aggregated, union
 
 GATHER_SECONDS: Final = 0.05
 """How long a query waits for others like it."""
@@ -30,14 +35,22 @@ class LabelNames:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A question: about which series, put together how, when."""
+class Part:
+    """A part of a question: about which series, put together how."""
 
     selector: Selector
     operator: str = "sum"
     by: tuple[str, ...] | None = ()
     """Labels to keep besides pod and namespace; None: all."""
     function: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question that one server answers as a whole."""
+
+    parts: tuple[Part, ...]
+    """Each once."""
     times: tuple[float, ...]
     """Evenly spaced, in order; one is an instant."""
 
@@ -50,9 +63,12 @@ class PodsOf:
     pattern: str
 
 
+_Found = list[tuple[Part, Series]]
+
+
 @dataclass(slots=True)
 class _Batch:
-    query: "asyncio.Task[list[Series]]"
+    query: "asyncio.Task[_Found]"
     whose: list[PodsOf]
     waiting: int = 0
     """How many wait for the answer still."""
@@ -67,8 +83,8 @@ class Queries:
     _open: dict[Asked, _Batch] = field(default_factory=dict)
     """Batches that others may still join."""
 
-    async def ask(self, asked: Asked, whose: PodsOf) -> list[Series]:
-        """The series of these pods. Raises MetricsUnknown."""
+    async def ask(self, asked: Asked, whose: PodsOf) -> dict[Part, list[Series]]:
+        """The series of these pods, by the part that asks for them. Raises MetricsUnknown."""
         batch = self._joined(asked, whose)
         try:
             await asyncio.wait([batch.query])  # unlike an await of it, this neither cancels it nor raises
@@ -78,7 +94,11 @@ class Queries:
             found = await self._put(asked, [whose])
         else:
             found = batch.query.result()
-        return [series for series in found if self._is_of(whose, series.labels)]
+        answer: dict[Part, list[Series]] = {part: [] for part in asked.parts}
+        for part, series in found:
+            if self._is_of(whose, series.labels):
+                answer[part].append(series)
+        return answer
 
     def _joined(self, asked: Asked, whose: PodsOf) -> _Batch:
         """The batch that asks for these pods, too."""
@@ -98,7 +118,7 @@ class Queries:
             self._close(asked, batch.whose)
             batch.query.cancel()
 
-    async def _gathered(self, asked: Asked, whose: list[PodsOf]) -> list[Series]:
+    async def _gathered(self, asked: Asked, whose: list[PodsOf]) -> _Found:
         """Wait for others, then ask for all."""
         await asyncio.sleep(GATHER_SECONDS)
         self._close(asked, whose)
@@ -109,15 +129,21 @@ class Queries:
         if batch and batch.whose is whose:
             del self._open[asked]
 
-    async def _put(self, asked: Asked, whose: Iterable[PodsOf]) -> list[Series]:
-        selector = asked.selector.also(*self._matchers(list(whose)))
-        by = None if asked.by is None else (self.labels.namespace, self.labels.pod, *asked.by)
-        query = aggregated(asked.operator, by, asked.function, selector)
+    async def _put(self, asked: Asked, whose: Iterable[PodsOf]) -> _Found:
+        matchers = self._matchers(list(whose))
+        query = union(tuple(self._text(part, matchers) for part in asked.parts))
         if len(asked.times) == 1:
-            return await self.server.instant(query, asked.times[0])
-        return await self.server.range(
-            query, asked.times[0], asked.times[-1], asked.times[1] - asked.times[0]
-        )
+            found = await self.server.instant(query, asked.times[0])
+        else:
+            step = asked.times[1] - asked.times[0]
+            found = await self.server.range(query, asked.times[0], asked.times[-1], step)
+        if len(asked.parts) == 1:
+            return [(asked.parts[0], series) for series in found]
+        return [_of_part(asked.parts, series) for series in found]
+
+    def _text(self, part: Part, matchers: tuple[Matcher, Matcher]) -> str:
+        by = None if part.by is None else (self.labels.namespace, self.labels.pod, *part.by)
+        return aggregated(part.operator, by, part.function, part.selector.also(*matchers))
 
     def _matchers(self, whose: list[PodsOf]) -> tuple[Matcher, Matcher]:
         namespaces = sorted({each.namespace for each in whose})
@@ -134,3 +160,15 @@ class Queries:
         return labels.get(self.labels.namespace) == whose.namespace and pods.accepts(
             labels.get(self.labels.pod, "")
         )
+
+
+def _of_part(parts: tuple[Part, ...], series: Series) -> tuple[Part, Series]:
+    """The part that a series of a union is of. Raises MetricsUnknown for a server that lost its number."""
+    labels = dict(series.labels)
+    try:
+        part = parts[int(labels.pop(NUMBER, ""))]
+    except (ValueError, IndexError) as error:
+        raise MetricsUnknown(
+            Unknown.NOT_METRICS, "the metric source does not answer label_replace as Prometheus does"
+        ) from error
+    return part, replace(series, labels=labels)

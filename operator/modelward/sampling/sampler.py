@@ -146,7 +146,9 @@ class Sampler(Follower):
         end = boundary(self.clock() - source.delay_seconds, subject.interval_seconds)
         if following.last is None and not subject.idle:
             following.learn(
-                await source.source.history(subject.key, subject.stable, end, subject.interval_seconds)
+                await source.source.history(
+                    subject.key, subject.stable, end, subject.interval_seconds, following.newest
+                )
             )
         return False
 
@@ -166,6 +168,7 @@ class Sampler(Follower):
             interval=interval,
             weight_percent=subject.weight_percent,
             pods=self.pods.serving(subject.key, subject.canary.revision, subject.stable.revision),
+            newest=following.newest,
         ):
             tell = following.take(polled) or tell
         return tell

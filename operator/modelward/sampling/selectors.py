@@ -38,6 +38,10 @@ _VARIABLE: Final = re.compile(r"(\$?)\$\(([A-Z_][A-Z0-9_]*)\)")
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
+NUMBER: Final = "modelward_part"
+"""The label that tells the queries of a union apart."""
+
+
 class Operator(StrEnum):
     """How a matcher compares, as it is written."""
 
@@ -141,10 +145,12 @@ class Sum:
         return " + ".join(part.text() for part in self.parts)
 
 
-def aggregated(operator: str, by: Iterable[str] | None, function: str, selector: Selector) -> str:
+@lru_cache(maxsize=1024)
+def aggregated(operator: str, by: tuple[str, ...] | None, function: str, selector: Selector) -> str:
     """A query of the fixed form `sum by (a, b) (selector)`, with a function around the selector if one is named.
 
-    `by` None keeps all labels. Raises ValueError if it would not read as what it is.
+    `by` None keeps all labels. Raises ValueError if it would not read as what it is. Kept, as the same few are asked at
+    each poll.
     """
     inner = f"{function}({selector.text()})" if function else selector.text()
     labels = "without ()" if by is None else f"by ({', '.join(by)})"
@@ -153,6 +159,26 @@ def aggregated(operator: str, by: Iterable[str] | None, function: str, selector:
     found = read.expr.args[0] if function else read.expr
     if not isinstance(read, promql_parser.AggregateExpr) or _read(found) != selector:
         raise ValueError(f"query does not survive printing: {query!r}")
+    return query
+
+
+@lru_cache(maxsize=128)
+def union(queries: tuple[str, ...]) -> str:
+    """All of these queries in one, each with its number as a label; a single one as it is.
+
+    Raises ValueError if it would not read as what it is.
+    """
+    if len(queries) == 1:
+        return queries[0]
+    numbered = (
+        f'label_replace({each}, "{NUMBER}", "{number}", "", "")' for number, each in enumerate(queries)
+    )
+    query = " or ".join(numbered)
+    read: Any = promql_parser.parse(query)
+    for _ in queries[1:]:
+        if not isinstance(read, promql_parser.BinaryExpr) or not isinstance(read.rhs, promql_parser.Call):
+            raise ValueError(f"query does not survive printing: {query!r}")  # noqa: TRY004 - a bug, not a type's
+        read = read.lhs
     return query
 
 

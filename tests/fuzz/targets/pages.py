@@ -9,8 +9,9 @@ from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading, Reading
 from modelward.clients.prometheus import Prometheus, Series
 from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling.columns import Answer, Cell, Column, Grouping, Table, mains
 from modelward.sampling.exposition import readings
-from modelward.sampling.prometheus import _Cells, _Column
+from modelward.sampling.queries import Part
 from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
@@ -112,20 +113,23 @@ def _unless_unknown(read: Callable[[], Read]) -> Read | MetricsUnknown:
         return unknown
 
 
-def cells(series: list[Series]) -> "_Cells":
+def cells(series: list[Series]) -> list[Cell]:
     """All values, as those of one pod at one time."""
     return [(each.labels.get("le", ""), (), value) for each in series for _, value in each.points]
 
 
-def check_column(wanted: Wanted, first: "_Cells", second: "_Cells") -> None:
+def check_column(wanted: Wanted, first: list[Cell], second: list[Cell]) -> None:
     """A reading that a judge can count with, or none."""
-    try:
-        reading = _Column(wanted=wanted, first={(0.0, "a"): first}, second={(0.0, "a"): second}).read(
-            0.0, "a"
-        )
-    except MetricsUnknown:
-        return
-    check_reading(reading)
+    grouping, place = Grouping(()), (0.0, "a")
+    tables: dict[Part, Table] = {part: {place: first} for part in grouping.parts(wanted)}
+    if isinstance(wanted, WantedRatio):
+        tables |= {grouping.values(wanted, hits): {place: second} for hits in wanted.hits.parts}
+    if isinstance(wanted, WantedGauge):
+        tables[grouping.counts(wanted.gauge)] = {place: second}
+    tables |= {grouping.times(main): {place: [("", (), 1.0)]} for main in mains(wanted)}
+    outcome = Column(wanted=wanted, answer=Answer(grouping, tables)).scrape(*place).outcome
+    if not isinstance(outcome, MetricsUnknown):
+        check_reading(outcome)
 
 
 def check_reading(reading: Reading) -> None:

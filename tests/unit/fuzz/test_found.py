@@ -18,8 +18,9 @@ from modelward.clients.prometheus import Prometheus
 from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings, InvalidState
 from modelward.rollout.decide import decide
+from modelward.sampling.columns import Answer, Column, Grouping, Table
 from modelward.sampling.exposition import readings
-from modelward.sampling.prometheus import _Column
+from modelward.sampling.queries import Part
 from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.wanted import WantedGauge, WantedRatio
 from modelward.settings import load
@@ -74,12 +75,12 @@ def test_a_gauge_beyond_counting(value: str) -> None:
 @pytest.mark.parametrize("count", [float("nan"), float("inf"), 2.0, 1e18, 0.5, -1.0])
 def test_a_number_of_series_that_is_not_one(count: float) -> None:
     """A metric source says how many series its average is of; anything but one says nothing about a value."""
-    column = _Column(
-        wanted=QUEUE, first={(0.0, "p"): [("", (), 7.0)]}, second={(0.0, "p"): [("", (), count)]}
-    )
-    with pytest.raises(MetricsUnknown) as caught:
-        column.read(0.0, "p")
-    assert caught.value.problem.reason is Unknown.METRIC_INVALID
+    grouping, place = Grouping(()), (0.0, "p")
+    tables: dict[Part, Table] = {part: {place: [("", (), 7.0)]} for part in grouping.parts(QUEUE)}
+    tables[grouping.counts(QUEUE.gauge)] = {place: [("", (), count)]}
+    outcome = Column(wanted=QUEUE, answer=Answer(grouping, tables)).scrape(*place).outcome
+    assert isinstance(outcome, MetricsUnknown)
+    assert outcome.problem.reason is Unknown.METRIC_INVALID
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,23 @@ import pytest
 
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, RatioReading
+from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.pods import Polled
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.wanted import WantedRatio
-from unit.sampling.test_prometheus import BOTH, NOW, polled_of, series_of
+from support.little_prometheus import Timeseries
+from unit.sampling.test_prometheus import (
+    BOTH,
+    DEPTH,
+    KEY,
+    NOW,
+    STEP,
+    polled_of,
+    series_of,
+    sides_of,
+    source_of,
+    up_of,
+)
 
 
 def asked(hits: str, total: str) -> WantedRatio:
@@ -72,3 +85,101 @@ async def test_f06_when_the_process_began_is_read() -> None:
     begun = {pod.arm: pod.process_started for pod in polled.poll.pods}
     assert begun[Arm.STABLE] is None
     assert begun[Arm.CANARY] == pytest.approx(1800, abs=15)
+
+
+def _served(*codes: str) -> list[Timeseries]:
+    """Both arms, each with twenty series for each code, and `up`."""
+    series = [
+        series_of("hits", arm, 1, code=code, path=f"/{number}", method="POST")
+        for arm in Arm
+        for code in codes
+        for number in range(20)
+    ]
+    return [*series, *(up_of(series_of("hits", arm, 1)) for arm in Arm)]
+
+
+async def test_f08_a_good_canary_costs_one_small_query_more() -> None:
+    """While no request has failed, the labels that are asked for are looked at, and nothing else, poll after poll."""
+    async with source_of(*_served("200", "201")) as (source, server):
+        for number in range(4):
+            await source.polls(
+                KEY, sides_of(asked('hits{code=~"5.."}', "hits")), (NOW + number * STEP,), interval=STEP
+            )
+    assert not [each for each in server.queries if "without () (hits{" in each["query"]]
+    # `up` of both pods; total and its first and last scrape; two codes of each
+    assert server.returned == [2 + 6, 4] * 4
+
+
+async def test_f08_once_one_has_failed_nothing_more_is_asked() -> None:
+    """The hits have series: whether they could have any is no question."""
+    async with source_of(*_served("200", "503")) as (source, server):
+        await source.polls(KEY, sides_of(asked('hits{code=~"5.."}', "hits")), (NOW,), interval=STEP)
+    assert server.returned == [2 + 8]
+
+
+async def test_f08_all_labels_are_asked_for_once_one_is_missing() -> None:
+    """For the sentence that says which there are."""
+    async with source_of(*_served("200")) as (source, server):
+        (polled,) = await source.polls(
+            KEY, sides_of(asked('hits{status="5"}', "hits")), (NOW,), interval=STEP
+        )
+    assert "their labels are code, instance, job, method, namespace, path, pod" in problem_of(polled).message
+    assert server.returned == [2 + 6, 2, 40]
+
+
+@pytest.mark.parametrize("refused", ["count by (namespace, pod, status) (hits{", "count without () (hits{"])
+async def test_f08_what_cannot_be_looked_at_closer_is_one_metrics_problem(refused: str) -> None:
+    """The poll goes on with the other metrics; without labels to name, the one that is missing is named still."""
+    gauges = [series_of("depth", arm, 0.001) for arm in Arm]
+    wanted = asked('hits{status="5"}', "hits"), DEPTH
+    async with source_of(*_served("200"), *gauges) as (source, server):
+        server.refused = lambda query: refused in query
+        (polled,) = await source.polls(KEY, sides_of(*wanted), (NOW,), interval=STEP)
+    assert [set(pod.metrics) for pod in polled.poll.pods] == [{"depth"}, {"depth"}]
+    problem = problem_of(polled)
+    if "without" in refused:
+        assert problem.reason is Unknown.METRIC_MISSING
+        assert "no series hits has the label status" in problem.message
+    else:
+        assert problem.reason is Unknown.HTTP_STATUS
+        assert problem.message.startswith("metric errors: whether its labels are right is not known: ")
+
+
+async def test_f08_what_is_wanted_cannot_be_had_fails_the_poll() -> None:
+    """Only the query beside it may fail alone."""
+    async with source_of(*_served("200")) as (source, server):
+        server.refused = lambda query: "timestamp(hits{" in query
+        with pytest.raises(MetricsUnknown):
+            await source.polls(KEY, sides_of(asked("hits", "hits")), (NOW,), interval=STEP)
+
+
+def _pods(arm: Arm, *labels: dict[str, str]) -> list[Timeseries]:
+    """A pod of an arm for each of these labels."""
+    one = series_of("hits", arm, 10)
+    return [
+        Timeseries(labels={**one.labels, "pod": f"{one.labels['pod'][:-1]}{letter}", **more}, value=one.value)
+        for letter, more in zip("jkm", labels, strict=False)
+    ]
+
+
+async def test_f08_a_label_that_only_failures_have_is_decided_by_arm() -> None:
+    """One pod of an arm had a failure: the others, which had none, are read, with none."""
+    failed = {"error_type": "timeout"}
+    series = [*_pods(Arm.CANARY, {}, failed), *_pods(Arm.STABLE, {}, {}, failed)]
+    polled = await polled_of(*series, wanted=(asked('hits{error_type!=""}', "hits"),))
+    hits = [
+        pod.metrics["errors"].hits > 0
+        for pod in polled.poll.pods
+        if isinstance(pod.metrics["errors"], RatioReading)
+    ]
+    assert sorted(hits) == [False, False, False, True, True]
+    assert not polled.lacking[Arm.CANARY]
+
+
+@pytest.mark.parametrize("hits", ['hits{error_type=~".+"}', 'hits{error_type!="none"}'])
+async def test_f08_a_label_that_neither_arm_has_is_missing_in_both(hits: str) -> None:
+    """Nobody has failed yet, or the name is wrong: which of the two is not known."""
+    series = [*_pods(Arm.CANARY, {}, {}), *_pods(Arm.STABLE, {}, {})]
+    polled = await polled_of(*series, wanted=(asked(hits, "hits"),))
+    for arm in Arm:
+        assert "no series hits has the label error_type" in problem_of(polled, arm).message

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from modelward.clients.prometheus import Prometheus, Series
-from modelward.sampling.queries import Asked, LabelNames, PodsOf, Queries
+from modelward.sampling.queries import Asked, LabelNames, Part, PodsOf, Queries
 from modelward.sampling.selectors import parse_selector
 from support.little_prometheus import LittlePrometheus, Timeseries, little_prometheus
 from unit.sampling.fleet import until
 
 NOW = 1_763_800_000.0
-ASKED = Asked(selector=parse_selector("requests_total", "f"), times=(NOW,))
+REQUESTS = Part(selector=parse_selector("requests_total", "f"))
+ASKED = Asked(parts=(REQUESTS,), times=(NOW,))
 MODELS = ("one", "two", "three")
 
 
@@ -37,7 +38,7 @@ async def _queries() -> AsyncIterator[tuple[Queries, LittlePrometheus]]:
             await client.close()
 
 
-def _asking(queries: Queries) -> list[asyncio.Task[list[Series]]]:
+def _asking(queries: Queries) -> list[asyncio.Task[dict[Part, list[Series]]]]:
     return [asyncio.create_task(queries.ask(ASKED, _pods(model))) for model in MODELS]
 
 
@@ -55,7 +56,7 @@ async def test_f04_whose_rollout_ends_takes_nothing_from_the_others(ended: int, 
         server.answers.set()
         others = [task for task in tasks if task is not tasks[ended]]
         found = await asyncio.gather(*others)
-        assert [[series.points for series in each] for each in found] == [[((NOW, 100.0),)]] * 2
+        assert [[series.points for series in each[REQUESTS]] for each in found] == [[((NOW, 100.0),)]] * 2
         assert tasks[ended].cancelled()
         assert len(server.queries) == 1
 
@@ -73,7 +74,7 @@ async def test_f04_a_query_that_nobody_waits_for_is_dropped(*, asked: bool) -> N
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         server.answers.set()
-        assert await queries.ask(ASKED, _pods("two"))
+        assert (await queries.ask(ASKED, _pods("two")))[REQUESTS]
         assert len(server.queries) == 1 + asked
 
 
@@ -99,4 +100,4 @@ async def test_f04_a_shared_query_that_ends_oddly_is_asked_again_by_each(end: Ba
         odd.end, queries.server = end, odd
         found = await asyncio.gather(*_asking(queries))
         await odd.close()
-        assert [len(each) for each in found] == [1, 1, 1]
+        assert [len(each[REQUESTS]) for each in found] == [1, 1, 1]
