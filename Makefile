@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fmt lint types imports unit golden golden-all coverage coverage-cluster test test-integrations kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick faults faults-around fuzz fuzz-quick clean
+.PHONY: help setup check fmt lint types imports unit golden golden-all coverage coverage-cluster test test-integrations kubernetes cluster e2e demo demo-down chart generate verify lock image audit sbom bench-quick bench-latency bench-fleet bench-failover bench-canary bench-analysis bench-analysis-quick bench-pages faults faults-around fuzz fuzz-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +133,9 @@ bench-failover: setup ## How soon another operator takes over, and a thousand lo
 
 bench-canary: setup ## Canaries on a real node under load: bad ones, good ones, ways back. ARGS="--scenarios errors --runs 5"
 	@$(BIN)/python -m bench.canary $(ARGS)
+
+bench-pages: setup ## Canaries judged by pages of nine servers that are wrong or unusual: what came of them. ARGS="--rollouts 20"
+	@$(BIN)/python -m bench.pages $(ARGS)
 
 bench-analysis: setup ## The judge beside its rivals in simulation: tables and goals. ARGS="--table errors --rollouts 2000"
 	@$(BIN)/python -m bench.analysis $(ARGS)

@@ -313,7 +313,7 @@ def _flaws(pods: Iterable[PodReading], tracks: Mapping[str, Mapping[str, Track]]
 
 def _doubtful(pods: Iterable[PodReading], tracks: Mapping[str, Mapping[str, Track]]) -> frozenset[str]:
     canaries = (pod for pod in pods if pod.arm is Arm.CANARY)
-    return frozenset(name for pod in canaries for name in pod.metrics if tracks[pod.pod][name].waits)
+    return frozenset(name for pod in canaries for name in pod.metrics if tracks[pod.pod][name].is_doubtful)
 
 
 def _seen_now(

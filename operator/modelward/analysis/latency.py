@@ -38,7 +38,7 @@ def shaped(state: MetricState, increment: Increment) -> MetricState | None:
 def counted(state: MetricState, increment: Increment) -> Table | None:
     """Requests, and those beyond each bound; None: an arm does not show the bounds any more."""
     arms = shared(increment)
-    needed = {bound for bound in state.bounds if not isnan(bound)} | {*state.history.bounds}
+    needed = {bound for bound in state.bounds if not isnan(bound)}
     if arms is None or not needed <= {*arms[0].bounds}:
         return None
     canary, stable = arms
@@ -46,10 +46,19 @@ def counted(state: MetricState, increment: Increment) -> Table | None:
 
 
 def learned(state: MetricState, increment: Increment) -> MetricState:
-    """The memory with what stable did in an interval that is judged: it helps to choose what is not chosen yet."""
-    if not state.history.bounds or not isinstance(increment.stable, BucketCounts):
+    """The memory with what stable did in an interval that is judged: it helps to choose what is not chosen yet.
+
+    Only bounds that both arms still have can be chosen: the past goes on with those.
+    """
+    arms = shared(increment)
+    if not state.history.bounds or arms is None:
         return state
-    return _chosen(replace(state, history=state.history.plus(increment.stable.on(state.history.bounds))))
+    by_bound = dict(zip(state.history.bounds, state.history_phis, strict=True))
+    bounds = tuple(bound for bound in arms[1].bounds if bound in by_bound)
+    if len(bounds) < 2:
+        return state
+    history = state.history.on(bounds).plus(arms[1].on(bounds))
+    return _chosen(replace(state, history=history, history_phis=tuple(by_bound[bound] for bound in bounds)))
 
 
 def telling(history: BucketCounts, most: int) -> tuple[float, ...]:

@@ -4,16 +4,19 @@ A counter that falls was started anew - or another process answered. Several wor
 of its own, give 1000, 100, 1000 to one who asks three times: taken for resets, that is 1000 requests where there was
 none. So a fall is a reset only where something was started later than before: the container, or the process
 (`process_start_time_seconds`). Start times that go back are those of several processes, and excuse nothing. Any other
-fall makes the counter unknown until it is as high as it ever was; a second one, unknown for good.
+fall makes the counter unknown until it is as high as it ever was; a second one, until it has risen like one counter for
+long enough (modelward.analysis.rises). It is believed on a short leash then: the next fall is one too many at once, and a
+rise that is no usual one does not count.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 from typing import Final
 
 from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading, Reading
+from modelward.analysis.rises import Rises
 
 MOST_FALLS: Final = 2
 """Falls without a restart, after which a counter is not one counter."""
@@ -22,6 +25,8 @@ MOST_EXCESSES: Final = 3
 EXCESS_HITS: Final = 5
 EXCESS_SHARE: Final = 0.01
 """So many more hits than cases are none: counters are not read in one instant."""
+CLOCK_SECONDS: Final = 2.5
+"""Starts of processes that differ by no more are one: some clients add the time since boot to a clock that is set."""
 _FEW: Final = 20.0
 """Counters up to this may halve and double by chance."""
 
@@ -52,26 +57,32 @@ class Origin:
     container: float | None = None
     process: float | None = None
 
-    def is_later(self, other: "Origin") -> bool:
-        """Whether something of it was started later."""
-        return _is_less(other.container, self.container) or _is_less(other.process, self.process)
+    def has_later_container(self, other: "Origin") -> bool:
+        """Whether its container was started later."""
+        return _is_later(self.container, other.container)
+
+    def has_later_process(self, other: "Origin") -> bool:
+        """Whether its process was started later, by more than a clock is set."""
+        return _is_later(self.process, other.process, CLOCK_SECONDS)
 
     def is_as_old(self, other: "Origin") -> bool:
-        """Whether both are known to have been started at one time."""
-        pairs = (self.container, other.container), (self.process, other.process)
-        return not self.is_later(other) and any(one is not None and one == two for one, two in pairs)
+        """Whether something of both is known to have been started at one time, and nothing later."""
+        container = None not in (self.container, other.container) and self.container == other.container
+        process = None not in (self.process, other.process) and not other.has_later_process(self)
+        later = self.has_later_container(other) or self.has_later_process(other)
+        return not later and (container or process)
 
     def latest(self, other: "Origin") -> "Origin":
-        """The later start of each."""
-        return Origin(_most(self.container, other.container), _most(self.process, other.process))
+        """The later start of each; of a process with a clock that is set, what it says now."""
+        container = max(
+            (each for each in (self.container, other.container) if each is not None), default=None
+        )
+        kept = other.process is None or self.has_later_process(other)
+        return Origin(container, self.process if kept else other.process)
 
 
-def _is_less(one: float | None, other: float | None) -> bool:
-    return one is not None and other is not None and one < other
-
-
-def _most(one: float | None, other: float | None) -> float | None:
-    return max((each for each in (one, other) if each is not None), default=None)
+def _is_later(one: float | None, other: float | None, by: float = 0.0) -> bool:
+    return one is not None and other is not None and one > other + by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +98,8 @@ class Track:
     """What the last reading counts from; None: from zero."""
     waits: bool = False
     """Whether it fell, and is not yet as high as it was: unknown."""
+    apart: bool = False
+    """Whether it is unknown what it did since the reading before, as that was perhaps another counter."""
     falls: int = 0
     """Falls that nothing excuses."""
     excused: int = 0
@@ -95,6 +108,12 @@ class Track:
     """The highest reading before the last reset."""
     several: bool = False
     """Whether start times have gone back: they are of several processes."""
+    process: float | None = None
+    """When the process that answered last was started; None: it did not say."""
+    rises: Rises = field(default_factory=Rises)
+    """How it has risen since it fell."""
+    leashed: bool = False
+    """Whether it was invalid before."""
     behind: float = 0.0
     """Hits whose cases were not seen yet: they are carried."""
     excesses: int = 0
@@ -109,23 +128,34 @@ class Track:
     @property
     def is_believed(self) -> bool:
         """Whether the last reading counts."""
-        return not self.waits and self.flaw is None
+        return self.flaw is None and not self.is_doubtful
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it has done what is not known."""
+        return self.waits or self.apart
 
     def plus(self, now: Reading, origin: Origin) -> "Track":
         """What is known after one more reading."""
-        seen = self._undone() if _is_less(origin.process, self.origin.process) and not self.several else self
-        container = _is_less(seen.origin.container, origin.container)
-        process = _is_less(seen.origin.process, origin.process) and not seen.several
+        another = _are_apart(self.process, origin.process)
+        after = replace(self._read(now, origin, another=another), process=origin.process)
+        return after._watched(self, another=another) if after.falls else after  # noqa: SLF001
+
+    def _read(self, now: Reading, origin: Origin, *, another: bool) -> "Track":
+        """The same after a reading, `another`: of another process than the last."""
+        seen = self._undone() if self.origin.has_later_process(origin) and not self.several else self
+        container = origin.has_later_container(seen.origin)
+        process = origin.has_later_process(seen.origin) and not seen.several
         later = container or process
         unsure = not (later or seen.several or origin.is_as_old(seen.origin))
         fell = has_fallen(self.last, now)
-        after = replace(seen, last=now, origin=seen.origin.latest(origin))
+        after = replace(seen, last=now, origin=seen.origin.latest(origin), apart=False)
         if container and (fell or seen.waits or process):
             return after._begun_anew(now, falls=0, excused=0)  # noqa: SLF001
         if container:
             # The reading may be older than the start, or another container's: the start excuses the fall that comes.
             unspent = replace(after.origin, container=seen.origin.container)
-            return replace(after, origin=unspent)._gone_on(now, fell=False)  # noqa: SLF001
+            return replace(after, origin=unspent)._gone_on(now, fell=False, another=another)  # noqa: SLF001
         if fell and later:
             return after._begun_anew(now, falls=after.falls, excused=after.excused + 1)  # noqa: SLF001
         if fell and unsure:
@@ -134,7 +164,26 @@ class Track:
             return after._begun_anew(now, falls=after.falls + odd, excused=after.excused)  # noqa: SLF001
         if unsure and self._returns(now):
             after = replace(after, falls=after.falls + 1, before=None)
-        return after._gone_on(now, fell=fell)  # noqa: SLF001
+        return after._gone_on(now, fell=fell, another=another)  # noqa: SLF001
+
+    def _watched(self, before: "Track", *, another: bool) -> "Track":
+        """The same after it was seen how a counter that has fallen rises: whether it is believed again, and how far."""
+        rise = _size(self.last) - _size(before.last)
+        if not before.falls:
+            return self
+        if self.falls > before.falls or has_fallen(before.last, self.last):
+            return replace(self, rises=before.rises.ended())
+        after = replace(self, rises=before.rises.plus(rise, same=not another))
+        if after.flaw is Flaw.JUMPS and after.rises.suffice:
+            return after._recovered()  # noqa: SLF001
+        if after.leashed and not before.rises.is_usual(rise):
+            return after._gone_apart()  # noqa: SLF001
+        return after
+
+    def _recovered(self) -> "Track":
+        """It is believed from now on, until it falls once more."""
+        begun_anew = self._begun_anew(self.last, falls=MOST_FALLS - 1, excused=0)
+        return replace(begun_anew, base=self.last, before=None, leashed=True)
 
     def _undone(self) -> "Track":
         """A start time went back, so those before it were of other processes, and the resets were none."""
@@ -158,14 +207,21 @@ class Track:
             excused=excused,
             behind=0.0,
             excesses=0,
+            leashed=self.leashed and falls > 0,
+            rises=self.rises if falls else Rises(),
         )
 
-    def _gone_on(self, now: Reading, *, fell: bool) -> "Track":
-        waits = has_fallen(self.highest, now)
-        falls = self.falls + fell
-        if waits or fell:
-            return replace(self, waits=True, falls=falls)
+    def _gone_on(self, now: Reading, *, fell: bool, another: bool) -> "Track":
+        if fell or has_fallen(self.highest, now):
+            return replace(self, waits=True, falls=self.falls + fell)
+        if another:
+            # It is as high, but has not counted on: how much of it is new, nobody knows.
+            return self._gone_apart()
         return replace(self, base=self.highest, highest=now, waits=False)
+
+    def _gone_apart(self) -> "Track":
+        """It counts from here."""
+        return replace(self, highest=self.last, waits=False, apart=True)
 
     def _returns(self, now: Reading) -> bool:
         """Whether it is back, at one bound, where it was before it fell: nothing that began anew gets there so fast."""
@@ -183,7 +239,12 @@ class Track:
 
 def begun(now: Reading, origin: Origin, base: Reading | None) -> Track:
     """What is known after the first reading, which counts from `base`."""
-    return Track(last=now, highest=now, origin=origin, base=base)
+    return Track(last=now, highest=now, origin=origin, base=base, process=origin.process)
+
+
+def _are_apart(one: float | None, other: float | None) -> bool:
+    """Whether two starts are known, and of two processes."""
+    return one is not None and other is not None and abs(one - other) > CLOCK_SECONDS
 
 
 def has_fallen(before: Reading, now: Reading) -> bool:

@@ -14,9 +14,10 @@ from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import LARGEST_GAUGE, GaugeReading, HistogramReading, RatioReading, Reading
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.clients.unknown import MetricsUnknown
+from modelward.sampling import spelling
 from modelward.sampling.lines import Line, Page, read_page
 from modelward.sampling.selectors import Selector, Sum
-from modelward.sampling.spelling import as_shown, require_labels, spellings, unmeant
+from modelward.sampling.spelling import Seen, as_shown, labels_of, spellings, unmeant
 from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
 PROCESS_START: Final = "process_start_time_seconds"
@@ -37,25 +38,36 @@ class Readings:
     """By the metric's name."""
     unmatched: Mapping[str, MetricsUnknown] = field(default_factory=dict)
     """Metrics without a case, whose total has series of which none is meant: by the name, with the nearest one."""
+    labels: Mapping[str, Seen] = field(default_factory=dict)
+    """By the name of a ratio: the labels that its series have."""
+    unlabelled: Mapping[str, Reading] = field(default_factory=dict)
+    """What a ratio is if a label that its series lack is on those of another pod: on failures only, say."""
     process_started: float | None = None
     """When the process that answered started; None: it does not say."""
 
 
 def readings(text: str, wanted: Collection[Wanted]) -> Readings:
     """The readings of a page. Raises MetricsUnknown if it is none."""
-    page = read_page(text, frozenset(name for each in wanted for name in names(each)) | {PROCESS_START})
+    page = read_page(text, frozenset(name for each in wanted for name in names(each)), {PROCESS_START})
     metrics: dict[str, Reading] = {}
     problems: dict[str, MetricsUnknown] = {}
-    unmatched: dict[str, MetricsUnknown] = {}
     for each in wanted:
         try:
             metrics[each.name] = _reading(page, each)
-            if isinstance(each, WantedRatio) and (near := unmeant(page, each)):
-                unmatched[each.name] = near
         except MetricsUnknown as problem:
             problems[each.name] = problem
+    ratios = [each for each in wanted if isinstance(each, WantedRatio) and each.name in metrics]
+    labels = {each.name: labels_of(page, each) for each in ratios}
+    lacking = {
+        each.name: unknown for each in ratios if (unknown := spelling.without_labels(labels[each.name], each))
+    }
     return Readings(
-        metrics=metrics, problems=problems, unmatched=unmatched, process_started=_process_started(page)
+        metrics={name: reading for name, reading in metrics.items() if name not in lacking},
+        problems=problems | lacking,
+        unmatched={each.name: near for each in ratios if (near := unmeant(page, each))},
+        labels=labels,
+        unlabelled={name: metrics[name] for name in lacking},
+        process_started=_process_started(page),
     )
 
 
@@ -73,8 +85,9 @@ def names(wanted: Wanted) -> tuple[str, ...]:
 
 
 def _process_started(page: Page) -> float | None:
-    found = [line.value for line in page.series.get(PROCESS_START, ()) if math.isfinite(line.value)]
-    return found[0] if len(found) == 1 else None
+    """What the page says of one process; of several, or what is no time, it says nothing."""
+    found = [line.value for line in page.series.get(PROCESS_START, ())]
+    return found[0] if len(found) == 1 and 0 < found[0] < math.inf else None
 
 
 def _reading(page: Page, wanted: Wanted) -> Reading:
@@ -91,26 +104,17 @@ def _reading(page: Page, wanted: Wanted) -> Reading:
 def _ratio(page: Page, wanted: WantedRatio) -> RatioReading:
     hits = [as_shown(page, part) for part in wanted.hits.parts]
     total = [as_shown(page, part) for part in wanted.total.parts]
-    found = ratio(
+    return ratio(
         wanted,
         [value for part in hits for value in _values(page, part, _COUNTERS)],
         [value for part in total for value in _values(page, part, _COUNTERS)],
         declared=any(_is_declared(page, part) or part.name in page.series for part in total),
     )
-    if problem := without_labels(page, wanted):
-        raise problem
-    return found
 
 
 def without_labels(page: Page, wanted: WantedRatio) -> MetricsUnknown | None:
     """That a label which a selector needs is on none of the series of its name."""
-    parts = [(part, True) for part in wanted.hits.parts] + [(part, False) for part in wanted.total.parts]
-    try:
-        for part, negative in parts:
-            require_labels(page, as_shown(page, part), wanted.name, negative=negative)
-    except MetricsUnknown as unknown:
-        return unknown
-    return None
+    return spelling.without_labels(labels_of(page, wanted), wanted)
 
 
 def ratio(

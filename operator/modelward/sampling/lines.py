@@ -47,25 +47,35 @@ class Page:
     """By the name of a family: what the page says that it is, which should be one thing."""
 
 
-def read_page(text: str, names: Collection[str]) -> Page:
-    """The series of `names`. Raises MetricsUnknown if the text is no page of metrics, or a line is broken."""
+def read_page(text: str, names: Collection[str], facts: Collection[str] = ()) -> Page:
+    """The series of `names`, and of `facts`, of which a broken line costs no more than the fact.
+
+    Raises MetricsUnknown if the text is no page of metrics, or a line of `names` is broken.
+    """
     series: dict[str, list[Line]] = {}
     types: dict[str, set[str]] = {}
-    beginnings = tuple(names)
+    beginnings = (*names, *facts)
+    broken: set[str] = set()
     is_page = False
     for raw in text.removeprefix(_BYTE_ORDER).split("\n"):
         line = raw.lstrip(_BLANK) if raw[:1] in _BLANK else raw
         if line.startswith(beginnings):
             name = _name(line)
-            if name in names:
-                series.setdefault(name, []).append(_read(name, line))
+            try:
+                if name in names or name in facts:
+                    series.setdefault(name, []).append(_read(name, line))
+            except MetricsUnknown:
+                if name in names:
+                    raise
+                broken.add(name)
         elif line.startswith("# TYPE "):
             family, _, kind = line[7:].strip().partition(" ")
             types.setdefault(family, set()).add(kind.strip())
         elif not is_page and line not in ("", "\r") and not line.startswith("#"):
             _read(_name(line), line)  # a page of something else shows at its first line
             is_page = True
-    return Page(series, {family: frozenset(kinds) for family, kinds in types.items()})
+    shown = {name: lines for name, lines in series.items() if lines and name not in broken}
+    return Page(shown, {family: frozenset(kinds) for family, kinds in types.items()})
 
 
 def _name(line: str) -> str:

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Final
 
 from modelward.analysis.problem import MetricsProblem, Unknown
-from modelward.analysis.readings import Arm, PodReading, Poll
+from modelward.analysis.readings import Arm, PodReading, Poll, Reading
 from modelward.clients.scrape import Body, Page, Scraper
 from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
 from modelward.sampling.exposition import Readings, readings
+from modelward.sampling.spelling import Seen, together, without_labels
 from modelward.sampling.subject import Key, Side
-from modelward.sampling.wanted import Wanted
+from modelward.sampling.wanted import Wanted, WantedRatio
 
 MOST_PODS: Final = 64
 """Pods of an arm that are read. Of more, always the same ones: their names decide."""
@@ -83,6 +84,8 @@ class PodSource:
         pods = self.serving(key, *(side.revision for side in sides.values()))
         chosen = [(arm, pod) for arm, side in sides.items() for pod in _chosen(pods, side.revision, most)]
         results = await asyncio.gather(*(self._result(pod, arm, sides[arm]) for arm, pod in chosen))
+        for arm, side in sides.items():
+            _settle_labels([each for each in results if each.arm is arm], side.wanted)
         poll = Poll(
             time=now,
             weight_percent=weight_percent,
@@ -112,6 +115,7 @@ class PodSource:
         self._count("OK")
         result.problems = {name: unknown.problem for name, unknown in found.problems.items()}
         result.unmatched = {name: unknown.problem for name, unknown in found.unmatched.items()}
+        result.labels, result.unlabelled = found.labels, found.unlabelled
         result.reading = PodReading(
             pod=pod.name,
             arm=arm,
@@ -134,6 +138,22 @@ class _Result:
     failure: MetricsProblem | None = None
     problems: Mapping[str, MetricsProblem] = field(default_factory=dict)
     unmatched: Mapping[str, MetricsProblem] = field(default_factory=dict)
+    labels: Mapping[str, Seen] = field(default_factory=dict)
+    unlabelled: Mapping[str, Reading] = field(default_factory=dict)
+
+    def leave_out(self, name: str, problem: MetricsProblem) -> None:
+        """Take a metric for one that the pod does not show; what is wrong with it anyway is said first."""
+        self.problems = {name: problem, **self.problems}
+        if self.reading:
+            kept = {other: found for other, found in self.reading.metrics.items() if other != name}
+            self.reading = replace(self.reading, metrics=kept)
+
+    def take_in(self, name: str) -> None:
+        """Take a metric for what it is if only the label was not there yet."""
+        if self.reading and name in self.unlabelled:
+            self.reading = replace(
+                self.reading, metrics={**self.reading.metrics, name: self.unlabelled[name]}
+            )
 
 
 def _read(body: Body, wanted: Collection[Wanted]) -> Readings:
@@ -146,6 +166,24 @@ def _read(body: Body, wanted: Collection[Wanted]) -> Readings:
         raise MetricsUnknown(
             Unknown.NOT_METRICS, f"the page is {body.content_type} and no text of metrics; is the path right?"
         ) from unknown
+
+
+def _settle_labels(results: Collection[_Result], wanted: Iterable[Wanted]) -> None:
+    """Take a label for one that the server has if any pod of the arm shows it, and for none if no pod does.
+
+    One pod alone does not tell: a label may be on failures only, and an arm of which the pods without a failure were
+    left out would be one of failures.
+    """
+    for each in wanted:
+        if not isinstance(each, WantedRatio):
+            continue
+        seen = together(result.labels.get(each.name, {}) for result in results)
+        unknown = without_labels(seen, each)
+        for result in results:
+            if unknown:
+                result.leave_out(each.name, unknown.problem)
+            else:
+                result.take_in(each.name)
 
 
 def _seconds(time: datetime | None) -> float | None:

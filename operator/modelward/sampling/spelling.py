@@ -5,7 +5,7 @@ match is told apart from what has not happened yet: the name of a family for tha
 of the name has, a value that none of them has.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from modelward.analysis.problem import Unknown
@@ -18,6 +18,9 @@ from modelward.sampling.wanted import WantedRatio
 _TOTAL: Final = "_total"
 _MOST_LABELS: Final = 8
 _LONGEST_VALUE: Final = 60
+
+Seen = Mapping[str, frozenset[str]]
+"""Labels by the name of the series that have them."""
 
 
 def spellings(name: str) -> tuple[str, str]:
@@ -35,26 +38,46 @@ def as_shown(page: Page, selector: Selector) -> Selector:
     return Selector(other, selector.matchers)
 
 
-def require_labels(page: Page, selector: Selector, metric: str, *, negative: bool) -> None:
-    """Raise MetricsUnknown if the page has series of the name, and none of them has a label that is asked for.
+def labels_of(page: Page, wanted: WantedRatio) -> Seen:
+    """The labels that there are on any series of each name, by the name that was asked for; absent: no series."""
+    names = {part.name: as_shown(page, part).name for part in (*wanted.hits.parts, *wanted.total.parts)}
+    return {
+        asked: frozenset(label for line in page.series[shown] for label in line.labels)
+        for asked, shown in names.items()
+        if shown in page.series
+    }
 
-    `negative`: also where the label must not have some value. Such a condition holds for whatever lacks the label, which
-    is harmless for what is left out of a total, and makes every request a hit.
+
+def together(seen: Iterable[Seen]) -> Seen:
+    """The labels of several pages."""
+    merged: dict[str, frozenset[str]] = {}
+    for page in seen:
+        for name, labels in page.items():
+            merged[name] = merged.get(name, frozenset()) | labels
+    return merged
+
+
+def without_labels(seen: Seen, wanted: WantedRatio) -> MetricsUnknown | None:
+    """That there are series of a name, none of which has a label that the selector needs; None: it is not so."""
+    for part in (*wanted.hits.parts, *wanted.total.parts):
+        there = seen.get(part.name)
+        for matcher in part.matchers if there is not None else ():
+            if matcher.label not in there and _needs_label(matcher, of_hits=part in wanted.hits.parts):
+                return MetricsUnknown(
+                    Unknown.METRIC_MISSING,
+                    f"metric {wanted.name}: no series {part.name} has the label {matcher.label}; {_labels(there)}",
+                )
+    return None
+
+
+def _needs_label(matcher: Matcher, *, of_hits: bool) -> bool:
+    """Whether a condition on a label that no series has says nothing of the cases.
+
+    What must have some value is then never met. What must not have some value is met by whatever lacks the label, which is
+    harmless for what is left out of a total, and makes every case a hit.
     """
-    lines = page.series.get(selector.name, [])
-    there = {label for line in lines for label in line.labels}
-    for matcher in selector.matchers:
-        if lines and matcher.label not in there and _needs_label(matcher, negative=negative):
-            raise MetricsUnknown(
-                Unknown.METRIC_MISSING,
-                f"metric {metric}: no series {selector.name} has the label {matcher.label}; {_labels(there)}",
-            )
-
-
-def _needs_label(matcher: Matcher, *, negative: bool) -> bool:
-    if matcher.operator in (Operator.EQUAL, Operator.MATCHES):
-        return not matcher.accepts("")
-    return negative and matcher.accepts("")
+    negative = matcher.operator in (Operator.UNEQUAL, Operator.MATCHES_NOT)
+    return not matcher.accepts("") or (of_hits and negative)
 
 
 def _labels(there: Iterable[str]) -> str:

@@ -184,3 +184,40 @@ def test_a_reading_is_always_sound(page: str) -> None:
                 assert math.inf in reading.buckets
             case GaugeReading():
                 assert math.isfinite(reading.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "started"),
+    [
+        pytest.param("process_start_time_seconds 1.7e+09", 1.7e9, id="exponent"),
+        pytest.param("process_start_time_seconds 1.7e+09 1700000000123", 1.7e9, id="timestamp"),
+        pytest.param("process_start_time_seconds{} 5 # {} 1", 5, id="exemplar"),
+        pytest.param("process_start_time_seconds NaN", None, id="NaN"),
+        pytest.param("process_start_time_seconds +Inf", None, id="infinite"),
+        pytest.param("process_start_time_seconds -5", None, id="negative"),
+        pytest.param("process_start_time_seconds 0", None, id="zero"),
+        pytest.param("process_start_time_seconds yesterday", None, id="text"),
+        pytest.param("process_start_time_seconds", None, id="nothing"),
+        pytest.param('process_start_time_seconds{pid="1" 5', None, id="open brace"),
+        pytest.param("process_start_time_seconds 5\nprocess_start_time_seconds 5", None, id="twice"),
+        pytest.param(
+            "process_start_time_seconds 5\nprocess_start_time_seconds x", None, id="twice, one text"
+        ),
+        pytest.param(
+            'process_start_time_seconds{pid="1"} 5\nprocess_start_time_seconds{pid="2"} 9', None, id="of two"
+        ),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_f06_a_broken_start_of_the_process_costs_that_alone(
+    lines: str,
+    started: float | None,
+    first: bool,  # noqa: FBT001
+) -> None:
+    """The page is read all the same, wherever the line is."""
+    counter = 'requests_total{code="500"} 5'
+    text = "\n".join((lines, counter) if first else (counter, lines))
+    for page in (text, text.replace("\n", "\r\n") + "\r\n"):
+        found = readings(page, [ERRORS])
+        assert found.metrics == {"errors": RatioReading(hits=5, total=5)}
+        assert found.process_started == started

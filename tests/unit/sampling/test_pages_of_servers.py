@@ -1,13 +1,13 @@
 """The kept collection: pages in the manner of nine servers x ways of being wrong. Nothing is ever promoted on silence.
 
-All of it takes half a minute: `PAGES=all`, as in `make test-integrations`. Otherwise a draw that is always the same, in
-which each way of being wrong and each server is there.
+All of it takes minutes: `PAGES=all`, as in `make test-integrations`. Otherwise a draw that is always the same, in which
+each way of being wrong and each server is there. `make bench-pages` plays each many times, and prints the table.
 """
 
 import os
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from modelward.clients.scrape import Body
 from unit.sampling.rollouts_of_pages import Shown, Told, rollout
 from unit.sampling.servers import SERVERS, Server
+from unit.sampling.wrong_pages import BAD, SILENT, UNUSUAL, counting
 
 WHOLE = os.environ.get("PAGES") == "all"
 _DRAW = random.Random(20261130)
@@ -34,21 +35,6 @@ def servers(number: int, among: Sequence[Server] = SERVERS) -> pytest.MarkDecora
 def played(server: Server, shown: Shown, *, looks: int = 60, hits: str = "", total: str = "") -> Told:
     """A rollout of this server."""
     return rollout(shown, hits=hits or server.hits, total=total or server.total, looks=looks)
-
-
-def counting(server: Server, *, canary_errors: float, stable_errors: float = 0.01, seed: int = 1) -> Shown:
-    """A hundred requests a look to each pod."""
-    draw, counted = random.Random(seed), dict[str, list[int]]()
-
-    def shown(pod: str, look: int) -> str:
-        del look
-        counter = counted.setdefault(pod, [0, 0])
-        rate = canary_errors if pod.startswith("canary") else stable_errors
-        counter[0] += 100
-        counter[1] += sum(draw.random() < rate for _ in range(100))
-        return server.page(*counter)
-
-    return shown
 
 
 @servers(2)
@@ -133,113 +119,35 @@ def test_f11_what_is_no_page_is_called_by_its_type() -> None:
 
 # --- ways of being wrong ------------------------------------------------------------------------------------
 
-Wrong = Callable[[Server], Shown]
 
-
-def _still(change: Callable[[str], str | Body]) -> Wrong:
-    """Idle pods of an old server, with something wrong on every page."""
-    return lambda server: lambda _pod, _look: change(server.page(1000, 10))
-
-
-def _idle_workers(number: int) -> Wrong:
-    def made(server: Server) -> Shown:
-        draw = random.Random(number)
-        workers = [(1000 * (each + 1), 10 * (each + 1)) for each in range(number)]
-        return lambda _pod, _look: server.page(*draw.choice(workers))
-
-    return made
-
-
-def _some_jump(server: Server) -> Shown:
-    """Only the canary's workers do not share their counters, with a start of their own each."""
-    draw = random.Random(3)
-
-    def shown(pod: str, look: int) -> str:
-        if not pod.startswith("canary"):
-            return server.page(1000 + 100 * look, 10 + look)
-        worker = draw.randrange(3)
-        page = re.sub(
-            r"(?m)^(# TYPE )?process_start_time_seconds .*\n", "", server.page(900 * worker + 90, 9 * worker)
-        )
-        return f"{page}process_start_time_seconds {1.7e9 + worker}\n"
-
-    return shown
-
-
-def _canary_says(change: Callable[[str, int], str | Body]) -> Wrong:
-    """Stable is well; the canary's page is wrong, whatever it does."""
-
-    def made(server: Server) -> Shown:
-        inner = counting(server, canary_errors=0.5)
-
-        def shown(pod: str, look: int) -> str | Body:
-            page = inner(pod, look)
-            return change(str(page), look) if pod.startswith("canary") else page
-
-        return shown
-
-    return made
-
-
-def _renamed(page: str) -> str:
-    return re.sub(r'="(fraud|/predict|infer|/v1/completions)"', '="other"', page)
-
-
-WRONG: dict[str, Wrong] = {
-    "idle": _still(lambda page: page),
-    "idle, one worker of 2": _idle_workers(2),
-    "idle, one worker of 4": _idle_workers(4),
-    "the canary's workers jump": _some_jump,
-    "born, and never asked": lambda server: lambda _pod, _look: server.page(0, 0),
-    "no canary request": lambda server: (
-        lambda pod, look: (
-            server.page(0, 0) if pod.startswith("canary") else server.page(1000 + 100 * look, 10 + look)
-        )
-    ),
-    "other labels": _still(_renamed),
-    "the canary's labels differ": _canary_says(lambda page, _: _renamed(page)),
-    "empty": _still(lambda _: ""),
-    "the canary's page is empty": _canary_says(lambda _page, _look: ""),
-    "HTML": _still(lambda _: Body("<html><body>ok</body></html>", "text/html")),
-    "JSON": _canary_says(lambda _page, _look: Body('{"status": "ok"}', "application/json")),
-    "cut short": _canary_says(lambda page, _: page[: len(page) // 2].rstrip("0123456789")),
-    "NaN": _canary_says(lambda page, _: re.sub(r"\} \d+", "} NaN", page)),
-    "negative": _canary_says(lambda page, _: re.sub(r"\} (\d+)", r"} -\1", page)),
-    "infinite": _canary_says(lambda page, _: re.sub(r"\} \d+", "} +Inf", page)),
-    "every series twice": _canary_says(lambda page, _: page + re.sub(r"(?m)^#.*\n", "", page)),
-    "gauges": _canary_says(lambda page, _: re.sub(r"(?m)^(# TYPE \S+) counter$", r"\1 gauge", page)),
-    "another name": _canary_says(
-        lambda page, _: re.sub(r"(?m)^(# TYPE )?", r"\1x_", page).replace("x_#", "#")
-    ),
-    "falls at every look": _canary_says(lambda page, look: re.sub(r"\} \d+", f"}} {9000 - look}", page)),
-    "stands still": lambda server: (
-        lambda pod, look: (
-            server.page(500, 0) if pod.startswith("canary") else server.page(1000 + 100 * look, 10 + look)
-        )
-    ),
-}
-
-
-BAD = {way for way in WRONG if getattr(WRONG[way], "__qualname__", "").startswith("_canary_says")}
-"""Ways of a canary that fails every second request: what of it can still be read may well tell."""
-
-
-def wrong() -> list[tuple[Server, str]]:
+def each_of(ways: Iterable[str]) -> pytest.MarkDecorator:
     """Each way with one of the servers, in turn, or with all."""
+    drawn = list(ways)
     if WHOLE:
-        return [(server, way) for server in SERVERS for way in WRONG]
-    ways, turn = _DRAW.sample(list(WRONG), len(WRONG)), _DRAW.sample(list(SERVERS), len(SERVERS))
-    return [(turn[number % len(turn)], way) for number, way in enumerate(ways)]
+        pairs = [(server, way) for server in SERVERS for way in drawn]
+    else:
+        turn = _DRAW.sample(list(SERVERS), len(SERVERS))
+        pairs = [(turn[number % len(turn)], way) for number, way in enumerate(some(drawn, len(drawn)))]
+    return pytest.mark.parametrize(
+        ("server", "way"), [pytest.param(server, way, id=f"{server.name}: {way}") for server, way in pairs]
+    )
 
 
-@pytest.mark.parametrize(
-    ("server", "way"), [pytest.param(server, way, id=f"{server.name}: {way}") for server, way in wrong()]
-)
+@each_of(SILENT)
 def test_nothing_is_promoted_on_silence(server: Server, way: str) -> None:
     """Neither is it rolled back: a page that says nothing says nothing against the canary."""
-    told = played(server, WRONG[way](server), looks=40)
+    told = played(server, SILENT[way](server, 1), looks=40)
     assert not told.advanced, told.message
     assert way in BAD or not told.rolled_back, told.message
+
+
+@each_of(UNUSUAL)
+def test_what_is_only_unusual_is_read(server: Server, way: str) -> None:
+    """Arms that are alike are not rolled back, and go on."""
+    told = played(server, UNUSUAL[way](server, 1), looks=40)
+    assert not told.rolled_back, told.message
+    assert told.problem is None
+    assert told.advanced, told.message
 
 
 @servers(1)
