@@ -97,7 +97,7 @@ class Track:
     base: Reading | None = None
     """What the last reading counts from; None: from zero."""
     waits: bool = False
-    """Whether it fell, and is not yet as high as it was: unknown."""
+    """Whether it fell, and has not passed yet what it was: unknown."""
     apart: bool = False
     """Whether it is unknown what it did since the reading before, as that was perhaps another counter."""
     falls: int = 0
@@ -212,7 +212,8 @@ class Track:
         )
 
     def _gone_on(self, now: Reading, *, fell: bool, another: bool) -> "Track":
-        if fell or has_fallen(self.highest, now):
+        passes = not has_fallen(self.highest, now) and (not self.waits or _size(now) > _size(self.highest))
+        if fell or not passes:
             return replace(self, waits=True, falls=self.falls + fell)
         if another:
             # It is as high, but has not counted on: how much of it is new, nobody knows.

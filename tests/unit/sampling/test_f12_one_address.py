@@ -245,7 +245,9 @@ def test_f12_a_restart_of_a_pod_is_one_reset_for_all_replicas(
     pods = [Pod(Arm.CANARY, tuple(restarts)), Pod(Arm.STABLE)]
     polls = virtual_time.run(read(replicas, pods, turns(order), 5.0, 1))
     found = samples(polls)
-    assert not any(sample.flaws or sample.doubtful for sample in found)
+    assert not any(sample.flaws for sample in found)
+    # A process that is new and shows more than the one before: from where it counts is unknown, for that poll.
+    assert sum(bool(sample.doubtful) for sample in found) <= len(restarts)
     assert counted(found) <= RATE * (polls[-1].time - polls[0].time + EVERY) + 2
 
 
