@@ -226,7 +226,7 @@ def _inconclusive(case: _Case) -> str:
         return f"{text}: {outlook}." if outlook else f"{text}: no requests to compare in this step."
     noun = "an error rate" if case.lead[0].errors else f"a share of {case.lead[0].name}"
     return (
-        f"{text}: {case.harm.cases} canary requests{messages.beyond(case.harm)};"
+        f"{text}: {messages.requests(case.harm, of='canary ')};"
         f" {noun} above {percent(case.harm.canary_upper)} is excluded, smaller regressions are not."
     )
 

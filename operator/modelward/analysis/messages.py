@@ -197,17 +197,22 @@ def still_possible(metric: MetricPolicy, harm: Harm, phi: float, step: Step) -> 
         noun_of_hits = "error" if metric.errors else "hit"
         hits = f"{harm.hits} {noun_of_hits}{'s' if harm.hits > 1 else ''}"
     return (
-        f"canary {noun} could still be up to {percent(harm.canary_upper)} ({harm.cases} requests{beyond(harm)}, {hits}),"
+        f"canary {noun} could still be up to {percent(harm.canary_upper)} ({requests(harm)}, {hits}),"
         f" {goal} needs {percent(harm.allowed_upper)}"
     )
 
 
+def requests(harm: Harm, *, of: str = "") -> str:
+    """How many requests there were beyond those that may be of no user; all of them, where these are few."""
+    if harm.unasked * _MATTERS <= harm.cases:
+        return f"{harm.cases + harm.unasked} {of}requests"
+    return f"{harm.cases} {of}requests{beyond(harm)}"
+
+
 def beyond(harm: Harm) -> str:
     """Requests that are not counted as users', to be put behind a count of those that are."""
-    if harm.unasked * _MATTERS <= harm.cases:
-        return ""
     rate = f", up to {harm.own_rate:.2g}/s a pod" if harm.own_rate else ""
-    return f" beyond {harm.unasked} that may be probes and scrapes{rate}"
+    return f" beyond {harm.unasked} that may be probes and scrapes{rate}" if harm.unasked else ""
 
 
 def _hit_noun(metric: MetricPolicy) -> str:

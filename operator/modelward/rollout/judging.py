@@ -52,28 +52,28 @@ class Judgement:
 
 def judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
     """The progress with all samples taken in, and what they come to. Without weight there is nothing to judge."""
-    weighted = bool(progress.rollout.weight_percent)
-    if not weighted and observed.evidence.idle == Idle():
-        return progress, Judgement()
+    judge_by = _judged if progress.rollout.weight_percent else _learned
     try:
-        return _judged(observed, progress) if weighted else (_learned(observed, progress), Judgement())
+        return judge_by(observed, progress)
     except (ArithmeticError, LookupError, ValueError):
         # A hand may have written a memory that is read and cannot be counted on with: it would keep every look
         # from ending, the way back included. Without it the same samples are judged anew.
         if progress.status.analysis is None:
             raise
-        return _judged(observed, progress.having(analysis=None))
+        return judge_by(observed, progress.having(analysis=None))
 
 
-def _learned(observed: Observed, progress: Progress) -> Progress:
+def _learned(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
     """The progress with what a canary without weight shows of requests without users: whoever leads next knows it."""
+    if observed.evidence.idle == Idle():
+        return progress, Judgement()
     policy = _policy(observed, progress)
     before, progress = _state(observed, progress, policy)
     state = judge.with_idle(policy, before, observed.evidence.idle)
-    if state == before or not policy.metrics:
-        return progress
-    analysis = progress.status.analysis or AnalysisStatus()
-    return progress.having(analysis=msgspec.structs.replace(analysis, state=_remembered(state)))
+    if state != before and policy.metrics:
+        analysis = progress.status.analysis or AnalysisStatus()
+        progress = progress.having(analysis=msgspec.structs.replace(analysis, state=_remembered(state)))
+    return progress, Judgement()
 
 
 def _judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]:
@@ -196,15 +196,20 @@ def _state(observed: Observed, progress: Progress, policy: Policy) -> tuple[judg
     Before the first sample it has nothing but what was learned of requests without users: until then stable's past may
     not have been read.
     """
-    begun = judge.begin(policy, observed.evidence.reference or NO_HISTORY)
     analysis = progress.status.analysis
     if analysis and analysis.state:
         with contextlib.suppress(InvalidState):
             state = judge.decode(analysis.state)
             if judge.fits(policy, state):
-                return (state if _last_sample(progress) else judge.recalled(begun, state)), progress
+                return (
+                    state if _last_sample(progress) else judge.recalled(_begun(observed, policy), state)
+                ), progress
         progress = progress.having(analysis=None)
-    return begun, progress
+    return _begun(observed, policy), progress
+
+
+def _begun(observed: Observed, policy: Policy) -> judge.State:
+    return judge.begin(policy, observed.evidence.reference or NO_HISTORY)
 
 
 def _last_sample(progress: Progress) -> float:
