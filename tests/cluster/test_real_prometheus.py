@@ -212,7 +212,13 @@ async def _shown(url: str, number: int) -> None:
         await client.close()
 
 
-BOTH: Final = pytest.mark.parametrize("replicated", [labelled, unlabelled], ids=lambda each: each.__name__)
+BOTH: Final = pytest.mark.parametrize(
+    "replicated",
+    [
+        pytest.param(labelled, id="labelled", marks=pytest.mark.integrations),
+        pytest.param(unlabelled, id="unlabelled"),
+    ],
+)
 Replicated = Callable[[Path, list[Pod]], AbstractAsyncContextManager[Replicas]]
 
 
