@@ -173,7 +173,7 @@ Replicas = tuple[RealPrometheus, RealPrometheus, Judged]
 async def labelled(folder: Path, pods: list[Pod]) -> AsyncIterator[Replicas]:
     """Each has a label of its own, and there is an address at which both are at once."""
     async with AsyncExitStack() as stack:
-        one, other = [await _replica(stack, folder, name, pods, replica=name) for name in ("a", "b")]
+        one, other = [await _replica(stack, folder, name, pods) for name in ("a", "b")]
         front = await stack.enter_async_context(
             real_prometheus(folder / "front", federates=(one.port, other.port))
         )
@@ -183,9 +183,12 @@ async def labelled(folder: Path, pods: list[Pod]) -> AsyncIterator[Replicas]:
 
 @asynccontextmanager
 async def unlabelled(folder: Path, pods: list[Pod]) -> AsyncIterator[Replicas]:
-    """Nothing tells them apart, and each query is answered by another one."""
+    """Each query is answered by another one, and nothing in an answer tells whose it is.
+
+    They scrape less often than is looked, so that answers do go back in time.
+    """
     async with AsyncExitStack() as stack:
-        one, other = [await _replica(stack, folder, name, pods) for name in ("a", "b")]
+        one, other = [await _replica(stack, folder, name, pods, every_seconds=4) for name in ("a", "b")]
         front = await stack.enter_async_context(one_address(one, other))
         for each in (one, other):
             await _shown(each.url, len(pods))
@@ -194,9 +197,11 @@ async def unlabelled(folder: Path, pods: list[Pod]) -> AsyncIterator[Replicas]:
 
 
 async def _replica(
-    stack: AsyncExitStack, folder: Path, name: str, pods: list[Pod], **labels: str
+    stack: AsyncExitStack, folder: Path, name: str, pods: list[Pod], every_seconds: int = 1
 ) -> RealPrometheus:
-    server = await stack.enter_async_context(real_prometheus(folder / name, external_labels=labels))
+    server = await stack.enter_async_context(
+        real_prometheus(folder / name, external_labels={"replica": name}, every_seconds=every_seconds)
+    )
     server.scrape(targets(pods))
     return server
 
@@ -212,7 +217,13 @@ async def _shown(url: str, number: int) -> None:
         await client.close()
 
 
-BOTH: Final = pytest.mark.parametrize("replicated", [labelled, unlabelled], ids=lambda each: each.__name__)
+BOTH: Final = pytest.mark.parametrize(
+    "replicated",
+    [
+        pytest.param(labelled, id="labelled", marks=pytest.mark.integrations),
+        pytest.param(unlabelled, id="unlabelled"),
+    ],
+)
 Replicated = Callable[[Path, list[Pod]], AbstractAsyncContextManager[Replicas]]
 
 

@@ -47,6 +47,9 @@ class RealPrometheus:
     folder: Path
     port: int = 0
     external_labels: Mapping[str, str] = field(default_factory=dict)
+    """Shown by whoever takes its series over, and not in its own answers. They also decide when a target is scraped, so
+    servers with different ones scrape it at different times."""
+    every_seconds: int = 1
     federates: tuple[int, ...] = ()
     """Ports of servers whose series it takes over, labels, times and all."""
     process: subprocess.Popen[bytes] | None = None
@@ -110,7 +113,7 @@ class RealPrometheus:
         }
         return {
             "global": {
-                "scrape_interval": "1s",
+                "scrape_interval": f"{self.every_seconds}s",
                 "scrape_timeout": "1s",
                 "external_labels": dict(self.external_labels),
             },
@@ -120,11 +123,20 @@ class RealPrometheus:
 
 @asynccontextmanager
 async def real_prometheus(
-    folder: Path, *, external_labels: Mapping[str, str] | None = None, federates: tuple[int, ...] = ()
+    folder: Path,
+    *,
+    external_labels: Mapping[str, str] | None = None,
+    federates: tuple[int, ...] = (),
+    every_seconds: int = 1,
 ) -> AsyncIterator[RealPrometheus]:
     """Yield a server that runs."""
     folder.mkdir()  # noqa: ASYNC240 - of this test alone
-    server = RealPrometheus(folder=folder, external_labels=external_labels or {}, federates=federates)
+    server = RealPrometheus(
+        folder=folder,
+        external_labels=external_labels or {},
+        federates=federates,
+        every_seconds=every_seconds,
+    )
     try:
         await _started(server)
         yield server

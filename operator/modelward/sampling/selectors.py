@@ -38,7 +38,7 @@ _VARIABLE: Final = re.compile(r"(\$?)\$\(([A-Z_][A-Z0-9_]*)\)")
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-NUMBER: Final = "modelward_part"
+NUMBER: Final = "query_part"
 """The label that tells the queries of a union apart."""
 
 

@@ -9,10 +9,10 @@ from modelward.sampling.pods import Polled
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.wanted import WantedRatio
 from support.little_prometheus import Timeseries
+from unit.sampling.fleet import KEY
 from unit.sampling.test_prometheus import (
     BOTH,
     DEPTH,
-    KEY,
     NOW,
     STEP,
     polled_of,
