@@ -61,8 +61,11 @@ def without_labels(seen: Seen, wanted: WantedRatio) -> MetricsUnknown | None:
     """That there are series of a name, none of which has a label that the selector needs; None: it is not so."""
     for part in (*wanted.hits.parts, *wanted.total.parts):
         there = seen.get(part.name)
-        for matcher in part.matchers if there is not None else ():
-            if matcher.label not in there and _needs_label(matcher, of_hits=part in wanted.hits.parts):
+        if there is None:
+            continue
+        of_hits = part in wanted.hits.parts
+        for matcher in part.matchers:
+            if matcher.label not in there and _needs_label(matcher, of_hits=of_hits):
                 return MetricsUnknown(
                     Unknown.METRIC_MISSING,
                     f"metric {wanted.name}: no series {part.name} has the label {matcher.label}; {_labels(there)}",
