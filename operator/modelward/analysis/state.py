@@ -90,9 +90,9 @@ def encode(state: State) -> str:
         state.moved,
         [state.incident.usual, state.incident.strata, state.incident.logs],
         [state.decided.time, state.decided.metric] if state.decided else None,
-        [_packed(metric) for metric in state.metrics],
         state.own,
         state.pod_seconds,
+        [_packed(metric) for metric in state.metrics],
     ]
     return json.dumps(packed, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
@@ -116,7 +116,7 @@ def decode(text: str) -> State:
 def _state(packed: Any) -> State:
     if not isinstance(packed, list) or not packed or packed[0] not in (_LISTS, VERSION):
         raise ValueError("it is of another version")
-    _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, metrics, *users = packed
+    _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, *users, metrics = packed
     own, pod_seconds = users or (0, 0)
     incident_usual, strata, logs = incident
     read = tuple(_metric(metric) for metric in metrics)
