@@ -307,8 +307,8 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "twice": Fault(words="more than once", change=_twice),
     "previous-revision": Fault(words=_NO_COUNT, change=_of_another),
     "falling": Fault(
-        words="", change=_valued(lambda series, at: max(0.0, _FALLS - series.value(at) % _FALLS))
+        words="fall and rise again",
+        change=_valued(lambda series, at: max(0.0, _FALLS - series.value(at) % _FALLS)),
     ),
 }
-"""By name. What falls all the time, though no container was started anew, is no news of requests; nothing is wrong
-with the source then, so that there are no words for it."""
+"""By name."""
