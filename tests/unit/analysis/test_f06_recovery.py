@@ -1,15 +1,14 @@
 """A counter that was invalid is believed again once it rises like one: never that of several workers, whoever answers."""
 
 import random
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from modelward.analysis.counters import increment
+from modelward.analysis.counters import RatioCounts, increment
 from modelward.analysis.rises import LEAST_RISES, Rises
 from modelward.analysis.tracks import CLOCK_SECONDS, Flaw, Origin, Track
-from unit.analysis.test_f06_workers import Numbers, tracked
+from unit.analysis.test_f06_workers import Numbers, bases, tracked
 
 JUMPS = [1_000_000.0, 999_000.0, 998_000.0]
 """Two falls."""
@@ -20,13 +19,19 @@ def believed(tracks: Iterable[Track]) -> list[bool]:
     return [track.is_believed for track in tracks]
 
 
+def counted(tracks: Iterable[Track]) -> list[float]:
+    """Cases of the readings that count."""
+    increments = [increment(track.base, track.last) for track in tracks if track.is_believed]
+    return [each.total for each in increments if isinstance(each, RatioCounts)]
+
+
 def test_f06_a_counter_of_a_server_that_was_corrected_is_believed_after_ten_rises() -> None:
     """From there on it counts: what it did before is not known."""
     numbers = [*JUMPS, *(5.0 + 4 * n for n in range(13))]
     tracks = tracked(numbers)
     assert believed(tracks) == [True, *[False] * 12, True, True, True]
     assert tracks[-4].flaw is Flaw.JUMPS
-    assert [track.base and track.base.total for track in tracks[-3:]] == [45, 45, 49]  # type: ignore[union-attr]
+    assert bases(tracks[-3:]) == [45, 45, 49]
 
 
 @pytest.mark.parametrize("per_look", [1, 100, 20_000])
@@ -58,12 +63,7 @@ def test_f06_the_next_fall_is_one_too_many_at_once_and_the_next_trial_twice_as_l
 def test_f06_a_rise_that_is_none_of_its_own_does_not_count() -> None:
     """The connection has broken, and another idle worker answers, for long."""
     tracks = tracked([*JUMPS, *(float(n) for n in range(14)), *(5000.0 + n for n in range(5))])
-    counted = [
-        increment(track.base, track.last).total  # type: ignore[union-attr]
-        for track in tracks[len(JUMPS) :]
-        if track.is_believed
-    ]
-    assert max(counted) <= 1
+    assert max(counted(tracks[len(JUMPS) :])) <= 1
     assert believed(tracks)[-5:] == [False, True, True, True, True]
 
 
@@ -102,19 +102,23 @@ def _sticky_in_turn(workers: int, draw: random.Random) -> Iterator[int]:
             yield from [worker] * draw.randint(1, 5)
 
 
+Order = Callable[[int, random.Random], Iterator[int]]
 ORDERS = [_in_turn, _by_chance, _sticky, _sticky_in_turn]
-SPREADS = {"even": lambda n, _: 1000.0 * n, "drawn": lambda _, draw: float(draw.randrange(50_000))}
+SPREADS: dict[str, Callable[[int, random.Random], float]] = {
+    "even": lambda n, _: 1000.0 * n,
+    "drawn": lambda _, draw: float(draw.randrange(50_000)),
+}
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize("workers", [2, 3, 12, 13, 40, 64])
-def test_f06_idle_workers_are_never_believed_again(workers: int, spread: str, order: object) -> None:
+def test_f06_idle_workers_are_never_believed_again(workers: int, spread: str, order: Order) -> None:
     """In any order, for a thousand looks, also where there are more of them than rises are asked for."""
     for seed in range(3):
         draw = random.Random(f"{workers} {seed}")
         counters = [SPREADS[spread](n, draw) for n in range(workers)]
-        chosen = order(workers, draw)  # type: ignore[operator]
+        chosen = order(workers, draw)
         tracks = tracked([counters[next(chosen)] for _ in range(1000)])
         first = next((n for n, track in enumerate(tracks) if track.flaw), len(tracks))
         assert not any(believed(tracks)[first:])
@@ -122,24 +126,19 @@ def test_f06_idle_workers_are_never_believed_again(workers: int, spread: str, or
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("workers", [2, 3, 12, 40])
-def test_f06_workers_that_count_scrapes_make_up_no_requests(workers: int, order: object) -> None:
+def test_f06_workers_that_count_scrapes_make_up_no_requests(workers: int, order: Order) -> None:
     """One that answers for long is believed, for what it counted itself: the difference to another one is never taken."""
     for seed in range(3):
         draw = random.Random(f"{workers} {seed}")
         counters = [float(draw.randrange(50_000)) for _ in range(workers)]
-        chosen, numbers = order(workers, draw), list[float]()  # type: ignore[operator]
+        chosen, numbers = order(workers, draw), list[float]()
         for _ in range(1000):
             worker = next(chosen)
             counters[worker] += 1
             numbers.append(counters[worker])
         tracks = tracked(numbers)
         first = next((n for n, track in enumerate(tracks) if track.flaw), len(tracks))
-        counted = [
-            increment(track.base, track.last).total  # type: ignore[union-attr]
-            for track in tracks[first:]
-            if track.is_believed
-        ]
-        assert max(counted, default=0) <= 25
+        assert max(counted(tracks[first:]), default=0) <= 25
 
 
 # --- starts of processes ------------------------------------------------------------------------------------
@@ -178,11 +177,4 @@ def test_f06_what_another_process_shows_is_no_increment() -> None:
     starts = [20.0, 20.0, 30.0, 30.0, 40.0, 40.0]
     tracks = tracked(totals, [Origin(1.0, start) for start in starts])
     assert believed(tracks) == [True, True, False, True, False, True]
-    assert (
-        sum(
-            increment(track.base, track.last).total  # type: ignore[union-attr]
-            for _, track in pairwise(tracks)
-            if track.is_believed
-        )
-        == 30
-    )
+    assert sum(counted(tracks[1:])) == 30
