@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import yaml
+from kubernetes.aio.config import incluster_config
 
 from modelward.clients import connection
-from modelward.clients.connection import connect, own_namespace, runs_in_cluster, url_in_cluster
+from modelward.clients.connection import connect, own_namespace, runs_in_cluster
 from modelward.errors import InvalidSettings
 
 VARIABLES = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "NO_PROXY", "HTTPS_PROXY")
@@ -97,18 +99,22 @@ def test_a_pod_uses_its_own_account_unless_it_is_told_otherwise(
     ("host", "port", "url"),
     [
         ("10.96.0.1", "6443", "https://10.96.0.1:6443"),
-        ("10.96.0.1", None, "https://10.96.0.1:443"),
         ("fd00::1", "443", "https://[fd00::1]:443"),
     ],
 )
-def test_the_api_server_of_a_pod_needs_no_dns(
-    monkeypatch: pytest.MonkeyPatch, host: str, port: str | None, url: str
+async def test_the_api_server_of_a_pod_needs_no_dns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, port: str, url: str
 ) -> None:
     """Its address is in the environment of every pod."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
-    if port:
-        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-    assert url_in_cluster() == url
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    token = tmp_path / "token"
+    token.write_text("hunter2")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", certifi.where())
+    api = await connect()
+    await api.close()
+    assert api.configuration.host == url
 
 
 def test_the_own_namespace_is_that_of_the_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
