@@ -1,16 +1,21 @@
 """Where the API server is and who we are: from a kubeconfig, or from what a pod is given."""
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import certifi
 import pytest
 import yaml
+from aiohttp import web
 from kubernetes.aio.config import incluster_config
 
 from modelward.clients import connection
 from modelward.clients.connection import connect, own_namespace, runs_in_cluster
-from modelward.errors import InvalidSettings
+from modelward.clients.kube import Kube
+from modelward.clients.resources import POD
+from modelward.errors import InvalidSettings, Unreachable
 
 VARIABLES = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "NO_PROXY", "HTTPS_PROXY")
 
@@ -58,6 +63,41 @@ async def test_the_environment_names_the_proxy(tmp_path: Path, monkeypatch: pyte
     assert (await host_of(kubeconfig(tmp_path)))[1] == "http://proxy.example.com:3128"
     monkeypatch.setenv("NO_PROXY", "10.0.0.1")
     assert (await host_of(kubeconfig(tmp_path)))[1] is None
+
+
+async def test_no_request_waits_for_a_watch(tmp_path: Path) -> None:
+    """An operator with many named namespaces keeps hundreds of watches, each on a connection of its own."""
+    count, opened, done = 150, asyncio.Semaphore(0), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            opened.release()
+            await done.wait()
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    kube = Kube(await connect(kubeconfig(tmp_path, f"http://127.0.0.1:{runner.addresses[0][1]}")))
+
+    async def watch(namespace: str) -> None:
+        with suppress(Unreachable):
+            async for _ in kube.watch(POD, namespace, labels="a=b", version="0"):
+                pass
+
+    watches = [asyncio.create_task(watch(f"team-{number}")) for number in range(count)]
+    try:
+        async with asyncio.timeout(20):
+            for _ in watches:
+                await opened.acquire()
+            assert await kube.get(POD, "shop", "fraud") == {}
+    finally:
+        done.set()
+        await asyncio.gather(*watches)
+        await kube.close()
+        await runner.cleanup()
 
 
 async def test_without_any_credentials_the_message_says_what_to_set(tmp_path: Path) -> None:
