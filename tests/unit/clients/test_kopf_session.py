@@ -24,10 +24,13 @@ Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 DEEP = '{"f:a":' * 9_000 + "{}" + "}" * 9_000
 """What the API server takes in managedFields, and Python's decoders do not."""
 
+HOSTILE = '"annotations": {"kopf.zalando.org/last-handled-configuration": "no JSON"}'
+"""Kopf's own memory, if it were used: it would stumble over this at every event."""
+
 
 def model(version: int, extra: str = "null") -> str:
     """An object as it is sent."""
-    metadata = f'"name": "fraud", "namespace": "shop", "uid": "u", "resourceVersion": "{version}"'
+    metadata = f'"name": "fraud", "namespace": "shop", "uid": "u", "resourceVersion": "{version}", {HOSTILE}'
     kind = f'"apiVersion": "modelward.dev/v1alpha1", "kind": "{MODEL_DEPLOYMENT.kind}"'
     return f'{{{kind}, "metadata": {{{metadata}, "managedFields": {extra}}}}}'
 
