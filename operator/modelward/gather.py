@@ -107,7 +107,9 @@ async def gather(
 async def _priority_classes(kube: Kube, observed: Observed) -> tuple[PriorityClass, ...] | None:
     """All of them; None where they cannot be read, as with rights in single namespaces only. No decision waits for them."""
     try:
-        return tuple([trim.priority_class(raw) async for raw in kube.list(PRIORITY_CLASS)])
+        return tuple(
+            [trim.priority_class(raw) async for page in kube.list(PRIORITY_CLASS) for raw in page.items]
+        )
     except (ApiError, Unreachable) as error:
         logger.info("%s: PriorityClasses cannot be read: %s", observed.model.name, error)
         return None

@@ -4,20 +4,16 @@ Nothing else of Kopf is used: no persistence, no finalizers, no events of its ow
 """
 
 import math
-import ssl
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from itertools import chain, repeat
+from typing import Any, Final
 
-import aiohttp
 import kopf
 
 from modelward.api.names import MODEL_LABEL
-from modelward.clients.connection import runs_in_cluster, url_in_cluster
-from modelward.clients.kube import LIST_CHUNK, REQUEST_TIMEOUT_SECONDS
-from modelward.clients.received import ShallowResponse
+from modelward.clients.kube import LIST_CHUNK, REQUEST_TIMEOUT_SECONDS, WATCH_SILENCE_SECONDS
 from modelward.clients.resources import (
     CLUSTER_MODEL_RUNTIME,
     HTTP_ROUTE,
@@ -30,15 +26,13 @@ from modelward.store import Key, Store
 from modelward.trim import owner_uid
 from modelward.workqueue import WorkQueue
 
-WATCH_INACTIVITY_SECONDS = 70.0
-"""The API server sends a bookmark every minute; a stream that is silent for longer is dead."""
-IDLE_SECONDS = 0.2
+IDLE_SECONDS: Final = 0.2
 """Kopf keeps a task with the latest raw event of every object for this long (its default: 5 s). After a start that
 would be all objects, at up to 60 KiB each."""
-
-RECONNECT_SECONDS = (0.5, 1, 2, 3, 5)
-"""Kopf's pauses between attempts while the API server is away (its default: up to 21 s). It begins anew after them,
-so that a server that is back is seen within five seconds."""
+RECONNECT_SECONDS: Final = (0.5, 1.0, 2.0, 3.0, 5.0)
+"""Kopf's pauses between attempts (its default: up to 21 s): a server that is back is seen within five seconds."""
+RELIST_SECONDS: Final = 1.0
+"""Kopf's pause before it lists anew (its default: 0.1 s), which it may have to again and again."""
 
 Raw = dict[str, Any]
 
@@ -138,7 +132,8 @@ class Intake:
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
-    """Kopf copies each object to find out what changed in it, though nobody asks: much of all its work."""
+    """Kopf copies each object to find out what changed in it, though nobody asks: much of all its work. It would also
+    decode an annotation with what it has seen last, which anybody may write, and bring no event if it cannot."""
 
     def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
         """Nothing of the object."""
@@ -154,61 +149,27 @@ class _NoDiffs(kopf.DiffBaseStorage):
         """Nothing is stored."""
 
 
-class _Connection(kopf.ConnectionInfo):
-    """A connection that verifies certificates as Go's clients do, and not more.
+class _Backoffs:
+    """Kopf's pauses between attempts: growing, and without end, because Kopf would end with them."""
 
-    From 3.13 on Python also wants key identifiers in them by default (VERIFY_X509_STRICT), which the CAs of many
-    clusters do not have.
-    """
-
-    @classmethod
-    def of(cls, found: kopf.ConnectionInfo | None, **changes: Any) -> Self | None:
-        """The same credentials; None if there are none."""
-        return cls(**{**vars(found), **changes}) if found else None
-
-    def as_ssl_context(self) -> ssl.SSLContext:
-        """The context that Kopf would use, less the one flag."""
-        context = super().as_ssl_context()
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        return context
-
-
-def _session(found: _Connection | None) -> kopf.AiohttpSession | None:
-    """What Kopf would make of these credentials, but reading what it could not decode."""
-    if found is None:
-        return None
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
-        headers=found.as_http_headers(),
-        proxy=found.proxy_url,
-        trust_env=found.trust_env,
-        response_class=ShallowResponse,
-    )
-    return kopf.AiohttpSession(
-        server=found.server,
-        default_namespace=found.default_namespace,
-        expiration=found.expiration,
-        aiohttp_session=session,
-    )
+    def __iter__(self) -> Iterator[float]:
+        return chain(RECONNECT_SECONDS, repeat(RECONNECT_SECONDS[-1]))
 
 
 def registry(
-    intake: Intake, resources: tuple[Resource, ...], kubeconfig: Path | None
+    intake: Callable[[Any], None],
+    resources: Iterable[Resource],
+    log_in: Callable[[], Awaitable[kopf.AiohttpSession]],
 ) -> kopf.OperatorRegistry:
-    """Kopf handlers for all kinds that are watched."""
+    """Kopf handlers for these kinds."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
-        """Log in as the service account of the pod, or by kubeconfig."""
-        if not runs_in_cluster(kubeconfig):
-            return _session(_Connection.of(kopf.login_with_kubeconfig(**kwargs)))
-        # Kopf would look up kubernetes.default.svc: no watch would live while the cluster's DNS does not.
-        found = kopf.login_with_service_account(**kwargs)
-        return _session(_Connection.of(found, server=url_in_cluster()))
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return await log_in()
 
     async def take(event: Any, **_: Any) -> None:
-        intake.event(event)
+        intake(event)
 
     for resource in resources:
         kopf.on.event(
@@ -217,20 +178,16 @@ def registry(
     return handlers
 
 
-def operator_settings(resources: tuple[Resource, ...]) -> kopf.OperatorSettings:
+def operator_settings() -> kopf.OperatorSettings:
     """Kopf's settings: watch, reconnect, and nothing else."""
     settings = kopf.OperatorSettings()
     settings.scanning.disabled = True
     settings.posting.enabled = False
-    settings.peering.standalone = True
-    settings.watching.inactivity_timeout = WATCH_INACTIVITY_SECONDS
+    settings.watching.inactivity_timeout = WATCH_SILENCE_SECONDS
+    settings.watching.reconnect_backoff = RELIST_SECONDS
     settings.watching.chunk_size = LIST_CHUNK
-    settings.networking.error_backoffs = RECONNECT_SECONDS
+    settings.networking.error_backoffs = _Backoffs()
     settings.networking.request_timeout = REQUEST_TIMEOUT_SECONDS  # its default: 5 min without a watch
     settings.queueing.idle_timeout = IDLE_SECONDS
     settings.persistence.diffbase_storage = _NoDiffs()
-    for resource in resources:
-        if resource.selector:
-            place = (resource.group, resource.version, resource.plural)
-            settings.watching.label_selectors[place] = resource.selector
     return settings

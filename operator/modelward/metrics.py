@@ -69,7 +69,7 @@ class Metrics:
         )
         self.watch_failures = Counter(
             "modelward_watch_failures_total",
-            "Watches that ended by an error and were begun anew, that of pods apart.",
+            "Watches that broke or were refused, and were tried again.",
             ["kind"],
             registry=self.registry,
         )

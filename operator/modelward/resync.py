@@ -1,6 +1,6 @@
 """Mark and sweep: what a watch has lost is found by comparing with a list of metadata, and mended.
 
-Kopf lists once and then streams; an event that is lost while a stream lives never comes again, and a
+A watch lists once and then streams; an event that is lost while a stream lives never comes again, and a
 deletion during a gap is told by nobody. The list is served from the watch cache (resourceVersion=0), in
 chunks and without specs, so that it costs the API server little.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from modelward.clients.kube import Kube, Manifest
-from modelward.clients.resources import OPTIONAL, POD, WATCHED, Resource
+from modelward.clients.resources import OPTIONAL, WATCHED, Resource
 from modelward.errors import ModelwardError, NotFound, Refused
 from modelward.metrics import Metrics
 from modelward.settings import Settings
@@ -45,6 +45,8 @@ class Resync:
     """By kind: how many events the watches have brought."""
     confirmed: dict[str, float] = field(default_factory=dict)
     """By kind: when what is held was last known to be complete (monotonic seconds)."""
+    listed: dict[tuple[str, str | None], str] = field(default_factory=dict)
+    """By kind and namespace: the version of the list that has filled the store, where a watch is to begin."""
     _told: Counter[str] = field(default_factory=Counter)
     """By kind: `events` at the last sweep."""
     _silent: Counter[str] = field(default_factory=Counter)
@@ -58,21 +60,19 @@ class Resync:
         there = (each for each in OPTIONAL if each.kind not in self.store.absent)
         return (*wanted, *there)
 
-    def held(self) -> tuple[Resource, ...]:
-        """All kinds that are held: what Kopf watches, and pods, which have a watch of their own."""
-        return (*self.resources(), POD)
-
     async def fill(self) -> None:
         """Read everything once. Raises ApiError or Unreachable: without it the operator must not act."""
-        for resource in self.held():
+        for resource in self.resources():
             await self.fill_kind(resource)
 
     async def fill_kind(self, resource: Resource) -> None:
         """Read all objects of a kind. Raises ApiError or Unreachable."""
         for namespace in self.scopes(resource):
             try:
-                async for raw in self.kube.list(resource, namespace, labels=resource.selector):
-                    self.store.put(_typed(resource, raw))
+                async for page in self.kube.list(resource, namespace, labels=resource.selector):
+                    for raw in page.items:
+                        self.store.put(_typed(resource, raw))
+                    self.listed[resource.kind, namespace] = page.version
             except Refused as error:
                 self._leave_out(resource, namespace, error)
         self._confirm(resource)
@@ -90,7 +90,7 @@ class Resync:
         """Sweep for ever, at a pace that follows the number of objects."""
         while True:
             await asyncio.sleep(self._period())
-            for resource in self.held():
+            for resource in self.resources():
                 try:
                     self._watched(resource.kind, lost=await self.sweep(resource))
                 except ModelwardError as error:
@@ -103,7 +103,7 @@ class Resync:
 
         The sweeps' lists come from a cache of the API server, which may lag; who takes over must not.
         """
-        for resource in self.held():
+        for resource in self.resources():
             await self.sweep(resource, stored=True)
 
     def dead(self) -> str:

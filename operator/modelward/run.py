@@ -1,32 +1,31 @@
 """The operator as a process: start all parts, run until told to stop or a part fails, stop all parts."""
 
 import asyncio
-import contextlib
 import functools
 import logging
-import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+import kopf
 
 from modelward import __version__
 from modelward.api.names import MANAGER
 from modelward.clients.connection import connect, own_namespace
 from modelward.clients.gate import Gate
 from modelward.clients.identity import own_identity
+from modelward.clients.kopf_session import kopf_session
 from modelward.clients.kube import Kube
 from modelward.clients.leader import Leader, Pace, Term
 from modelward.clients.lease import Lease
-from modelward.clients.resources import POD
 from modelward.discovery import Discovery
 from modelward.endpoints import Endpoints
 from modelward.errors import ModelwardError, NotFound
-from modelward.handlers import Intake
+from modelward.handlers import Intake, operator_settings, registry
 from modelward.metrics import Metrics
-from modelward.pod_watch import PodWatch
 from modelward.reconcile import Reconciler
 from modelward.resync import Resync
 from modelward.rollout.fleet import Limits
@@ -98,25 +97,87 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
         identity=identity,
         namespace=settings.leader_election.namespace or own_namespace(kubeconfig),
     )
-    endpoints = _endpoints(core, pulse, gate, leader)
-    stop = _stop_on_signals()
     # From the start: waiting for an API server, or for the CRDs, is no reason for the kubelet to restart us.
     heart = asyncio.create_task(pulse.beat())
+    parts = _Parts(
+        core=core, pulse=pulse, gate=gate, leader=leader, endpoints=_endpoints(core, pulse, gate, leader)
+    )
     try:
-        port = await endpoints.start(settings.host, settings.port)
-        logger.info("modelward %s listens on port %d", __version__, port)
-        await _fill(core.discovery, core.resync, stop)
-        pulse.filled = True
-        term = functools.partial(_work, core)
-        leading = leader.run(term) if settings.leader_election.enabled else _alone(term, gate)
-        await _until_stopped(stop, [_stopped(stop), leading, *_watches(core, stop)])
+        await _run_kopf(core, parts)
+        parts.check()
     finally:
-        pulse.stopping = True
         heart.cancel()
-        await endpoints.stop()
+        await parts.stop()
         await core.kube.close()
         await lease_kube.close()
         logger.info("stopped")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Parts:
+    """What runs beside Kopf's watches: Kopf starts it before them, and stops it after them."""
+
+    core: _Core
+    pulse: _Pulse
+    gate: Gate
+    leader: Leader
+    endpoints: Endpoints
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Is set when a part has ended by itself, which only a bug can do: then all end."""
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self, **_: Any) -> None:
+        """Read the whole cluster, then start all parts."""
+        settings = self.core.settings
+        port = await self.endpoints.start(settings.host, settings.port)
+        logger.info("modelward %s listens on port %d", __version__, port)
+        await _fill(self.core.discovery, self.core.resync)
+        self.pulse.filled = True
+        term = functools.partial(_work, self.core)
+        leading = self.leader.run(term) if settings.leader_election.enabled else _alone(term, self.gate)
+        for part in (leading, _watching(self.core).run(), self.core.discovery.run(), self.core.resync.run()):
+            task = asyncio.create_task(part)
+            task.add_done_callback(lambda _: self.ended.set())
+            self.tasks.append(task)
+
+    async def stop(self, **_: Any) -> None:
+        """Stop all parts; the Lease is given back. Once more does no harm: Kopf stops nothing that it has half started."""
+        self.pulse.stopping = True
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.endpoints.stop()
+
+    def check(self) -> None:
+        """Raise what has ended a part."""
+        for task in self.tasks:
+            if not task.cancelled():
+                task.result()
+
+
+async def _run_kopf(core: _Core, parts: _Parts) -> None:
+    """The one Kopf of the process: it takes the signals, starts and stops all parts, and watches our own kinds."""
+    ours = {each.plural: each for each in core.resync.resources() if each.ours}
+
+    async def log_in() -> kopf.AiohttpSession:
+        api = await connect(core.kubeconfig)
+        return kopf.AiohttpSession(server=api.configuration.host, aiohttp_session=kopf_session(api, failed))
+
+    def failed(plural: str, why: str) -> None:
+        core.metrics.watch_failures.labels(ours[plural].kind).inc()
+        logger.warning("the watch of %s broke and is tried again: %s", plural, why)
+
+    handlers = registry(core.intake.event, ours.values(), log_in)
+    kopf.on.startup(registry=handlers, id="start", errors=kopf.ErrorsMode.PERMANENT)(parts.start)
+    kopf.on.cleanup(registry=handlers, id="stop", errors=kopf.ErrorsMode.PERMANENT)(parts.stop)
+    await kopf.operator(
+        registry=handlers,
+        settings=operator_settings(),
+        standalone=True,
+        clusterwide=not core.settings.namespaces,
+        namespaces=core.settings.namespaces,
+        stop_flag=parts.ended,
+    )
 
 
 async def _core(settings: Settings, kubeconfig: Path | None, gate: Gate, agent: str) -> _Core:
@@ -156,22 +217,15 @@ def _endpoints(core: _Core, pulse: _Pulse, gate: Gate, leader: Leader) -> Endpoi
     )
 
 
-def _watches(core: _Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
-    """What keeps the view of the cluster true, in a leader and in a standby."""
-    watching = Watching(
-        intake=core.intake,
+def _watching(core: _Core) -> Watching:
+    """The watches of all kinds that are not ours."""
+    return Watching(
+        kube=core.kube,
         resync=core.resync,
         discovery=core.discovery,
-        kubeconfig=core.kubeconfig,
-        runs=lambda: _stop_on_signals(stop),
-    )
-    pods = PodWatch(
-        kube=core.kube,
-        namespaces=core.settings.namespaces,
         event=core.intake.event,
-        sweep=lambda: core.resync.sweep(POD),
+        everything=core.intake.everything,
     )
-    return [watching.run(stop), pods.run(), core.discovery.run(), core.resync.run()]
 
 
 async def _work(core: _Core) -> None:
@@ -250,9 +304,9 @@ async def _freshen(resync: Resync) -> None:
             return
 
 
-async def _fill(discovery: Discovery, resync: Resync, stop: asyncio.Event) -> None:
+async def _fill(discovery: Discovery, resync: Resync) -> None:
     """Read everything once; wait for an API server that is not there, or has no CRDs, yet."""
-    while not stop.is_set():
+    while True:
         try:
             await discovery.look()
             await resync.fill()
@@ -262,39 +316,4 @@ async def _fill(discovery: Discovery, resync: Resync, stop: asyncio.Event) -> No
             logger.warning("cannot read the cluster yet: %s", error)
         else:
             return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _RETRY_START_SECONDS)
-
-
-def _stop_on_signals(stop: asyncio.Event | None = None) -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set.
-
-    Kopf takes the signals for itself when it starts, and would stop its watches before anybody else may know.
-    """
-    stop = stop or asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
-async def _stopped(stop: asyncio.Event) -> None:
-    """End on a signal."""
-    await stop.wait()
-
-
-async def _until_stopped(stop: asyncio.Event, parts: list[Coroutine[Any, Any, None]]) -> None:
-    """Run all parts until one ends: the first one on a signal, every other part only by a bug."""
-    if stop.is_set():
-        for part in parts:
-            part.close()
-        return
-    tasks = [asyncio.ensure_future(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(_RETRY_START_SECONDS)

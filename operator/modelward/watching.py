@@ -1,36 +1,34 @@
-"""Kopf while it watches: one Kopf for each kind and namespace, begun anew whenever it ends.
+"""Watches of everything but our own kinds, which Kopf watches: a stream for each kind and namespace.
 
-Kopf ends as a whole by whatever one of its streams does not get over: an ERROR frame, half a line, a 403 or a 5xx
-that stays for some seconds, a kind that goes. So each stream has a Kopf of its own, and the others go on meanwhile.
+A stream begins where the list ended that filled the store. One that breaks goes on from the last version that it has
+seen, so nothing is lost. If that version is too old, the API server is asked for all objects anew, and a sweep finds out
+which of those that are held are gone. No stream takes another one with it. Why not by Kopf: docs/design/0018.
 """
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from http import HTTPStatus
 from typing import Any, Final
 
-import kopf
-
+from modelward.clients.kube import FROM_THE_START, Kube
 from modelward.clients.resources import Resource
 from modelward.discovery import Discovery
-from modelward.errors import ModelwardError
-from modelward.handlers import Intake, operator_settings, registry
+from modelward.errors import ApiError, ModelwardError, Refused, Unreachable
 from modelward.resync import Resync
 
-PAUSES_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Before a stream is begun anew, by how often it has failed in a row. The sweep makes up for what is missed."""
-CALM_SECONDS: Final = 60.0
-"""A stream that has lived for so long has got over its trouble."""
+RECONNECT_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
+"""Pauses by the number of failures in a row: a server that is back is seen within five seconds."""
+REFUSED_SECONDS: Final = 30.0
+"""The longest pause where the server answers that we may not: a namespace that is gone, a right that is missing."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What one Kopf watches."""
+    """What one watch is about."""
 
     resource: Resource
     namespace: str | None
@@ -43,109 +41,94 @@ class Stream:
 
 @dataclass(slots=True, kw_only=True)
 class Watching:
-    """All watches of the operator but that of pods."""
+    """Keeps one stream for each kind and namespace, also of optional kinds, which come and go."""
 
-    intake: Intake
+    kube: Kube
     resync: Resync
     discovery: Discovery
-    kubeconfig: Path | None
-    runs: Callable[[], object]
-    """Is told whenever a Kopf has begun. It has then taken the process's signals for itself."""
+    event: Callable[[Any], None]
+    """Is told of every event."""
+    everything: Callable[[], None]
+    """Has every model reconciled."""
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Watch until told to stop. Ends before that only by a bug, or on a signal that Kopf took."""
+    async def run(self) -> None:
+        """Watch for ever."""
         streams: dict[Stream, asyncio.Task[None]] = {}
-        told = asyncio.ensure_future(stop.wait())
-        try:
-            while not stop.is_set():
+        async with asyncio.TaskGroup() as group:
+            while True:
                 self.discovery.changed.clear()
                 before = {*self.resync.resources()}
-                await self._meet(streams)
-                changed = asyncio.ensure_future(self.discovery.changed.wait())
-                await asyncio.wait([told, changed, *streams.values()], return_when=asyncio.FIRST_COMPLETED)
-                await _cancelled(changed)
-                if any(stream.done() for stream in streams.values()):
-                    return
-                if not stop.is_set():
-                    await self._adjust(before, {*self.resync.resources()})
-        finally:
-            await _cancelled(told, *streams.values())
+                wanted = {*self._wanted()}
+                for stream in streams.keys() - wanted:
+                    streams.pop(stream).cancel()
+                for stream in wanted - streams.keys():
+                    streams[stream] = group.create_task(self._follow(stream))
+                await self.discovery.changed.wait()
+                await self._adjust(before, {*self.resync.resources()})
 
-    async def _meet(self, streams: dict[Stream, asyncio.Task[None]]) -> None:
-        """End the streams that are not wanted any more, and begin those that are."""
-        wanted = {
-            Stream(resource, namespace)
-            for resource in self.resync.resources()
-            for namespace in self.resync.scopes(resource)
-        }
-        await _cancelled(*(streams.pop(each) for each in streams.keys() - wanted))
-        for stream in wanted - streams.keys():
-            streams[stream] = asyncio.create_task(self._keep(stream))
+    def _wanted(self) -> list[Stream]:
+        kinds = (each for each in self.resync.resources() if not each.ours)
+        return [Stream(each, namespace) for each in kinds for namespace in self.resync.scopes(each)]
 
-    async def _keep(self, stream: Stream) -> None:
-        """Watch for ever; ends on a signal that Kopf took."""
-        failures = 0
+    async def _follow(self, stream: Stream) -> None:
+        """Watch one kind for ever."""
+        resource, namespace = stream.resource, stream.namespace
+        version = self.resync.listed.pop((resource.kind, namespace), FROM_THE_START)
+        failures, reported, pause = 0, "", 0.0
         while True:
-            began = time.monotonic()
+            await asyncio.sleep(pause)
+            seen = version
             try:
-                await self._served(stream.resource)
-                await self._watch(stream)
-            except Exception as error:  # noqa: BLE001 - whatever it is, another Kopf may get over it
-                failures = 1 if time.monotonic() - began > CALM_SECONDS else failures + 1
-                pause = PAUSES_SECONDS[min(failures, len(PAUSES_SECONDS)) - 1]
-                logger.warning("the watch of %s ended, begun anew in %g s: %s", stream, pause, _why(error))
-                self.resync.metrics.watch_failures.labels(stream.resource.kind).inc()
-                await asyncio.sleep(pause)
-            else:
-                return
+                async for event in self.kube.watch(
+                    resource, namespace, labels=resource.selector, version=version
+                ):
+                    version, failures, reported = self._taken(resource, event), 0, ""
+                failures += version == seen  # a server that ends every stream at once is asked less often
+                pause = _pause(failures)
+            except (ApiError, Unreachable) as error:
+                failures += 1
+                pause = _pause(failures, refused=isinstance(error, Refused))
+                if isinstance(error, ApiError) and error.status == HTTPStatus.GONE:
+                    version = FROM_THE_START
+                    await self._swept(resource)
+                    continue
+                self.resync.metrics.watch_failures.labels(resource.kind).inc()
+                if str(error) != reported:  # once, not at every attempt
+                    reported = str(error)
+                    logger.warning("the watch of %s broke and is tried again: %s", stream, reported)
 
-    async def _served(self, resource: Resource) -> None:
-        """Raise ModelwardError if the cluster does not have a kind that is not its own: Kopf would watch nothing."""
-        if (resource.ours or resource.optional) and not await self.discovery.kube.serves(resource):
-            hint = "; are the CRDs installed (kubectl apply -f crds/)?" if resource.ours else ""
-            raise ModelwardError(f"this cluster does not have the kind {resource.kind}{hint}")
+    def _taken(self, resource: Resource, event: Any) -> str:
+        """The version up to which all is known now."""
+        raw = event["object"]
+        if event["type"] != "BOOKMARK":
+            try:
+                self.event({**event, "object": {**raw, "kind": resource.kind}})
+            except Exception:
+                logger.exception("event of a %s: unexpected error, please report it", resource.kind)
+        return str(raw["metadata"]["resourceVersion"])
 
-    async def _watch(self, stream: Stream) -> None:
-        """Run Kopf's tasks until one of them ends.
-
-        `kopf.operator` would do it, but at its end cancels whatever was started in the process since its start.
-        """
-        tasks = await kopf.spawn_tasks(
-            registry=registry(self.intake, (stream.resource,), self.kubeconfig),
-            settings=operator_settings((stream.resource,)),
-            clusterwide=stream.namespace is None,
-            namespaces=[stream.namespace] if stream.namespace else [],
-            standalone=True,
-        )
-        self.runs()
+    async def _swept(self, resource: Resource) -> None:
         try:
-            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()
-        finally:
-            await _cancelled(*tasks)
+            await self.resync.sweep(resource)
+        except ModelwardError as error:
+            logger.warning("cannot list %s yet, the next sweep will: %s", resource.plural, error)
 
     async def _adjust(self, before: set[Resource], now: set[Resource]) -> None:
-        """Take in the objects of kinds that have come, forget those of kinds that have gone, look at every model."""
+        """Take in the objects of kinds that have come, forget those of kinds that have gone, reconcile every model."""
         for resource in before - now:
             self.resync.drop_kind(resource)
             logger.warning("%s: %s", resource.kind, self.resync.store.absent.get(resource.kind))
         for resource in now - before:
             try:
                 await self.resync.fill_kind(resource)
-            except ModelwardError as error:  # the watch lists it, too, and the sweep after it
+            except ModelwardError as error:  # the watch brings them, too, and the sweep after it
                 logger.warning("cannot read %s yet: %s", resource.plural, error)
             logger.info("%s is there now", resource.kind)
-        self.intake.everything()
+        self.everything()
 
 
-def _why(error: Exception) -> str:
-    """What an error says, and its type where that says more."""
-    return str(error) if isinstance(error, ModelwardError) else f"{type(error).__name__}: {error}"[:500]
-
-
-async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
-    """End tasks, and wait until they have ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _pause(failures: int, *, refused: bool = False) -> float:
+    """Seconds until a stream is tried again."""
+    if refused and failures > len(RECONNECT_SECONDS):
+        return REFUSED_SECONDS
+    return RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]

@@ -32,7 +32,7 @@ from support.sampled import NothingMeasured
 
 KEY: Final = (NAMESPACE, NAME)
 USER: Final = "kubectl"
-_HELD: Final = (*WATCHED, *RUNTIMES, HTTP_ROUTE, POD)
+_HELD: Final = (*WATCHED, HTTP_ROUTE)
 _UNLABELLED: Final = frozenset(resource.kind for resource in (MODEL_DEPLOYMENT, *RUNTIMES))
 """Kinds of ours: watched without a label."""
 _MOST_ROUNDS: Final = 50

@@ -49,8 +49,9 @@ class Hands:
     async def look(self) -> Observed:
         """The world of the model. There are no watches here, so what they would tell is asked for."""
         for resource in (MODEL_DEPLOYMENT, HTTP_ROUTE):
-            async for raw in self.kube.list(resource, self.kubectl.namespace, labels=resource.selector):
-                self.store.put({**raw, "kind": resource.kind})
+            async for page in self.kube.list(resource, self.kubectl.namespace, labels=resource.selector):
+                for raw in page.items:
+                    self.store.put({**raw, "kind": resource.kind})
         return await gather(
             self.kube, self.store, self.model(), now=datetime.now(UTC), sampling=NothingMeasured()
         )

@@ -1,9 +1,8 @@
-"""Kopf's side: how it logs in, what it watches, and which models an event concerns."""
+"""Kopf's side: how it asks, and which models an event concerns."""
 
-import ssl
+from itertools import islice
 from typing import Any
 
-import kopf
 import pytest
 
 from builders import NAME, NAMESPACE, make_status, manifest
@@ -11,25 +10,9 @@ from modelward.api.decode import encode
 from modelward.api.names import MODEL_LABEL
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT, SERVICE
-from modelward.handlers import Intake, _Connection, operator_settings
+from modelward.handlers import Intake, operator_settings
 from modelward.store import Key, Store
 from modelward.workqueue import WorkQueue
-
-
-def test_certificates_without_key_identifiers_are_accepted() -> None:
-    """They are verified, with the host name, but not by the stricter rules that Python 3.13 made its default."""
-    connection = _Connection.of(kopf.ConnectionInfo(server="https://old", token="t"), server="https://new")
-    assert connection is not None
-    context = connection.as_ssl_context()
-    assert (connection.server, connection.token) == ("https://new", "t")
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.check_hostname
-    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
-
-
-def test_no_credentials_are_no_connection() -> None:
-    """Kopf then says that there are none."""
-    assert _Connection.of(None) is None
 
 
 def intake(status: ModelDeploymentStatus) -> Intake:
@@ -113,14 +96,16 @@ def test_a_users_route_wakes_the_models_that_name_it() -> None:
 
 
 def test_each_kind_is_watched_by_its_own_label() -> None:
-    """A user's route is not ours to label as ours."""
-    found = operator_settings((SERVICE, HTTP_ROUTE, MODEL_DEPLOYMENT)).watching.label_selectors
-    labels = {
-        resource.plural: found.get((resource.group, resource.version, resource.plural))
-        for resource in (SERVICE, HTTP_ROUTE, MODEL_DEPLOYMENT)
-    }
+    """A user's route is not ours to label as ours; of our own kinds all are watched."""
+    labels = {resource.plural: resource.selector for resource in (SERVICE, HTTP_ROUTE, MODEL_DEPLOYMENT)}
     assert labels == {
         "services": "app.kubernetes.io/managed-by=modelward",
         "httproutes": "modelward.dev/weights=managed",
-        "modeldeployments": None,
+        "modeldeployments": "",
     }
+
+
+def test_kopf_asks_again_without_end() -> None:
+    """It would end with its last attempt, and with it the operator."""
+    pauses = list(islice(iter(operator_settings().networking.error_backoffs), 8))  # type: ignore[arg-type]
+    assert pauses == [0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0, 5.0]

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from builders import manifest
-from modelward.clients.kube import Kube, Metadata
+from modelward.clients.kube import Kube, Metadata, Page
 from modelward.clients.resources import MODEL_DEPLOYMENT, Resource
 from modelward.errors import NotFound, Refused, Unreachable
 from modelward.metrics import Metrics
@@ -46,9 +46,10 @@ class Cluster:
         """All of a kind."""
         del labels
         self._admit(namespace)
-        for raw in list(self.objects.values()) if resource is MODEL_DEPLOYMENT else []:
-            if namespace in (None, raw["metadata"]["namespace"]):
-                yield raw
+        found = list(self.objects.values()) if resource is MODEL_DEPLOYMENT else []
+        yield Page(
+            [raw for raw in found if namespace in (None, raw["metadata"]["namespace"])], str(self._version)
+        )
 
     def _admit(self, namespace: str | None) -> None:
         if namespace in self.closed:

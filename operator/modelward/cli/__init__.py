@@ -1,7 +1,6 @@
 """The command line: `modelward` or `python -m modelward`."""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -73,8 +72,6 @@ def run_command(
         },
         "log": {"level": options["log_level"], "format": options["log_format"]},
     }
-    if kubeconfig:
-        os.environ["KUBECONFIG"] = str(kubeconfig)  # where Kopf's own log-in looks, too
     try:
         settings = load(file, flags)
         configure(settings.log)

@@ -23,12 +23,6 @@ def runs_in_cluster(kubeconfig: Path | None) -> bool:
     return kubeconfig is None and "KUBECONFIG" not in os.environ and _IN_CLUSTER in os.environ
 
 
-def url_in_cluster() -> str:
-    """Address of the API server as every pod has it in its environment: no need for the cluster's DNS."""
-    host, port = os.environ[_IN_CLUSTER], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-
-
 def own_namespace(kubeconfig: Path | None) -> str:
     """The namespace of our pod; outside of a cluster the one where `manifests/base` puts the operator."""
     if not runs_in_cluster(kubeconfig):
@@ -59,11 +53,13 @@ async def connect(kubeconfig: Path | None = None, *, may_write: Callable[[], Non
     except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError) as error:
         # What is wrong is not said: such errors quote the file, and there are tokens in it.
         raise InvalidSettings(f"{kubeconfig or 'the kubeconfig'} is none that can be read") from error
-    # See handlers._Connection: certificates are verified, as Go's clients do it.
+    # Certificates are verified as Go's clients do it, and not more: from 3.13 on Python also wants key identifiers
+    # in them by default, which the CAs of many clusters do not have.
     configuration.disable_strict_ssl_verification = True
     # Retries are ours: a request that may have been carried out is never repeated without a new look.
     configuration.retries = None
-    configuration.connection_pool_maxsize = 64
+    # Each watch keeps a connection, and there are seven for each named namespace: none may wait for another.
+    configuration.connection_pool_maxsize = 0
     # The environment names the proxy, but is not asked anew: aiohttp would also read ~/.netrc, in a thread, for
     # every single request.
     configuration.proxy = configuration.proxy or _proxy(configuration.host)

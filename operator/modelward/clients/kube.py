@@ -8,6 +8,7 @@ object has moved on. See docs/design/0002 for why this is not server-side apply.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
@@ -30,6 +31,8 @@ from modelward.errors import (
 Manifest = dict[str, Any]
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
+FROM_THE_START: Final = "0"
+"""The version from which a watch first brings each object that there is, from the API server's watch cache."""
 WATCH_SILENCE_SECONDS: Final = 70.0
 """The API server sends a bookmark every minute; a stream that is silent for longer is dead."""
 LIST_CHUNK: Final = 200
@@ -93,6 +96,15 @@ class _MetadataPage(msgspec.Struct, frozen=True):
     """The API server writes null where there are none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list."""
+
+    items: Sequence[Manifest]
+    version: str
+    """Of the list as a whole: a watch that begins there misses nothing."""
+
+
 class Kube:
     """One connection pool to one API server."""
 
@@ -117,17 +129,16 @@ class Kube:
         namespace: str | None = None,
         *,
         labels: str = "",
-    ) -> AsyncIterator[Manifest]:
+    ) -> AsyncIterator[Page]:
         """All objects, in chunks."""
         query = {"limit": str(LIST_CHUNK)} | ({"labelSelector": labels} if labels else {})
         while True:
             page = await self._request("GET", f"{resource.path(namespace)}?{urlencode(query)}", verb="list")
-            for item in page.get("items") or ():
-                yield item
-            token = page.get("metadata", {}).get("continue")
-            if not token:
+            metadata = page.get("metadata") or {}
+            yield Page(page.get("items") or (), metadata.get("resourceVersion", FROM_THE_START))
+            if not metadata.get("continue"):
                 return
-            query["continue"] = token
+            query["continue"] = metadata["continue"]
 
     async def serves(self, resource: Resource) -> bool:
         """Whether the API server has the kind in this version. Every account may ask that."""
@@ -165,9 +176,9 @@ class Kube:
         response = await self._send("GET", path, verb="watch", patience=silence)
         try:
             if response.status >= 300:
-                _answer(response.status, await response.read(), response.headers)
+                answer(response.status, await response.read(), response.headers)
             async for line in lines(response.response.content):
-                yield _event(line)
+                yield watch_event(line)
         except _BROKEN as error:
             raise Unreachable(f"watch {path.partition('?')[0]}: {error or type(error).__name__}") from error
         finally:
@@ -267,7 +278,7 @@ class Kube:
             read=True,
         )
         data = await response.read()
-        return _answer(response.status, data, response.headers, shape if response.status < 300 else dict)
+        return answer(response.status, data, response.headers, shape if response.status < 300 else dict)
 
     async def _send(
         self,
@@ -302,7 +313,7 @@ class Kube:
             self._count(verb, code)
 
 
-def _event(line: bytes) -> Manifest:
+def watch_event(line: bytes) -> Manifest:
     """One event of a watch. Raises ApiError for one that tells an error, Unreachable for half a line, or no event."""
     try:
         event: Manifest = msgspec.json.decode(line, type=dict)
@@ -324,10 +335,10 @@ def _event(line: bytes) -> Manifest:
     return event
 
 
-def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[Any] = dict) -> Any:
+def answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[Any] = dict) -> Any:
     """The object of a good answer, decoded as `shape`; raises what a bad one means."""
     try:
-        answer = msgspec.json.decode(shallow(data), type=shape)
+        found = msgspec.json.decode(shallow(data), type=shape)
     except msgspec.DecodeError as error:
         if status == 404 and data.strip() == _NO_SUCH_PATH:
             raise ApiError(status, "NoSuchKind", _NO_SUCH_KIND) from error
@@ -336,13 +347,13 @@ def _answer(status: int, data: bytes, headers: Mapping[str, str], shape: type[An
             status, "NotKubernetes", "the answer is no JSON object; is this an API server?"
         ) from error
     if status < 300:
-        return answer
-    reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
+        return found
+    reason, message = str(found.get("reason", "")), str(found.get("message", ""))
     if status == 404:
         raise NotFound(status, reason, message)
     if status == 409:
         raise (AlreadyExists if reason == "AlreadyExists" else Conflict)(status, reason, message)
-    causes = (answer.get("details") or {}).get("causes") or ()
+    causes = (found.get("details") or {}).get("causes") or ()
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         raise NamespaceTerminating(status, reason, message)
     if status in (403, 422) or (status == 500 and _WEBHOOK_FAILED in message):

@@ -7,7 +7,7 @@ ModelDeployment or a pod could end the operator with one. Nothing of ours is nes
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any, Final, cast
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -60,37 +60,3 @@ async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             pieces = [other]
     if rest := b"".join(pieces):
         yield shallow(rest)
-
-
-class ShallowResponse(aiohttp.ClientResponse):
-    """For clients that decode by themselves, as Kopf does: a body, or the lines of a stream, that can be decoded."""
-
-    async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        """As of any response; the content of a stream goes through our hands."""
-        await super().start(connection)
-        self.content = cast("aiohttp.StreamReader", _ShallowContent(self.content))
-        return self
-
-    async def read(self) -> bytes:
-        """The whole body."""
-        return shallow(await super().read())
-
-    async def json(self, **_: Any) -> Any:
-        """The whole body, decoded."""
-        return msgspec.json.decode(await self.read())
-
-
-class _ShallowContent:
-    """A stream of which the lines are changed where it is read in chunks."""
-
-    def __init__(self, inner: aiohttp.StreamReader) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """Line by line, whatever size is asked for."""
-        del size
-        async for line in lines(self._inner):
-            yield line + b"\n"

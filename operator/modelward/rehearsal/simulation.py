@@ -36,7 +36,7 @@ RESTART_SECONDS: Final = 2.0
 """From the end of an operator to the first look of its successor."""
 _MOST_ROUNDS: Final = 200
 """More rounds without the clock moving are a loop that never ends."""
-_WATCHED: Final = frozenset(resource.kind for resource in (*WATCHED, HTTP_ROUTE, POD))
+_WATCHED: Final = frozenset(resource.kind for resource in (*WATCHED, HTTP_ROUTE))
 _RUNTIMES: Final = frozenset(resource.kind for resource in RUNTIMES)
 
 T = TypeVar("T")

@@ -1,14 +1,21 @@
 """Where the API server is and who we are: from a kubeconfig, or from what a pod is given."""
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import yaml
+from aiohttp import web
+from kubernetes.aio.config import incluster_config
 
 from modelward.clients import connection
-from modelward.clients.connection import connect, own_namespace, runs_in_cluster, url_in_cluster
-from modelward.errors import InvalidSettings
+from modelward.clients.connection import connect, own_namespace, runs_in_cluster
+from modelward.clients.kube import Kube
+from modelward.clients.resources import POD
+from modelward.errors import InvalidSettings, Unreachable
 
 VARIABLES = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "NO_PROXY", "HTTPS_PROXY")
 
@@ -58,6 +65,41 @@ async def test_the_environment_names_the_proxy(tmp_path: Path, monkeypatch: pyte
     assert (await host_of(kubeconfig(tmp_path)))[1] is None
 
 
+async def test_no_request_waits_for_a_watch(tmp_path: Path) -> None:
+    """An operator with many named namespaces keeps hundreds of watches, each on a connection of its own."""
+    count, opened, done = 150, asyncio.Semaphore(0), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            opened.release()
+            await done.wait()
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    kube = Kube(await connect(kubeconfig(tmp_path, f"http://127.0.0.1:{runner.addresses[0][1]}")))
+
+    async def watch(namespace: str) -> None:
+        with suppress(Unreachable):
+            async for _ in kube.watch(POD, namespace, labels="a=b", version="0"):
+                pass
+
+    watches = [asyncio.create_task(watch(f"team-{number}")) for number in range(count)]
+    try:
+        async with asyncio.timeout(20):
+            for _ in watches:
+                await opened.acquire()
+            assert await kube.get(POD, "shop", "fraud") == {}
+    finally:
+        done.set()
+        await asyncio.gather(*watches)
+        await kube.close()
+        await runner.cleanup()
+
+
 async def test_without_any_credentials_the_message_says_what_to_set(tmp_path: Path) -> None:
     """A file that is not there."""
     with pytest.raises(InvalidSettings, match="Set KUBECONFIG or pass --kubeconfig"):
@@ -97,18 +139,22 @@ def test_a_pod_uses_its_own_account_unless_it_is_told_otherwise(
     ("host", "port", "url"),
     [
         ("10.96.0.1", "6443", "https://10.96.0.1:6443"),
-        ("10.96.0.1", None, "https://10.96.0.1:443"),
         ("fd00::1", "443", "https://[fd00::1]:443"),
     ],
 )
-def test_the_api_server_of_a_pod_needs_no_dns(
-    monkeypatch: pytest.MonkeyPatch, host: str, port: str | None, url: str
+async def test_the_api_server_of_a_pod_needs_no_dns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, port: str, url: str
 ) -> None:
     """Its address is in the environment of every pod."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
-    if port:
-        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-    assert url_in_cluster() == url
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    token = tmp_path / "token"
+    token.write_text("hunter2")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", certifi.where())
+    api = await connect()
+    await api.close()
+    assert api.configuration.host == url
 
 
 def test_the_own_namespace_is_that_of_the_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,15 +214,17 @@ async def test_a_request_is_never_repeated_by_the_library(world: World) -> None:
 async def test_a_list_is_read_in_chunks(world: World) -> None:
     """The continue token leads to the next one."""
     pages = [
-        {"metadata": {"continue": "more"}, "items": [{"n": 1}]},
-        {"metadata": {}, "items": [{"n": 2}]},
+        {"metadata": {"continue": "more", "resourceVersion": "7"}, "items": [{"n": 1}]},
+        {"metadata": {"resourceVersion": "7"}, "items": [{"n": 2}]},
     ]
 
     async def answer(_: web.Request) -> web.StreamResponse:
         return web.json_response(pages[len(world.server.asked) - 1])
 
     world.server.answer = answer
-    assert [item async for item in world.kube.list(POD, None, labels="a=b")] == [{"n": 1}, {"n": 2}]
+    found = [page async for page in world.kube.list(POD, None, labels="a=b")]
+    assert [item for page in found for item in page.items] == [{"n": 1}, {"n": 2}]
+    assert {page.version for page in found} == {"7"}
     first, second = (path for _, path, _ in world.server.asked)
     assert "labelSelector=a%3Db" in first
     assert "continue=more" in second
@@ -379,7 +381,7 @@ async def test_what_is_nested_too_deep_is_read_all_the_same(world: World) -> Non
     streams(world, f'{{"type": "ADDED", "object": {{"metadata": {metadata}}}}}\n')
     assert [event["object"]["metadata"]["name"] for event in await watched(world)] == ["x"]
     streams(world, f'{{"items": [{{"metadata": {metadata}}}], "metadata": {{}}}}')
-    assert [item["metadata"]["name"] async for item in world.kube.list(POD)] == ["x"]
+    assert [item["metadata"]["name"] async for page in world.kube.list(POD) for item in page.items] == ["x"]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """What cannot be decoded as it is sent: values that are nested a thousand levels deep."""
 
 import json
-from collections.abc import AsyncIterator
 
-import aiohttp
 import msgspec
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelward.clients.received import DEPTH, ShallowResponse, shallow
+from modelward.clients.received import DEPTH, shallow
 
 MOST: int = 10_000
 """Levels that the API server takes."""
@@ -47,37 +44,3 @@ def test_what_is_no_json_is_somebody_elses_matter(data: bytes) -> None:
     """It is refused by whoever decodes it, in the usual way."""
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(shallow(data))
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    """A server that sends a deep line, a short one, and a deep end without a line feed; or one object."""
-
-    async def answer(request: web.Request) -> web.Response:
-        if request.query:
-            return web.Response(body=b'{"a":%s,"b":1}' % nested(MOST))
-        return web.Response(body=b'{"a":%s}\n{"b":1}\n{"c":%s}' % (nested(MOST), nested(MOST)))
-
-    app = web.Application()
-    app.router.add_get("/", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    await runner.cleanup()
-
-
-async def test_a_response_that_is_read_in_chunks(url: str) -> None:
-    """As Kopf reads its watches."""
-    async with aiohttp.ClientSession(response_class=ShallowResponse) as session, session.get(url) as response:
-        data = b"".join([piece async for piece in response.content.iter_chunked(1024)])
-    assert [next(iter(json.loads(line))) for line in data.splitlines()] == ["a", "b", "c"]
-
-
-async def test_a_response_that_is_decoded_as_a_whole(url: str) -> None:
-    """As Kopf reads its lists."""
-    async with (
-        aiohttp.ClientSession(response_class=ShallowResponse) as session,
-        session.get(url, params={"one": "1"}) as response,
-    ):
-        assert (await response.json())["b"] == 1
