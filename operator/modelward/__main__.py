@@ -1,5 +1,5 @@
-"""`python -m modelward` is the command line."""
+"""`python -m modelward` starts the command line, of which nothing else in this package knows."""
 
-from modelward.cli import main
+from modelward_cli import main
 
 main()

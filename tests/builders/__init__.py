@@ -1,6 +1,6 @@
 """Builders of the values that tests need: complete, unremarkable, and different only in what a test says.
 
-Models are built as manifests and go through the same door as in the operator (`modelward.trim`), so that a
+Models are built as manifests and go through the same door as in the operator (`modelward.cache.convert`), so that a
 test never holds a value that could not come from a cluster.
 """
 

@@ -7,12 +7,12 @@ from typing import Any, Final
 import msgspec
 
 from builders.manifests import NAME, NAMESPACE, UID, manifest, runtime_manifest
-from modelward import trim
 from modelward.api import names
 from modelward.api.decode import encode
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.status import ModelDeploymentStatus
+from modelward.cache import convert
 from modelward.rollout.observed import Autoscaler, Deployment, NameConflict, Observed, Pod, Service
 from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.runtimes import choose as choosing
@@ -48,7 +48,7 @@ def make_model(
     }
     if status is not None:
         raw["status"] = encode(status)
-    return trim.model(raw)
+    return convert.model(raw)
 
 
 def revision_name(version: str = "1", /, *, nonce: int = 0, **spec: Any) -> str:
@@ -75,7 +75,7 @@ def make_revision(version: str = "1", /, *, number: int = 1, nonce: int = 0, **s
 
 def make_runtime(name: str = "onnx", kind: str = "ClusterModelRuntime", **container: Any) -> Runtime:
     """A runtime as it comes through the door."""
-    return trim.runtime(runtime_manifest(name, kind, **container))
+    return convert.runtime(runtime_manifest(name, kind, **container))
 
 
 def make_status(stable: str = "", **fields: Any) -> ModelDeploymentStatus:

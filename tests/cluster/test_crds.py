@@ -13,7 +13,7 @@ from cluster.apiserver import GROUP_PATH, ApiServer
 from cluster.crd_bounds import BoundCase, bound_cases
 from cluster.crd_rules import MODEL, RULE_CASES, RuleCase
 from devcluster import Cluster
-from modelward.api.crds import crd_manifests
+from modelward.api.crd.definitions import crd_manifests
 from modelward.api.model_deployment import ModelDeploymentSpec
 from support.kubectl import Kubectl, KubectlError
 from unit.api.schema_walk import all_nodes

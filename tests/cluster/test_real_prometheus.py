@@ -30,7 +30,7 @@ from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.scrapes import Newest
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Side
-from modelward.sampling.wanted import WantedRatio
+from modelward.sampling.targets import WantedRatio
 from support.real_prometheus import RealPrometheus, one_address, program, real_prometheus
 
 KEY: Final = ("shop", "fraud")

@@ -24,8 +24,8 @@ from support.waiting import until
 LEASE: Final = {"leaseSeconds": 4, "renewDeadlineSeconds": 3.0, "retrySeconds": 0.5}
 FORGETFUL: Final = """
 import asyncio
-from modelward.cli import main
-from modelward.clients import leader
+from modelward_cli import main
+from modelward.leader import leader
 
 async def forget(self):
     await asyncio.sleep(10**6)

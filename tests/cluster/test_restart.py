@@ -27,7 +27,7 @@ from support.waiting import until
 
 CHANGED_BUILDER = (
     "-c",
-    "from modelward.cli import main; from modelward.runtimes import render; render.PRE_STOP_SECONDS = 7; main()",
+    "from modelward_cli import main; from modelward.runtimes import render; render.PRE_STOP_SECONDS = 7; main()",
 )
 """An operator of another version: its pod templates differ."""
 

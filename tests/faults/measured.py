@@ -175,7 +175,7 @@ def _version(pod: Raw) -> str:
 
 
 if __name__ == "__main__":
-    from modelward.cli import main
+    from modelward_cli import main
 
     redirected()
     main()

@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from devcluster import Cluster
-from modelward.clients.received import lines, shallow
+from modelward.clients.decoding import lines, shallow
 
 Raw = dict[str, Any]
 At = tuple[str, str]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from generate import chart, install, pages
-from modelward.api import crds, reference
+from modelward.api import reference
+from modelward.api.crd import definitions
 
 ROOT: Final = Path(__file__).parents[2]
 REMEDY: Final = "run `make generate` and commit what it writes"
@@ -17,7 +18,8 @@ def generated() -> dict[Path, str]:
     folder = Path("docs/reference")
     with tempfile.TemporaryDirectory() as scratch:
         files = {
-            Path("crds") / path.name: path.read_text(encoding="utf-8") for path in crds.dump(Path(scratch))
+            Path("crds") / path.name: path.read_text(encoding="utf-8")
+            for path in definitions.dump(Path(scratch))
         }
     return files | {
         folder / "api.md": reference.markdown(),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from modelward.api.crds import as_yaml, crd_manifests
+from modelward.api.crd.definitions import as_yaml, crd_manifests
 
 BASE: Final = Path(__file__).parents[2] / "manifests" / "base"
 HEADER: Final = """\

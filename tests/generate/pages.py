@@ -14,10 +14,10 @@ from generate import phase_diagrams
 from generate.chart_values import Values
 from generate.docstrings import of_attributes
 from modelward.api.conditions import ConditionType, Reason
-from modelward.metrics import Metrics
+from modelward.cache.store import Store
+from modelward.controller.metrics import Metrics
 from modelward.rollout.phases import Phase, Trigger
 from modelward.settings import Settings
-from modelward.store import Store
 
 _MARK: Final = "<!-- Generated from {source} by `make generate`. Do not edit. -->"
 
@@ -70,7 +70,7 @@ def metrics() -> str:
     rows = _metric_rows(Metrics(Store()).registry)
     return _page(
         "Metrics",
-        "operator/modelward/metrics.py",
+        "operator/modelward/controller/metrics.py",
         "What the operator tells about itself on `/metrics`, in the Prometheus text format or OpenMetrics.",
         _table(("Metric", "Type", "Labels", "Meaning"), rows),
     )

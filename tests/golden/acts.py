@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from builders import NAME, NAMESPACE, manifest
-from modelward.rehearsal.api_server import Raw
-from modelward.rehearsal.simulation import Act, Simulation
+from modelward.simulator.api_server import Raw
+from modelward.simulator.simulation import Act, Simulation
 
 USER = "kubectl"
 PLACE = ("ModelDeployment", NAMESPACE, NAME)

@@ -11,17 +11,17 @@ from typing import Any, Final
 import msgspec
 
 from builders import NAMESPACE
-from modelward import trim
 from modelward.api.decode import decode_status
 from modelward.api.names import DECISION_ANNOTATION, KIND, MANAGER, REVISION_LABEL, child_name
 from modelward.api.rollout_policy import RolloutPolicy
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
-from modelward.rehearsal.api_server import Raw, Write
-from modelward.rehearsal.simulation import Simulation, by_operator
-from modelward.rollout.plan import WHOLE, weight_of
+from modelward.cache import convert
+from modelward.cache.convert import is_labelled, owner_uid
 from modelward.rollout.revisions import revision_hash
-from modelward.trim import is_labelled, owner_uid
+from modelward.rollout.steps import WHOLE, weight_of
+from modelward.simulator.api_server import Raw, Write
+from modelward.simulator.simulation import Simulation, by_operator
 
 STATUS_LIMIT: Final = 32 * 1024
 HISTORY_LIMIT: Final = 10
@@ -404,7 +404,7 @@ def _says_what_serves(sim: Simulation, write: Write) -> str:
     """F15: RolloutSucceeded, and Ready, are True only while the stable revision is what spec asks for."""
     if write.place[0] != KIND or not by_operator(write) or write.after is None:
         return ""
-    model, conditions = trim.model(write.object), _conditions(write.object)
+    model, conditions = convert.model(write.object), _conditions(write.object)
     claims = [kind for kind in ("RolloutSucceeded", "Ready") if conditions[kind]["status"] == "True"]
     if not claims:
         return ""
@@ -527,7 +527,7 @@ def _status(model: Raw) -> ModelDeploymentStatus:
 
 
 def _policy(model: Raw) -> RolloutPolicy:
-    return trim.model(model).spec.rollout
+    return convert.model(model).spec.rollout
 
 
 def _nothing_to_protect(model: Raw) -> bool:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from modelward.rehearsal.simulation import Act, Disturbance, Simulation, Watch
-from modelward.rehearsal.world import GatewayBehaviour, Version, World
 from modelward.rollout.fleet import Limits
+from modelward.simulator.simulation import Act, Disturbance, Simulation, Watch
+from modelward.simulator.world import GatewayBehaviour, Version, World
 
 SIGNALS: Final[dict[str, Any]] = {
     "image": "registry.example.com/shop/fraud:1",

@@ -16,8 +16,8 @@ import pytest
 from golden.invariants import Invariants, end_state, replicas_owned_beside_an_autoscaler
 from golden.script import Script
 from golden.scripts import SCRIPTS
-from modelward.rehearsal.simulation import RESTART_SECONDS, Disturbance, Simulation, by_operator
-from modelward.rehearsal.story import tell
+from modelward.simulator.simulation import RESTART_SECONDS, Disturbance, Simulation, by_operator
+from modelward.simulator.story import tell
 
 STORIES: Final = Path(__file__).parent / "stories"
 QUIET_SECONDS: Final = 600

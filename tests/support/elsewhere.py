@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from modelward.cli import main
-from modelward.clients import identity
+from modelward.leader import identity
+from modelward_cli import main
 
 ELSEWHERE: Final = ("-m", "support.elsewhere")
 """The `program` of an OperatorProcess."""

@@ -1,7 +1,7 @@
 """A reconciler on a cluster in memory: every event, reconcile and fault happens when the test says so.
 
 The operator's own client, store and reconciler run unchanged; what is not the operator's is the API server, at the
-level of HTTP, the cluster's controllers and its nodes (`modelward.rehearsal`).
+level of HTTP, the cluster's controllers and its nodes (`modelward.simulator`).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,21 +13,21 @@ import aiohttp
 
 from builders import NAME, NAMESPACE
 from modelward.api.names import MANAGER, child_name
+from modelward.cache.convert import is_labelled
+from modelward.cache.store import Key, Store
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, HTTP_ROUTE, MODEL_DEPLOYMENT, POD, RUNTIMES, WATCHED
-from modelward.metrics import Metrics
-from modelward.reconcile import Reconciler
-from modelward.rehearsal.api_server import ApiServer, Raw, Write, place
-from modelward.rehearsal.connection import Answer, Connection
-from modelward.rehearsal.controllers import Controllers
-from modelward.rehearsal.gateway import Gateway
-from modelward.rehearsal.nodes import Nodes
-from modelward.rehearsal.simulation import START
-from modelward.rehearsal.world import Version, World
+from modelward.controller.metrics import Metrics
+from modelward.controller.reconcile import Reconciler
+from modelward.controller.workqueue import WorkQueue
 from modelward.rollout.fleet import NO_LIMITS, Limits
-from modelward.store import Key, Store
-from modelward.trim import is_labelled
-from modelward.workqueue import WorkQueue
+from modelward.simulator.api_server import ApiServer, Raw, Write, place
+from modelward.simulator.connection import Answer, Connection
+from modelward.simulator.controllers import Controllers
+from modelward.simulator.gateway import Gateway
+from modelward.simulator.nodes import Nodes
+from modelward.simulator.simulation import START
+from modelward.simulator.world import Version, World
 from support.sampled import NothingMeasured
 
 KEY: Final = (NAMESPACE, NAME)

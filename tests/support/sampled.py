@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from modelward.analysis.gathered import Evidence
 from modelward.api.model import Model
 from modelward.api.revision import Revision
-from modelward.store import Key
+from modelward.cache.store import Key
 
 
 @dataclass(slots=True)

@@ -11,15 +11,17 @@ from typing import Any
 import msgspec
 
 from devcluster import Cluster
-from modelward import trim
 from modelward.api.model import Model
 from modelward.api.names import ROUTE_FINALIZER
 from modelward.api.revision import Revision
-from modelward.apply import Applied, Applier
+from modelward.cache import convert
+from modelward.cache.store import Store
 from modelward.clients.connection import connect
 from modelward.clients.kube import Kube
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT
-from modelward.gather import gather
+from modelward.controller.apply import Applied, Applier
+from modelward.controller.observe import gather
+from modelward.controller.user_routes import UserRoutes
 from modelward.projection import deployment, route, service
 from modelward.projection.metadata import Manifest, stamped
 from modelward.projection.project import Intent, Projection
@@ -27,10 +29,8 @@ from modelward.projection.route import UserRoute
 from modelward.rollout.observed import Observed
 from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.rollout.routing import Reached, reached
-from modelward.routes import UserRoutes
 from modelward.runtimes.choose import Choice, choose
 from modelward.runtimes.render import Subject, render_template
-from modelward.store import Store
 from support.kubectl import Kubectl
 from support.sampled import NothingMeasured
 
@@ -73,7 +73,7 @@ class Hands:
         source = msgspec.structs.replace(model.spec.model, version=version)
         spec = msgspec.structs.replace(model.spec, model=source)
         name = revision_hash(revision_fields(words))
-        choice = choose(spec, [trim.runtime(self.runtime)])
+        choice = choose(spec, [convert.runtime(self.runtime)])
         assert isinstance(choice, Choice)
         template = render_template(Subject(model=model.name, revision=name, spec=spec), choice.spec)
         return Revision(

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from builders import NAME, NAMESPACE, manifest
 from modelward.api.names import WEIGHTS_LABEL, WEIGHTS_MANAGED, canary_service_name
-from modelward.rehearsal.api_server import Raw
+from modelward.simulator.api_server import Raw
 from support.memory_cluster import MemoryCluster
 
 ROUTE: Final = {"httpRouteRef": {"name": "routes"}}

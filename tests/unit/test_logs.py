@@ -30,13 +30,13 @@ def as_before() -> Iterator[None]:
 def raised(message: str) -> None:
     """Log an error with that message, and its traceback."""
     error = ValueError(message)
-    logging.getLogger("modelward.reconcile").error("%s: unexpected", message, exc_info=error)
+    logging.getLogger("modelward.controller.reconcile").error("%s: unexpected", message, exc_info=error)
 
 
 def test_a_message_is_one_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
     """A line break in a name makes no second record."""
     configure(LogSettings(format="text"))
-    logging.getLogger("modelward.apply").info("created %s", FORGED)
+    logging.getLogger("modelward.controller.apply").info("created %s", FORGED)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith(r"created x\n2026-11-22 22:00:00,000 INFO    all is well\x1b[2K\u202e")
 
@@ -71,7 +71,7 @@ def test_what_others_say_below_warnings_is_left_out(
     configure(LogSettings(level="DEBUG", format=form))
     logging.getLogger(name).debug("response body: %s", "secret")
     logging.getLogger(name).info("HTTP Request: POST https://user:secret@prometheus/")
-    logging.getLogger("modelward.reconcile").debug("ours")
+    logging.getLogger("modelward.controller.reconcile").debug("ours")
     logging.getLogger(name).warning("theirs")
     told = capsys.readouterr().err
     assert "secret" not in told
@@ -82,7 +82,7 @@ def test_what_others_say_below_warnings_is_left_out(
 def test_the_level_counts_for_all_above_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     """ERROR leaves out warnings, ours and others'."""
     configure(LogSettings(level="ERROR"))
-    for name in ("modelward.reconcile", "kopf"):
+    for name in ("modelward.controller.reconcile", "kopf"):
         logging.getLogger(name).warning("left out")
         logging.getLogger(name).error("said")
     assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == ["said"] * 2

@@ -14,18 +14,19 @@ from builders import NAME, NAMESPACE
 from builders.rollouts import A, B, recorded, rolling
 from golden.acts import create, other, stable
 from golden.script import judged
-from modelward import status, trim
 from modelward.analysis.counters import Increment, RatioCounts, Sample
 from modelward.analysis.gathered import Evidence
 from modelward.analysis.noise import MetricReference, Reference
 from modelward.api.names import REVISION_LABEL
 from modelward.api.times import format_seconds, parse
-from modelward.rehearsal.api_server import Raw
-from modelward.rehearsal.simulation import Simulation
+from modelward.cache import convert
+from modelward.rollout import conditions
 from modelward.rollout.decide import decide
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.phases import Phase
+from modelward.simulator.api_server import Raw
+from modelward.simulator.simulation import Simulation
 from unit.rollout.events import ERRORS
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -42,7 +43,7 @@ def at(second: float) -> str:
 def ended(ran: float, *, ready_changed: float = 0, reason: str = "Completed", **words: Any) -> Pod:
     """A pod whose server was started at 2 s and ended after `ran`; it has 60 s to get ready."""
     over = {"exitCode": 0, "reason": reason, "startedAt": at(2), "finishedAt": at(2 + ran), **words}
-    return trim.pod(
+    return convert.pod(
         {
             "metadata": {"name": "p", "labels": {REVISION_LABEL: B}},
             "spec": {
@@ -147,7 +148,7 @@ def test_f18_whoever_edits_a_child_is_told_what_to_do_instead(
 def sentences(observed: Observed) -> list[str]:
     """All that is told of a decision."""
     decision = decide(observed)
-    made = status.complete(observed, decision)
+    made = conditions.complete(observed, decision)
     told = [each.message for each in made.conditions] + [each.message for each in decision.announcements]
     return [*told, made.rollout.message if made.rollout else ""]
 
@@ -160,7 +161,7 @@ def sentences(observed: Observed) -> list[str]:
 def test_f18_what_is_said_of_pods_and_shares_is_so(phase: Phase, ready: dict[str, int], weight: int) -> None:
     """Who goes on serving has a ready pod, who has none does not, and without weight nobody has a share."""
     observed = rolling(phase, ready=ready, weight=weight if phase is not Phase.SERVING else None)
-    made = status.complete(observed, decide(observed))
+    made = conditions.complete(observed, decide(observed))
     for text in sentences(observed):
         for revision in re.findall(r"(\w{10}) goes on serving", text):
             assert observed.deployments[revision].ready > 0

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from math import log
 
-from modelward.analysis import core, kinds, latency, promotion
+from modelward.analysis import core, latency, metric_kinds, promotion
 from modelward.analysis.allotment import Allotment, allotted
 from modelward.analysis.assessment import assess
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
@@ -59,7 +59,7 @@ def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
     usual = promotion.usual_share(known.hits, known.total) if known else None
     allotment = _allotted(policy)
     return State(
-        metrics=tuple(kinds.begun(metric, reference, allotment) for metric in policy.metrics),
+        metrics=tuple(metric_kinds.begun(metric, reference, allotment) for metric in policy.metrics),
         noise=_noise_source(reference),
         usual=usual,
         settle_seconds=_settle_seconds(policy, reference),
@@ -148,7 +148,7 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
 def _within(policy: Policy, state: State) -> State:
     """The memory without what an earlier version kept beyond what there is room for."""
     allotment = _allotted(policy)
-    return replace(state, metrics=tuple(kinds.within(metric, allotment) for metric in state.metrics))
+    return replace(state, metrics=tuple(metric_kinds.within(metric, allotment) for metric in state.metrics))
 
 
 def _without(policy: Policy, state: State, names: Collection[str]) -> State:
@@ -222,7 +222,7 @@ def _frozen(policy: Policy, state: State, sample: Sample) -> State:
 
 def _joined(state: MetricState, sample: Sample, allotment: Allotment) -> MetricState:
     increment = sample.metrics.get(state.name)
-    shaped = kinds.shaped(state, increment, allotment) if increment else None
+    shaped = metric_kinds.shaped(state, increment, allotment) if increment else None
     return replace(shaped, joined=True) if shaped else state
 
 
@@ -236,7 +236,7 @@ def _observed(policy: Policy, metric: MetricPolicy, state: MetricState, sample: 
         return state
     most = _allotted(policy).pod_characters
     increment = replace(increment, pods=tuple((_placed(pod, sample, most), n) for pod, n in increment.pods))
-    after = kinds.observed(policy, metric, state, increment, sample.time)
+    after = metric_kinds.observed(policy, metric, state, increment, sample.time)
     if after is None:
         return state
     fresh = increment.fresh if policy.own.sources or state.own_rate else 0.0

@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from modelward.api.complaints import explained
+from modelward.api.decode_errors import explained
 from modelward.api.fields import ApiStruct
 from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.model_runtime import ModelRuntimeSpec
-from modelward.api.salvage import UNREADABLE, readable
+from modelward.api.partial_decode import UNREADABLE, readable
 from modelward.api.status import ModelDeploymentStatus
 from modelward.errors import InvalidSpec
 

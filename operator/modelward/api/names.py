@@ -29,7 +29,7 @@ ROUTE_FINALIZER: Final = f"{GROUP}/route"
 VERDICT_ANNOTATION: Final = f"{GROUP}/verdict"
 """On a ControllerRevision: why its revision was rejected, so that a status that is lost forgets no rejection."""
 INTENT_ANNOTATION: Final = f"{GROUP}/intent"
-"""Hash of what we meant when we last wrote the object (see `modelward.apply`)."""
+"""Hash of what we meant when we last wrote the object (see `modelward.controller.apply`)."""
 DECISION_ANNOTATION: Final = f"{GROUP}/decision"
 """Number of the decision the object was last written for; a higher one is never written over."""
 

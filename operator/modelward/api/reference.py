@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from modelward.api.crds import Manifest, crd_manifests
+from modelward.api.crd.definitions import Manifest, crd_manifests
+from modelward.api.crd.schema import Schema
 from modelward.api.names import API_VERSION
-from modelward.api.schema import Schema
 
 INTRODUCTION: Final = f"""\
 # API reference

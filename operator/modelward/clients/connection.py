@@ -10,7 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 import yaml
 from kubernetes.aio import client, config
 
-from modelward.clients.gate import guarded
+from modelward.clients.write_gate import guarded
 from modelward.errors import InvalidSettings
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"

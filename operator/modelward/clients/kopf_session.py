@@ -13,8 +13,8 @@ from typing import Any, Final, cast
 import aiohttp
 import msgspec
 
+from modelward.clients.decoding import lines
 from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, answer, watch_event
-from modelward.clients.received import lines
 from modelward.errors import ApiError, ModelwardError
 
 Failed = Callable[[str, str], None]

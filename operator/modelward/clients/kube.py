@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from modelward.api.names import MANAGER
-from modelward.clients.received import lines, shallow
+from modelward.clients.decoding import lines, shallow
 from modelward.clients.resources import CONTROLLER_REVISION, Resource
 from modelward.errors import (
     AlreadyExists,

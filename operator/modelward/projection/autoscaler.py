@@ -7,7 +7,7 @@ from modelward.api.model import Model
 from modelward.api.scaling_policy import Autoscaling, AutoscalingMetric
 from modelward.projection.metadata import Manifest, metadata
 from modelward.runtimes.render import CONTAINER
-from modelward.shares import Size
+from modelward.traffic_shares import Size
 
 KIND = "HorizontalPodAutoscaler"
 

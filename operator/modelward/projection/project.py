@@ -19,7 +19,7 @@ from modelward.projection import (
 )
 from modelward.projection.metadata import Manifest, stamped
 from modelward.projection.route import UserRoute
-from modelward.shares import Router, Size, Split, is_shared_service, router
+from modelward.traffic_shares import Router, Size, Split, is_shared_service, router
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

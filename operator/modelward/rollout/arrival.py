@@ -9,7 +9,7 @@ from typing import Final
 
 from modelward.analysis.counters import Sample, Values
 from modelward.api.status import RolloutStatus
-from modelward.rollout import plan
+from modelward.rollout import steps
 from modelward.rollout.observed import Observed
 
 _CERTAIN: Final = 10.0
@@ -23,12 +23,12 @@ def arrived(observed: Observed, rollout: RolloutStatus) -> datetime | None:
     At its first step any request tells; later a share that is nearer to its weight than to that of the step before.
     """
     step, weight = rollout.step, rollout.weight_percent
-    before = min(weight, plan.weight_of(observed.model.spec.rollout, step - 1)) if step else -weight
+    before = min(weight, steps.weight_of(observed.model.spec.rollout, step - 1)) if step else -weight
     least = (before + weight) / 2
     for sample in observed.evidence.samples:
         canary, stable = _requests(sample)
         of_weight = sample.weight_percent == weight
-        if of_weight and canary and canary * plan.WHOLE >= least * (canary + stable):
+        if of_weight and canary and canary * steps.WHOLE >= least * (canary + stable):
             return datetime.fromtimestamp(sample.time, UTC)
     return None
 
@@ -40,7 +40,7 @@ def is_quiet(observed: Observed, former_percent: int) -> bool:
         canary, stable = _requests(sample)
         if canary or sample.weight_percent:
             break
-        expected += stable * former_percent / plan.WHOLE
+        expected += stable * former_percent / steps.WHOLE
     return expected >= _CERTAIN
 
 

@@ -11,15 +11,15 @@ from modelward.api.conditions import Reason
 from modelward.api.rollout_policy import OnDeadline, OnInconclusive, OnMetricsUnavailable, Strategy
 from modelward.api.status import RolloutResult
 from modelward.api.times import format_micro, parse
-from modelward.rollout import capacity, health, plan, readiness, room, traffic
+from modelward.rollout import capacity, health, readiness, room, steps, traffic
 from modelward.rollout.arrival import arrived
 from modelward.rollout.decision import Progress
-from modelward.rollout.ending import left, switched_back, taken_back
 from modelward.rollout.holding import is_held, nothing_to_protect
 from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger, following
-from modelward.shares import Router, router
+from modelward.rollout.rollback import left, switched_back, taken_back
+from modelward.traffic_shares import Router, router
 
 
 def followed(observed: Observed, progress: Progress) -> Progress:
@@ -59,7 +59,7 @@ def promoted_by_hand(observed: Observed, progress: Progress) -> Progress:
 
     That is noted as an approval of what follows the last step: nothing but illness keeps it from that any more.
     """
-    last = plan.whole(observed.model.spec.rollout)
+    last = steps.whole(observed.model.spec.rollout)
     approvals = tuple(sorted({*progress.rollout.approvals, last}))
     message = f"Revision {progress.status.canary_revision} is promoted by annotation."
     promoted = progress.going(Trigger.PROMOTED, step=last, approvals=approvals)
@@ -152,10 +152,10 @@ def _warmed(observed: Observed, progress: Progress) -> Progress:
 def _sized(observed: Observed, progress: Progress) -> Progress:
     """Its pods are there, and nothing holds it: what the plan has next."""
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    last = plan.whole(policy)
+    last = steps.whole(policy)
     if rollout.step >= last or nothing_to_protect(observed, progress.status):
         return progress.going(Trigger.LAST_STEP_PASSED, step=last)
-    if plan.awaits_approval(policy, rollout, rollout.step):
+    if steps.awaits_approval(policy, rollout, rollout.step):
         return _approval_awaited(observed, progress, rollout.step)
     if not readiness.has_size_of_step(observed, progress.status):
         return _shifted(observed, progress)
@@ -171,9 +171,9 @@ def _has_first_pod(observed: Observed, progress: Progress) -> bool:
 
 def _step_begun(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    weight = plan.weight_of(policy, rollout.step)
+    weight = steps.weight_of(policy, rollout.step)
     first = rollout.step == 0
-    step = plan.name_of(policy, rollout.step)
+    step = steps.name_of(policy, rollout.step)
     canary = progress.status.canary_revision
     why = progress.status.analysis.message if progress.status.analysis else ""
     told = (
@@ -194,8 +194,8 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
         return progress
     if not progress.rollout.weight_percent and readiness.bystander(observed, status):
         return progress
-    share = plan.WHOLE * capacity.shared_target(observed, status, total) // total
-    wanted = min(share, plan.weight_of(observed.model.spec.rollout, progress.rollout.step))
+    share = steps.WHOLE * capacity.shared_target(observed, status, total) // total
+    wanted = min(share, steps.weight_of(observed.model.spec.rollout, progress.rollout.step))
     if wanted <= progress.rollout.weight_percent:
         return progress
     return progress.rolling(weight_percent=wanted)
@@ -209,7 +209,7 @@ def _takes_over(observed: Observed, progress: Progress) -> bool:
     stable = observed.deployment(progress.status.stable_revision)
     if stable is None or stable.ready or not readiness.serves(observed, progress.status.canary_revision):
         return False
-    has_all = progress.rollout.weight_percent == plan.WHOLE and stable.replicas > 0
+    has_all = progress.rollout.weight_percent == steps.WHOLE and stable.replicas > 0
     return has_all or readiness.is_unavailable(observed)
 
 
@@ -275,10 +275,10 @@ def _clocked(observed: Observed, progress: Progress) -> Progress:
 
 def _passed(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    above = plan.step_above(policy, rollout.weight_percent)
-    if above == plan.whole(policy):
+    above = steps.step_above(policy, rollout.weight_percent)
+    if above == steps.whole(policy):
         return progress.going(Trigger.LAST_STEP_PASSED, step=above)
-    if plan.awaits_approval(policy, rollout, above):
+    if steps.awaits_approval(policy, rollout, above):
         return _approval_awaited(observed, progress, above)
     return progress.going(Trigger.STEP_PASSED, step=above)
 
@@ -339,14 +339,14 @@ def _resumed(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
     if progress.phase is not Phase.PAUSED or policy.paused:
         return progress
-    begun = rollout.weight_percent >= plan.weight_of(policy, rollout.step)
+    begun = rollout.weight_percent >= steps.weight_of(policy, rollout.step)
     return progress.going(Trigger.RESUMED if begun else Trigger.STEP_AHEAD)
 
 
 def _approval_awaited(observed: Observed, progress: Progress, step: int) -> Progress:
     model, canary = observed.model, progress.status.canary_revision
     message = (
-        f"Canary {canary} waits for approval of {plan.name_of(model.spec.rollout, step)}: kubectl annotate mwd"
+        f"Canary {canary} waits for approval of {steps.name_of(model.spec.rollout, step)}: kubectl annotate mwd"
         f" {model.name} -n {model.namespace} --overwrite modelward.dev/approve={canary}/{step}"
     )
     return progress.going(Trigger.APPROVAL_NEEDED).telling("Paused", message)
@@ -354,8 +354,8 @@ def _approval_awaited(observed: Observed, progress: Progress, step: int) -> Prog
 
 def _approved(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    above = plan.step_above(policy, rollout.weight_percent)
-    if plan.awaits_approval(policy, rollout, above):
+    above = steps.step_above(policy, rollout.weight_percent)
+    if steps.awaits_approval(policy, rollout, above):
         return progress
     return progress.going(Trigger.APPROVED, step=above)
 
@@ -371,8 +371,8 @@ def _promoted(observed: Observed, progress: Progress) -> Progress:
         return progress
     if router(observed.model.spec) is Router.NONE:
         return _switched(observed, progress)
-    if progress.rollout.weight_percent < plan.WHOLE:
-        return progress.rolling(weight_percent=plan.WHOLE)
+    if progress.rollout.weight_percent < steps.WHOLE:
+        return progress.rolling(weight_percent=steps.WHOLE)
     if not traffic.in_effect(observed, progress.status).done:
         return progress
     return _switched(observed, progress)
@@ -388,7 +388,7 @@ def _switched(observed: Observed, progress: Progress) -> Progress:
     kept = _keeps_previous(observed, progress)
     progress = progress.going(
         Trigger.SWITCHED if kept else Trigger.SWITCHED_FOR_GOOD,
-        weight_percent=plan.WHOLE,
+        weight_percent=steps.WHOLE,
         step_start_time=now,
         shared_replicas=None,
     )

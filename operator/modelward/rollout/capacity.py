@@ -11,9 +11,9 @@ from modelward.api.scaling_policy import Autoscaling
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus, ScalingStatus
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
-from modelward.rollout.plan import WHOLE, weight_of
+from modelward.rollout.steps import WHOLE, weight_of
 from modelward.rollout.traffic import in_effect
-from modelward.shares import Size
+from modelward.traffic_shares import Size
 
 
 def sizes(observed: Observed, status: ModelDeploymentStatus) -> dict[str, Size]:

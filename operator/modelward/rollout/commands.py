@@ -16,8 +16,8 @@ from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.status import CommandsStatus, ModelDeploymentStatus
 from modelward.rollout.phases import WITH_CANARY, Phase
-from modelward.rollout.plan import weight_of
 from modelward.rollout.revisions import revision_hash
+from modelward.rollout.steps import weight_of
 
 HANDLED: Final = ("abort", "rollback", "promote", "approve", "retry", "restart", "refresh", "adopt")
 """All commands, in the order in which they win over each other."""

@@ -20,7 +20,11 @@ from modelward.api.times import format_micro
 from modelward.rollout import adoption, capacity, commands, fleet, health, readiness, room, traffic
 from modelward.rollout.canary import drains, followed, guarded, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
-from modelward.rollout.ending import (
+from modelward.rollout.messages import narrated
+from modelward.rollout.observed import Observed
+from modelward.rollout.phases import WITH_CANARY, Phase, Trigger, following
+from modelward.rollout.revisions import revision_hash
+from modelward.rollout.rollback import (
     left,
     noted_rejections,
     rejected,
@@ -30,10 +34,6 @@ from modelward.rollout.ending import (
     switched_back,
     taken_back,
 )
-from modelward.rollout.narration import narrated
-from modelward.rollout.observed import Observed
-from modelward.rollout.phases import WITH_CANARY, Phase, Trigger, following
-from modelward.rollout.revisions import revision_hash
 from modelward.rollout.snapshot import take_snapshot
 
 _MOST_STEPS: Final = 12

@@ -22,13 +22,13 @@ from modelward.api.signals import Signals
 from modelward.api.status import ANALYSIS_STATE_LENGTH, AnalysisStatus, MetricStatus, clip
 from modelward.api.times import format_micro, parse
 from modelward.errors import InvalidState
-from modelward.rollout import plan, traffic
+from modelward.rollout import steps, traffic
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
 from modelward.rollout.probes import own_requests
-from modelward.runtimes.measured import measured
-from modelward.shares import Router, router
+from modelward.runtimes.metric_endpoints import measured
+from modelward.traffic_shares import Router, router
 
 OVERLOAD: Final = 2.0
 """A canary pod that carries more than this many times a stable pod's load may well be slower: its latency does
@@ -233,8 +233,8 @@ def _sampled(observed: Observed, progress: Progress, time: float, policy: Policy
 def _step(observed: Observed, progress: Progress) -> Step:
     policy, rollout = observed.model.spec.rollout, progress.rollout
     following = None
-    if progress.phase is not Phase.WATCHING and rollout.weight_percent < plan.WHOLE:
-        following = float(plan.weight_of(policy, plan.step_above(policy, rollout.weight_percent)))
+    if progress.phase is not Phase.WATCHING and rollout.weight_percent < steps.WHOLE:
+        following = float(steps.weight_of(policy, steps.step_above(policy, rollout.weight_percent)))
     now = observed.now.timestamp()
     return Step(
         time=now,

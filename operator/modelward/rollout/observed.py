@@ -147,7 +147,7 @@ class Pod:
     created: datetime | None = None
     node: str = ""
     ip: str = ""
-    """Empty while it has none, and where it must not be asked (see `modelward.pod_address`)."""
+    """Empty while it has none, and where it must not be asked (see `modelward.cache.pod_address`)."""
     scheduled: datetime | None = None
     started: datetime | None = None
     """Since when its containers run; None while one of them does not."""

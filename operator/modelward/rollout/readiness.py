@@ -9,7 +9,7 @@ from modelward.api.times import parse
 from modelward.rollout.capacity import shared_replicas, shared_target, shared_wanted, sizes
 from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.traffic import leads_elsewhere
-from modelward.shares import Router, router
+from modelward.traffic_shares import Router, router
 
 LOOK_AFTER_SECONDS: Final = 5.0
 """A pod that is not ready after this long is looked at; most are ready before, and cost no request."""

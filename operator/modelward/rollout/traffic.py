@@ -13,9 +13,9 @@ from modelward.api.times import parse
 from modelward.rollout.arrival import arrived
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WAITING, Phase
-from modelward.rollout.plan import WHOLE
 from modelward.rollout.routing import Reached, reached
-from modelward.shares import Router, Split, is_shared_service, router
+from modelward.rollout.steps import WHOLE
+from modelward.traffic_shares import Router, Split, is_shared_service, router
 
 DRAIN_SECONDS: Final = 5
 """How long the previous revision stays after the Service has left it: endpoints and kube-proxy follow within

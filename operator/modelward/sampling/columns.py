@@ -19,7 +19,7 @@ from modelward.sampling.queries import Part
 from modelward.sampling.scrapes import Scrape
 from modelward.sampling.selectors import Selector
 from modelward.sampling.spelling import as_shown, spellings
-from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
 TARGET: Final = ("job", "instance")
 """Which scrape a series comes from."""

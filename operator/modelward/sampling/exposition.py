@@ -18,7 +18,7 @@ from modelward.sampling import spelling
 from modelward.sampling.lines import Line, Page, read_page
 from modelward.sampling.selectors import Selector, Sum
 from modelward.sampling.spelling import Seen, as_shown, labels_of, spellings, unmeant
-from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
 PROCESS_START: Final = "process_start_time_seconds"
 """What client libraries say of the process (https://prometheus.io/docs/instrumenting/writing_clientlibs/)."""

@@ -15,7 +15,7 @@ from modelward.sampling.lines import Line, Page
 from modelward.sampling.queries import Asked, Part, PodsOf, Queries
 from modelward.sampling.selectors import Selector
 from modelward.sampling.spelling import as_shown, unmeant
-from modelward.sampling.wanted import WantedRatio
+from modelward.sampling.targets import WantedRatio
 
 
 async def column(queries: Queries, whose: PodsOf, time: float, wanted: WantedRatio, answer: Answer) -> Column:

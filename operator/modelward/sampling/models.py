@@ -11,21 +11,21 @@ from typing import Final
 from modelward.analysis.policy import policy_of
 from modelward.api.analysis_policy import PODS
 from modelward.api.model import Model
-from modelward.clients.boot_clock import boot_seconds
+from modelward.cache.store import Store
+from modelward.clients.clock import boot_seconds
 from modelward.clients.prometheus import Prometheus
 from modelward.clients.scrape import Scraper
 from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings
 from modelward.rollout.observed import Pod
+from modelward.sampling.baseline import Rest, Resting
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import PrometheusSource
 from modelward.sampling.queries import LabelNames, Queries
-from modelward.sampling.rest import Rest, Resting
 from modelward.sampling.sampler import NamedSource, Sampler
 from modelward.sampling.subject import Key, side_of, signals_of
 from modelward.sampling.supervisor import Supervisor
 from modelward.settings import MetricSource, MetricsSettings
-from modelward.store import Store
 
 _MOST_KNOWN: Final = 1024
 """Models whose snapshots are kept as read: those that have their window, and more."""

@@ -14,7 +14,7 @@ from modelward.rollout.observed import Pod
 from modelward.sampling.exposition import Readings, readings
 from modelward.sampling.spelling import Seen, together, without_labels
 from modelward.sampling.subject import Key, Side
-from modelward.sampling.wanted import Wanted, WantedRatio
+from modelward.sampling.targets import Wanted, WantedRatio
 
 MOST_PODS: Final = 64
 """Pods of an arm that are read. Of more, always the same ones: their names decide."""

@@ -25,7 +25,7 @@ from modelward.sampling.queries import Asked, PodsOf, Queries
 from modelward.sampling.scrapes import Newest, Scrape
 from modelward.sampling.selectors import Selector
 from modelward.sampling.subject import Key, Side
-from modelward.sampling.wanted import Wanted, WantedGauge, WantedRatio
+from modelward.sampling.targets import Wanted, WantedGauge, WantedRatio
 
 STALE_INTERVALS: Final = 4
 STALE_LEAST_SECONDS: Final = 75.0

@@ -20,10 +20,10 @@ from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm
 from modelward.api.analysis_policy import PODS
 from modelward.clients.unknown import MetricsUnknown
-from modelward.sampling.following import Follower, Following
 from modelward.sampling.freshness import MOST_MISSES
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import HISTORY_SECONDS, MOST_TIMES, PrometheusSource, boundary
+from modelward.sampling.sampler_task import Follower, Following
 from modelward.sampling.subject import Key, Side, Subject
 from modelward.sampling.supervisor import Supervisor, Work
 

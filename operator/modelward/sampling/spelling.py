@@ -13,7 +13,7 @@ from modelward.api.printable import printable
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.lines import Line, Page
 from modelward.sampling.selectors import Matcher, Operator, Selector, quoted
-from modelward.sampling.wanted import WantedRatio
+from modelward.sampling.targets import WantedRatio
 
 _TOTAL: Final = "_total"
 _MOST_LABELS: Final = 8

@@ -15,8 +15,8 @@ from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.signals import Signals
 from modelward.clients.unknown import MetricsUnknown
-from modelward.runtimes.measured import Measured, measured
-from modelward.sampling.wanted import Wanted, WantedHistogram, wanted_metrics
+from modelward.runtimes.metric_endpoints import Measured, measured
+from modelward.sampling.targets import Wanted, WantedHistogram, wanted_metrics
 
 Key = tuple[str, str]
 """(namespace, name) of a ModelDeployment."""

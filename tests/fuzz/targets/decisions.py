@@ -8,14 +8,14 @@ import msgspec
 from fuzz.manifests import problems, template_problems
 from fuzz.source import Source
 from fuzz.worlds import world
-from modelward import status, trim
 from modelward.api import names
 from modelward.api.decode import encode
 from modelward.api.rollout_policy import OnInconclusive
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import LIMIT_BYTES, size_bytes, within_limit
+from modelward.cache import convert
 from modelward.projection.project import Projection, project, snapshots
-from modelward.rollout import traffic
+from modelward.rollout import conditions, traffic
 from modelward.rollout.capacity import shared_replicas, sizes, whole
 from modelward.rollout.decide import decide
 from modelward.rollout.decision import Decision
@@ -29,9 +29,9 @@ def decided(data: bytes) -> None:
     """A status that fits the schema, 32 KiB and the rules; deciding again decides nothing and tells nothing."""
     observed = world(Source(data))
     decision = decide(observed)
-    made = within_limit(status.complete(observed, decision))
+    made = within_limit(conditions.complete(observed, decision))
     assert size_bytes(made) <= LIMIT_BYTES, size_bytes(made)
-    assert trim.model(_raw(made)).status == made, "it is not what is read back"
+    assert convert.model(_raw(made)).status == made, "it is not what is read back"
     assert made.decision >= observed.model.status.decision
     assert decision.wake_after is None or decision.wake_after > 0
     check_traffic(observed, made)

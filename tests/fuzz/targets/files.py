@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from fuzz.source import Source
-from modelward.analysis.protocol import parsed
 from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.errors import InvalidLine, InvalidSettings
 from modelward.settings import Settings, load
+from modelward_cli.judge.protocol import parsed
 
 _SETTINGS: Final = (
     "workers: 16\nnamespaces: [shop, a]\nleaderElection: {enabled: true, leaseSeconds: 15}\n",

@@ -13,7 +13,7 @@ from modelward.sampling.columns import Answer, Cell, Column, Grouping, Table, ma
 from modelward.sampling.exposition import readings
 from modelward.sampling.queries import Part
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import Wanted, WantedGauge, WantedHistogram, WantedRatio
 
 Read = TypeVar("Read")
 WANTED: Final = (

@@ -12,7 +12,7 @@ from modelward.api.model_runtime import ModelRuntimeSpec
 from modelward.api.names import revision_labels
 from modelward.api.pod import Ports
 from modelward.api.revision import Revision
-from modelward.runtimes.measured import measured
+from modelward.runtimes.metric_endpoints import measured
 from modelward.runtimes.render import Subject, render_template
 
 REVISION = "bcdfghjklm"

@@ -8,16 +8,16 @@ import msgspec
 
 from fuzz.source import Source
 from fuzz.typed import typed
+from modelward.api.crd.schema import structural_schema
 from modelward.api.decode import decode_runtime, decode_spec, decode_status, encode
 from modelward.api.fields import ApiStruct
 from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.model_runtime import ModelRuntimeSpec
-from modelward.api.schema import structural_schema
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import within_limit
 from modelward.errors import InvalidSpec
-from modelward.rollout.mended import mended
 from modelward.rollout.revisions import HASH_LENGTH, revision_fields, revision_hash
+from modelward.rollout.status_repair import mended
 
 Read = TypeVar("Read", bound=ApiStruct)
 _STEP: Final = re.compile(r"\.(\w+)|\[\d+\]")

@@ -6,9 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from fuzz.source import Source
-from modelward import trim
 from modelward.api import names
 from modelward.api.decode import encode
+from modelward.cache import convert
 from modelward.rollout.observed import Deployment, Pod, Route
 
 _TIMES: Final = (
@@ -31,21 +31,21 @@ def seen(data: bytes) -> None:
     msgspec.json.encode(raw)
     match kind:
         case "Pod":
-            check_pod(trim.pod(raw), raw)
-            assert trim.pod(raw) == trim.pod(raw)
+            check_pod(convert.pod(raw), raw)
+            assert convert.pod(raw) == convert.pod(raw)
         case "ModelDeployment":
-            model = trim.model(raw)
-            assert trim.model({**raw, "status": encode(model.status)}).status == model.status
+            model = convert.model(raw)
+            assert convert.model({**raw, "status": encode(model.status)}).status == model.status
             assert all(len(value) <= 256 for value in model.commands.values())
         case _:
-            child = trim.child(raw)
-            assert child == trim.child(raw)
+            child = convert.child(raw)
+            assert child == convert.child(raw)
             assert child.decision >= 0
             if isinstance(child, Deployment):
                 assert child.created.tzinfo is not None
             if isinstance(child, Route):
                 assert len(child.message) <= 300
-    trim.is_labelled({"kind": kind, **raw})
+    convert.is_labelled({"kind": kind, **raw})
 
 
 def check_pod(pod: Pod, raw: dict[str, Any]) -> None:

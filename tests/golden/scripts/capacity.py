@@ -4,8 +4,8 @@ from typing import Any
 
 from golden.acts import annotate, becomes, canary, change, create, demand, room
 from golden.script import QUICK, Script, judged, routed
-from modelward.rehearsal.world import Version
 from modelward.rollout.fleet import Limits
+from modelward.simulator.world import Version
 
 AUTOSCALING: dict[str, Any] = {"minReplicas": 2, "maxReplicas": 10}
 SHARED = QUICK | {"capacity": "Shared"}

@@ -4,8 +4,8 @@ from typing import Any
 
 from golden.acts import annotate, becomes, canary, change, create, other
 from golden.script import SIGNALS, Script, judged, routed
-from modelward.rehearsal.simulation import Act, Simulation
-from modelward.rehearsal.world import Version
+from modelward.simulator.simulation import Act, Simulation
+from modelward.simulator.world import Version
 
 THREE_STEPS: dict[str, Any] = {
     "steps": [{"weightPercent": 5}, {"weightPercent": 25}, {"weightPercent": 50}],

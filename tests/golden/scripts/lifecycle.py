@@ -20,9 +20,9 @@ from golden.acts import (
     stable,
 )
 from golden.script import QUICK, Script
-from modelward.rehearsal.api_server import Raw
-from modelward.rehearsal.simulation import Simulation
-from modelward.rehearsal.world import Version
+from modelward.simulator.api_server import Raw
+from modelward.simulator.simulation import Simulation
+from modelward.simulator.world import Version
 
 PAUSE = {"strategy": "Direct", "progressDeadlineSeconds": 120, "onDeadline": "Pause"}
 ROLL_BACK = {"strategy": "Direct", "progressDeadlineSeconds": 120}

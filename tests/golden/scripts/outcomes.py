@@ -4,8 +4,8 @@ from typing import Any
 
 from golden.acts import annotate, becomes, change, create, other, rejected
 from golden.script import Script, judged
-from modelward.rehearsal.simulation import Act
 from modelward.rollout.fleet import Limits
+from modelward.simulator.simulation import Act
 
 _PINNED: dict[str, Any] = {"model": {"format": "onnx"}, "runtime": {"name": "onnx"}}
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from golden.acts import annotate, canary, change, create, delete, first, reapply, rejected, stable
 from golden.script import QUICK, Script, judged, routed
-from modelward.rehearsal.simulation import Act
-from modelward.rehearsal.world import Version
+from modelward.simulator.simulation import Act
+from modelward.simulator.world import Version
 
 APPROVED: dict[str, Any] = {
     "steps": [{"weightPercent": 10}, {"weightPercent": 50, "approval": "Required"}],

@@ -4,8 +4,8 @@ from typing import Any
 
 from golden.acts import becomes, canary, change, create, evict, room, stable
 from golden.script import QUICK, Script, judged, routed
-from modelward.rehearsal.simulation import Act
-from modelward.rehearsal.world import Version
+from modelward.simulator.simulation import Act
+from modelward.simulator.world import Version
 
 PLAIN: dict[str, Any] = {"rollout": QUICK}
 """A server that shows no metrics: the health of its pods is all there is."""

@@ -3,8 +3,8 @@
 from golden.acts import annotate, becomes, canary, change, create, other
 from golden.script import GATEWAY, QUICK, Script, judged, routed
 from golden.scripts.routes import USERS, _route
-from modelward.rehearsal.simulation import Act
-from modelward.rehearsal.world import GatewayBehaviour
+from modelward.simulator.simulation import Act
+from modelward.simulator.world import GatewayBehaviour
 
 HALF = {"rollout": {"steps": [{"weightPercent": 50}]}}
 """One step, at which half of the requests go to the canary."""

@@ -6,8 +6,8 @@ from typing import Any
 from builders import NAME, NAMESPACE
 from golden.acts import PLACE, annotate, becomes, change, create, other
 from golden.script import Script, judged, routed
-from modelward.rehearsal.api_server import Raw
-from modelward.rehearsal.simulation import Act, Simulation
+from modelward.simulator.api_server import Raw
+from modelward.simulator.simulation import Act, Simulation
 
 _CHILDREN = (
     "ControllerRevision",

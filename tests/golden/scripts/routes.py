@@ -5,9 +5,9 @@ from typing import Any
 from builders import NAMESPACE
 from golden.acts import USER, annotate, becomes, canary, change, create, delete, other
 from golden.script import GATEWAY, Script, judged, routed
-from modelward.rehearsal.api_server import Raw
-from modelward.rehearsal.simulation import Act, Simulation
-from modelward.rehearsal.world import GatewayBehaviour
+from modelward.simulator.api_server import Raw
+from modelward.simulator.simulation import Act, Simulation
+from modelward.simulator.world import GatewayBehaviour
 
 PLACE = ("HTTPRoute", NAMESPACE, "shop-routes")
 USERS: dict[str, Any] = {"httpRouteRef": {"name": "shop-routes"}}

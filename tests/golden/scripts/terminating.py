@@ -2,8 +2,8 @@
 
 from golden.acts import annotate, canary, change, create, deployment_of, other, rejected
 from golden.script import Script, judged, routed
-from modelward.rehearsal.api_server import Raw
-from modelward.rehearsal.simulation import Act, Simulation
+from modelward.simulator.api_server import Raw
+from modelward.simulator.simulation import Act, Simulation
 
 HOLD = "example.com/hold"
 

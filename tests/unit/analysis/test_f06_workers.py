@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from modelward.analysis.counters import Counters, RatioCounts, Sample
 from modelward.analysis.noise import Noise
 from modelward.analysis.policy import MetricPolicy
-from modelward.analysis.protocol import Header, parsed
 from modelward.analysis.readings import Arm, HistogramReading, PodReading, Poll, RatioReading, Reading
-from modelward.analysis.replay import Replay, Said, Word
 from modelward.analysis.tracks import Flaw, Origin, Track, begun
 from modelward.api.analysis_policy import MetricKind
+from modelward_cli.judge.protocol import Header, parsed
+from modelward_cli.judge.replay import Replay, Said, Word
 
 SINCE = Origin(container=1.0)
 Numbers = Sequence[float]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from modelward.api.crds import crd_manifests
+from modelward.api.crd.definitions import crd_manifests
 
 
 class Node(NamedTuple):

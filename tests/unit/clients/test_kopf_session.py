@@ -14,11 +14,11 @@ import pytest
 import yaml
 from aiohttp import web
 
-from modelward import handlers
 from modelward.clients.connection import connect
 from modelward.clients.kopf_session import kopf_session
 from modelward.clients.resources import MODEL_DEPLOYMENT, MODEL_RUNTIME, Resource
-from modelward.handlers import operator_settings, registry
+from modelward.controller import handlers
+from modelward.controller.handlers import operator_settings, registry
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 DEEP = '{"f:a":' * 9_000 + "{}" + "}" * 9_000

@@ -22,7 +22,7 @@ from modelward.sampling.columns import Answer, Column, Grouping, Table
 from modelward.sampling.exposition import readings
 from modelward.sampling.queries import Part
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.wanted import WantedGauge, WantedRatio
+from modelward.sampling.targets import WantedGauge, WantedRatio
 from modelward.settings import load
 from unit.analysis.samples import make_policy, make_sample, ratio
 
@@ -143,9 +143,9 @@ def test_a_memory_with_cases_and_no_hits() -> None:
     """A table of counts without one place for hits is none."""
     packed = json.loads(_state())
     total = 11
-    assert packed[11][0][total] == _vector([150, 1350, 1, 9])
+    assert packed[-1][0][total] == _vector([150, 1350, 1, 9])
     for table in ([5, 5], _vector([5, 5])):
-        packed[11][0][total] = table
+        packed[-1][0][total] = table
         with pytest.raises(InvalidState):
             judge.decode(json.dumps(packed))
 

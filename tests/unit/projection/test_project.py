@@ -13,8 +13,8 @@ from modelward.projection.controller_revision import controller_revision, read_r
 from modelward.projection.metadata import intent_hash
 from modelward.projection.project import Projection, project, snapshots
 from modelward.projection.route import UserRoute
-from modelward.rollout.genuine import flaw
-from modelward.shares import Size, Split
+from modelward.rollout.snapshot_validation import flaw
+from modelward.traffic_shares import Size, Split
 
 A, B, C = revision_name("1"), revision_name("2"), revision_name("3")
 REVISIONS = {

@@ -13,7 +13,7 @@ from modelward.api.revision import Revision
 from modelward.api.weights import Pair
 from modelward.projection import route, service
 from modelward.projection.metadata import intent_hash
-from modelward.rehearsal.json_patch import patched
+from modelward.simulator.json_patch import patched
 
 GATEWAY = {"parentRefs": [{"name": "public", "namespace": "infra", "sectionName": "web", "port": 443}]}
 A, B = "bcdfghjklm", "npqrstvwxz"

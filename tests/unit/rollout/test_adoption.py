@@ -18,13 +18,13 @@ from builders import (
     revision_name,
 )
 from modelward.api import names
+from modelward.cache.store import Store
 from modelward.projection.controller_revision import controller_revision
 from modelward.projection.deployment import deployment
 from modelward.projection.service import service
 from modelward.rollout.adoption import adoptable, adopted, candidate, obstacle
 from modelward.rollout.decide import decide
 from modelward.rollout.observed import Child, Observed
-from modelward.store import Store
 
 A, B = revision_name("1"), revision_name("2")
 

@@ -14,7 +14,7 @@
 | R10 | a change in mid-analysis promotes what was not judged | here |
 | R11 | a failed rollout is not left by a new revision | here |
 | R12 | a change of the autoscaler waits for the next canary | here |
-| R13 | retries back off for minutes | tests/unit/test_workqueue.py; here: how soon a canary is looked at again |
+| R13 | retries back off for minutes | tests/unit/controller/test_workqueue.py; here: how soon a canary is looked at again |
 | R14 | a failed analysis counts as successful | here |
 """
 

@@ -234,7 +234,7 @@ def sampled(
 
 WELL: Final[dict[str, Any]] = {"canary": (0, 250), "stable": (1, 750)}
 """Five seconds of 200 requests/s at 25 %."""
-_STEP, _TOTAL, _METRICS = 10, 11, 11
+_STEP, _TOTAL = 10, 11
 """Places in the judge's memory of a metric: requests and hits of this step, and of all."""
 
 
@@ -263,7 +263,7 @@ def test_a_memory_that_nobody_can_count_on_with_is_forgotten() -> None:
     first = decide(sampled(before, **WELL, number=4))
     assert first.status.analysis is not None
     packed = json.loads(first.status.analysis.state)
-    packed[_METRICS][0][_STEP : _TOTAL + 1] = [[10, 100, 1000, 1000]] * 2
+    packed[-1][0][_STEP : _TOTAL + 1] = [[10, 100, 1000, 1000]] * 2
     spoiled = msgspec.structs.replace(first.status.analysis, state=json.dumps(packed))
     forged = replace(first, status=msgspec.structs.replace(first.status, analysis=spoiled))
     later = sampled(replace(recorded(before, forged), now=observed.now), **WELL, number=3)

@@ -23,11 +23,11 @@ from builders.rollouts import (
 )
 from modelward.api.decode import decode_status, encode
 from modelward.api.status import CommandsStatus, HistoryEntry, RolloutResult
-from modelward.report import event
+from modelward.controller.events import event
 from modelward.rollout.commands import HANDLED
+from modelward.rollout.conditions import complete
 from modelward.rollout.decide import decide
 from modelward.rollout.phases import Phase
-from modelward.status import complete
 
 AGAIN = revision_name("2", nonce=1)
 """B, restarted or retried."""

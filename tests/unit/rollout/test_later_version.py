@@ -8,9 +8,9 @@ import pytest
 from builders.rollouts import A, B, phase_of, rejection_of, rolling, weight_of
 from modelward.analysis.verdict import Verdict
 from modelward.rollout.decide import decide
-from modelward.rollout.mended import mended
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WITH_CANARY, Phase
+from modelward.rollout.status_repair import mended
 from unit.rollout.conftest import Says
 
 AT_A_STEP = [phase for phase in WITH_CANARY if phase is not Phase.PROMOTING]

@@ -13,9 +13,9 @@ from modelward.analysis.gathered import Evidence
 from modelward.analysis.noise import Reference
 from modelward.api.times import format_micro
 from modelward.rollout.decide import decide
-from modelward.rollout.ending import LEAVING_SECONDS, UNWRITTEN_SECONDS
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
+from modelward.rollout.rollback import LEAVING_SECONDS, UNWRITTEN_SECONDS
 from modelward.rollout.traffic import DRAIN_SECONDS, split
 from unit.rollout.events import ERRORS
 

@@ -6,8 +6,8 @@ from builders import NOW, make_status
 from modelward.api.fields import MOST_REPLICAS
 from modelward.api.status import RolloutStatus, ScalingStatus
 from modelward.api.times import format_micro
-from modelward.rollout.mended import mended
 from modelward.rollout.phases import Phase
+from modelward.rollout.status_repair import mended
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from builders import before, make_deployment, make_model, make_observed, make_revision, make_status
 from builders.rollouts import REVISIONS, A, B, rejection_of, rolling
-from modelward import status
 from modelward.api.conditions import Blocked, Reason
 from modelward.api.status import Condition, HistoryEntry, RolloutResult
 from modelward.api.times import format_micro
+from modelward.rollout import conditions
 from modelward.rollout.decide import decide, held
 from modelward.rollout.observed import NameConflict, Observed, Turn
 from modelward.rollout.phases import Phase
@@ -36,7 +36,7 @@ def at_rest(
 
 def outcome(observed: Observed) -> Condition:
     """The condition, once decided."""
-    made = status.complete(observed, decide(observed))
+    made = conditions.complete(observed, decide(observed))
     return next(each for each in made.conditions if each.type == "RolloutSucceeded")
 
 
@@ -86,7 +86,7 @@ def test_f15_a_change_whose_snapshot_is_refused_has_not_succeeded() -> None:
     """A quota of ControllerRevisions, say: no status may name the revision, and nothing is decided."""
     observed = at_rest("2", replicas=6)
     refused = Blocked(reason=Reason.REFUSED, message="exceeded quota: revisions.")
-    made = status.complete(observed, held(observed, refused))
+    made = conditions.complete(observed, held(observed, refused))
     found = next(each for each in made.conditions if each.type == "RolloutSucceeded")
     assert (found.status, found.reason) == ("False", "Refused")
     assert f"{A} goes on serving. exceeded quota" in found.message
@@ -126,7 +126,7 @@ def test_f15_true_is_what_spec_asks_for_in_every_phase(phase: Phase, version: st
     """Whatever is under way, and whatever spec asks for meanwhile."""
     observed = rolling(phase, version, ready={A: ready})
     decision = decide(observed)
-    made = status.complete(observed, decision)
+    made = conditions.complete(observed, decision)
     found = next(each for each in made.conditions if each.type == "RolloutSucceeded")
     stable = decision.revisions[made.stable_revision]
     if found.status == "True":

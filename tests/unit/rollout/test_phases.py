@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from modelward.rollout import canary, decide, decision, ending
+from modelward.rollout import canary, decide, decision, rollback
 from modelward.rollout.phases import TRANSITIONS, Phase, Trigger, following
 
 
@@ -40,7 +40,7 @@ def test_every_phase_comes_back_to_serving() -> None:
     assert ends == set(Phase)
 
 
-@pytest.mark.parametrize("module", [decide, canary, ending, decision], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [decide, canary, rollback, decision], ids=lambda module: module.__name__)
 def test_no_next_phase_is_named_but_through_the_table(module: ModuleType) -> None:
     """`state=...` gets its phase from `following`, the very first one apart."""
     states = [

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from builders import NOW, make_deployment, make_model, make_observed, make_service
 from builders.rollouts import GATEWAY, REVISIONS, ROUTE_REF, A, B, C, follow, left, recorded, told
-from modelward import status, trim
 from modelward.api.conditions import Reason
 from modelward.api.decode import decode_status, encode
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
+from modelward.cache import convert
 from modelward.projection.project import project
-from modelward.rollout import traffic
+from modelward.rollout import conditions, traffic
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, without_evidence
-from modelward.rollout.mended import mended
 from modelward.rollout.observed import NameConflict, Observed
 from modelward.rollout.phases import WITH_CANARY, Phase
+from modelward.rollout.status_repair import mended
 from unit.api.strategies import objects
 from unit.rollout.events import EVENTS, happening, say
 
@@ -153,7 +153,7 @@ def test_a_spec_of_which_the_objects_are_unknown_changes_nothing(field: str) -> 
     """Who cannot read where the traffic goes must not move it."""
     observed = happening(EVENTS["crash loop"], Phase.ANALYZING)
     raw = {"metadata": {"namespace": "shop", "name": "fraud", "uid": "u", "resourceVersion": "1"}}
-    broken = trim.model({**raw, "spec": {**observed.model.fields, field: "a later version's"}})
+    broken = convert.model({**raw, "spec": {**observed.model.fields, field: "a later version's"}})
     unread = replace(observed.model, problem=broken.problem, unreadable=broken.unreadable)
     decision = decide(replace(observed, model=unread))
     assert decision.blocked == broken.problem
@@ -234,8 +234,8 @@ def worlds(draw: st.DrawFn) -> Observed:
 def test_no_status_that_decodes_makes_it_raise(observed: Observed) -> None:
     """Another version, or a hand, may have written anything. And what is decided is a status that holds together."""
     decision = decide(observed)
-    made = status.complete(observed, decision)
-    assert trim.model(raw(observed, made)).status == made
+    made = conditions.complete(observed, decision)
+    assert convert.model(raw(observed, made)).status == made
     again = decide(recorded(observed, decision))
     assert again.status == decision.status
     assert again.announcements == ()

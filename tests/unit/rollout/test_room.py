@@ -9,9 +9,10 @@ import pytest
 from builders import make_pod, make_revision
 from builders.observed import before
 from builders.rollouts import GATEWAY, A, B, follow, left, phase_of, recorded, rolling, told, weight_of
-from modelward import status as statuses
 from modelward.api.names import REVISION_LABEL
 from modelward.api.status import CommandsStatus
+from modelward.cache.convert import pod as trimmed_pod
+from modelward.rollout import conditions as statuses
 from modelward.rollout import traffic
 from modelward.rollout.capacity import sizes
 from modelward.rollout.commands import pending
@@ -20,7 +21,6 @@ from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed, Pod, PriorityClass
 from modelward.rollout.phases import Phase
 from modelward.rollout.room import lacked_in_quota, lacked_on_nodes, may_preempt
-from modelward.trim import pod as trimmed_pod
 
 GPU: Final = "nvidia.com/gpu"
 NO_GPU: Final = (

@@ -12,12 +12,11 @@ from cluster.crd_rules import RULE_CASES
 from fuzz.campaign import input_of
 from fuzz.source import Source
 from fuzz.typed import typed
-from modelward import status
 from modelward.api import names
 from modelward.api.decode import encode
 from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.projection.project import project
-from modelward.rollout import traffic
+from modelward.rollout import conditions, traffic
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide
 from modelward.rollout.observed import Observed
@@ -105,7 +104,7 @@ def check(first: dict[str, Any], second: dict[str, Any]) -> None:
     assert children(at_second) == children(settled(replace(empty, model=make_model("1", **second)), second))
     assert encode(back.model.status)["stableRevision"] == encode(at_first.model.status)["stableRevision"]
     assert not back.model.status.canary_revision
-    assert status.complete(back, decide(back)).conditions
+    assert conditions.complete(back, decide(back)).conditions
 
 
 @pytest.mark.parametrize("number", range(len(ACCEPTED)))

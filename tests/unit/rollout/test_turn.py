@@ -15,9 +15,9 @@ from builders import (
 from modelward.api.conditions import Reason
 from modelward.api.status import Condition, ModelDeploymentStatus
 from modelward.api.times import format_seconds
+from modelward.rollout.conditions import complete
 from modelward.rollout.decide import decide
 from modelward.rollout.observed import Observed, Turn
-from modelward.status import complete
 
 A, B, C = revision_name("1"), revision_name("2"), revision_name("3")
 WAITS = Turn(granted=False, place=3, waiting=7, running=10, limit=10)

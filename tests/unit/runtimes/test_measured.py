@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from builders import make_revision
-from modelward.runtimes.measured import measured
+from modelward.runtimes.metric_endpoints import measured
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from modelward.sampling.sampler import Sampler
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Endpoint, Key, Side, Subject
 from modelward.sampling.supervisor import Supervisor
-from modelward.sampling.wanted import WantedRatio
+from modelward.sampling.targets import WantedRatio
 from support.faulty_server import Behaviour, FaultyServer, answer, faulty_server
 
 KEY = ("shop", "fraud")

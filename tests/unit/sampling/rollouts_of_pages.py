@@ -17,10 +17,10 @@ from modelward.api.analysis_policy import AnalysisPolicy, Metric, MetricKind
 from modelward.api.signals import Signals
 from modelward.clients.scrape import Body, Page, Scraper
 from modelward.rollout.observed import Pod
-from modelward.sampling.following import Following
 from modelward.sampling.pods import PodSource
+from modelward.sampling.sampler_task import Following
 from modelward.sampling.subject import Endpoint, Side, Subject
-from modelward.sampling.wanted import wanted_metrics
+from modelward.sampling.targets import wanted_metrics
 from unit.sampling.fleet import CANARY, KEY, STABLE
 
 INTERVAL = 5.0

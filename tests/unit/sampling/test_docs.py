@@ -13,9 +13,9 @@ from modelward.api.analysis_policy import AnalysisPolicy
 from modelward.api.pod import MetricsEndpoint
 from modelward.api.signals import Signals
 from modelward.clients import prometheus, scrape
-from modelward.sampling import pods, rest, selectors
+from modelward.sampling import baseline, pods, selectors
 from modelward.sampling import prometheus as source
-from modelward.sampling.wanted import wanted_metrics
+from modelward.sampling.targets import wanted_metrics
 from modelward.settings import MetricsSettings, load
 
 PAGE = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -65,6 +65,10 @@ def test_the_limits_on_the_page() -> None:
     assert scrape.TIMEOUT_SECONDS == MetricsSettings().scrape_timeout_seconds == 2
     assert prometheus.ANSWER_LIMIT == 8 * 1024 * 1024
     assert (selectors.MOST_CHARACTERS, selectors.MOST_MATCHERS) == (1024, 16)
-    assert (pods.MOST_PODS, rest.MOST_PODS_AT_REST) == (64, 8)
-    assert (rest.WINDOW_SECONDS, rest.ROUND_SECONDS, MetricsSettings().scrapes_per_second) == (600, 5, 20)
+    assert (pods.MOST_PODS, baseline.MOST_PODS_AT_REST) == (64, 8)
+    assert (baseline.WINDOW_SECONDS, baseline.ROUND_SECONDS, MetricsSettings().scrapes_per_second) == (
+        600,
+        5,
+        20,
+    )
     assert source.STALE_LEAST_SECONDS == 75

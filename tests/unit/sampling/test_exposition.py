@@ -10,7 +10,7 @@ from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading
 from modelward.sampling.exposition import readings
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.wanted import WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import WantedGauge, WantedHistogram, WantedRatio
 
 ERRORS = WantedRatio(
     name="errors",

@@ -13,7 +13,7 @@ from modelward.sampling.exposition import Readings, readings
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.wanted import wanted_metrics
+from modelward.sampling.targets import wanted_metrics
 
 
 def read(page: str, hits: str, total: str) -> Readings:

@@ -7,7 +7,7 @@ from modelward.analysis.readings import Arm, RatioReading
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.pods import Polled
 from modelward.sampling.selectors import parse_sum
-from modelward.sampling.wanted import WantedRatio
+from modelward.sampling.targets import WantedRatio
 from support.little_prometheus import Timeseries
 from unit.sampling.fleet import KEY
 from unit.sampling.test_prometheus import (

@@ -13,7 +13,7 @@ from modelward.rollout.observed import Pod
 from modelward.sampling.pods import PodSource, Polled
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Endpoint, Side
-from modelward.sampling.wanted import WantedRatio
+from modelward.sampling.targets import WantedRatio
 from unit.sampling.fleet import CANARY, KEY, STABLE, make_serving
 from unit.sampling.rollouts_of_pages import rollout
 

@@ -24,7 +24,7 @@ from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.scrapes import Newest, Scrape
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Side
-from modelward.sampling.wanted import WantedRatio
+from modelward.sampling.targets import WantedRatio
 from support import virtual_time
 from support.little_prometheus import LOOKBACK_SECONDS, LittlePrometheus, Timeseries
 

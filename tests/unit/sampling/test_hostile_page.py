@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.exposition import readings
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.wanted import WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import WantedGauge, WantedHistogram, WantedRatio
 
 WORD = "p1ant3d"
 WANTED = (

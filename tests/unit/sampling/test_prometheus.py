@@ -24,7 +24,7 @@ from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.sampler import NamedSource, Sampler
 from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.subject import Side
-from modelward.sampling.wanted import Wanted, WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import Wanted, WantedGauge, WantedHistogram, WantedRatio
 from support.little_prometheus import LittlePrometheus, Timeseries, little_prometheus
 from unit.sampling.fleet import KEY, Fleet, no_history, until
 

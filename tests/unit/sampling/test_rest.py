@@ -10,8 +10,8 @@ from modelward.analysis.noise import Noise
 from modelward.analysis.readings import Arm
 from modelward.clients.scrape import Scraper
 from modelward.rollout.observed import Pod
+from modelward.sampling.baseline import MOST_PODS_AT_REST, ROUND_SECONDS, Rest, Resting
 from modelward.sampling.pods import PodSource
-from modelward.sampling.rest import MOST_PODS_AT_REST, ROUND_SECONDS, Rest, Resting
 from modelward.sampling.subject import Endpoint, Key, Side
 from support.faulty_server import Behaviour, hanging
 from unit.sampling.fleet import KEY, METRICS, STABLE, WANTED, Fleet, counting, fleet

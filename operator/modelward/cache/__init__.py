@@ -1,0 +1,1 @@
+"""What the operator holds of the cluster: converted once per event, watched, repaired."""

@@ -1,0 +1,1 @@
+"""The way of an event: observe, decide, record, project, apply, report."""

@@ -1,0 +1,380 @@
+"""reconcile(key): gather, decide, record, project, apply, report - in this order, and nothing else.
+
+The decision is written to status, with the resourceVersion it was made from, before any object follows it; a
+crash between any two writes loses nothing, because the next look starts from what was recorded.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from modelward.api.decode import encode
+from modelward.api.model import Model
+from modelward.api.status import ModelDeploymentStatus
+from modelward.api.status_size import within_limit
+from modelward.cache.store import Key, Store, is_named_for_its_revision
+from modelward.clients.kube import Kube
+from modelward.clients.resources import MODEL_DEPLOYMENT
+from modelward.controller import events
+from modelward.controller.apply import Applied, Applier
+from modelward.controller.metrics import Metrics
+from modelward.controller.observe import Obstacles, Sampling, gather
+from modelward.controller.rollout_slots import Fleet
+from modelward.controller.workqueue import WorkQueue
+from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
+from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
+from modelward.projection.metadata import Manifest
+from modelward.projection.project import Projection, project, snapshots
+from modelward.rollout import conditions, routing
+from modelward.rollout.adoption import adopted
+from modelward.rollout.capacity import sizes
+from modelward.rollout.decide import decide, held
+from modelward.rollout.decision import Announcement, Decision
+from modelward.rollout.fleet import NO_LIMITS, Limits
+from modelward.rollout.observed import Autoscaler, Child, Observed
+from modelward.rollout.phases import Phase
+from modelward.rollout.snapshot_validation import flaw
+from modelward.rollout.traffic import split
+from modelward.settings import GatewaySettings
+
+OBSTACLE_POLL_SECONDS: Final = 5.0
+"""What stands in our way (somebody else's object, a quota) is outside the watches; it is tried again at this pace."""
+ROUTE_POLL_SECONDS: Final = 30.0
+"""A user's route that does not carry the label is not watched; with the label it is seen at once."""
+COUNTS_AFTER_SECONDS: Final = 5.0
+"""How old a count of pods in status may get. Pods of a new revision come up in many small steps; each would be
+a write of its own."""
+EVIDENCE_AFTER_SECONDS: Final = 15.0
+"""How old the evidence in status may get: so much is measured again after a crash."""
+
+_NONE: Final = Obstacles()
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Works on keys, one at a time each. Holds no memory but what the cluster can tell again."""
+
+    kube: Kube
+    store: Store
+    queue: WorkQueue[Key]
+    metrics: Metrics
+    now: Callable[[], datetime]
+    sampling: Sampling
+    limits: Limits = NO_LIMITS
+    lag_seconds: float = GatewaySettings().lag_seconds
+    _fleet: Fleet = field(init=False)
+    _applier: Applier = field(init=False)
+    _obstacles: dict[Key, Obstacles] = field(default_factory=dict)
+    _uncounted_since: dict[Key, float] = field(default_factory=dict)
+    """Since when a status is kept back that only counts pods anew."""
+
+    def __post_init__(self) -> None:
+        self._applier = Applier(self.kube, self.store)
+        self._fleet = Fleet(self.store, self.limits)
+
+    async def work(self) -> None:
+        """Take keys from the queue for ever. No error of one key ends this or delays the others."""
+        while True:
+            key, waited = await self.queue.get()
+            self.metrics.queue_wait_seconds.observe(waited)
+            try:
+                with self.metrics.reconcile_seconds.time():
+                    again = await self.reconcile(key)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the last line of defence, see _failed
+                self._failed(key, error)
+            else:
+                self.queue.succeed(key)
+                if again is not None:
+                    self.queue.add(key, delay=again)
+            finally:
+                self.queue.done(key)
+                for waiting in self.looked(key):
+                    self.queue.add(waiting)
+
+    def looked(self, key: Key) -> Iterator[Key]:
+        """Models whose turn it is now that the look at this one is over."""
+        self._fleet.finished(key)
+        return self._fleet.next()
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Look at one model and act once. Returns seconds until the next look, None to wait for an event."""
+        model = self.store.model(key)
+        if model is None or model.deleting:
+            return await self._let_go(key, model)
+        if not await self._is_true(key, model):
+            return 0.0
+        observed = await gather(
+            self.kube,
+            self.store,
+            model,
+            now=self.now(),
+            sampling=self.sampling,
+            obstacles=self._obstacles.get(key),
+        )
+        observed = replace(observed, turn=self._fleet.turn(key), lag_seconds=self.lag_seconds)
+        if orphans := adopted(observed):
+            return await self._take_back(key, observed, orphans)
+        decision = decide(observed)
+        self._fleet.decided(key, decision)
+        kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
+        if kept.errors and not _is_under_way(model, decision):
+            raise kept.errors[0]  # no status may name a revision whose snapshot may not be stored
+        if (kept.contested or kept.refused) and not _is_under_way(model, decision):
+            return await self._held_up(key, observed, kept)
+        complete = within_limit(conditions.complete(observed, decision))
+        counts_in = self._counts_in(key, observed, complete)
+        if counts_in is None:
+            await self._record(model, complete)
+        if model.problem and not model.is_guarded:
+            return counts_in  # spec says nothing that could be acted upon: all stays as it is
+        try:
+            applied = await self._applier.apply(
+                observed, _projection(observed, decision), decision.status.decision
+            )
+        finally:  # the decision is recorded, and will not be told by the next look
+            await self._report(observed, decision)
+        await events.publish(
+            self.kube, model, decision.status.decision, tuple(applied.corrections), observed.now
+        )
+        applied.contested |= kept.contested
+        applied.refused += kept.refused
+        await self._report_obstacles(key, observed, decision, applied)
+        if applied.errors and not (_is_leaving(decision) or self._obstacles.get(key, _NONE).failed):
+            raise applied.errors[0]
+        again = self._next_look(key, observed, decision, applied)
+        return min((wait for wait in (again, counts_in) if wait is not None), default=None)
+
+    async def _take_back(self, key: Key, observed: Observed, orphans: Iterable[Child]) -> float:
+        """Make what an earlier model of the name left our own, before anything is decided: half of it is no world."""
+        applied = await self._applier.adopt(observed.model, orphans)
+        if applied.errors:
+            raise applied.errors[0]
+        if applied.refused:
+            return await self._held_up(key, observed, applied)
+        self._obstacles.pop(key, None)
+        return 0.0
+
+    async def _held_up(self, key: Key, observed: Observed, applied: Applied) -> float:
+        """Nothing is decided while what must be there first is refused, or its name is taken: that is all that is told."""
+        if applied.refused:
+            decision = held(observed, conditions.refusal(applied.refused))
+            await self._record(observed.model, conditions.complete(observed, decision))
+        return self._stands_back(key, applied)
+
+    async def _let_go(self, key: Key, model: Model | None) -> float | None:
+        """Forget a model that goes. The garbage collector takes the children; a user's own route is put back first."""
+        self._obstacles.pop(key, None)
+        self._uncounted_since.pop(key, None)
+        self.sampling.forget(key)
+        self._fleet.forget(key)
+        return None if model is None else await self._applier.routes.release(model, self.now())
+
+    async def _is_true(self, key: Key, model: Model) -> bool:
+        """Whether what is held of a model can be worked with; if not it is put right."""
+        forged = [each for each in self.store.forged(model.uid) if not each.child.terminating]
+        if forged and await self._applier.discard(forged):
+            return False
+        return not self.store.doubts(key) or await self._is_there(key, model)
+
+    async def _is_there(self, key: Key, model: Model) -> bool:
+        """Whether a model is still there, by the API server's own word.
+
+        The garbage collector removes what a deleted model leaves behind. If the event of the deletion is late or
+        lost, all of that would be made again and again until a sweep finds out. If the answer is newer than what
+        is held, the reconcile begins anew with it.
+        """
+        try:
+            raw = await self.kube.get(MODEL_DEPLOYMENT, model.namespace, model.name)
+        except NotFound:
+            raw = None
+        self.store.trust(key)
+        if raw is None or raw["metadata"]["uid"] != model.uid:
+            self.store.remove(MODEL_DEPLOYMENT.kind, model.namespace, model.name, model.uid)
+        is_newer = raw is not None and self.store.take({**raw, "kind": MODEL_DEPLOYMENT.kind})
+        return raw is not None and raw["metadata"]["uid"] == model.uid and not is_newer
+
+    def _counts_in(self, key: Key, observed: Observed, complete: ModelDeploymentStatus) -> float | None:
+        """Seconds until a status that only counts pods anew is written; None for one that is written now.
+
+        Once pods have been looked at, what keeps them from being ready is told at once.
+        """
+        before = observed.model.status
+        if complete == before or not conditions.only_counts_differ(before, complete):
+            self._uncounted_since.pop(key, None)
+            return None
+        now = self.queue.clock()
+        counted = complete.ready_replicas != before.ready_replicas or complete.analysis == before.analysis
+        age = COUNTS_AFTER_SECONDS if counted else EVIDENCE_AFTER_SECONDS
+        left = self._uncounted_since.setdefault(key, now) + age - now
+        if left > 0:
+            return left
+        del self._uncounted_since[key]
+        return None
+
+    async def _record(self, model: Model, complete: ModelDeploymentStatus) -> None:
+        """Make the decision durable. The answer is the newest view of the object."""
+        if complete == model.status:
+            return
+        operation = {"op": "add", "path": "/status", "value": encode(complete)}
+        answer = await self.kube.patch(
+            MODEL_DEPLOYMENT,
+            model.namespace,
+            model.name,
+            subresource="status",
+            guard=model,
+            operations=[operation],
+        )
+        self.store.put(answer)
+
+    async def _report(self, observed: Observed, decision: Decision) -> None:
+        events.count_rollout(self.metrics, observed.model.status, decision.status)
+        await events.publish(
+            self.kube, observed.model, decision.status.decision, decision.announcements, observed.now
+        )
+
+    async def _report_obstacles(
+        self, key: Key, observed: Observed, decision: Decision, applied: Applied
+    ) -> None:
+        """Tell once what is not taken or cannot be written; how it goes on is in status."""
+        refused = _not_yet_told(applied.refused, observed.refusals)
+        failed = _not_yet_told(self._persisting(key, applied), observed.failures)
+        told = tuple(
+            Announcement(reason=each.reason, message=each.message, warning=True)
+            for each in conditions.obstacles(refused, failed)
+        )
+        await events.publish(self.kube, observed.model, decision.status.decision, told, observed.now)
+
+    def _persisting(self, key: Key, applied: Applied) -> tuple[str, ...]:
+        """What could not be written, and could not the last time."""
+        return tuple(_of_same_objects(applied.failed, self._obstacles.get(key, _NONE).failed))
+
+    def _next_look(self, key: Key, observed: Observed, decision: Decision, applied: Applied) -> float | None:
+        if applied.errors:
+            logger.warning("%s: not everything could be written: %s", "/".join(key), applied.errors[0])
+        if applied.contested or applied.refused or applied.failed or key in self._obstacles:
+            again = self._stands_back(key, applied, observed)
+            return again if decision.wake_after is None else min(again, decision.wake_after)
+        if applied.writes:
+            return 0.0  # our own writes are no events to us: look whether all is quiet
+        route = observed.route
+        waits = [
+            decision.wake_after,
+            conditions.wake_after(observed, decision.status),
+            applied.wait,
+            ROUTE_POLL_SECONDS if route and not (route.own or route.opted_in) else None,
+            routing.wake_after(observed),
+        ]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _stands_back(self, key: Key, applied: Applied, observed: Observed | None = None) -> float:
+        """Remember what stands in our way until it is gone; say so at once when it is new."""
+        before = self._obstacles.get(key, _NONE)
+        still = {(each.kind, each.name) for each in observed.conflicts} if observed else set()
+        contested = frozenset(still | applied.contested)
+        now = Obstacles(
+            contested=contested,
+            refusals=tuple(applied.refused),
+            failed=tuple(applied.failed),
+            persisting=self._persisting(key, applied),
+        )
+        if now == _NONE:
+            self._obstacles.pop(key, None)
+            return 0.0
+        self._obstacles[key] = now
+        # Words that change with every attempt (a webhook's clock, say) are no reason to try at once.
+        known = now.contested == before.contested and _amounts(now) == _amounts(before)
+        return OBSTACLE_POLL_SECONDS if known else 0.0
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        """One place turns every error into a later attempt."""
+        name = "/".join(key)
+        after = 0.0
+        match error:
+            case NamespaceTerminating():  # nothing is created there any more; the model's own deletion is an event
+                reason, after = type(error).__name__, OBSTACLE_POLL_SECONDS
+                logger.debug("%s: %s", name, error)
+            case Conflict() | NotFound():
+                reason = type(error).__name__
+                logger.debug("%s: %s; looking again", name, error)
+            case ApiError():
+                reason, after = f"Api{error.status}", error.retry_after or 0.0
+                logger.warning("%s: the API server refused: %s", name, error)
+            case Unreachable():
+                reason = "Unreachable"
+                logger.warning("%s: %s", name, error)
+            case _:
+                reason = "Unexpected"
+                logger.error("%s: unexpected error, please report it", name, exc_info=error)
+        self.metrics.reconcile_errors.labels(reason).inc()
+        if reason != Conflict.__name__:
+            self._fleet.forget(key)
+        self.queue.fail(key, at_least=after)
+
+
+def _is_leaving(decision: Decision) -> bool:
+    """Whether traffic leaves a canary: what cannot be written has a time for it, which no back-off may pass over."""
+    return decision.status.rollout is not None and decision.status.rollout.state == Phase.ROLLING_BACK
+
+
+def _is_under_way(model: Model, decision: Decision) -> bool:
+    """Whether a decision names no revision that is new.
+
+    That the lost snapshot of a known one cannot be made again is no reason to leave traffic where it is.
+    """
+    before, after = model.status, decision.status
+    known = (before.stable_revision, before.canary_revision, before.previous_revision, "")
+    return bool(before.stable_revision) and {after.stable_revision, after.canary_revision} <= {*known}
+
+
+def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
+    """Snapshots to be stored: of what was restored from a Deployment only those that will be read again."""
+    stored = {
+        child.revision
+        for child in observed.children
+        if child.kind == CONTROLLER_REVISION
+        and is_named_for_its_revision(child, observed.model)
+        and child.revision in observed.revisions  # what is forged and kept by a finalizer is not
+    }
+    readable = {name: revision for name, revision in decision.revisions.items() if not flaw(revision)}
+    return snapshots(observed.model, decision.status, readable, stored)
+
+
+def _projection(observed: Observed, decision: Decision) -> Projection:
+    status = decision.status
+    return project(
+        observed.model,
+        status,
+        decision.revisions,
+        sizes=sizes(observed, status),
+        split=split(status),
+        left_behind=routing.left_behind(observed, status),
+        lingering={
+            child.revision or ""
+            for child in observed.children
+            if isinstance(child, Autoscaler) and child.terminating
+        },
+    )
+
+
+def _not_yet_told(now: Sequence[str], before: Iterable[str]) -> list[str]:
+    """Obstacles of objects that had none before. Words that change with every attempt are no news."""
+    known = _of_same_objects(now, before)
+    return [each for each in now if each not in known]
+
+
+def _of_same_objects(now: Iterable[str], before: Iterable[str]) -> list[str]:
+    """Obstacles of objects that had one before; each begins with kind and name."""
+    known = {each.partition(":")[0] for each in before}
+    return [each for each in now if each.partition(":")[0] in known]
+
+
+def _amounts(obstacles: Obstacles) -> tuple[bool, bool]:
+    """Whether there are refusals, and failures that last."""
+    return bool(obstacles.refusals), bool(obstacles.persisting)

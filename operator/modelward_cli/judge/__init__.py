@@ -1,0 +1,1 @@
+"""`modelward judge`: the judge on a recorded line protocol."""

@@ -1,0 +1,1 @@
+"""`modelward rehearse`: a manifest's rollout in the simulator, before it is applied."""
