@@ -211,7 +211,7 @@ def requests(harm: Harm, *, of: str = "") -> str:
 
 def beyond(harm: Harm) -> str:
     """Requests that are not counted as users', to be put behind a count of those that are."""
-    rate = f", up to {harm.own_rate:.2g}/s a pod" if harm.own_rate else ""
+    rate = f" at up to {harm.own_rate:.2g}/s a pod" if harm.own_rate else ""
     return f" beyond {harm.unasked} that may be probes and scrapes{rate}" if harm.unasked else ""
 
 

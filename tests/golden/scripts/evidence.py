@@ -111,6 +111,12 @@ EVIDENCE = (
         ends=700,
     ),
     Script(
+        title="F10 fewer users than probes, which the server does not count: it is learned, and the canary goes on",
+        acts=(*_too_little("Pause"), _requests(400, 60)),
+        requests_per_second=0.3,
+        ends=700,
+    ),
+    Script(
         title="each look is answered by another worker: nothing is judged by that, and a version that shares goes on",
         acts=(create(0, **judged()), change(60, "2"), change(200, "3")),
         versions={"2": Version(workers=2)},
