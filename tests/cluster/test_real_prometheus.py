@@ -115,8 +115,8 @@ class Judged:
     counters: Counters = field(default_factory=Counters)
     state: State = field(default_factory=lambda: begin(POLICY))
     samples: list[Sample] = field(default_factory=list)
-    scraped: list[float] = field(default_factory=list)
-    """At each sample: the times of stable's newest scrapes, added."""
+    scraped: list[dict[str, float]] = field(default_factory=list)
+    """At each sample: the time of the newest scrape of each pod of stable that was read by then."""
     began: float = field(default_factory=time.time)
 
     async def look(self, at: float) -> Assessment:
@@ -156,17 +156,19 @@ class Judged:
         By the times of the scrapes that were read: an answer of a replica that was away shows nothing new, and what came
         meanwhile is counted with the next.
         """
-        stable = [each.metrics["errors"].stable for each in self.samples[1:] if "errors" in each.metrics]
-        total = sum(each.total for each in stable if isinstance(each, RatioCounts))
-        return total / (self.scraped[-1] - self.scraped[0])
+        last = self.scraped[-1]
+        first = next(number for number, each in enumerate(self.scraped) if each.keys() == last.keys())
+        counted = [each.metrics["errors"].stable for each in self.samples[first + 1 :] if each.metrics]
+        total = sum(each.total for each in counted if isinstance(each, RatioCounts))
+        return total / sum(last[pod] - self.scraped[first][pod] for pod in last)
 
-    def _stable_scraped(self) -> float:
-        """The sum of the times of stable's newest scrapes."""
-        return sum(
-            scrape.time
+    def _stable_scraped(self) -> dict[str, float]:
+        """The times of the newest scrapes of stable's pods."""
+        return {
+            pod: scrape.time
             for (pod, metric), scrape in self.newest._seen.items()
             if metric == WANTED.name and REVISIONS[Arm.STABLE] in pod
-        )
+        }
 
 
 @asynccontextmanager
