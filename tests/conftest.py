@@ -128,8 +128,8 @@ def credentials(cluster: Cluster) -> Path:
 def operator(credentials: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     """The operator as a process, with exactly the rights that are shipped; for the whole cluster."""
     process = OperatorProcess(credentials, tmp_path_factory.mktemp("operator"))
-    process.start()
     try:
+        process.start()
         yield process
     finally:
         process.stop()
