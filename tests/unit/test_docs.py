@@ -11,7 +11,8 @@ from modelward.api.rollout_policy import RolloutPolicy
 from modelward.rollout.commands import HANDLED
 from modelward.rollout.phases import Phase
 
-DOCS: Final = Path(__file__).parents[2] / "docs"
+ROOT: Final = Path(__file__).parents[2]
+DOCS: Final = ROOT / "docs"
 
 
 def page(name: str) -> str:
@@ -54,3 +55,17 @@ def test_the_defaults_are_those_of_the_type() -> None:
     assert re.findall(r"CanaryStep, (\d+)", text) == [
         str(step.weight_percent) for step in policy.planned_steps
     ]
+
+
+def test_every_place_that_contributors_are_sent_to_is_there() -> None:
+    """The table "Where things are" names files and folders of the repository."""
+    table = (
+        (ROOT / "CONTRIBUTING.md")
+        .read_text(encoding="utf-8")
+        .split("## Where things are")[1]
+        .split("\n## ")[0]
+    )
+    rows = [line.split("|")[2] for line in table.splitlines() if line.startswith("| ")][1:]
+    places = [place for row in rows for place in re.findall(r"`([^`]+)`", row) if " " not in place]
+    assert len(places) >= len(rows) > 10
+    assert [place for place in places if not (ROOT / place).exists()] == []
