@@ -107,7 +107,6 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
         parts.check()
     finally:
         heart.cancel()
-        await parts.stop()
         await core.kube.close()
         await lease_kube.close()
         logger.info("stopped")
@@ -123,15 +122,19 @@ class _Parts:
     leader: Leader
     endpoints: Endpoints
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    """Is set when a part has ended by itself, which only a bug can do: then all end."""
+    """Is set when a part has ended, which by itself only a bug can do: then all end."""
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self, **_: Any) -> None:
         """Read the whole cluster, then start all parts."""
         settings = self.core.settings
-        port = await self.endpoints.start(settings.host, settings.port)
-        logger.info("modelward %s listens on port %d", __version__, port)
-        await _fill(self.core.discovery, self.core.resync)
+        try:
+            port = await self.endpoints.start(settings.host, settings.port)
+            logger.info("modelward %s listens on port %d", __version__, port)
+            await _fill(self.core.discovery, self.core.resync)
+        except BaseException:
+            await self.stop()  # Kopf stops only what it has started as a whole
+            raise
         self.pulse.filled = True
         term = functools.partial(_work, self.core)
         leading = self.leader.run(term) if settings.leader_election.enabled else _alone(term, self.gate)
@@ -141,8 +144,9 @@ class _Parts:
             self.tasks.append(task)
 
     async def stop(self, **_: Any) -> None:
-        """Stop all parts; the Lease is given back. Once more does no harm: Kopf stops nothing that it has half started."""
+        """Stop all parts; the Lease is given back."""
         self.pulse.stopping = True
+        self.ended.set()  # Kopf waits for whoever waits for it
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
