@@ -4,7 +4,7 @@ A counter that falls was started anew - or another process answered. Several wor
 of its own, give 1000, 100, 1000 to one who asks three times: taken for resets, that is 1000 requests where there was
 none. So a fall is a reset only where something was started later than before: the container, or the process
 (`process_start_time_seconds`). Start times that go back are those of several processes, and excuse nothing. Any other
-fall makes the counter unknown until it is as high as it ever was; a second one, until it has risen like one counter for
+fall makes the counter unknown until it is higher than it ever was; a second one, until it has risen like one counter for
 long enough (modelward.analysis.rises). It is believed on a short leash then: the next fall is one too many at once, and a
 rise that is no usual one does not count.
 """
@@ -97,7 +97,7 @@ class Track:
     base: Reading | None = None
     """What the last reading counts from; None: from zero."""
     waits: bool = False
-    """Whether it fell, and has not passed yet what it was: unknown."""
+    """Whether it fell, and has not passed its height: unknown."""
     apart: bool = False
     """Whether it is unknown what it did since the reading before, as that was perhaps another counter."""
     falls: int = 0
@@ -212,8 +212,9 @@ class Track:
         )
 
     def _gone_on(self, now: Reading, *, fell: bool, another: bool) -> "Track":
-        passes = not has_fallen(self.highest, now) and (not self.waits or _size(now) > _size(self.highest))
-        if fell or not passes:
+        # Just as high again is another idle worker's: it has to be passed.
+        below = has_fallen(self.highest, now) or (self.waits and _size(now) <= _size(self.highest))
+        if fell or below:
             return replace(self, waits=True, falls=self.falls + fell)
         if another:
             # It is as high, but has not counted on: how much of it is new, nobody knows.
