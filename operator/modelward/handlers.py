@@ -132,8 +132,9 @@ class Intake:
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
-    """Kopf copies each object to find out what changed in it, though nobody asks: much of all its work. It would also
-    decode an annotation with what it has seen last, which anybody may write, and bring no event if it cannot.
+    """Kopf copies each object to find out what changed in it, though nobody asks: much of all its work.
+
+    It would also decode an annotation of its own, which anybody may write, and bring no event where it cannot.
     """
 
     def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
