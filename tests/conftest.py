@@ -8,7 +8,7 @@ version of Kubernetes. If it runs already it is used and left running, so that a
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Schedu
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Note how long the lane computed since the test before."""
     meter = item.config.stash.get(METER, None)
     if meter:
@@ -71,7 +71,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[object]:
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """The same, written into the report with the tear-down, which is the last that is known of a test."""
     try:
         return (yield)
