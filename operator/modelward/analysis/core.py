@@ -142,16 +142,21 @@ def begun(bets: tuple[float, ...]) -> Logs:
     return (START,) * len(bets)
 
 
-def bet_on(logs: Logs, ratios: Iterable[float] | None, *, fresh: float, phi: float, cap: float) -> Logs:
-    """The bets after a stratum: what begins now (`fresh`) is added, then each grows by its ratio, at most by `cap`.
-
-    A power 1/phi of a likelihood ratio has a mean of at most 1, too (Jensen), and is exact protection where hits
-    come in clumps of up to phi.
-    """
+def bet_on(logs: Logs, ratios: Iterable[float] | None, *, fresh: float, cap: float) -> Logs:
+    """The bets after a stratum: what begins now (`fresh`) is added, then each grows by its ratio, at most by `cap`."""
     joined = [larger + log1p(exp(smaller - larger)) for larger, smaller in (_ordered(a, fresh) for a in logs)]
     if ratios is None:
         return tuple(joined)
-    return tuple(a + min(ratio / phi, cap) for a, ratio in zip(joined, ratios, strict=True))
+    return tuple(a + min(ratio, cap) for a, ratio in zip(joined, ratios, strict=True))
+
+
+def discounted(logs: Iterable[float], phi: float) -> float:
+    """ln of M ** (1/phi), where M is the mean of the bets: the evidence as the noise that is known today lets it count.
+
+    For any phi >= 1, also one that was learnt from the same requests, M ** (1/phi) <= max(1, M): what is fair for
+    independent requests stays so. Where hits come in clumps of up to phi, it is exact protection.
+    """
+    return log_mean(logs) / phi
 
 
 def _ordered(one: float, other: float) -> tuple[float, float]:

@@ -38,6 +38,22 @@ def total_log_odds(policy: Policy, state: State) -> float:
     return top + log(sum(exp(part - top) for part in parts))
 
 
+def limit_of(policy: Policy, metrics: Iterable[MetricState]) -> float:
+    """The odds that the evidence of these metrics together must reach.
+
+    Evidence that is discounted for noise learnt meanwhile is at most 1, or what it is without discount. So the sum of
+    several parts can be ahead of what is fair by one, that of a single part by nothing (docs/design/0016).
+    """
+    phis = [phi for metric in metrics for phi in metric.phis]
+    return policy.limit + (len(phis) > 1 and max(phis) > 1)
+
+
+def total_limit(policy: Policy, state: State) -> float:
+    """The odds at which the evidence of all metrics together rolls the canary back."""
+    weight = weights_of(policy, state)
+    return limit_of(policy, (metric for metric in state.metrics if metric.name in weight))
+
+
 def heaviest(policy: Policy, state: State) -> str:
     """The name of the metric with most of the evidence; empty when none counts."""
     weight = weights_of(policy, state)

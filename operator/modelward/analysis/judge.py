@@ -17,7 +17,7 @@ from modelward.analysis import core, kinds, latency, promotion
 from modelward.analysis.allotment import Allotment, allotted
 from modelward.analysis.assessment import assess
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
-from modelward.analysis.evidence import heaviest, lead, pairs, total_log_odds
+from modelward.analysis.evidence import heaviest, lead, pairs, total_limit, total_log_odds
 from modelward.analysis.idle import MARGIN, Idle
 from modelward.analysis.noise import NO_HISTORY, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
@@ -39,6 +39,7 @@ __all__ = [
     "decode",
     "encode",
     "fits",
+    "informed",
     "next_step",
     "observe",
     "with_idle",
@@ -59,7 +60,7 @@ def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
     allotment = _allotted(policy)
     return State(
         metrics=tuple(kinds.begun(metric, reference, allotment) for metric in policy.metrics),
-        noise=_noise_source(reference),
+        noise=_noise_source(reference, NoiseSource.NONE),
         usual=usual,
         settle_seconds=_settle_seconds(policy, reference),
         incident=Incident(usual=usual),
@@ -80,15 +81,23 @@ def with_idle(policy: Policy, state: State, idle: Idle) -> State:
     )
 
 
+def informed(state: State, today: Reference) -> State:
+    """The memory with the noise that is known by now: all evidence is read by it. A verdict stays as it was."""
+    if state.decided:
+        return state
+    metrics = tuple(kinds.informed(metric, today) for metric in state.metrics)
+    return replace(state, metrics=metrics, noise=_noise_source(today, state.noise))
+
+
 def _allotted(policy: Policy) -> Allotment:
     return allotted(metric.kind for metric in policy.metrics)
 
 
-def _noise_source(reference: Reference) -> NoiseSource:
+def _noise_source(reference: Reference, before: NoiseSource) -> NoiseSource:
     if reference.phi_without_history == 1:
         return NoiseSource.ASSUMED
     if all(known.guessed for known in reference.metrics.values()):
-        return NoiseSource.NONE
+        return before
     totals = any(known.from_totals for known in reference.metrics.values())
     return NoiseSource.TOTALS if totals else NoiseSource.PODS
 
@@ -109,7 +118,7 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
     """The memory after `sample`. One that is not later than the last changes nothing: nothing counts twice."""
     if state.decided or (state.time is not None and sample.time <= state.time):
         return state
-    state = _within(policy, state)
+    before = state = _within(policy, state)
     if sample.flaws:
         state = _without(state, sample.flaws.keys())
     state = replace(_at_weight(policy, state, sample), time=sample.time)
@@ -123,7 +132,7 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
         return replace(state, metrics=metrics)
     metrics = tuple(_doubted(_observed(policy, metric, memory, sample), sample) for metric, memory in pairs)
     judged = replace(state, metrics=metrics, incident=_incident(policy, state, sample))
-    return _decided(policy, judged, sample.time)
+    return _decided(policy, judged, before)
 
 
 def _within(policy: Policy, state: State) -> State:
@@ -261,18 +270,29 @@ def _incident(policy: Policy, state: State, sample: Sample) -> Incident:
     )
 
 
-def _decided(policy: Policy, state: State, time: float) -> State:
-    """The memory with the verdict, when the evidence has reached the limit: all together, or a guard alone."""
-    limit = log(policy.limit)
+def _decided(policy: Policy, state: State, before: State) -> State:
+    """The memory with the verdict, when a sample has brought the evidence to the limit: of all, or of a guard alone.
+
+    Evidence may also rise because the noise is less than was thought. That alone decides nothing: a single sample,
+    however bad, must be followed by another that speaks against the canary, too.
+    """
+    guilty = _guilty_guard(policy, state, before)
+    if not guilty:
+        total = total_log_odds(policy, state)
+        if total < log(total_limit(policy, state)) or total <= total_log_odds(policy, before):
+            return state
+        guilty = heaviest(policy, state)
+    return replace(state, decided=Decided(time=state.time or 0.0, metric=guilty))
+
+
+def _guilty_guard(policy: Policy, state: State, before: State) -> str:
+    """The name of a guard that the sample brought to the limit; empty when there is none."""
+    then = {metric.name: log_odds(metric) for metric in before.metrics}
     for metric, memory in pairs(policy, state):
-        acts = (
-            metric.kind is MetricKind.GUARD and metric.action is MetricAction.ROLL_BACK and not metric.dry_run
-        )
-        if acts and log_odds(memory) >= limit:
-            return replace(state, decided=Decided(time=time, metric=metric.name))
-    if total_log_odds(policy, state) < limit:
-        return state
-    return replace(state, decided=Decided(time=time, metric=heaviest(policy, state)))
+        acts = metric.kind is MetricKind.GUARD and metric.action is MetricAction.ROLL_BACK
+        if acts and not metric.dry_run and then[metric.name] < log_odds(memory) >= log(policy.limit):
+            return metric.name
+    return ""
 
 
 def next_step(state: State) -> State:

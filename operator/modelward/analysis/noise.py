@@ -52,6 +52,8 @@ class MetricReference:
     """Of a gauge: how far apart two values must be to tell something new."""
     guessed: bool = False
     """Whether too little was seen of the pods to speak of noise: phi is then (nearly) that of no history."""
+    freedom: float = 0
+    """How much was seen of the pods: degrees of freedom of the shortest blocks."""
     from_totals: bool = False
     """Whether phi comes from successive blocks of a single pod: it is then blind to differences of pods."""
 
@@ -262,6 +264,7 @@ class Noise:
         if total is None:
             return None
         phis = _phis(sums) if sums else []
+        freedom = _rounded(max(sums.blocks[0].freedom)) if sums else 0.0
         histogram = total if isinstance(total, BucketCounts) else BucketCounts()
         return MetricReference(
             phi=phis[0] if sums and not sums.bounds else PHI_WITHOUT_HISTORY,
@@ -269,7 +272,8 @@ class Noise:
             hits=total.hits if isinstance(total, RatioCounts) else 0,
             total=total.total,
             histogram=histogram,
-            guessed=sums is None or max(sums.blocks[0].freedom) < PRIOR_FREEDOM,
+            guessed=freedom < PRIOR_FREEDOM,
+            freedom=freedom,
             from_totals=sums is not None and sums.most_pods == 1,
         )
 

@@ -8,7 +8,7 @@ import json
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf, isnan, nan
 from sys import float_info
@@ -113,6 +113,8 @@ def _state(packed: Any) -> State:
     _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, metrics = packed
     incident_usual, strata, logs = incident
     read = tuple(_metric(metric) for metric in metrics)
+    if packed[0] == _LISTS:
+        read = tuple(_undiscounted(metric) for metric in read)
     if decided and decided[1] not in [metric.name for metric in read if metric.joined]:
         raise ValueError("the verdict is about a metric that is not judged")
     return State(
@@ -128,6 +130,16 @@ def _state(packed: Any) -> State:
         incident=Incident(usual=_share(incident_usual), strata=_count(strata), logs=_logs(logs)),
         decided=Decided(time=_number(decided[0]), metric=_text(decided[1])) if decided else None,
     )
+
+
+def _undiscounted(state: MetricState) -> MetricState:
+    """The memory of an earlier version, which discounted evidence for noise before it was kept."""
+    if state.kind is MetricKind.GAUGE:
+        return replace(state, phis=(1.0,))
+    each = len(state.tests) // len(state.phis)
+    by_test = (phi for phi in state.phis for _ in range(each))
+    tests = tuple(tuple(log * phi for log in logs) for logs, phi in zip(state.tests, by_test, strict=True))
+    return replace(state, tests=tests)
 
 
 # --- one metric ---------------------------------------------------------------------------------------------
@@ -157,13 +169,14 @@ def _packed(state: MetricState) -> list[Any]:
         _vector(state.history_phis),
         state.own_rate,
         state.unasked,
+        state.freedom,
     ]
     while len(packed) > _LENGTH - len(_ENDING) and packed[-1] in (None, "", 0, [], ()):
         packed.pop()
     return packed
 
 
-_ENDING: Final = ["", 0, None, "", "", "", "", 0, 0]
+_ENDING: Final = ["", 0, None, "", "", "", "", 0, 0, 0]
 """What stands for the entries that `_packed` leaves out, from the pod on."""
 
 
@@ -172,7 +185,7 @@ def _metric(packed: list[Any]) -> MetricState:
     full = [*packed, *_ENDING[len(_ENDING) - missing :]] if missing > 0 else packed
     name, kind, joined, known, bounds, phis, tests, strata, polls, *tables = full
     open_, step, total, pod, lead, due, values, history_bounds, cumulative, history_phis, *users = tables
-    own_rate, unasked = users
+    own_rate, unasked, freedom = users
     history = BucketCounts(bounds=_each(_bound, history_bounds), cumulative=_each(_number, cumulative))
     state = MetricState(
         name=_text(name),
@@ -193,6 +206,7 @@ def _metric(packed: list[Any]) -> MetricState:
         values=_each(_value, values),
         own_rate=_number(own_rate),
         unasked=_number(unasked),
+        freedom=_number(freedom),
         history=history,
         history_phis=_each(_number, history_phis),
     )
@@ -200,7 +214,7 @@ def _metric(packed: list[Any]) -> MetricState:
     return state
 
 
-_LENGTH: Final = 21
+_LENGTH: Final = 22
 
 
 def _check(state: MetricState) -> None:

@@ -68,6 +68,8 @@ def _judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement
     policy = _policy(observed, progress)
     state, progress = _state(observed, progress, policy)
     state = judge.with_idle(policy, state, observed.evidence.idle)
+    if observed.evidence.noise:
+        state = judge.informed(state, observed.evidence.noise)
     for sample in observed.evidence.samples:
         if sample.time > _last_sample(progress):
             state = judge.observe(policy, state, sample)

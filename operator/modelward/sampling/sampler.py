@@ -144,7 +144,7 @@ class Sampler(Follower):
         """Take in what the server remembers of stable; all the rest of the rollout goes by without it if it fails."""
         subject = following.subject
         end = boundary(self.clock() - source.delay_seconds, subject.interval_seconds)
-        if following.last is None and not subject.idle:
+        if not subject.idle:
             following.learn(
                 await source.source.history(subject.key, subject.stable, end, subject.interval_seconds)
             )
