@@ -23,6 +23,7 @@ from modelward.analysis.readings import Arm, GaugeReading, PodReading, Poll, Rea
 from modelward.analysis.spacing import GRID_SECONDS, Spacing
 from modelward.analysis.tracks import Origin, Track, begun
 from modelward.api.analysis_policy import MetricKind
+from modelward.api.fields import EXACT_INT_MAX
 from modelward.errors import InvalidState
 
 BLOCK_SECONDS: Final = (5.0, 15.0, 60.0, 300.0)
@@ -244,6 +245,11 @@ class Noise:
             most_pods=max(old.most_pods, len(rows)),
         )
 
+    @property
+    def cases(self) -> float:
+        """Cases of the metric that shows most of them, as far as they count still."""
+        return max((sums.total.total for sums in self.sums.values()), default=0.0)
+
     def reference(self) -> Reference:
         """What is known by now, frozen at the start of a rollout."""
         return Reference(
@@ -364,10 +370,10 @@ def _packed(sums: _Metric) -> list[Any]:
 
 def _unpacked(packed: Any) -> _Metric:
     finite, counts, most_pods, blocks = packed
-    finite, counts = _numbers(finite), _numbers(counts)
+    finite, counts = _numbers(finite), _sums(counts)
     bounds = (*finite, inf) if finite or len(counts) == 1 else ()
     made = tuple(
-        _Block(seconds=seconds, x2=_numbers(x2), freedom=_numbers(freedom))
+        _Block(seconds=seconds, x2=_sums(x2), freedom=_sums(freedom))
         for seconds, (x2, freedom) in zip(BLOCK_SECONDS, blocks, strict=True)
     )
     widths = {len(sums) for block in made for sums in (block.x2, block.freedom)}
@@ -385,6 +391,13 @@ def _numbers(values: Any) -> tuple[float, ...]:
     if not all(isinstance(value, int | float) and isfinite(value) for value in values):
         raise TypeError("a number is missing")
     return tuple(values)
+
+
+def _sums(values: Any) -> tuple[float, ...]:
+    sums = _numbers(values)
+    if not all(0 <= value <= EXACT_INT_MAX for value in sums):
+        raise ValueError("a sum is negative, or too large")
+    return sums
 
 
 def _rounded(number: float) -> float:

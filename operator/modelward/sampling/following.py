@@ -77,6 +77,10 @@ class Follower(ABC):
     def forget(self, key: Key) -> None:
         """Stop following; what was not recorded is lost."""
 
+    def learnt(self, key: Key, revision: str) -> str:  # noqa: ARG002 - not everybody reads at rest
+        """The noise of a revision's pods as text, once it is known well enough to be kept; empty before that."""
+        return ""
+
 
 @dataclass(slots=True, kw_only=True)
 class Following:
