@@ -41,11 +41,10 @@ def total_log_odds(policy: Policy, state: State) -> float:
 def limit_of(policy: Policy, metrics: Iterable[MetricState]) -> float:
     """The odds that the evidence of these metrics together must reach.
 
-    Evidence that is discounted for noise learnt meanwhile is at most 1, or what it is without discount. So the sum of
-    several parts can be ahead of what is fair by one, that of a single part by nothing (docs/design/0016).
+    Evidence that is discounted is at most what it is without discount, or the stake of its bets. So a mean of several can
+    be ahead of what is fair, by less than one (docs/design/0016).
     """
-    phis = [phi for metric in metrics for phi in metric.phis]
-    return policy.limit + (len(phis) > 1 and max(phis) > 1)
+    return policy.limit + any(phi > 1 for metric in metrics for phi in metric.phis)
 
 
 def total_limit(policy: Policy, state: State) -> float:

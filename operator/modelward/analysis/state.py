@@ -135,11 +135,19 @@ def _state(packed: Any) -> State:
 def _undiscounted(state: MetricState) -> MetricState:
     """The memory of an earlier version, which discounted evidence for noise before it was kept."""
     if state.kind is MetricKind.GAUGE:
-        return replace(state, phis=(1.0,))
+        return replace(state, phis=(1.0,) * len(state.phis))
     each = len(state.tests) // len(state.phis)
+    read = core.discounted((0.0,), inf, state.strata)
     by_test = (phi for phi in state.phis for _ in range(each))
-    tests = tuple(tuple(log * phi for log in logs) for logs, phi in zip(state.tests, by_test, strict=True))
+    tests = tuple(
+        tuple(_kept_within(log * phi - (phi - 1) * read) for log in logs)
+        for logs, phi in zip(state.tests, by_test, strict=True)
+    )
     return replace(state, tests=tests)
+
+
+def _kept_within(number: float) -> float:
+    return max(-EXACT_INT_MAX, min(EXACT_INT_MAX, number))
 
 
 # --- one metric ---------------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def _against_limit(metric: MetricPolicy, state: MetricState, fresh: float, cap: 
     ratios = core.limit_ratios(table.stable_hits[0], table.stable, limit) if table.stable else None
     stable = lowered(core.bet_on(stable, ratios, fresh=fresh, cap=cap * phi), phi)
     ratios = core.limit_ratios(table.canary_hits[0], table.canary, limit) if table.canary else None
-    if core.discounted(stable, phi) >= log(STABLE_FAILS):
+    if core.discounted(stable, phi, state.strata) >= log(STABLE_FAILS):
         ratios = None
     return core.bet_on(canary, ratios, fresh=fresh, cap=cap * phi), stable
 
@@ -106,7 +106,7 @@ _TESTS: Final[Mapping[MetricKind, Callable[[MetricPolicy, MetricState, float, fl
 
 
 def lowered(logs: Logs, phi: float = 1.0) -> Logs:
-    """The bets, none read as more than the ceiling. Lowering evidence is always allowed."""
+    """The bets, none much above the ceiling when it is read. Lowering evidence is always allowed."""
     return tuple(min(value, CEILING * phi) for value in logs)
 
 
@@ -127,7 +127,7 @@ def log_odds(state: MetricState) -> float:
 def log_odds_of(state: MetricState, test: int) -> float:
     """ln of the evidence of one test, as far as the noise that is known lets it count."""
     several = state.kind is MetricKind.DISTRIBUTION and len(state.tests) > len(state.phis)
-    return core.discounted(state.tests[test], state.phis[test // 2 if several else test])
+    return core.discounted(state.tests[test], state.phis[test // 2 if several else test], state.strata)
 
 
 def whole(number: float) -> int:

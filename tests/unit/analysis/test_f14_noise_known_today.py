@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from modelward.analysis import core, messages
 from modelward.analysis.evidence import total_limit, total_log_odds
 from modelward.analysis.judge import State, assess, begin, decode, encode, informed, observe
-from modelward.analysis.noise import NO_HISTORY, MetricReference, Noise, Reference
+from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, MetricReference, Noise, Reference
 from modelward.analysis.readings import Arm, PodReading, Poll, RatioReading
 from modelward.analysis.strata import log_odds
 from modelward.analysis.verdict import Step, Verdict
@@ -34,17 +34,21 @@ def after(state: State, *increments: object, phi: float | None = None) -> State:
     return state
 
 
-@given(st.lists(st.floats(-200, 200), min_size=1, max_size=12), st.floats(1, 1000))
-def test_f14_no_discount_makes_more_of_evidence_than_it_is(logs: list[float], phi: float) -> None:
-    """M ** (1/phi) <= max(1, M) for any phi >= 1, also one that was chosen after the fact."""
-    assert core.discounted(logs, phi) <= max(0.0, core.log_mean(logs)) + 1e-12
+@given(st.lists(st.floats(-200, 200), min_size=1, max_size=12), st.floats(1, 1000), st.integers(0, 1_000_000))
+def test_f14_no_discount_makes_more_of_evidence_than_it_is(
+    logs: list[float], phi: float, strata: int
+) -> None:
+    """It is ahead by the stake at most, for any phi >= 1, also one that was chosen after the fact."""
+    read, fair = core.discounted(logs, phi, strata), core.log_mean(logs)
+    assert exp(read) <= (exp(fair) + 0.5) * (1 + 1e-9)
+    assert core.discounted(logs, 1.0, strata) == pytest.approx(fair)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(-50, 12), st.floats(1, 50)), min_size=2, max_size=8))
 def test_f14_a_weighted_sum_is_ahead_of_what_is_fair_by_one_at_most(
     parts: list[tuple[float, float, float]],
 ) -> None:
-    """So its limit is 1/alpha + 1: whatever the weights, the evidence, and the noise that is found in each."""
+    """So a limit of 1/alpha + 1 is enough: whatever the weights, the evidence, and the noise that is found in each."""
     weights = [weight / sum(weight for weight, _, _ in parts) for weight, _, _ in parts]
     fair = sum(weight * exp(m) for weight, (_, m, _) in zip(weights, parts, strict=True))
     read = sum(weight * exp(m / phi) for weight, (_, m, phi) in zip(weights, parts, strict=True))
@@ -91,15 +95,20 @@ def test_f14_a_verdict_stays_as_it_was() -> None:
     assert assess(policy, decided, STEP).verdict is Verdict.ROLL_BACK
 
 
-def test_f14_the_limit_of_a_sum_that_is_discounted_has_one_more() -> None:
+def test_f14_the_limit_of_what_is_discounted_has_one_more() -> None:
     """And the sentence says it."""
     policy = make_policy(ERRORS, LATENCY)
     state = begin(policy, NO_HISTORY)
     joined = replace(state, metrics=tuple(replace(each, joined=True) for each in state.metrics))
     assert total_limit(policy, joined) == 101
-    alone = make_policy()
-    first = begin(alone, NO_HISTORY)
-    assert total_limit(alone, replace(first, metrics=(replace(first.metrics[0], joined=True),))) == 100
+    independent = begin(policy, INDEPENDENT)
+    assert (
+        total_limit(
+            policy, replace(independent, metrics=tuple(replace(m, joined=True) for m in independent.metrics))
+        )
+        == 100
+    )
+    first = begin(make_policy(), NO_HISTORY)
     assert "(limit 101:1)" in messages.worse(ERRORS, after(first, WORSE).metrics[0], 150.0, 101.0)
 
 
