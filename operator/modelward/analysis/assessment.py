@@ -77,7 +77,7 @@ def _rolled_back(policy: Policy, state: State, decided: Decided) -> Assessment:
     alone = metric.kind is MetricKind.GUARD
     total = odds(log_odds(memory) if alone else total_log_odds(policy, state))
     after = decided.time - (decided.time if state.began is None else state.began)
-    limit = policy.limit if alone else total_limit(policy, state)
+    limit = limit_of(policy, [memory]) if alone else total_limit(policy, state)
     text = messages.worse(metric, memory, total, limit) + messages.remarks(state, memory)
     return Assessment(
         verdict=Verdict.ROLL_BACK,

@@ -17,7 +17,7 @@ from modelward.analysis import core, kinds, latency, promotion
 from modelward.analysis.allotment import Allotment, allotted
 from modelward.analysis.assessment import assess
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
-from modelward.analysis.evidence import heaviest, lead, pairs, total_limit, total_log_odds
+from modelward.analysis.evidence import heaviest, lead, limit_of, pairs, total_limit, total_log_odds
 from modelward.analysis.idle import MARGIN, Idle
 from modelward.analysis.noise import NO_HISTORY, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
@@ -60,7 +60,7 @@ def begin(policy: Policy, reference: Reference = NO_HISTORY) -> State:
     allotment = _allotted(policy)
     return State(
         metrics=tuple(kinds.begun(metric, reference, allotment) for metric in policy.metrics),
-        noise=_noise_source(reference, NoiseSource.NONE),
+        noise=_noise_source(reference),
         usual=usual,
         settle_seconds=_settle_seconds(policy, reference),
         incident=Incident(usual=usual),
@@ -85,19 +85,18 @@ def informed(state: State, today: Reference) -> State:
     """The memory with the noise that is known by now: all evidence is read by it. A verdict stays as it was."""
     if state.decided:
         return state
-    metrics = tuple(kinds.informed(metric, today) for metric in state.metrics)
-    return replace(state, metrics=metrics, noise=_noise_source(today, state.noise))
+    return replace(state, metrics=tuple(kinds.informed(metric, today) for metric in state.metrics))
 
 
 def _allotted(policy: Policy) -> Allotment:
     return allotted(metric.kind for metric in policy.metrics)
 
 
-def _noise_source(reference: Reference, before: NoiseSource) -> NoiseSource:
+def _noise_source(reference: Reference) -> NoiseSource:
     if reference.phi_without_history == 1:
         return NoiseSource.ASSUMED
     if all(known.guessed for known in reference.metrics.values()):
-        return before
+        return NoiseSource.NONE
     totals = any(known.from_totals for known in reference.metrics.values())
     return NoiseSource.TOTALS if totals else NoiseSource.PODS
 
@@ -290,7 +289,11 @@ def _guilty_guard(policy: Policy, state: State, before: State) -> str:
     then = {metric.name: log_odds(metric) for metric in before.metrics}
     for metric, memory in pairs(policy, state):
         acts = metric.kind is MetricKind.GUARD and metric.action is MetricAction.ROLL_BACK
-        if acts and not metric.dry_run and then[metric.name] < log_odds(memory) >= log(policy.limit):
+        if (
+            acts
+            and not metric.dry_run
+            and then[metric.name] < log_odds(memory) >= log(limit_of(policy, [memory]))
+        ):
             return metric.name
     return ""
 

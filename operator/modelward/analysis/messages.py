@@ -162,7 +162,7 @@ def remarks(state: State, metric: MetricState) -> str:
     if metric.pod and metric.lead >= max(1, hits):
         parts.append(f"All evidence from pod {metric.pod}.")
     worst = max(metric.phis)
-    if state.noise is NoiseSource.NONE and worst > 1:
+    if state.noise is NoiseSource.NONE and 1 < worst <= PHI_WITHOUT_HISTORY:
         much = "No" if worst == PHI_WITHOUT_HISTORY else "Little"
         parts.append(f"{much} noise history, evidence discounted by {worst:.2g}.")
     elif worst >= _NOISY:

@@ -23,9 +23,10 @@ from modelward.api.analysis_policy import MetricKind
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.errors import InvalidState
 
-VERSION: Final = 2
-_LISTS: Final = 1
-"""The version before, whose vectors are lists of JSON: it is read, so that rollouts go on after an upgrade."""
+VERSION: Final = 3
+_DISCOUNTED: Final = (1, 2)
+"""The versions before, which discounted evidence for noise before they kept it (vectors of the first are lists of JSON).
+They are read, so that rollouts go on after an upgrade."""
 
 
 class NoiseSource(StrEnum):
@@ -108,12 +109,12 @@ def decode(text: str) -> State:
 
 
 def _state(packed: Any) -> State:
-    if not isinstance(packed, list) or not packed or packed[0] not in (_LISTS, VERSION):
+    if not isinstance(packed, list) or not packed or packed[0] not in (*_DISCOUNTED, VERSION):
         raise ValueError("it is of another version")
     _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, metrics = packed
     incident_usual, strata, logs = incident
     read = tuple(_metric(metric) for metric in metrics)
-    if packed[0] == _LISTS:
+    if packed[0] in _DISCOUNTED:
         read = tuple(_undiscounted(metric) for metric in read)
     if decided and decided[1] not in [metric.name for metric in read if metric.joined]:
         raise ValueError("the verdict is about a metric that is not judged")
