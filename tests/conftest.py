@@ -17,6 +17,7 @@ import pytest
 import lanes
 from devcluster import Cluster, ensure_up, report
 from devcluster import plan as plans
+from lanes.processor import Meter
 from support import accounts
 from support.kubectl import Kubectl
 from support.operator import OperatorProcess
@@ -25,6 +26,8 @@ from support.repeatable import draw_the_same_examples
 ROOT = Path(__file__).parent.parent
 OPERATOR_NAMESPACE = "modelward-system"
 FAKE_NODES = 2
+METER = pytest.StashKey[Meter]()
+BEFORE = pytest.StashKey[float]()
 
 draw_the_same_examples()
 
@@ -34,7 +37,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--lanes", action="store_true", help="Hand out whole modules to workers (`python -m lanes`)."
     )
+    parser.addoption(
+        "--measure", action="store_true", help="Note the processor time of each test and its cluster."
+    )
     parser.addoption("--drawn-order", type=int, metavar="SEED", help="Draw the order of modules and tests.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count processor time where it was asked for."""
+    if config.getoption("--measure"):
+        config.stash[METER] = Meter(lanes.cluster_name(os.environ))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,6 +59,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Scheduler | None:
     """Tests of a cluster are handed out by module."""
     return lanes.Scheduler(config, log) if config.getoption("--lanes") else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """Note how long the lane computed since the test before."""
+    meter = item.config.stash.get(METER, None)
+    if meter:
+        item.stash[BEFORE] = meter.seconds()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[object]:
+    """The same, written into the report with the tear-down, which is the last that is known of a test."""
+    try:
+        return (yield)
+    finally:
+        if BEFORE in item.stash:
+            busy = item.config.stash[METER].seconds() - item.stash[BEFORE]
+            item.user_properties.append((lanes.PROCESSOR, f"{busy:.2f}"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -174,7 +174,7 @@ class Judged:
 @asynccontextmanager
 async def followed(url: str) -> AsyncIterator[Judged]:
     """A rollout through the server at an address."""
-    client = Prometheus(name="real", url=url, timeout=5)
+    client = Prometheus(name="real", url=url, timeout=PATIENCE_SECONDS)
     try:
         yield Judged(source=PrometheusSource(queries=Queries(server=client, labels=LabelNames())))
     finally:
@@ -224,7 +224,7 @@ async def _replica(
 
 async def _shown(url: str, number: int) -> None:
     """Wait until the server has so many scrapes of pods."""
-    client = Prometheus(name="real", url=url, timeout=5)
+    client = Prometheus(name="real", url=url, timeout=PATIENCE_SECONDS)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(await client.instant('up{job="pods"}', time.time())) < number:  # noqa: ASYNC110 - another process

@@ -19,6 +19,8 @@ SECONDS: Final = Path(__file__).with_name("seconds.json")
 """How long each module took when it was last measured (`python -m lanes --measure`): the longest are begun first."""
 DEFAULT: Final = 3
 """Lanes on two cores, which they keep busy. Four would want more inotify instances than a user has (see devcluster.limits)."""
+PROCESSOR: Final = "processor"
+"""Property of a test in pytest's report: seconds that it and all of its lane computed."""
 UNKNOWN_SECONDS: Final = 60
 ONE_AT_A_TIME: Final = ("test_devcluster", "test_chart_lifecycle")
 """Modules that bring up clusters of their own: in one lane, or they would not all fit beside the lanes' own."""

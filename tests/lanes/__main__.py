@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import click
 
 from devcluster import versions
-from lanes import DEFAULT, SECONDS, known_seconds
+from lanes import DEFAULT, PROCESSOR, SECONDS, known_seconds
 from support.accounts import FOLDER
 
 NOTHING_COLLECTED = 5
@@ -31,7 +31,9 @@ NOTHING_COLLECTED = 5
 @click.option("--drawn-order", type=int, metavar="SEED", help="Draw the order of modules and of their tests.")
 @click.option("--busy", default=0, type=click.IntRange(0, 16), help="So many busy loops beside.")
 @click.option(
-    "--measure", is_flag=True, help="Write down how long each module took, for the order of later runs."
+    "--measure",
+    is_flag=True,
+    help="Write down how long each module took, and show where processor time goes.",
 )
 @click.option(
     "--integrations", is_flag=True, help="The tests that are slow by nature, instead of all others."
@@ -52,10 +54,13 @@ def main(
     with tempfile.TemporaryDirectory(prefix="modelward-lanes-") as folder, busy_loops(busy):
         flags = ["-m", f"{'' if integrations else 'not '}integrations and not last"]
         flags += [f"--drawn-order={drawn_order}"] if drawn_order is not None else []
+        flags += ["--measure"] if measure else []
         split = ["-n", str(lanes), "--dist", "load", "--lanes", "--no-loadscope-reorder"]
         report = Path(folder) / "report.xml"
         codes = [_pytest(folder, chosen, [*flags, *split, f"--junit-xml={report}"])]
         seconds = _seconds(report)
+        if measure:
+            print(_where_time_goes(report))
         if codes[0] in {0, 1, NOTHING_COLLECTED}:
             partial = bool(paths) or integrations
             codes.append(_pytest(folder, chosen, ["-m", "last and not whole" if partial else "last"]))
@@ -78,6 +83,25 @@ def _seconds(report: Path) -> dict[str, int]:
         place = case.get("classname", "").split(".")
         found["/".join(place)] += float(case.get("time", 0))
     return {place: round(each) for place, each in found.items()}
+
+
+def _where_time_goes(report: Path) -> str:
+    """Modules and tests by processor seconds, each beside its wall-clock seconds."""
+    modules: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0])
+    tests = []
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - written by the pytest that ran just now
+        module, wall = case.get("classname", "").split(".")[-1], float(case.get("time", 0))
+        busy = sum(
+            float(each.get("value", 0)) for each in case.iter("property") if each.get("name") == PROCESSOR
+        )
+        modules[module] = [old + new for old, new in zip(modules[module], (busy, wall, 1), strict=True)]
+        tests.append((busy, wall, f"{module}::{case.get('name')}"))
+    rows = [f"{busy:7.1f} {wall:7.1f} {count:5.0f}  {name}" for name, (busy, wall, count) in
+            sorted(modules.items(), key=lambda each: -each[1][0])]  # fmt: skip
+    slow = [f"{busy:7.1f} {wall:7.1f}        {name}" for busy, wall, name in sorted(tests, reverse=True)[:60]]
+    whole = [sum(column) for column in zip(*modules.values(), strict=True)]
+    head = "processor  wall  tests"
+    return "\n".join([head, f"{whole[0]:7.1f} {whole[1]:7.1f} {whole[2]:5.0f}  all", *rows, "", head, *slow])
 
 
 def _table(seconds: dict[str, int]) -> str:

@@ -80,7 +80,10 @@ class RealPrometheus:
         ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220 - returns at once
-        async with asyncio.timeout(STARTED_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+        async with (
+            asyncio.timeout(STARTED_SECONDS),
+            httpx.AsyncClient(trust_env=False, timeout=STARTED_SECONDS) as client,
+        ):
             while not await self._is_ready(client):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
 
@@ -197,7 +200,7 @@ class OneAddress:
 @asynccontextmanager
 async def one_address(*servers: RealPrometheus, seed: int = 1) -> AsyncIterator[OneAddress]:
     """Yield an address behind which these servers are."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=STARTED_SECONDS) as client:
         front = OneAddress(servers=servers, draw=random.Random(seed), client=client)
         application = web.Application()
         application.add_routes([web.post("/{path:.*}", front.forward)])

@@ -28,7 +28,16 @@ from modelward.clients.resources import (
     Resource,
 )
 from modelward.controller.user_routes import HASTE_SECONDS, UserRoutes
-from modelward.errors import AlreadyExists, ApiError, Conflict, ModelwardError, NotFound, Refused, Unreachable
+from modelward.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    ModelwardError,
+    NamespaceTerminating,
+    NotFound,
+    Refused,
+    Unreachable,
+)
 from modelward.projection import service
 from modelward.projection.metadata import Manifest, json_pointer, owner_references
 from modelward.projection.project import Intent, Projection
@@ -276,6 +285,11 @@ class Applier:
             applied.refused.append(
                 f"{resource.kind} {name}: the one before it is deleted, {held.terminating}"
             )
+            return
+        if any(isinstance(error, NamespaceTerminating) for error in applied.errors):
+            applied.unwritten.add(
+                (resource.kind, name)
+            )  # the first answer speaks for all objects of the namespace
             return
         with _noting(applied, resource.kind, name):
             try:

@@ -132,9 +132,9 @@ class Intake:
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
-    """No comparison with an object as it was: nobody asks for it, and it would be much of Kopf's work.
+    """Kopf copies each object to find out what changed in it, though nobody asks: much of all its work.
 
-    Kopf would also decode an annotation with what it has seen last, which anybody may write, and bring no event if it cannot.
+    It would also decode an annotation of its own, which anybody may write, and bring no event where it cannot.
     """
 
     def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:

@@ -14,7 +14,7 @@ from modelward.api.names import (
 )
 from modelward.controller.reconcile import COUNTS_AFTER_SECONDS, OBSTACLE_POLL_SECONDS, ROUTE_POLL_SECONDS
 from modelward.controller.user_routes import PUT_BACK_SECONDS, RETRY_SECONDS
-from modelward.errors import ApiError, Conflict, Refused, Unreachable
+from modelward.errors import ApiError, Conflict, NamespaceTerminating, Refused, Unreachable
 from modelward.rollout.fleet import Limits
 from modelward.simulator.api_server import Raw
 from modelward.simulator.world import Version
@@ -646,6 +646,22 @@ def test_a_failed_attempt_is_counted_and_made_again(
     assert counted == reason
     assert least <= pause <= most
     assert said in log
+
+
+async def test_one_create_is_tried_in_a_namespace_that_is_being_deleted() -> None:
+    """The answer speaks for all objects: the others are not tried as well."""
+    cluster, tried = MemoryCluster(), list[str]()
+    cluster.create(manifest("1"))
+    for kind in ("Service", "Deployment", "PodDisruptionBudget"):
+
+        async def behave(forward: Any, kind: str = kind) -> Any:
+            tried.append(kind)
+            return await answered(_TERMINATING, code=403)(forward)
+
+        cluster.fail("POST", kind, behave)
+    with pytest.raises(NamespaceTerminating):
+        await cluster.settle()
+    assert len(tried) == 1
 
 
 def test_a_model_that_fails_keeps_no_other_waiting() -> None:
