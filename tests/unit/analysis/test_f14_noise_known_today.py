@@ -11,7 +11,7 @@ from modelward.analysis import core, messages
 from modelward.analysis.counters import Increment
 from modelward.analysis.evidence import total_limit, total_log_odds
 from modelward.analysis.judge import State, assess, begin, decode, encode, informed, observe
-from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, MetricReference, Noise, Reference
+from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, MetricReference, Noise, Reference, phi
 from modelward.analysis.readings import Arm, PodReading, Poll, RatioReading
 from modelward.analysis.strata import log_odds
 from modelward.analysis.verdict import Step, Verdict
@@ -149,7 +149,7 @@ def polls(hits: list[int]) -> list[Poll]:
 
 @pytest.mark.parametrize(
     ("hits", "least", "most"),
-    [pytest.param([10, 10, 9, 11], 1, 2, id="calm"), pytest.param([0, 0, 50, 0], 5, 60, id="in bursts")],
+    [pytest.param([10, 10, 9, 11], 1, 2, id="calm"), pytest.param([0, 0, 50, 0], 5, 200, id="in bursts")],
 )
 def test_f14_noise_is_learnt_during_the_rollout(hits: list[int], least: float, most: float) -> None:
     """From stable's pods, look by look, beginning with the guess for no history."""
@@ -159,6 +159,48 @@ def test_f14_noise_is_learnt_during_the_rollout(hits: list[int], least: float, m
         noise = noise.plus(poll)
         state = informed(state, noise.reference())
     assert least <= state.metrics[0].phis[0] <= most
+
+
+def test_f14_less_scatter_than_chance_has_is_luck() -> None:
+    """A few pods that happen to be alike do not bring phi down; many comparisons do."""
+    assert phi([(0, 0)]) == 2
+    assert phi([(0, 8)]) == phi([(8, 8)]) > 1.7
+    assert phi([(500, 500), (100, 100)]) < 1.2
+
+
+def test_f14_noise_that_few_comparisons_show_is_taken_for_more() -> None:
+    """The pods that are there are few draws, and the canary's is one more; the doubt goes with the comparisons."""
+    doubts = [phi([(10 * freedom, freedom)]) / 10 for freedom in (8, 16, 32, 96, 1000)]
+    assert doubts == sorted(doubts, reverse=True)
+    assert doubts[0] > 5
+    assert doubts[-1] < 1.05
+
+
+def test_f14_bursts_that_short_blocks_show_are_not_doubted_in_long_ones() -> None:
+    """Only what goes beyond comes of pods that differ for a while."""
+    short = (8.0 * 500, 500.0)
+    assert phi([short, (8.0 * 8, 8.0)]) == phi([short])
+    assert phi([short, (24.0 * 8, 8.0)]) > 24
+
+
+def test_f14_a_block_that_is_still_open_counts() -> None:
+    """Pods that differ show it before the longest block is over."""
+    differing = [[0, 20, 0, 20, 0], [0, 40, 0, 40, 0], [0, 60, 0, 60, 0]]
+    noise = Noise(metrics=(ERRORS,))
+    for look, sums in enumerate(differing):
+        pods = tuple(
+            PodReading(
+                pod=f"s{pod}",
+                arm=Arm.STABLE,
+                metrics={"errors": RatioReading(hits=total, total=1000 * (look + 1))},
+            )
+            for pod, total in enumerate(sums)
+        )
+        noise = noise.plus(Poll(time=5.0 * (look + 1), weight_percent=10, pods=pods))
+    assert noise.sums["errors"].blocks[-1].freedom == (0.0,)
+    x2, freedom = noise.sums["errors"].blocks[-1].shown[0]
+    assert freedom == 4
+    assert x2 > 40
 
 
 def test_f14_a_memory_of_the_version_before_reads_as_it_did() -> None:
