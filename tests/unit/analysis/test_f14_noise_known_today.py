@@ -12,9 +12,11 @@ from modelward.analysis.counters import Increment
 from modelward.analysis.evidence import total_limit, total_log_odds
 from modelward.analysis.judge import State, assess, begin, decode, encode, informed, observe
 from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, MetricReference, Noise, Reference, phi
+from modelward.analysis.noise import decode as noted
 from modelward.analysis.readings import Arm, PodReading, Poll, RatioReading
 from modelward.analysis.strata import log_odds
 from modelward.analysis.verdict import Step, Verdict
+from modelward.errors import InvalidState
 from unit.analysis.samples import ERRORS, LATENCY, make_policy, make_sample, ratio
 
 STEP = Step(time=600.0, started=0.0, weight_percent=10.0, next_weight_percent=25.0)
@@ -201,6 +203,32 @@ def test_f14_a_block_that_is_still_open_counts() -> None:
     x2, freedom = noise.sums["errors"].blocks[-1].shown[0]
     assert freedom == 4
     assert x2 > 40
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        pytest.param(
+            "[[1,1],[1,1]],[[1,1],[1,1]],[[1,1],[1,1]],[[1,1],[1,1]]", id="more tests than a ratio has"
+        ),
+        pytest.param("[[1],[1]],[[1],[1]],[[1],[1]]", id="a length is missing"),
+        pytest.param("[[1],[1]],[[1],[1]],[[-1],[1]],[[1],[1]]", id="less than nothing"),
+        pytest.param("[[1],[1]],[[1],[1]],[[1e300],[1]],[[1],[1]]", id="without measure"),
+        pytest.param("[[1],[1]],[[1],[1]],[[NaN],[1]],[[1],[1]]", id="no number"),
+    ],
+)
+def test_f14_what_was_noted_and_edited_is_as_nothing(blocks: str) -> None:
+    """It is refused as a whole, when it is read and not when it is used."""
+    with pytest.raises(InvalidState):
+        noted(f'[1,{{"errors":[[],[5,1000],5,[{blocks}]]}}]', (ERRORS,))
+
+
+def test_f14_what_was_noted_weighs_no_more_than_it_may() -> None:
+    """Whoever edits it cannot fix the noise for ever: it fades with what is seen."""
+    block = "[[9e15],[9e15]]"
+    read = noted(f'[1,{{"errors":[[],[5,1000],5,[{",".join([block] * 4)}]]}}]', (ERRORS,))
+    assert all(each.freedom[0] < 1e6 for each in read.sums["errors"].blocks)
+    assert read.reference().phi("errors") == pytest.approx(1, abs=0.01)
 
 
 def test_f14_a_memory_of_the_version_before_reads_as_it_did() -> None:
