@@ -21,7 +21,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from math import inf, isfinite
+from math import inf, isfinite, log
 from typing import Any, Final
 
 from modelward.analysis.counters import BucketCounts, RatioCounts, Values, clean, increment
@@ -48,6 +48,7 @@ HALF_LIFE_SECONDS: Final = 1800.0
 """What was seen so long ago counts half, when stable is read for ever."""
 ENOUGH_CASES: Final = 1000
 """Fewer cases than this since the first reading, and the pods' counters since their start are used instead."""
+_MOST_PODS: Final = 1000
 _VERSION: Final = 1
 
 
@@ -378,7 +379,9 @@ def decode(
     """The sums that were encoded; they go on with the next look. Raises InvalidState."""
     try:
         packed = _current(*json.loads(text))
-        sums = {metric.name: _unpacked(packed[metric.name]) for metric in metrics if metric.name in packed}
+        sums = {
+            metric.name: _unpacked(metric, packed[metric.name]) for metric in metrics if metric.name in packed
+        }
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidState(f"the noise of the pods cannot be read: {error}") from error
     return Noise(metrics=metrics, half_life_seconds=half_life_seconds, sums=sums)
@@ -398,16 +401,20 @@ def _packed(sums: _Metric) -> list[Any]:
     return [sums.bounds[:-1], [*map(_rounded, counts)], sums.most_pods, blocks]
 
 
-def _unpacked(packed: Any) -> _Metric:
+def _unpacked(metric: MetricPolicy, packed: Any) -> _Metric:
     finite, counts, most_pods, blocks = packed
     finite, counts = _numbers(finite), _sums(counts)
     bounds = (*finite, inf) if finite or len(counts) == 1 else ()
     made = tuple(
-        _Block(seconds=seconds, x2=_sums(x2), freedom=_sums(freedom))
+        _bounded(_Block(seconds=seconds, x2=_sums(x2), freedom=_sums(freedom)))
         for seconds, (x2, freedom) in zip(BLOCK_SECONDS, blocks, strict=True)
     )
     widths = {len(sums) for block in made for sums in (block.x2, block.freedom)}
-    if len(widths) != 1 or len(counts) != (len(bounds) or 2) or not isinstance(most_pods, int):
+    if (
+        widths != {_tests(metric.kind, bounds)}
+        or len(counts) != (len(bounds) or 2)
+        or not isinstance(most_pods, int)
+    ):
         raise ValueError("the sums do not fit together")
     total = (
         BucketCounts(bounds=bounds, cumulative=counts)
@@ -415,6 +422,24 @@ def _unpacked(packed: Any) -> _Metric:
         else RatioCounts(hits=counts[0], total=counts[1])
     )
     return _Metric(bounds=bounds, blocks=made, total=total, most_pods=most_pods)
+
+
+def _tests(kind: MetricKind, bounds: tuple[float, ...]) -> int:
+    """How many hits there are of a case, as `_row` lays them out."""
+    if not bounds:
+        return 1
+    return len(bounds) - 1 if kind is MetricKind.LATENCY else len(bounds)
+
+
+def _bounded(block: _Block) -> _Block:
+    """The sums, weighing no more than what was seen for ever would: they may have been edited, and are to fade."""
+    most = _MOST_PODS * HALF_LIFE_SECONDS / log(2) / block.seconds
+    shares = [min(1.0, most / freedom) if freedom else 0.0 for freedom in block.freedom]
+    return replace(
+        block,
+        x2=tuple(x2 * share for x2, share in zip(block.x2, shares, strict=True)),
+        freedom=tuple(freedom * share for freedom, share in zip(block.freedom, shares, strict=True)),
+    )
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

@@ -11,10 +11,12 @@ from modelward.analysis import core, messages
 from modelward.analysis.counters import Increment
 from modelward.analysis.evidence import total_limit, total_log_odds
 from modelward.analysis.judge import State, assess, begin, decode, encode, informed, observe
-from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, MetricReference, Noise, Reference
+from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, MetricReference, Noise, Reference, phi
+from modelward.analysis.noise import decode as noted
 from modelward.analysis.readings import Arm, PodReading, Poll, RatioReading
 from modelward.analysis.strata import log_odds
 from modelward.analysis.verdict import Step, Verdict
+from modelward.errors import InvalidState
 from unit.analysis.samples import ERRORS, LATENCY, make_policy, make_sample, ratio
 
 STEP = Step(time=600.0, started=0.0, weight_percent=10.0, next_weight_percent=25.0)
@@ -149,7 +151,7 @@ def polls(hits: list[int]) -> list[Poll]:
 
 @pytest.mark.parametrize(
     ("hits", "least", "most"),
-    [pytest.param([10, 10, 9, 11], 1, 2, id="calm"), pytest.param([0, 0, 50, 0], 5, 60, id="in bursts")],
+    [pytest.param([10, 10, 9, 11], 1, 2, id="calm"), pytest.param([0, 0, 50, 0], 5, 200, id="in bursts")],
 )
 def test_f14_noise_is_learnt_during_the_rollout(hits: list[int], least: float, most: float) -> None:
     """From stable's pods, look by look, beginning with the guess for no history."""
@@ -159,6 +161,74 @@ def test_f14_noise_is_learnt_during_the_rollout(hits: list[int], least: float, m
         noise = noise.plus(poll)
         state = informed(state, noise.reference())
     assert least <= state.metrics[0].phis[0] <= most
+
+
+def test_f14_less_scatter_than_chance_has_is_luck() -> None:
+    """A few pods that happen to be alike do not bring phi down; many comparisons do."""
+    assert phi([(0, 0)]) == 2
+    assert phi([(0, 8)]) == phi([(8, 8)]) > 1.7
+    assert phi([(500, 500), (100, 100)]) < 1.2
+
+
+def test_f14_noise_that_few_comparisons_show_is_taken_for_more() -> None:
+    """The pods that are there are few draws, and the canary's is one more; the doubt goes with the comparisons."""
+    doubts = [phi([(10 * freedom, freedom)]) / 10 for freedom in (8, 16, 32, 96, 1000)]
+    assert doubts == sorted(doubts, reverse=True)
+    assert doubts[0] > 5
+    assert doubts[-1] < 1.05
+
+
+def test_f14_bursts_that_short_blocks_show_are_not_doubted_in_long_ones() -> None:
+    """Only what goes beyond comes of pods that differ for a while."""
+    short = (8.0 * 500, 500.0)
+    assert phi([short, (8.0 * 8, 8.0)]) == phi([short])
+    assert phi([short, (24.0 * 8, 8.0)]) > 24
+
+
+def test_f14_a_block_that_is_still_open_counts() -> None:
+    """Pods that differ show it before the longest block is over."""
+    differing = [[0, 20, 0, 20, 0], [0, 40, 0, 40, 0], [0, 60, 0, 60, 0]]
+    noise = Noise(metrics=(ERRORS,))
+    for look, sums in enumerate(differing):
+        pods = tuple(
+            PodReading(
+                pod=f"s{pod}",
+                arm=Arm.STABLE,
+                metrics={"errors": RatioReading(hits=total, total=1000 * (look + 1))},
+            )
+            for pod, total in enumerate(sums)
+        )
+        noise = noise.plus(Poll(time=5.0 * (look + 1), weight_percent=10, pods=pods))
+    assert noise.sums["errors"].blocks[-1].freedom == (0.0,)
+    x2, freedom = noise.sums["errors"].blocks[-1].shown[0]
+    assert freedom == 4
+    assert x2 > 40
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        pytest.param(
+            "[[1,1],[1,1]],[[1,1],[1,1]],[[1,1],[1,1]],[[1,1],[1,1]]", id="more tests than a ratio has"
+        ),
+        pytest.param("[[1],[1]],[[1],[1]],[[1],[1]]", id="a length is missing"),
+        pytest.param("[[1],[1]],[[1],[1]],[[-1],[1]],[[1],[1]]", id="less than nothing"),
+        pytest.param("[[1],[1]],[[1],[1]],[[1e300],[1]],[[1],[1]]", id="without measure"),
+        pytest.param("[[1],[1]],[[1],[1]],[[NaN],[1]],[[1],[1]]", id="no number"),
+    ],
+)
+def test_f14_what_was_noted_and_edited_is_as_nothing(blocks: str) -> None:
+    """It is refused as a whole, when it is read and not when it is used."""
+    with pytest.raises(InvalidState):
+        noted(f'[1,{{"errors":[[],[5,1000],5,[{blocks}]]}}]', (ERRORS,))
+
+
+def test_f14_what_was_noted_weighs_no_more_than_it_may() -> None:
+    """Whoever edits it cannot fix the noise for ever: it fades with what is seen."""
+    block = "[[9e15],[9e15]]"
+    read = noted(f'[1,{{"errors":[[],[5,1000],5,[{",".join([block] * 4)}]]}}]', (ERRORS,))
+    assert all(each.freedom[0] < 1e6 for each in read.sums["errors"].blocks)
+    assert read.reference().phi("errors") == pytest.approx(1, abs=0.01)
 
 
 def test_f14_a_memory_of_the_version_before_reads_as_it_did() -> None:
