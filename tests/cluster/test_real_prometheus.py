@@ -33,6 +33,7 @@ from modelward.sampling.subject import Side
 from modelward.sampling.targets import WantedRatio
 from support.real_prometheus import RealPrometheus, one_address, program, real_prometheus
 
+pytestmark = pytest.mark.integrations
 KEY: Final = ("shop", "fraud")
 REVISIONS: Final = {Arm.CANARY: "bcdfghjkl2", Arm.STABLE: "mnpqrstvw4"}
 WANTED: Final = WantedRatio(
@@ -236,7 +237,7 @@ async def _shown(url: str, number: int) -> None:
 BOTH: Final = pytest.mark.parametrize(
     "replicated",
     [
-        pytest.param(labelled, id="labelled", marks=pytest.mark.integrations),
+        pytest.param(labelled, id="labelled"),
         pytest.param(unlabelled, id="unlabelled"),
     ],
 )
@@ -262,7 +263,6 @@ async def test_f12_a_bad_canary_is_rolled_back_through_two_replicas(
 
 
 @BOTH
-@pytest.mark.integrations
 async def test_f12_a_good_canary_advances_though_a_replica_dies_and_comes_back(
     replicated: Replicated, tmp_path: Path
 ) -> None:
@@ -284,7 +284,6 @@ async def test_f12_a_good_canary_advances_though_a_replica_dies_and_comes_back(
         assert judged.stable_requests_a_second() == pytest.approx(RATE[Arm.STABLE], rel=0.3)
 
 
-@pytest.mark.integrations
 async def test_f12_a_page_that_one_server_reads_twice_counts_once(tmp_path: Path) -> None:
     """As a pod with two containers without ports is scraped: once for each, under the same address."""
     program()
