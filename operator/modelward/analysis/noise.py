@@ -161,7 +161,7 @@ def phi(sums: Iterable[tuple[float, float]]) -> float:
     """phi from X2 and degrees of freedom of each block length, the shortest first."""
     first, *longer = sums
     usual = _shrunk(*first)
-    return max(_doubted(*first, 1.0), *(_doubted(x2, freedom, usual) for x2, freedom in longer))
+    return max([_doubted(*first, 1.0), *(_doubted(x2, freedom, usual) for x2, freedom in longer)])
 
 
 def _shrunk(x2: float, freedom: float) -> float:
