@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from modelward_fetch import archives, digest, layers
 from modelward_fetch.failures import FetchFailed, Reason, SourceChanged
-from modelward_fetch.limits import PART_BYTES, Limits
+from modelward_fetch.limits import Limits
 from modelward_fetch.parts import Parts
 from modelward_fetch.pin import Pin
 from modelward_fetch.progress import Counter, amount
@@ -64,7 +64,6 @@ class Fetch:
 
     def _once(self) -> None:
         self._counter.progress.state = "Resolving"
-        self._deadline.stop.clear()
         pin = self._request.pin
         source = self._open(pin.resolved if pin else self._request.at)
         try:
@@ -109,7 +108,7 @@ class Fetch:
         self._note(result="InPlace", path=str(path), files=len(listing.entries), bytes=listing.bytes)
 
     def _bring(self, source: Source, listing: Listing, staging: Staging) -> None:
-        plan = _plan_of(listing)
+        plan = _plan_of(listing, self._request.limits.part_bytes)
         if self._is_there(plan, staging):
             return
         journal = staging.begin(plan)
@@ -150,7 +149,7 @@ class Fetch:
         return True
 
     def _read(self, source: Source, listing: Listing, staging: Staging, journal: Journal) -> dict[str, str]:
-        there = sum(len(parts) for parts in journal.parts.values()) * PART_BYTES if journal.goes_on else 0
+        there = sum(len(parts) for parts in journal.parts.values()) * self._request.limits.part_bytes if journal.goes_on else 0
         check_free(staging.folder, max(listing.bytes - there, 0))
         progress = self._counter.progress
         progress.state, progress.began, progress.done, progress.files_done = (
@@ -233,9 +232,9 @@ def _is_pinned(request: Request, report: Report) -> bool:
     return report.identity == Identity.PINNED and request.pin is not None
 
 
-def _plan_of(listing: Listing) -> str:
+def _plan_of(listing: Listing, part_bytes: int) -> str:
     """What a journal or a record is for: the same address, the same content, cut the same way."""
-    text = f"{listing.resolved}\0{listing.digest}\0{listing.is_single}\0{PART_BYTES}"
+    text = f"{listing.resolved}\0{listing.digest}\0{listing.is_single}\0{part_bytes}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -6,8 +6,6 @@ from typing import Final
 from modelward_fetch.failures import FetchFailed, Reason
 
 MIB: Final = 1024 * 1024
-PART_BYTES: Final = 16 * MIB
-"""Of a file: read, noted and resumed by the part."""
 CHUNK_BYTES: Final = MIB
 WORKERS: Final = 4
 """Parts read at once. With a chunk each, memory stays far below 200 MiB."""
@@ -24,6 +22,8 @@ class Limits:
     stall_seconds: float = 30.0
     """Without a byte: the connection is given up and made anew."""
     redirects: int = 5
+    part_bytes: int = 16 * MIB
+    """Of a file: read, noted and resumed by the part. The same for all that share a staging folder."""
 
     def check(self, *, files: int, bytes_: int, what: str = "the model") -> None:
         """Raises FetchFailed where there is more than may be."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from modelward_fetch import digest
 from modelward_fetch.failures import FetchFailed, Reason, Transient
-from modelward_fetch.limits import CHUNK_BYTES, PART_BYTES, WORKERS, Limits
+from modelward_fetch.limits import CHUNK_BYTES, WORKERS, Limits
 from modelward_fetch.progress import Counter
 from modelward_fetch.retry import Deadline
 from modelward_fetch.sources.base import Entry, Source
@@ -25,10 +25,11 @@ from modelward_fetch.staging import Journal, no_space
 class File:
     """A file that grows."""
 
-    def __init__(self, entry: Entry, path: Path, done: set[int]) -> None:
+    def __init__(self, entry: Entry, path: Path, done: set[int], part_bytes: int) -> None:
+        self._part_bytes = part_bytes
         self.entry = entry
         self.path = path
-        self.count = _parts_of(entry)
+        self.count = self._parts()
         self.done = done if entry.resumable else set()
         self.missing = deque(number for number in range(self.count) if number not in self.done)
         self._sha = hashlib.sha256()
@@ -42,7 +43,7 @@ class File:
         """From, to before; the latter None where the size is not known."""
         if not self.entry.resumable:
             return 0, self.entry.size
-        return part * PART_BYTES, min((part + 1) * PART_BYTES, self.entry.size or 0)
+        return part * self._part_bytes, min((part + 1) * self._part_bytes, self.entry.size or 0)
 
     def write(self, offset: int, chunk: bytes) -> None:
         """At its place; hashed if it is its turn."""
@@ -80,10 +81,13 @@ class File:
         with suppress(OSError):
             os.close(self._descriptor)
 
+    def _parts(self) -> int:
+        return -(-(self.entry.size or 0) // self._part_bytes) if self.entry.resumable else 1
+
     def _hash_on(self) -> None:
         if not self.entry.resumable:
             return
-        while (part := self._hashed // PART_BYTES) in self.done and self._hashed < (self.entry.size or 0):
+        while (part := self._hashed // self._part_bytes) in self.done and self._hashed < (self.entry.size or 0):
             _, end = self.range_of(part)
             chunk = os.pread(self._descriptor, min(CHUNK_BYTES, (end or 0) - self._hashed), self._hashed)
             if not chunk:
@@ -94,12 +98,6 @@ class File:
                 )
             self._sha.update(chunk)
             self._hashed += len(chunk)
-
-
-def _parts_of(entry: Entry) -> int:
-    if not entry.resumable:
-        return 1
-    return -(-(entry.size or 0) // PART_BYTES)
 
 
 class Parts:
@@ -124,6 +122,7 @@ class Parts:
         self._counter = counter
         self._work = self._planned(entries)
         self._lock = threading.Lock()
+        self._stop = threading.Event()
         self._failure: BaseException | None = None
 
     def fetch(self) -> None:
@@ -135,17 +134,17 @@ class Parts:
             while thread.is_alive() and self._deadline.remaining > 0 and not self._failure:
                 thread.join(min(0.2, max(self._deadline.remaining, 0.01)))
         if self._failure or any(thread.is_alive() for thread in threads):
-            self._deadline.stop.set()
+            self._stop.set()
             self._source.close()
             raise self._failure or self._deadline.passed()
 
     def _run(self) -> None:
         try:
-            while (task := self._next()) and not self._deadline.stop.is_set():
+            while (task := self._next()) and not self._stop.is_set():
                 self._bring(*task)
         except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
             self._failure = self._failure or error
-            self._deadline.stop.set()
+            self._stop.set()
 
     def _next(self) -> tuple[File, int] | None:
         with self._lock:
@@ -158,7 +157,8 @@ class Parts:
                 self._counter.add(done=entry.size or 0, files=1)
                 continue
             with no_space():
-                file = File(entry, self._folder / entry.path, self._journal.parts.get(entry.path, set()))
+                done = self._journal.parts.get(entry.path, set())
+                file = File(entry, self._folder / entry.path, done, self._limits.part_bytes)
             self._counter.add(done=sum(_length(file, part) for part in file.done))
             yield from ((file, part) for part in file.missing)
             if not file.missing:  # empty, or all its parts came before a crash
@@ -167,7 +167,7 @@ class Parts:
     def _bring(self, file: File, part: int) -> None:
         start, end = file.range_of(part)
         offset, attempt = start, 0
-        while not self._deadline.stop.is_set():
+        while not self._stop.is_set():
             before = offset
             try:
                 for chunk in self._chunks(file, offset, end):
@@ -182,14 +182,14 @@ class Parts:
                 file.start_again()
                 self._counter.add(done=-offset)
                 offset, attempt = 0, attempt + 1
-            self._deadline.pause(problem, attempt)
+            self._deadline.pause(problem, attempt, self._stop)
         return None
 
     def _chunks(self, file: File, offset: int, end: int | None) -> Iterator[bytes]:
         """Each written before it is counted."""
         with no_space():
             for chunk in self._source.read(file.entry, offset, end):
-                if self._deadline.stop.is_set():
+                if self._stop.is_set():
                     return
                 if end is not None and offset + len(chunk) > end:
                     raise Transient(f"the store gives more of {file.entry.path} than was asked for")

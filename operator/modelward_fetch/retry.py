@@ -10,19 +10,18 @@ from typing import Final, TypeVar
 from modelward_fetch.failures import FetchFailed, Reason, Transient
 
 LOG: Final = logging.getLogger(__name__)
-FIRST_SECONDS: Final = 0.5
+FIRST_SECONDS: Final = 0.1
 LONGEST_SECONDS: Final = 20.0
 
 _Result = TypeVar("_Result")
 
 
 class Deadline:
-    """The time limit of a fetch; `stop` ends all waiting at once."""
+    """The time limit of a fetch."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
         self._seconds = seconds
-        self.stop = threading.Event()
         self.arrived = 0
         """Bytes so far: whether it was too slow or never anything came."""
         self.last: Transient | None = None
@@ -32,15 +31,15 @@ class Deadline:
         """Seconds."""
         return self._end - time.monotonic()
 
-    def pause(self, problem: Transient, attempt: int) -> None:
-        """Wait before the next attempt. Raises FetchFailed if the time limit would pass."""
+    def pause(self, problem: Transient, attempt: int, stop: threading.Event | None = None) -> None:
+        """Wait before the next attempt, or until `stop`. Raises FetchFailed if the time limit would pass."""
         self.last = problem
         longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(attempt, 10))
         wait = max(problem.retry_after, longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads, hides nothing
         if wait >= self.remaining:
             raise self.passed()
         LOG.warning("%s; trying again in %.1f s", problem.message, wait)
-        self.stop.wait(wait)
+        (stop or threading.Event()).wait(wait)
 
     def passed(self) -> FetchFailed:
         """The failure once time is over."""
