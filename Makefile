@@ -91,8 +91,8 @@ demo: setup ## Show it: a real Kubernetes, a model, requests, a new version
 demo-down: setup ## Remove all that `make demo` made
 	@$(BIN)/python -m demo down
 
-image: setup ## Build the operator's image without a Docker engine
-	$(BIN)/python -m devcluster.images operator
+image: setup ## Build the operator's image, and the one that fetches, without a Docker engine
+	$(BIN)/python -m devcluster.images operator fetch
 
 audit: setup ## Linters of the supply chain, licences, known vulnerabilities. Exit code 3: not all could be looked up
 	@$(BIN)/python -m supply audit $(ARGS)

@@ -149,7 +149,11 @@ class Fetch:
         return True
 
     def _read(self, source: Source, listing: Listing, staging: Staging, journal: Journal) -> dict[str, str]:
-        there = sum(len(parts) for parts in journal.parts.values()) * self._request.limits.part_bytes if journal.goes_on else 0
+        there = (
+            sum(len(parts) for parts in journal.parts.values()) * self._request.limits.part_bytes
+            if journal.goes_on
+            else 0
+        )
         check_free(staging.folder, max(listing.bytes - there, 0))
         progress = self._counter.progress
         progress.state, progress.began, progress.done, progress.files_done = (

@@ -87,7 +87,9 @@ class File:
     def _hash_on(self) -> None:
         if not self.entry.resumable:
             return
-        while (part := self._hashed // self._part_bytes) in self.done and self._hashed < (self.entry.size or 0):
+        while (part := self._hashed // self._part_bytes) in self.done and self._hashed < (
+            self.entry.size or 0
+        ):
             _, end = self.range_of(part)
             chunk = os.pread(self._descriptor, min(CHUNK_BYTES, (end or 0) - self._hashed), self._hashed)
             if not chunk:

@@ -49,7 +49,12 @@ def refused(content: bytes, name: str, tmp_path: Path, limits: Limits = LIMITS) 
         ("m.tar.gz", lambda: tar(*CONTENT.items())),
         ("m.TGZ", lambda: tar(*CONTENT.items(), form=tarfile.GNU_FORMAT)),
         ("m.zip", lambda: zipped(*CONTENT.items())),
-        ("dot.tar", lambda: tar(member("./", tarfile.DIRTYPE), *((f"./{k}", v) for k, v in CONTENT.items()), mode="w")),
+        (
+            "dot.tar",
+            lambda: tar(
+                member("./", tarfile.DIRTYPE), *((f"./{k}", v) for k, v in CONTENT.items()), mode="w"
+            ),
+        ),
     ],
 )
 def test_a_fetched_archive_is_unpacked(

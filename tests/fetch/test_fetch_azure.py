@@ -33,7 +33,11 @@ class Blobs:
         query = {key: values[0] for key, values in parse_qs(split.query).items()}
         sent = handler.headers.get("authorization", "") or f"sig={query.get('sig', '')}"
         if not sent.startswith(self._prefix):
-            handler.answer(403, {"x-ms-error-code": "AuthenticationFailed"}, b"<Error><Code>AuthenticationFailed</Code></Error>")
+            handler.answer(
+                403,
+                {"x-ms-error-code": "AuthenticationFailed"},
+                b"<Error><Code>AuthenticationFailed</Code></Error>",
+            )
             return True
         if query.get("comp") == "list":
             handler.answer(200, {"Content-Type": "application/xml"}, _listed().encode())
@@ -85,7 +89,9 @@ def test_the_forms_of_credentials(
 def test_a_connection_string(plain_site: Site, tmp_path: Path) -> None:
     """As the portal shows it."""
     Blobs(plain_site, "SharedKey acc:")
-    text = f"DefaultEndpointsProtocol=http;AccountName=acc;AccountKey={KEY};BlobEndpoint={endpoint(plain_site)}"
+    text = (
+        f"DefaultEndpointsProtocol=http;AccountName=acc;AccountKey={KEY};BlobEndpoint={endpoint(plain_site)}"
+    )
     secret = {"AZURE_STORAGE_CONNECTION_STRING": text}
     fetch("az://models/m/model.onnx", tmp_path / "m", secret=secret)
     assert files(tmp_path / "m") == {"model.onnx": LARGE}

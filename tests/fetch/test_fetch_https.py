@@ -92,7 +92,9 @@ def test_a_server_that_lies_about_length(site: Site, tmp_path: Path, length: int
     limits = replace(QUICK, seconds=3.0, stall_seconds=0.5)
     uri = f"{site.url}/model.onnx"
     if length < len(BODY):
-        assert fetch(uri, tmp_path / "m", secret=ca(site)).bytes == length  # HTTP knows no more of it than that
+        assert (
+            fetch(uri, tmp_path / "m", secret=ca(site)).bytes == length
+        )  # HTTP knows no more of it than that
         return
     assert reason(uri, tmp_path / "m", secret=ca(site), limits=limits) in {
         Reason.TIMEOUT,
@@ -160,7 +162,13 @@ def test_overload_is_waited_for(site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(401, Reason.DENIED), (403, Reason.DENIED), (404, Reason.NOT_FOUND), (410, Reason.NOT_FOUND), (418, Reason.UNREACHABLE)],
+    [
+        (401, Reason.DENIED),
+        (403, Reason.DENIED),
+        (404, Reason.NOT_FOUND),
+        (410, Reason.NOT_FOUND),
+        (418, Reason.UNREACHABLE),
+    ],
 )
 def test_a_status_is_a_reason(site: Site, tmp_path: Path, status: int, expected: Reason) -> None:
     """At once, without trying again."""
@@ -255,7 +263,9 @@ def test_a_file_beyond_the_limit(site: Site, tmp_path: Path) -> None:
     """Known before it comes."""
     site.pages["/model.onnx"] = Page(BODY)
     limits = replace(QUICK, bytes=1000)
-    assert reason(f"{site.url}/model.onnx", tmp_path / "m", secret=ca(site), limits=limits) == Reason.TOO_LARGE
+    assert (
+        reason(f"{site.url}/model.onnx", tmp_path / "m", secret=ca(site), limits=limits) == Reason.TOO_LARGE
+    )
     assert len(site.seen) == 1
 
 

@@ -93,9 +93,7 @@ def test_what_is_not_there_or_not_open(hub: Made, secret: dict[str, str], tmp_pa
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_other_bytes_of_the_right_size(
-    hub: Made, secret: dict[str, str], tmp_path: Path, name: str
-) -> None:
+def test_other_bytes_of_the_right_size(hub: Made, secret: dict[str, str], tmp_path: Path, name: str) -> None:
     """Small files by git's SHA-1, large ones by SHA-256."""
     hub(wrong={name: FILES[name][::-1]})
     failed = failure("hf://org/model", tmp_path / "a", secret=secret)
@@ -119,9 +117,13 @@ def test_the_token_stays_with_the_hub(
     endpoint = secret | {"HF_TOKEN": "hf_planted", "HF_ENDPOINT": site.url}
     other = site.url.replace("localhost", "127.0.0.1")
     repository.elsewhere = f"{other}/cdn"
-    site.apis.insert(0, lambda handler: handler.path.startswith("/cdn/") and not handler.give(_page(handler.path)))
+    site.apis.insert(
+        0, lambda handler: handler.path.startswith("/cdn/") and not handler.give(_page(handler.path))
+    )
     fetch("hf://org/model/config.json", tmp_path / "a", secret=endpoint)
-    assert {each.headers.get("authorization") for each in site.seen if each.path.startswith("/cdn/")} == {None}
+    assert {each.headers.get("authorization") for each in site.seen if each.path.startswith("/cdn/")} == {
+        None
+    }
     repository.elsewhere = "https://169.254.169.254/latest"
     assert reason("hf://org/model/sub", tmp_path / "b", secret=endpoint) == Reason.ADDRESS_REFUSED
 

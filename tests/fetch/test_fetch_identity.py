@@ -69,7 +69,9 @@ def test_irsa(site: Site, plain_site: Site, tmp_path: Path, token: Path, scheme:
 
 def test_a_role_that_does_not_trust_the_account(plain_site: Site, tmp_path: Path, token: Path) -> None:
     """The code of STS, and what to look at."""
-    body = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>planted</Message></Error></ErrorResponse>"
+    body = (
+        b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>planted</Message></Error></ErrorResponse>"
+    )
     plain_site.apis.append(lambda handler: not handler.answer(403, {}, body))
     secret = {"AWS_ENDPOINT_URL": plain_site.url}
     failed = failure("s3://models/m", tmp_path / "m", secret=secret, identity=irsa(plain_site.url, token))
@@ -128,7 +130,7 @@ def test_a_secret_comes_before_the_identity(plain_site: Site, tmp_path: Path, to
 
 def test_gke(plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The metadata server gives a token, which the store gets."""
-    monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{plain_site.port}")
+    monkeypatch.setenv("GCE_METADATA_HOST", f"localhost:{plain_site.port}")
     flavours: list[str] = []
 
     def answer(handler: Handler) -> bool:
@@ -136,7 +138,9 @@ def test_gke(plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             return False
         flavours.append(handler.headers.get("metadata-flavor", ""))
         body = {"access_token": "planted-token", "expires_in": 3600, "token_type": "Bearer"}
-        handler.answer(200, {"Content-Type": "application/json", "Metadata-Flavor": "Google"}, json.dumps(body).encode())
+        handler.answer(
+            200, {"Content-Type": "application/json", "Metadata-Flavor": "Google"}, json.dumps(body).encode()
+        )
         return True
 
     plain_site.apis.append(answer)

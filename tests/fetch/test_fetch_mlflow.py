@@ -18,7 +18,9 @@ FILES = {"MLmodel": b"flavors: {}", "data/model.onnx": LARGE, "data/a b.txt": b"
 class Tracking:
     """One registered model."""
 
-    def __init__(self, site: Site, *, authorization: str = "", stored: str = "mlflow-artifacts:/1/m-1/artifacts") -> None:
+    def __init__(
+        self, site: Site, *, authorization: str = "", stored: str = "mlflow-artifacts:/1/m-1/artifacts"
+    ) -> None:
         self.aliases = {"champion": "7"}
         self.stored = stored
         self.files = {"7": FILES}
@@ -81,9 +83,7 @@ def test_an_alias_is_resolved_to_its_version(
 
 
 @pytest.mark.parametrize("uri", ["models/fraud@nobody", "models/other@champion", "models/fraud/8"])
-def test_what_is_not_registered(
-    plain_site: Site, secret: dict[str, str], tmp_path: Path, uri: str
-) -> None:
+def test_what_is_not_registered(plain_site: Site, secret: dict[str, str], tmp_path: Path, uri: str) -> None:
     """MLflow answers 400."""
     Tracking(plain_site)
     assert reason(f"mlflow://{uri}", tmp_path / "m", secret=secret) == Reason.NOT_FOUND
@@ -92,7 +92,10 @@ def test_what_is_not_registered(
 @pytest.mark.parametrize(
     ("given", "header"),
     [
-        ({"MLFLOW_TRACKING_USERNAME": "ann", "MLFLOW_TRACKING_PASSWORD": "planted"}, "Basic YW5uOnBsYW50ZWQ="),
+        (
+            {"MLFLOW_TRACKING_USERNAME": "ann", "MLFLOW_TRACKING_PASSWORD": "planted"},
+            "Basic YW5uOnBsYW50ZWQ=",
+        ),
         ({"MLFLOW_TRACKING_TOKEN": "planted"}, "Bearer planted"),
     ],
 )

@@ -29,7 +29,9 @@ class Registry:
         self._site, self._kind, self._elsewhere = site, kind, elsewhere
         site.apis.append(self._answer)
 
-    def blob(self, content: bytes, kind: str = "application/octet-stream", **annotations: str) -> dict[str, Any]:
+    def blob(
+        self, content: bytes, kind: str = "application/octet-stream", **annotations: str
+    ) -> dict[str, Any]:
         """Its descriptor."""
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         self.blobs[digest] = content
@@ -57,7 +59,9 @@ class Registry:
             known = sent == "Basic YW5uOnBsYW50ZWQ="
             handler.answer(200 if known else 401, {}, json.dumps({"token": "given"}).encode())
         elif self._kind and sent != {"Bearer": "Bearer given", "Basic": "Basic YW5uOnBsYW50ZWQ="}[self._kind]:
-            realm = f'{self._kind} realm="{self._site.url}/token",service="registry",scope="repository:a/b:pull"'
+            realm = (
+                f'{self._kind} realm="{self._site.url}/token",service="registry",scope="repository:a/b:pull"'
+            )
             handler.answer(401, {"WWW-Authenticate": realm})
         elif path.startswith("/v2/a/b/manifests/"):
             kind, body = self.manifests.get(path.rpartition("/")[2], ("", b""))
@@ -122,7 +126,15 @@ def test_an_index_of_platforms(plain_site: Site, tmp_path: Path) -> None:
     platforms = [("amd64", mine), ("arm64", mine), ("s390x", other)]
     index = registry.push_index(
         "v1",
-        *({"mediaType": MANIFEST, "digest": digest, "size": 1, "platform": {"os": "linux", "architecture": each}} for each, digest in platforms),
+        *(
+            {
+                "mediaType": MANIFEST,
+                "digest": digest,
+                "size": 1,
+                "platform": {"os": "linux", "architecture": each},
+            }
+            for each, digest in platforms
+        ),
     )
     report = fetch(uri(plain_site), tmp_path / "m")
     assert (files(tmp_path / "m"), report.resolved) == ({"x": b"mine"}, uri(plain_site, f"@{index}"))

@@ -30,7 +30,15 @@ def killed_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
     """The process ends at its n-th change of what lies on the disk; what happened before."""
     done: list[str] = []
     with monkeypatch.context() as patched:
-        for module, name in ((os, "pwrite"), (os, "open"), (os, "rename"), (os, "replace"), (os, "mkdir"), (os, "unlink"), (os, "rmdir")):
+        for module, name in (
+            (os, "pwrite"),
+            (os, "open"),
+            (os, "rename"),
+            (os, "replace"),
+            (os, "mkdir"),
+            (os, "unlink"),
+            (os, "rmdir"),
+        ):
             real = getattr(module, name)
 
             def counted(*args: object, _real: object = real, _name: str = name, **options: object) -> object:
@@ -164,7 +172,9 @@ def test_a_disk_that_gets_full(plain_site: Site, tmp_path: Path) -> None:
     plain_site.pages["/model.onnx"] = Page(CONTENT)
     half = len(CONTENT) // 2
     code = f"import resource, os, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({half}, {half})); os.execvp(sys.argv[1], sys.argv[1:])"
-    ended = program(f"{plain_site.url}/model.onnx", tmp_path / "m", prefix=("/usr/bin/env", "python3", "-c", code))
+    ended = program(
+        f"{plain_site.url}/model.onnx", tmp_path / "m", prefix=("/usr/bin/env", "python3", "-c", code)
+    )
     assert (ended.code, ended.report["reason"]) == (14, "NoSpace")
     assert not (tmp_path / "m").exists()
     assert fetch(f"{plain_site.url}/model.onnx", tmp_path / "m").result == "Fetched"

@@ -1,17 +1,20 @@
 """s3:// against moto, with users and policies, and against an S3 that misbehaves."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from modelward_fetch.addresses import Guard
 from modelward_fetch.failures import Reason
 from modelward_fetch.pin import Pin
+from modelward_fetch.sources.tunnel import Tunnel
 from modelward_fetch.uri import parse
 from support.fetch import PART_BYTES, QUICK, digest_of, failure, fetch, files, program, reason
 from support.fetch_moto import VERSIONED, Moto
 from support.fetch_s3 import Objects
-from support.fetch_site import Page, Site
+from support.fetch_site import Site
 
 KIB = 1024
 LARGE = b"".join(number.to_bytes(4, "big") * 256 for number in range((2 * PART_BYTES + 100 * KIB) // KIB))
@@ -197,10 +200,34 @@ def test_names_that_become_no_file(plain_site: Site, tmp_path: Path, key: str) -
     assert not (tmp_path / "m").exists()
 
 
-def test_a_redirect_to_a_metadata_address(plain_site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "target", ["http://169.254.169.254/", "https://169.254.169.254/", "https://[fd00:ec2::254]/"]
+)
+def test_a_redirect_to_a_metadata_address(plain_site: Site, tmp_path: Path, target: str) -> None:
     """From a store, too."""
-    plain_site.apis.append(lambda handler: bool(handler.answer(307, {"Location": "http://169.254.169.254/"}) or True))
-    plain_site.pages["/x"] = Page()
-    limits = replace(QUICK, seconds=2, stall_seconds=0.5)
-    failed = failure("s3://models/m", tmp_path / "m", secret={"AWS_ENDPOINT_URL": plain_site.url}, limits=limits)
+    plain_site.apis.append(lambda handler: not handler.answer(307, {"Location": target}))
+    failed = failure("s3://models/m", tmp_path / "m", secret={"AWS_ENDPOINT_URL": plain_site.url})
     assert failed.reason == Reason.ADDRESS_REFUSED
+
+
+def test_a_store_by_https_goes_through_the_tunnel(site: Site, tmp_path: Path) -> None:
+    """Encrypted from end to end, each connection to an address that was checked."""
+    Objects(site, {"m/model.onnx": LARGE}, cut_after=200 * KIB)
+    secret = {"AWS_ENDPOINT_URL": site.url, "ca.crt": site.ca}
+    fetch("s3://models/m", tmp_path / "m", secret=secret)
+    assert files(tmp_path / "m") == {"model.onnx": LARGE}
+    site.apis.insert(0, lambda handler: not handler.answer(307, {"Location": "https://169.254.169.254/"}))
+    assert reason("s3://models/m", tmp_path / "n", secret=secret) == Reason.ADDRESS_REFUSED
+
+
+def test_the_tunnel_is_nobody_elses(tmp_path: Path) -> None:
+    """Without its password, or for another word than CONNECT."""
+    tunnel = Tunnel(Guard(), connect_seconds=5)
+    try:
+        port = int(tunnel.url.rpartition(":")[2])
+        for said in (b"CONNECT example.com:443 HTTP/1.1", b"GET http://example.com/ HTTP/1.1", b"\0" * 100):
+            with socket.create_connection(("127.0.0.1", port), 5) as asking:
+                asking.sendall(said + b"\r\n\r\n")
+                assert asking.recv(100).startswith(b"HTTP/1.1 403")
+    finally:
+        tunnel.close()

@@ -10,8 +10,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "requirements.lock"
+FETCH = ROOT / "requirements-fetch.lock"
 LOCKS = (
     RUNTIME,
+    FETCH,
     ROOT / "requirements-dev.lock",
     ROOT / "requirements-build.lock",
     ROOT / "requirements-uv.lock",

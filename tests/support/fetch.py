@@ -113,5 +113,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def digest_of(content: Mapping[str, bytes]) -> str:
     """As docs/fetch.md defines it, written anew."""
-    lines = [f"{hashlib.sha256(content[name]).hexdigest()}  {name}\n" for name in sorted(content, key=str.encode)]
+    lines = [
+        f"{hashlib.sha256(content[name]).hexdigest()}  {name}\n" for name in sorted(content, key=str.encode)
+    ]
     return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"

@@ -43,9 +43,9 @@ class Hub:
         api = parts[:2] == ["api", "models"]
         name = "/".join(parts[2:4] if api else parts[:2])
         repository = self._repositories.get(name)
-        if repository is None:
-            self._refuse(handler, 401, "RepoNotFound")
-        elif repository.token and handler.headers.get("authorization") != f"Bearer {repository.token}":
+        if repository is None or (
+            repository.token and handler.headers.get("authorization") != f"Bearer {repository.token}"
+        ):
             self._refuse(handler, 401, "RepoNotFound")
         elif repository.gated:
             self._refuse(handler, 403, "GatedRepo")
@@ -83,7 +83,9 @@ class Hub:
             handler.give(repository.faults)
 
     def _json(self, handler: Handler, value: Any, headers: dict[str, str] | None = None) -> None:
-        handler.answer(200, {"Content-Type": "application/json", **(headers or {})}, json.dumps(value).encode())
+        handler.answer(
+            200, {"Content-Type": "application/json", **(headers or {})}, json.dumps(value).encode()
+        )
 
     def _refuse(self, handler: Handler, status: int, code: str) -> None:
         handler.answer(status, {"X-Error-Code": code, "X-Error-Message": code})

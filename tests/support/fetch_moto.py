@@ -128,7 +128,10 @@ def _index() -> dict[str, str]:
     """What pip is configured with, for uv, as in tests/setup.sh."""
     env = dict(os.environ)
     pip = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-    found = env.get("PIP_INDEX_URL") or subprocess.run(pip, capture_output=True, text=True, check=False).stdout.strip()
+    found = (
+        env.get("PIP_INDEX_URL")
+        or subprocess.run(pip, capture_output=True, text=True, check=False).stdout.strip()
+    )
     if found:
         env.setdefault("UV_DEFAULT_INDEX", found)
     if "PIP_CERT" in env:

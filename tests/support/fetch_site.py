@@ -1,7 +1,7 @@
 """An HTTPS server that does what it is told to, wrong things above all."""
 
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import re
 import ssl
@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.give(page)
 
-    do_POST = do_HEAD = do_GET
+    do_POST = do_HEAD = do_GET  # noqa: N815 - the names that http.server looks for
 
     def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         """A short answer."""
@@ -174,7 +174,9 @@ def serving(folder: Path, *, tls: bool = True) -> Iterator[Site]:
             ca, chain = certificate(folder)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(chain)
-            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         scheme = "https" if tls else "http"
         site = Site(url=f"{scheme}://localhost:{server.server_port}", port=server.server_port, ca=ca)
         handler.site = site  # type: ignore[attr-defined]
@@ -192,15 +194,15 @@ def certificate(folder: Path) -> tuple[str, Path]:
     """A certificate for this machine that signs itself, as PEM, and a file with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(
             x509.SubjectAlternativeName(
                 [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]

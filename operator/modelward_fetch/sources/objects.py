@@ -1,7 +1,7 @@
 """s3://, gs://, az://: objects by obstore, read by the range, each range only of the content that was listed."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from modelward_fetch.limits import CHUNK_BYTES, Limits
 from modelward_fetch.names import Taken, safe_path
 from modelward_fetch.sources.aws_identity import Keys
 from modelward_fetch.sources.base import Entry, Identity, Listing
+from modelward_fetch.sources.tunnel import Tunnel
 from modelward_fetch.uri import Location
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _UNVERSIONED: Final = {"", "null"}
 
 
 def client_options(limits: Limits, ca: str, *, plain: bool) -> "ClientConfig":
-    """How obstore's client connects."""
+    """How obstore's client connects; `through` adds where to."""
     options: ClientConfig = {
         "allow_http": plain,
         "connect_timeout": timedelta(seconds=min(limits.stall_seconds, 10.0)),
@@ -41,6 +42,12 @@ def client_options(limits: Limits, ca: str, *, plain: bool) -> "ClientConfig":
     return options
 
 
+def through(options: "ClientConfig", tunnel: Tunnel, direct: Iterable[str]) -> None:
+    """Connections go through the tunnel, but for those to the hosts `direct`."""
+    options["proxy_url"] = tunnel.url
+    options["proxy_excludes"] = ",".join(direct)
+
+
 class ObjectSource:
     """An object, or the objects below a prefix. `connect` makes the store: it may ask for a token, so it may fail."""
 
@@ -51,6 +58,7 @@ class ObjectSource:
         limits: Limits,
         *,
         who: str,
+        tunnel: Tunnel,
         keys: Keys | None = None,
     ) -> None:
         self._at = at
@@ -58,6 +66,7 @@ class ObjectSource:
         self._limits = limits
         self._who = who
         self._keys = keys
+        self._tunnel = tunnel
         self._made: ObjectStore | None = None
 
     @property
@@ -109,7 +118,8 @@ class ObjectSource:
             yield from obstore.get(self._store, entry.key, options=options).stream(CHUNK_BYTES)
 
     def close(self) -> None:
-        """Connections end with the process."""
+        """No new connections."""
+        self._tunnel.close()
 
     def _object(self) -> Listing | None:
         try:
@@ -167,7 +177,8 @@ class ObjectSource:
         except PreconditionError:
             raise SourceChanged(f"{where} was overwritten") from None
         except (BaseError, ValueError, OSError) as error:
-            problem = self._keys.problem if self._keys else None
+            problem = (self._keys and self._keys.problem) or self._tunnel.problem
+            self._tunnel.problem = None
             raise problem or failure(error, where, self._who) from None
 
 

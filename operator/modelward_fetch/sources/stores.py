@@ -15,22 +15,23 @@ from urllib.parse import urlsplit
 
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from modelward_fetch.addresses import guard_for
+from modelward_fetch.addresses import Guard, guard_for, names_loopback
 from modelward_fetch.credentials import Credentials
 from modelward_fetch.failures import FetchFailed, Reason, denied
 from modelward_fetch.limits import Limits
 from modelward_fetch.sources import aws_identity
 from modelward_fetch.sources.aws_identity import Keys
-from modelward_fetch.sources.objects import RETRY, ObjectSource, client_options
+from modelward_fetch.sources.objects import RETRY, ObjectSource, client_options, through
+from modelward_fetch.sources.tunnel import Tunnel
 from modelward_fetch.uri import Location
 
 if TYPE_CHECKING:
-    from obstore.store import AzureConfig, GCSConfig, ObjectStore, S3Config
+    from obstore.store import AzureConfig, ClientConfig, GCSConfig, ObjectStore, S3Config
 
 _OURS_ALONE: Final = ("AWS_", "AZURE_", "GOOGLE_", "GCP_", "GCS_", "OBJECT_STORE_")
 _NOBODY: Final = "no credentials were given"
-_Way = tuple[Callable[[], "ObjectStore"], str, Keys | None]
-"""How to make the store, as whom it is asked (for people), and where AWS keys come from."""
+_GOOGLE_METADATA: Final = ("metadata.google.internal", "169.254.169.254", "metadata")
+"""Asked without the tunnel, when the identity of a pod on GKE is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +49,32 @@ class Access:
 
 def object_source(at: Location, access: Access) -> ObjectSource:
     """The source for s3, gs or az."""
-    connect, who, keys = {"s3": _s3, "gs": _gs, "az": _az}[at.scheme](at, access)
-    return ObjectSource(at, connect, access.limits, who=who, keys=keys)
+    way = {"s3": _s3, "gs": _gs, "az": _az}[at.scheme](at, access)
+    host = urlsplit(way.endpoint).hostname or ""
+    tunnel = Tunnel(
+        Guard(plain_hosts=access.plain_hosts, loopback=names_loopback(host)),
+        connect_seconds=min(access.limits.stall_seconds, 10.0),
+    )
+    access.credentials.redactor.add(tunnel.password)
+    metadata = _GOOGLE_METADATA if at.scheme == "gs" and way.as_workload else ()
+    through(way.options, tunnel, [*([host] if _is_plain(way.endpoint) else []), *metadata])
+    return ObjectSource(
+        at, _connecting(way, access), access.limits, who=way.who, tunnel=tunnel, keys=way.keys
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How a store is reached."""
+
+    make: Callable[[], "ObjectStore"]
+    options: "ClientConfig"
+    """What `make` uses, completed afterwards."""
+    endpoint: str
+    who: str
+    """As whom, for people."""
+    as_workload: bool = False
+    keys: Keys | None = None
 
 
 def _s3(at: Location, access: Access) -> _Way:
@@ -80,7 +105,7 @@ def _s3(at: Location, access: Access) -> _Way:
             at.authority, config=config, client_options=options, retry_config=RETRY, credential_provider=keys
         )
 
-    return _connecting(make, endpoint, access), who, keys
+    return _Way(make=make, options=options, endpoint=endpoint, who=who, keys=keys)
 
 
 def _gs(at: Location, access: Access) -> _Way:
@@ -88,7 +113,7 @@ def _gs(at: Location, access: Access) -> _Way:
     config: GCSConfig = {}
     endpoint = given["google_endpoint"]
     key = given["google_json"] or _google_file(given["google_file"])
-    who = _NOBODY
+    who, as_workload = _NOBODY, False
     if key:
         key, written = _without_endpoint(key)
         endpoint = endpoint or written
@@ -96,7 +121,7 @@ def _gs(at: Location, access: Access) -> _Way:
         given.redactor.add(key, *_private_key(key))
         who = "with the service account of the Secret"
     elif access.workload:
-        who = "as the pod's identity"
+        who, as_workload = "as the pod's identity", True
     else:
         config["skip_signature"] = True
     if endpoint:
@@ -107,7 +132,7 @@ def _gs(at: Location, access: Access) -> _Way:
     def make() -> GCSStore:
         return GCSStore(at.authority, config=config, client_options=options, retry_config=RETRY)
 
-    return _connecting(make, endpoint, access), who, None
+    return _Way(make=make, options=options, endpoint=endpoint, who=who, as_workload=as_workload)
 
 
 def _az(at: Location, access: Access) -> _Way:
@@ -145,17 +170,15 @@ def _az(at: Location, access: Access) -> _Way:
     def make() -> AzureStore:
         return AzureStore(at.authority, config=config, client_options=options, retry_config=RETRY)
 
-    return _connecting(make, endpoint, access), who, None
+    return _Way(make=make, options=options, endpoint=endpoint, who=who)
 
 
-def _connecting(
-    make: Callable[[], "ObjectStore"], endpoint: str, access: Access
-) -> Callable[[], "ObjectStore"]:
+def _connecting(way: _Way, access: Access) -> Callable[[], "ObjectStore"]:
     def connect() -> "ObjectStore":
-        _check_endpoint(endpoint, access)
+        _check_endpoint(way.endpoint, access)
         with _bare_environment():
             try:
-                return make()
+                return way.make()
             except Exception as error:
                 raise denied(
                     "the credentials cannot be used as they are",
