@@ -154,9 +154,10 @@ class _Bounded(io.RawIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Raises FetchFailed for more than any header needs."""
-        if size is None or size < 0 or size > self._largest:
+        to_the_end = size is None or size < 0
+        self.last = self._file.read(self._largest + 1 if to_the_end else min(size or 0, self._largest + 1))
+        if len(self.last) > self._largest:
             raise unsafe(f"what describes its files is larger than {self._largest} bytes")
-        self.last = self._file.read(size)
         return self.last
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:

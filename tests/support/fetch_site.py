@@ -136,7 +136,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Last-Modified", self.date_time_string())
         self.send_header("Content-Length", str(end - start if page.length is None else page.length))
         self.end_headers()
-        self._send(page, page.content[start:end])
+        if self.command != "HEAD":
+            self._send(page, page.content[start:end])
 
     def _send(self, page: Page, body: bytes) -> None:
         if page.stall_after is not None and len(body) > page.stall_after and page.stalls > 0:
@@ -191,31 +192,34 @@ def serving(folder: Path, *, tls: bool = True) -> Iterator[Site]:
 
 
 def certificate(folder: Path) -> tuple[str, Path]:
-    """A certificate for this machine that signs itself, as PEM, and a file with its key."""
+    """The certificate of an authority, as PEM, and a file with that of this machine and its key."""
+    authority, key = _signed("an authority", None)
+    own, private = _signed("localhost", (authority, key))
+    chain = folder / f"chain-{time.monotonic_ns()}.pem"
+    text = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    chain.write_bytes(own.public_bytes(serialization.Encoding.PEM) + text)
+    return authority.public_bytes(serialization.Encoding.PEM).decode(), chain
+
+
+def _signed(
+    name: str, by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
+    here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     made = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(by[0].subject if by else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            ),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(here), critical=False)
+        .sign(by[1] if by else key, hashes.SHA256())
     )
-    pem = made.public_bytes(serialization.Encoding.PEM).decode()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    chain = folder / f"chain-{time.monotonic_ns()}.pem"
-    chain.write_text(pem + private.decode(), encoding="ascii")
-    return pem, chain
+    return made, key

@@ -10,7 +10,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 
 from modelward_fetch.failures import FetchFailed, Reason, SourceChanged, Transient, denied, not_found
-from modelward_fetch.limits import CHUNK_BYTES, Limits
+from modelward_fetch.limits import Limits
 from modelward_fetch.names import Taken, safe_path
 from modelward_fetch.sources.aws_identity import Keys
 from modelward_fetch.sources.base import Entry, Identity, Listing
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 RETRY: Final["RetryConfig"] = {"max_retries": 0, "retry_timeout": timedelta(seconds=60)}
 """None of its own: attempts are counted and waited for in one place (`retry`)."""
+PIECE_BYTES: Final = 64 * 1024
+"""What obstore hands over at once. What it has less of when a connection breaks is lost, so it is not much."""
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>|\"(?:status|code|error)\": ?\"(\w{1,64})\"")
 _UNVERSIONED: Final = {"", "null"}
@@ -115,7 +117,7 @@ class ObjectSource:
         elif entry.mark:
             options["if_match"] = entry.mark
         with self._errors(entry.key):
-            yield from obstore.get(self._store, entry.key, options=options).stream(CHUNK_BYTES)
+            yield from obstore.get(self._store, entry.key, options=options).stream(PIECE_BYTES)
 
     def close(self) -> None:
         """No new connections."""
@@ -188,21 +190,26 @@ def failure(error: BaseException, where: str, who: str) -> FetchFailed | Transie
     status = int(found[1]) if (found := _STATUS.search(text)) else 0
     code = next((each for each in found.groups() if each), "") if (found := _CODE.search(text)) else ""
     said = f"{where}: the store answers {status or 'no'}{f' {code}' if code else ''}"
-    if code in _HINTS:
-        return denied(f"{said} ({who})", remedy=_HINTS[code])
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in {401, 403}:
-        return denied(f"{said} ({who})")
+    if (
+        isinstance(error, PermissionDeniedError | UnauthenticatedError)
+        or status in {401, 403}
+        or code in _HINTS
+    ):
+        return denied(f"{said} ({who})", remedy=_HINTS.get(code, ""))
+    if "InvalidCertificate" in text:
+        return _reached(f"the certificate of the store of {where} is not trusted", _CERTIFICATE)
     if isinstance(error, ValueError) and not isinstance(error, BaseError):
         return denied(f"{where}: the credentials cannot be used as they are")
-    if status in {301, 307, 308, 400}:
-        return FetchFailed(
-            Reason.UNREACHABLE, said, remedy="Check region and endpoint.", field="spec.model.secretRef"
-        )
-    if status and status not in {408, 425, 429} and status < 500:
-        return FetchFailed(Reason.UNREACHABLE, said, remedy="Check the address and the endpoint.")
-    return Transient(said if status else f"no answer from the store of {where}")
+    if status in {0, 408, 425, 429} or status >= 500:
+        return Transient(said if status else f"no answer from the store of {where}")
+    return _reached(said, "Check region, endpoint and address.")
 
 
+def _reached(problem: str, remedy: str) -> FetchFailed:
+    return FetchFailed(Reason.UNREACHABLE, problem, remedy=remedy, field="spec.model.secretRef")
+
+
+_CERTIFICATE: Final = "Put the CA's certificate under the key ca.crt of the Secret, or mend the server's."
 _HINTS: Final[Mapping[str, str]] = {
     "InvalidAccessKeyId": "The key id in the Secret does not exist (any more): put the current one there.",
     "SignatureDoesNotMatch": "The secret key does not belong to the key id: put the current pair into the Secret.",
