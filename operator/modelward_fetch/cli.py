@@ -59,7 +59,7 @@ docs/fetch.md lists them, the fields of the report, and the exit codes: 0 done, 
     help="Without credentials: ask as nobody, or as the pod's workload identity.",
 )
 @click.option("--sha256", default="", help="SHA-256 of the file, or of the folder's listing (docs/fetch.md).")
-@click.option("--pin", "pinned", type=_PATH, help="File or folder with pin.json: what this revision is.")
+@click.option("--pin", type=_PATH, help="File or folder with pin.json: what this revision is.")
 @click.option("--claim", type=_PATH, help="Where the claim of pvc:// is mounted.")
 @click.option(
     "--max-bytes", type=click.IntRange(min=1), default=_DEFAULT.bytes, show_default=True, help="Of all files."
@@ -94,13 +94,10 @@ docs/fetch.md lists them, the fields of the report, and the exit codes: 0 done, 
 )
 @click.option(
     "--plain-http-host",
-    "plain_http_hosts",
     multiple=True,
     help="Host that may be asked by plain http. May be repeated.",
 )
-@click.option(
-    "--report", "report_file", type=_PATH, help="File for the report, such as /dev/termination-log."
-)
+@click.option("--report", type=_PATH, help="File for the report, such as /dev/termination-log.")
 @click.option("--progress-address", help="HOST:PORT where /progress is served meanwhile.")
 @click.option(
     "--log-format",
@@ -135,8 +132,8 @@ def run(uri: str, directory: Path, **options: Any) -> int:
         LOG.error("defect: %s in %s, line %s", type(error).__name__, Path(place.filename).name, place.lineno)  # noqa: TRY400
         said, code = Report(result="Failed", message=f"defect: {type(error).__name__}"), EXIT_DEFECT
     text = said.as_json(redactor)
-    if options["report_file"]:
-        report.write(options["report_file"], text)
+    if options["report"]:
+        report.write(options["report"], text)
     click.echo(text if options["output"] == "json" else _sentences(json.loads(text)), err=code != 0)
     return code
 
@@ -175,14 +172,14 @@ def _prepared(
         environment=dict(os.environ),
         claim=options["claim"],
         workload=options["identity"] == "workload",
-        plain_hosts=frozenset(options["plain_http_hosts"]),
+        plain_hosts=frozenset(options["plain_http_host"]),
     )
     request = Request(
         at=at,
         target=Path(os.path.abspath(directory)),  # noqa: PTH100 - `resolve` would follow a link
         limits=limits,
         sha256=options["sha256"],
-        pin=pin.read(options["pinned"], at),
+        pin=pin.read(options["pin"], at),
     )
     return Fetch(request, opening, counter)
 

@@ -89,12 +89,7 @@ class Fetch:
 
     def _check_listing(self, listing: Listing) -> None:
         self._request.limits.check(files=len(listing.entries), bytes_=listing.bytes)
-        if all(entry.size == 0 for entry in listing.entries):
-            raise FetchFailed(
-                Reason.FORMAT_UNKNOWN,
-                "the model is empty: 0 bytes in all its files",
-                remedy="Upload it again; an upload that was broken off leaves such files.",
-            )
+        _check_any(any(entry.size != 0 for entry in listing.entries))
         progress = self._counter.progress
         progress.files, progress.total = len(listing.entries), listing.bytes
 
@@ -128,6 +123,7 @@ class Fetch:
         else:
             content, files, size = digest.of_folder(folder)
             sizes = (files, size)
+        _check_any(sizes[1] > 0)
         self._check_pin(content)
         record = {"plan": plan, "digest": content, "sha256": sha256, "files": sizes[0], "bytes": sizes[1]}
         staging.publish(folder, record)
@@ -185,12 +181,6 @@ class Fetch:
             return staging.unpacked
         if listing.is_single and archives.is_archive(listing.entries[0].path):
             archives.unpack(staging.files / listing.entries[0].path, staging.unpacked, limits)
-            if not any(path.is_file() for path in staging.unpacked.rglob("*")):
-                raise FetchFailed(
-                    Reason.FORMAT_UNKNOWN,
-                    "the archive holds no file",
-                    remedy="Pack the model, and upload again.",
-                )
             return staging.unpacked
         return None
 
@@ -229,6 +219,16 @@ class Fetch:
         self._counter.progress.state = "Failed"
         self._note(seconds=round(time.monotonic() - self._began, 3))
         return self.report.failed(failure)
+
+
+def _check_any(some: bool) -> None:  # noqa: FBT001
+    """Raises FetchFailed where there is not one byte."""
+    if not some:
+        raise FetchFailed(
+            Reason.FORMAT_UNKNOWN,
+            "the model is empty: 0 bytes in all its files",
+            remedy="Upload it again; an upload that was broken off leaves such files.",
+        )
 
 
 def _is_pinned(request: Request, report: Report) -> bool:

@@ -46,8 +46,7 @@ class Blobs:
         if content is None:
             handler.answer(404, {"x-ms-error-code": "BlobNotFound"})
         else:
-            self.faults.content, self.faults.etag = content, etag(content)
-            handler.give(self.faults)
+            handler.give(self.faults, content, etag(content))
         return True
 
 

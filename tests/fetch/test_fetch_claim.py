@@ -62,7 +62,7 @@ def test_ways_out_of_the_claim(claim: Path, tmp_path: Path) -> None:
 def test_100_000_files(claim: Path, tmp_path: Path) -> None:
     """The walk ends at the limit."""
     for number in range(100_000):
-        os.mknod(claim / "fraud" / str(number))
+        os.mknod(f"{claim}/fraud/{number}")
     assert reason("pvc://models/fraud", tmp_path, claim=claim) == Reason.TOO_LARGE
     limits = replace(QUICK, files=200_000)
     assert fetch("pvc://models/fraud", tmp_path, claim=claim, limits=limits).files == 100_002

@@ -44,8 +44,7 @@ class Tracking:
             self._say(handler, {"files": self._listed(query["path"])})
         else:
             name = unquote(split.path).removeprefix("/api/2.0/mlflow-artifacts/artifacts/1/m-1/artifacts/")
-            self.faults.content = self.files["7"][name]
-            handler.give(self.faults)
+            handler.give(self.faults, self.files["7"][name])
         return True
 
     def _listed(self, path: str) -> list[dict[str, object]]:

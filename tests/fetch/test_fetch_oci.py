@@ -70,8 +70,7 @@ class Registry:
             if self._elsewhere:
                 handler.answer(307, {"Location": self._elsewhere})
                 return True
-            self.faults.content = self.blobs[path.rpartition("/")[2]]
-            handler.give(self.faults)
+            handler.give(self.faults, self.blobs[path.rpartition("/")[2]])
         else:
             return False
         return True

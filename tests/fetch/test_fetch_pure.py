@@ -8,6 +8,7 @@ import pytest
 
 from modelward_fetch import pin
 from modelward_fetch.addresses import Guard, guard_for, is_loopback, refusal
+from modelward_fetch.cli import command
 from modelward_fetch.credentials import Credentials
 from modelward_fetch.digest import of_files, of_listing
 from modelward_fetch.failures import EXIT_CODES, FetchFailed, Reason
@@ -217,3 +218,17 @@ def test_every_reason_has_an_exit_code_of_its_own() -> None:
     page = (Path(__file__).parents[2] / "docs" / "fetch.md").read_text(encoding="utf-8")
     for each, code in EXIT_CODES.items():
         assert f"| `{each}` | {code} |" in page
+
+
+def test_every_option_is_a_variable_of_its_name() -> None:
+    """As docs/fetch.md says of pods."""
+    context = command.make_context("fetch", ["s3://models/x", "dir"])
+    named = {
+        each.opts[-1 if each.opts[0].startswith("--") else 1]: each
+        for each in command.params
+        if each.opts[0].startswith("-")
+    }
+    for option, each in named.items():
+        if each.name != "help":
+            expected = f"MODELWARD_FETCH_{option.lstrip('-').upper().replace('-', '_')}"
+            assert f"{context.auto_envvar_prefix}_{str(each.name).upper()}" == expected

@@ -79,8 +79,7 @@ class Hub:
         elif repository.elsewhere:
             handler.answer(302, {"Location": f"{repository.elsewhere}/{name}"})
         else:
-            repository.faults.content = repository.wrong.get(name, content)
-            handler.give(repository.faults)
+            handler.give(repository.faults, repository.wrong.get(name, content))
 
     def _json(self, handler: Handler, value: Any, headers: dict[str, str] | None = None) -> None:
         handler.answer(

@@ -48,9 +48,7 @@ class Objects:
         if handler.headers.get("if-match", etag(content)) != etag(content):
             handler.answer(412, {}, b"<Error><Code>PreconditionFailed</Code></Error>")
             return True
-        page = self._faults
-        page.content, page.etag = content, etag(content)
-        handler.give(page)
+        handler.give(self._faults, content, etag(content))
         return True
 
     def _head(self, handler: Handler, content: bytes) -> None:

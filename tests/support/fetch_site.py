@@ -116,12 +116,14 @@ class Handler(BaseHTTPRequestHandler):
         """Of the request."""
         return self.rfile.read(int(self.headers.get("content-length") or 0))
 
-    def give(self, page: Page) -> None:
-        """The page, or what of it is asked for."""
+    def give(self, page: Page, content: bytes | None = None, etag: str | None = None) -> None:
+        """The page, or what of it is asked for; or another content by the page's rules, for several at once."""
         headers = {key.lower(): value for key, value in self.headers.items()}
-        start, end, size = 0, len(page.content), len(page.content)
+        content = page.content if content is None else content
+        etag = page.etag if etag is None else etag
+        start, end, size = 0, len(content), len(content)
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
-        partial = bool(wanted and page.ranges and headers.get("if-range", page.etag) == page.etag)
+        partial = bool(wanted and page.ranges and headers.get("if-range", etag) == etag)
         if wanted and partial:
             start = int(wanted[1])
             end = min(int(wanted[2]) + 1, size) if wanted[2] else size
@@ -131,13 +133,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if partial else 200)
         if partial:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
-        if page.etag:
-            self.send_header("ETag", page.etag)
+        if etag:
+            self.send_header("ETag", etag)
         self.send_header("Last-Modified", self.date_time_string())
         self.send_header("Content-Length", str(end - start if page.length is None else page.length))
         self.end_headers()
         if self.command != "HEAD":
-            self._send(page, page.content[start:end])
+            self._send(page, content[start:end])
 
     def _send(self, page: Page, body: bytes) -> None:
         if page.stall_after is not None and len(body) > page.stall_after and page.stalls > 0:
