@@ -10,7 +10,6 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from modelward_fetch import digest
@@ -75,11 +74,6 @@ class File:
             self._hash_on()
             os.close(self._descriptor)
             return self._sha.hexdigest()
-
-    def abandon(self) -> None:
-        """Another thread failed."""
-        with suppress(OSError):
-            os.close(self._descriptor)
 
     def _parts(self) -> int:
         return -(-(self.entry.size or 0) // self._part_bytes) if self.entry.resumable else 1
@@ -191,8 +185,8 @@ class Parts:
         """Each written before it is counted."""
         with no_space():
             for chunk in self._source.read(file.entry, offset, end):
-                if self._stop.is_set():
-                    return
+                if self._stop.is_set():  # not the end of the file, which may be what nobody knows
+                    raise Transient("the fetch was stopped")
                 if end is not None and offset + len(chunk) > end:
                     raise Transient(f"the store gives more of {file.entry.path} than was asked for")
                 file.write(offset, chunk)

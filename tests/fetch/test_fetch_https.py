@@ -100,6 +100,13 @@ def test_a_server_that_lies_about_length(site: Site, tmp_path: Path, length: int
     }
 
 
+def test_a_server_that_does_not_say_where_a_file_ends(site: Site, tmp_path: Path) -> None:
+    """A cut would look like the end."""
+    site.pages["/model.onnx"] = Page(BODY, length=-1, ranges=False, cut_after=1000)
+    assert reason(f"{site.url}/model.onnx", tmp_path / "m", secret=ca(site)) == Reason.UNREACHABLE
+    assert not (tmp_path / "m").exists()
+
+
 def test_other_bytes_of_the_right_size(site: Site, tmp_path: Path) -> None:
     """Known by spec.model.sha256; nothing is published, and the next start begins anew."""
     site.pages["/model.onnx"] = Page(LARGE)

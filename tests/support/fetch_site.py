@@ -34,7 +34,7 @@ class Page:
     stalls: int = 10**9
     """How often it does that."""
     length: int | None = None
-    """What it says its length is."""
+    """What it says its length is; -1 for nothing: the end of the connection is that of the file."""
     redirect: str = ""
     status: int = 200
     failures: int = 0
@@ -136,7 +136,8 @@ class Handler(BaseHTTPRequestHandler):
         if etag:
             self.send_header("ETag", etag)
         self.send_header("Last-Modified", self.date_time_string())
-        self.send_header("Content-Length", str(end - start if page.length is None else page.length))
+        if page.length != -1:
+            self.send_header("Content-Length", str(end - start if page.length is None else page.length))
         self.end_headers()
         if self.command != "HEAD":
             self._send(page, content[start:end])

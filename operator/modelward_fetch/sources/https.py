@@ -61,6 +61,12 @@ class HttpsSource:
                 raise SourceChanged("the file on the server is another one now")
             if entry.resumable:
                 check_range(answer, start, end, entry.size)
+            elif not _tells_its_end(answer.headers):
+                raise FetchFailed(
+                    Reason.UNREACHABLE,
+                    f"{shown(self._url)} does not say how long the file is, so nobody could tell that it was cut",
+                    remedy="Serve it with Content-Length, or by chunks.",
+                )
             yield from answer.chunks()
 
     def close(self) -> None:
@@ -82,6 +88,10 @@ class HttpsSource:
 
     def _authorize(self, _url: str) -> str:
         return self._authorization
+
+
+def _tells_its_end(headers: Mapping[str, str]) -> bool:
+    return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
 
 
 def ranged(start: int, end: int | None) -> dict[str, str]:
