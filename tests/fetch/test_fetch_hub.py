@@ -118,7 +118,7 @@ def test_the_token_stays_with_the_hub(
     other = site.url.replace("localhost", "127.0.0.1")
     repository.elsewhere = f"{other}/cdn"
     site.apis.insert(
-        0, lambda handler: handler.path.startswith("/cdn/") and not handler.give(_page(handler.path))
+        0, lambda handler: handler.path.startswith("/cdn/") and handler.give(_page(handler.path))
     )
     fetch("hf://org/model/config.json", tmp_path / "a", secret=endpoint)
     assert {each.headers.get("authorization") for each in site.seen if each.path.startswith("/cdn/")} == {
@@ -142,6 +142,6 @@ def test_a_tree_of_100_000_files(hub: Made, site: Site, secret: dict[str, str], 
 
 def test_a_hub_that_does_not_answer_with_json(site: Site, secret: dict[str, str], tmp_path: Path) -> None:
     """A gateway's page is tried again, and said in the end."""
-    site.apis.append(lambda handler: not handler.answer(200, {}, b"<html>welcome"))
+    site.apis.append(lambda handler: handler.answer(200, {}, b"<html>welcome"))
     limits = replace(QUICK, seconds=1.0)
     assert reason("hf://org/model", tmp_path / "a", secret=secret, limits=limits) == Reason.UNREACHABLE

@@ -72,7 +72,7 @@ def test_a_role_that_does_not_trust_the_account(plain_site: Site, tmp_path: Path
     body = (
         b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>planted</Message></Error></ErrorResponse>"
     )
-    plain_site.apis.append(lambda handler: not handler.answer(403, {}, body))
+    plain_site.apis.append(lambda handler: handler.answer(403, {}, body))
     secret = {"AWS_ENDPOINT_URL": plain_site.url}
     failed = failure("s3://models/m", tmp_path / "m", secret=secret, identity=irsa(plain_site.url, token))
     assert (failed.reason, "AccessDenied" in failed.message) == (Reason.DENIED, True)

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,6 +16,10 @@ import pytest
 
 from modelward_fetch import staging
 from modelward_fetch.failures import FetchFailed, Reason
+from modelward_fetch.parts import Parts
+from modelward_fetch.progress import Counter
+from modelward_fetch.retry import Deadline
+from modelward_fetch.sources.base import Entry, Listing
 from support.fetch import PART_BYTES, QUICK, command, environment, failure, fetch, files, program, reason
 from support.fetch_site import Page, Site
 
@@ -230,3 +235,46 @@ def test_a_limit_is_one_of_the_whole_model(plain_site: Site, tmp_path: Path) -> 
     with pytest.raises(FetchFailed) as raised:
         fetch(f"{plain_site.url}/model.onnx", tmp_path / "m", limits=replace(QUICK, bytes=1000))
     assert raised.value.reason == Reason.TOO_LARGE
+
+
+class Endless:
+    """A source of a file whose length nobody tells; the time limit passes while it is read."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def resolve(self) -> Listing:
+        """One file."""
+        raise NotImplementedError
+
+    def read(self, entry: Entry, start: int, end: int | None) -> Iterator[bytes]:
+        """Until it is closed, and once more."""
+        del entry, start, end
+        while not self.closed:
+            yield b"x"
+        yield b"y"
+
+    def close(self) -> None:
+        """The fetch is over."""
+        self.closed = True
+
+
+def test_a_file_of_unknown_length_that_was_stopped_is_not_done(tmp_path: Path) -> None:
+    """The next start would take it for whole."""
+    journal = staging.Journal(tmp_path / "journal", "plan")
+    parts = Parts(
+        Endless(),
+        (Entry(path="model.onnx", size=None, resumable=False),),
+        tmp_path / "files",
+        journal=journal,
+        limits=QUICK,
+        deadline=Deadline(0.3),
+        counter=Counter(),
+    )
+    before = set(threading.enumerate())
+    with pytest.raises(FetchFailed):
+        parts.fetch()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+    assert journal.files == {}
+    journal.close()

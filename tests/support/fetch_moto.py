@@ -116,10 +116,11 @@ def _environment() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            uv = Path(sys.prefix, "bin", "uv")
+            uv = str(Path(sys.prefix, "bin", "uv"))
             subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
             install = [uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
-            subprocess.run([*install, "--python", folder / "bin" / "python", LOCK], check=True, env=_index())
+            into = ["--python", str(folder / "bin" / "python"), str(LOCK)]
+            subprocess.run([*install, *into], check=True, env=_index())
             (folder / "complete").touch()
     return folder
 

@@ -102,8 +102,8 @@ class Handler(BaseHTTPRequestHandler):
 
     do_POST = do_HEAD = do_GET  # noqa: N815 - the names that http.server looks for
 
-    def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
-        """A short answer."""
+    def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> bool:
+        """A short answer; True, for an API that has answered."""
         self.send_response(status)
         for key, value in (headers or {}).items():
             self.send_header(key, value)
@@ -111,12 +111,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+        return True
 
     def body(self) -> bytes:
         """Of the request."""
         return self.rfile.read(int(self.headers.get("content-length") or 0))
 
-    def give(self, page: Page, content: bytes | None = None, etag: str | None = None) -> None:
+    def give(self, page: Page, content: bytes | None = None, etag: str | None = None) -> bool:
         """The page, or what of it is asked for; or another content by the page's rules, for several at once."""
         headers = {key.lower(): value for key, value in self.headers.items()}
         content = page.content if content is None else content
@@ -128,8 +129,7 @@ class Handler(BaseHTTPRequestHandler):
             start = int(wanted[1])
             end = min(int(wanted[2]) + 1, size) if wanted[2] else size
             if start >= size:
-                self.answer(416, {"Content-Range": f"bytes */{size}"})
-                return
+                return self.answer(416, {"Content-Range": f"bytes */{size}"})
         self.send_response(206 if partial else 200)
         if partial:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
@@ -141,6 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self._send(page, content[start:end])
+        return True
 
     def _send(self, page: Page, body: bytes) -> None:
         if page.stall_after is not None and len(body) > page.stall_after and page.stalls > 0:
