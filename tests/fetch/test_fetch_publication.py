@@ -56,6 +56,9 @@ def killed_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
         yield done
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # a killed process closes no file
 def test_a_crash_at_any_moment_leaves_nothing_or_all_of_it(
     plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +118,7 @@ def test_sigterm_ends_the_program_at_once(plain_site: Site, tmp_path: Path) -> N
         assert process.wait(30) == 143
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_journal_of_another_boot_counts_for_nothing(
     plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
