@@ -1,21 +1,31 @@
 """The operator may restart at any poll; what its memory and an update cost (G14)."""
 
 import ast
+import inspect
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 from typing import Final
 
 import numpy as np
 
-import modelward.analysis
 from bench.analysis import shipped
 from bench.analysis.report import Goal, Outcome
 from bench.analysis.run import Run
 from bench.analysis.traffic import Arms, Load, arms
-from modelward.analysis import judge
+from modelward.analysis import (
+    core,
+    distribution,
+    gauge,
+    judge,
+    latency,
+    metric_kinds,
+    promotion,
+    state,
+    strata,
+    table,
+)
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.verdict import Step
 from modelward.api.analysis_policy import MetricKind
@@ -26,20 +36,8 @@ _ROLLOUTS: Final = 25
 _BYTES: Final = 400
 _MILLISECONDS: Final = 3.0
 _LINES: Final = 600
-_ENGINE: Final = (
-    "core",
-    "strata",
-    "kinds",
-    "table",
-    "latency",
-    "distribution",
-    "gauge",
-    "promotion",
-    "judge",
-    "state",
-)
+_ENGINE: Final = (core, strata, metric_kinds, table, latency, distribution, gauge, promotion, judge, state)
 """Modules that decide; policy, counters, noise and messages stand beside them."""
-_SOURCE: Final = Path(modelward.analysis.__file__).parent
 
 
 def _loads(poll: float) -> list[Load]:
@@ -111,7 +109,7 @@ def update_milliseconds(poll: float, rng: np.random.Generator) -> float:
 
 def code_lines() -> int:
     """Lines of the engine that are neither blank nor a comment nor a docstring."""
-    return sum(len(_code_lines((_SOURCE / f"{name}.py").read_text(encoding="utf-8"))) for name in _ENGINE)
+    return sum(len(_code_lines(inspect.getsource(module))) for module in _ENGINE)
 
 
 def _code_lines(text: str) -> set[int]:
@@ -131,13 +129,7 @@ def _code_lines(text: str) -> set[int]:
 
 def foreign_imports() -> list[str]:
     """What the engine imports that is neither Python's own nor the project's."""
-    return sorted(
-        {
-            name
-            for module in _ENGINE
-            for name in _imports((_SOURCE / f"{module}.py").read_text(encoding="utf-8"))
-        }
-    )
+    return sorted({name for module in _ENGINE for name in _imports(inspect.getsource(module))})
 
 
 def _imports(text: str) -> Iterator[str]:
