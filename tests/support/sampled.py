@@ -15,6 +15,7 @@ class NothingMeasured:
 
     models: dict[Key, tuple[str, str]] = field(default_factory=dict)
     """Stable and canary of the rollouts that are followed."""
+    noise: str = ""
 
     def follow(
         self,
@@ -32,3 +33,7 @@ class NothingMeasured:
     def forget(self, key: Key) -> None:
         """Follow a model no longer."""
         self.models.pop(key, None)
+
+    def learnt(self, key: Key, revision: str) -> str:  # noqa: ARG002
+        """What the test says that was learnt of stable's noise."""
+        return self.noise

@@ -25,7 +25,7 @@ _NUMBER: Final = 32 / 3
 """Characters of a number in a vector."""
 _HEADER: Final = 480
 """What is remembered once for all metrics."""
-_METRIC: Final = 216
+_METRIC: Final = 230
 """Of a metric, without its vectors and the pod: its name of 63 characters, its kind, counts and times."""
 _PADDING: Final = 20
 """What its vectors take beyond their numbers."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from math import log
 
 from modelward.analysis import messages, promotion
-from modelward.analysis.evidence import heaviest, lead, pairs, total_log_odds
+from modelward.analysis.evidence import heaviest, lead, limit_of, pairs, total_limit, total_log_odds
 from modelward.analysis.messages import duration, in_odds, odds, percent
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.promotion import Harm
@@ -76,7 +76,8 @@ def _rolled_back(policy: Policy, state: State, decided: Decided) -> Assessment:
     alone = metric.kind is MetricKind.GUARD
     total = odds(log_odds(memory) if alone else total_log_odds(policy, state))
     after = decided.time - (decided.time if state.began is None else state.began)
-    text = messages.worse(policy, metric, memory, total) + messages.remarks(state, memory)
+    limit = limit_of(policy, [memory]) if alone else total_limit(policy, state)
+    text = messages.worse(metric, memory, total, limit) + messages.remarks(state, memory)
     return Assessment(
         verdict=Verdict.ROLL_BACK,
         odds=total,
@@ -158,8 +159,9 @@ def _objection(case: _Case) -> str:
     """What a metric with the action Hold has against it; empty when none has."""
     for metric, memory in pairs(case.policy, case.state):
         holds = metric.action is MetricAction.HOLD and not metric.dry_run
-        if holds and log_odds(memory) >= log(case.policy.limit):
-            text = messages.worse(case.policy, metric, memory, odds(log_odds(memory)))
+        limit = limit_of(case.policy, [memory])
+        if holds and log_odds(memory) >= log(limit):
+            text = messages.worse(metric, memory, odds(log_odds(memory)), limit)
             return f"Holding: {text}{messages.remarks(case.state, memory)}"
     return ""
 

@@ -37,6 +37,10 @@ START: Final = log(0.5)
 """Half of the stake is bet at once, the other half is kept for problems that begin later."""
 
 
+STRATA_APART: Final = 12
+"""Bets that begin within so many strata see much the same."""
+
+
 def likelihood_ratios(
     table: tuple[int, int, int, int], margin: float, bets: tuple[float, ...] = RATIO_BETS
 ) -> tuple[float, ...] | None:
@@ -142,16 +146,24 @@ def begun(bets: tuple[float, ...]) -> Logs:
     return (START,) * len(bets)
 
 
-def bet_on(logs: Logs, ratios: Iterable[float] | None, *, fresh: float, phi: float, cap: float) -> Logs:
-    """The bets after a stratum: what begins now (`fresh`) is added, then each grows by its ratio, at most by `cap`.
-
-    A power 1/phi of a likelihood ratio has a mean of at most 1, too (Jensen), and is exact protection where hits
-    come in clumps of up to phi.
-    """
+def bet_on(logs: Logs, ratios: Iterable[float] | None, *, fresh: float, cap: float) -> Logs:
+    """The bets after a stratum: what begins now (`fresh`) is added, then each grows by its ratio, at most by `cap`."""
     joined = [larger + log1p(exp(smaller - larger)) for larger, smaller in (_ordered(a, fresh) for a in logs)]
     if ratios is None:
         return tuple(joined)
-    return tuple(a + min(ratio / phi, cap) for a, ratio in zip(joined, ratios, strict=True))
+    return tuple(a + min(ratio, cap) for a, ratio in zip(joined, ratios, strict=True))
+
+
+def discounted(logs: Iterable[float], phi: float, strata: int) -> float:
+    """ln of the evidence of bets M as the noise phi that is known today lets it count: the mean of w (M / w) ** (1/phi).
+
+    w is the stake that a bet is taken to have begun with, from 1/2 on falling with the strata in which it may have begun:
+    a stake is no evidence, and is not discounted. As w ** (1 - 1/phi) M ** (1/phi) <= max(w, M) for any phi >= 1, also one
+    that was learnt from the same requests, what is fair for independent requests stays so, but for w at most. Where hits
+    come in clumps of up to phi, it is exact protection.
+    """
+    stake = START - log1p(strata / STRATA_APART)
+    return (1 - 1 / phi) * stake + log_mean(value / phi for value in logs)
 
 
 def _ordered(one: float, other: float) -> tuple[float, float]:

@@ -25,7 +25,7 @@ def shaped(state: MetricState, increment: Increment, buckets: int) -> MetricStat
     return replace(
         state,
         bounds=bounds,
-        phis=tuple(_joined_phi(bounds, index, by_bound, state.phis[0]) for index in range(len(bounds))),
+        phis=phis(bounds, by_bound, (state.phis[0],) * len(bounds)),
         tests=(core.begun(core.RATIO_BETS),) * (2 * len(bounds)),
         history=BucketCounts(),
         history_phis=(),
@@ -60,6 +60,13 @@ def joined(history: BucketCounts, most: int) -> tuple[float, ...]:
     ]
     nearest = {min(range(len(below)), key=lambda i: abs(below[i] - part / most)) for part in range(1, most)}
     return (*(bounds[index] for index in sorted(nearest)), bounds[-1])
+
+
+def phis(
+    bounds: tuple[float, ...], by_bound: Mapping[float, float], otherwise: tuple[float, ...]
+) -> tuple[float, ...]:
+    """The noise of each bucket, from that of the buckets that it joins."""
+    return tuple(_joined_phi(bounds, index, by_bound, default) for index, default in enumerate(otherwise))
 
 
 def _joined_phi(

@@ -38,6 +38,21 @@ def total_log_odds(policy: Policy, state: State) -> float:
     return top + log(sum(exp(part - top) for part in parts))
 
 
+def limit_of(policy: Policy, metrics: Iterable[MetricState]) -> float:
+    """The odds that the evidence of these metrics together must reach.
+
+    Evidence that is discounted is at most what it is without discount, or the stake of its bets. So a mean of several can
+    be ahead of what is fair, by less than one (docs/design/0016).
+    """
+    return policy.limit + any(phi > 1 for metric in metrics for phi in metric.phis)
+
+
+def total_limit(policy: Policy, state: State) -> float:
+    """The odds at which the evidence of all metrics together rolls the canary back."""
+    weight = weights_of(policy, state)
+    return limit_of(policy, (metric for metric in state.metrics if metric.name in weight))
+
+
 def heaviest(policy: Policy, state: State) -> str:
     """The name of the metric with most of the evidence; empty when none counts."""
     weight = weights_of(policy, state)

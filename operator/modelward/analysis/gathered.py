@@ -18,7 +18,8 @@ class Evidence:
     """Why metrics are unknown; None while they can be had."""
     reference: Reference | None = None
     """What stable did before the rollout; frozen with the first sample."""
-
+    noise: Reference | None = None
+    """What is known of the noise of stable's pods by now: it goes on to be learnt."""
     idle: Idle = field(default_factory=Idle)
     """What the canary showed before it had weight."""
 

@@ -27,7 +27,7 @@ def observed(
     table = Table(1, 1, (int(sign > 0),), (int(sign < 0),))
     return replace(
         state,
-        tests=(core.bet_on(state.tests[0], core.sign_ratios(sign), fresh=fresh, phi=1.0, cap=cap),),
+        tests=(core.bet_on(state.tests[0], core.sign_ratios(sign), fresh=fresh, cap=cap),),
         strata=state.strata + 1,
         step=state.step.plus(table),
         total=state.total.plus(table),

@@ -17,7 +17,7 @@ from modelward.analysis import core, latency, metric_kinds, promotion
 from modelward.analysis.allotment import Allotment, allotted
 from modelward.analysis.assessment import assess
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample
-from modelward.analysis.evidence import heaviest, lead, pairs, total_log_odds
+from modelward.analysis.evidence import heaviest, lead, limit_of, pairs, total_limit, total_log_odds
 from modelward.analysis.idle import Idle
 from modelward.analysis.noise import NO_HISTORY, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
@@ -39,6 +39,7 @@ __all__ = [
     "decode",
     "encode",
     "fits",
+    "informed",
     "next_step",
     "observe",
     "recalled",
@@ -94,6 +95,13 @@ def recalled(state: State, before: State) -> State:
     return replace(state, own=before.own, metrics=metrics)
 
 
+def informed(state: State, today: Reference) -> State:
+    """The memory with the noise that is known by now: all evidence is read by it. A verdict stays as it was."""
+    if state.decided:
+        return state
+    return replace(state, metrics=tuple(metric_kinds.informed(metric, today) for metric in state.metrics))
+
+
 def _allotted(policy: Policy) -> Allotment:
     return allotted(metric.kind for metric in policy.metrics)
 
@@ -123,7 +131,7 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
     """The memory after `sample`. One that is not later than the last changes nothing: nothing counts twice."""
     if state.decided or (state.time is not None and sample.time <= state.time):
         return state
-    state, before = _within(policy, state), state.time
+    before = state = _within(policy, state)
     if sample.flaws:
         state = _without(policy, state, sample.flaws.keys())
     state = replace(_at_weight(policy, state, sample), time=sample.time)
@@ -140,9 +148,9 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
         state,
         metrics=metrics,
         incident=_incident(policy, state, sample),
-        pod_seconds=_short(state.pod_seconds + _pod_seconds(policy, state, sample, before)),
+        pod_seconds=_short(state.pod_seconds + _pod_seconds(policy, state, sample, before.time)),
     )
-    return _decided(policy, judged, sample.time)
+    return _decided(policy, judged, before)
 
 
 def _within(policy: Policy, state: State) -> State:
@@ -284,18 +292,33 @@ def _incident(policy: Policy, state: State, sample: Sample) -> Incident:
     )
 
 
-def _decided(policy: Policy, state: State, time: float) -> State:
-    """The memory with the verdict, when the evidence has reached the limit: all together, or a guard alone."""
-    limit = log(policy.limit)
+def _decided(policy: Policy, state: State, before: State) -> State:
+    """The memory with the verdict, when a sample has brought the evidence to the limit: of all, or of a guard alone.
+
+    Evidence may also rise because the noise is less than was thought. That alone decides nothing: a single sample,
+    however bad, must be followed by another that speaks against the canary, too.
+    """
+    guilty = _guilty_guard(policy, state, before)
+    if not guilty:
+        total = total_log_odds(policy, state)
+        if total < log(total_limit(policy, state)) or total <= total_log_odds(policy, before):
+            return state
+        guilty = heaviest(policy, state)
+    return replace(state, decided=Decided(time=state.time or 0.0, metric=guilty))
+
+
+def _guilty_guard(policy: Policy, state: State, before: State) -> str:
+    """The name of a guard that the sample brought to the limit; empty when there is none."""
+    then = {metric.name: log_odds(metric) for metric in before.metrics}
     for metric, memory in pairs(policy, state):
-        acts = (
-            metric.kind is MetricKind.GUARD and metric.action is MetricAction.ROLL_BACK and not metric.dry_run
-        )
-        if acts and log_odds(memory) >= limit:
-            return replace(state, decided=Decided(time=time, metric=metric.name))
-    if total_log_odds(policy, state) < limit:
-        return state
-    return replace(state, decided=Decided(time=time, metric=heaviest(policy, state)))
+        acts = metric.kind is MetricKind.GUARD and metric.action is MetricAction.ROLL_BACK
+        if (
+            acts
+            and not metric.dry_run
+            and then[metric.name] < log_odds(memory) >= log(limit_of(policy, [memory]))
+        ):
+            return metric.name
+    return ""
 
 
 def next_step(state: State) -> State:

@@ -2,11 +2,11 @@
 
 from math import exp, isnan, log
 
-from modelward.analysis import core
 from modelward.analysis.noise import PHI_WITHOUT_HISTORY
-from modelward.analysis.policy import MetricPolicy, Policy
+from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.promotion import Harm, cases_needed
 from modelward.analysis.state import NoiseSource, State
+from modelward.analysis.strata import log_odds_of
 from modelward.analysis.table import MetricState, Table
 from modelward.analysis.verdict import Step
 from modelward.api.analysis_policy import MetricKind
@@ -106,7 +106,7 @@ def _factor(table: Table, test: int) -> str:
 
 def strongest(state: MetricState) -> int:
     """The test with the most evidence."""
-    return max(range(len(state.tests)), key=lambda test: core.log_mean(state.tests[test]))
+    return max(range(len(state.tests)), key=lambda test: log_odds_of(state, test))
 
 
 def _slow(state: MetricState) -> str:
@@ -164,7 +164,7 @@ def remarks(state: State, metric: MetricState) -> str:
     if metric.pod and metric.lead >= max(1, hits):
         parts.append(f"All evidence from pod {metric.pod}.")
     worst = max(metric.phis)
-    if state.noise is NoiseSource.NONE:
+    if state.noise is NoiseSource.NONE and 1 < worst <= PHI_WITHOUT_HISTORY:
         much = "No" if worst == PHI_WITHOUT_HISTORY else "Little"
         parts.append(f"{much} noise history, evidence discounted by {worst:.2g}.")
     elif worst >= _NOISY:
@@ -177,9 +177,9 @@ def remarks(state: State, metric: MetricState) -> str:
 # --- the sentences ------------------------------------------------------------------------------------------
 
 
-def worse(policy: Policy, metric: MetricPolicy, state: MetricState, total: float) -> str:
+def worse(metric: MetricPolicy, state: MetricState, total: float, limit: float) -> str:
     """The evidence that decided, in words such as `odds against chance 2,700:1 (limit 100:1).`."""
-    return f"{finding(metric, state)}; odds against chance {in_odds(total)} (limit {policy.limit:,.0f}:1)."
+    return f"{finding(metric, state)}; odds against chance {in_odds(total)} (limit {limit:,.0f}:1)."
 
 
 def still_possible(metric: MetricPolicy, harm: Harm, phi: float, step: Step) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from modelward.analysis import core, distribution, gauge, latency
 from modelward.analysis.allotment import Allotment
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Values
-from modelward.analysis.noise import Reference
+from modelward.analysis.noise import PHI_WITHOUT_HISTORY, MetricReference, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.spacing import GRID_SECONDS
 from modelward.analysis.strata import whole, with_table
@@ -30,16 +30,64 @@ def begun(metric: MetricPolicy, reference: Reference, allotment: Allotment) -> M
     history = _thinned(metric.kind, known.histogram, allotment) if known else BucketCounts()
     tests = TESTS[metric.kind]
     bets = core.SIGN_BETS if metric.kind is MetricKind.GAUGE else core.RATIO_BETS
-    in_histogram = metric.kind in {MetricKind.LATENCY, MetricKind.DISTRIBUTION}
     return MetricState(
         name=metric.name,
         kind=metric.kind,
-        phis=(reference.phi_without_history if in_histogram else reference.phi(metric.name),) * tests,
+        phis=(_phi_at_first(metric, reference),) * tests,
+        freedom=known.freedom if known else 0,
         tests=(core.begun(bets),) * tests,
         bounds=_bounds(metric.kind, known.spacing_seconds if known else GRID_SECONDS),
         history=history,
         history_phis=tuple(reference.phi(metric.name, bound) for bound in history.bounds),
     )
+
+
+def _phi_at_first(metric: MetricPolicy, reference: Reference) -> float:
+    match metric.kind:
+        case MetricKind.LATENCY | MetricKind.DISTRIBUTION:
+            return reference.phi_without_history
+        case MetricKind.RATIO | MetricKind.GUARD:
+            return reference.phi(metric.name)
+        case MetricKind.GAUGE:
+            return 1.0  # its values are taken so far apart that they tell something new
+
+
+def informed(state: MetricState, today: Reference) -> MetricState:
+    """The memory with the noise that is known by now.
+
+    Whoever has just begun to look at the pods, after a restart, knows less than is remembered: more noise counts at
+    once, less only when it is known half as well.
+    """
+    known = today.metrics.get(state.name)
+    if known is None or not known.freedom or state.kind is MetricKind.GAUGE:
+        return state
+    phis, history_phis = _phis_by(state, known)
+    if known.freedom >= state.freedom / 2:
+        return replace(state, phis=phis, history_phis=history_phis, freedom=known.freedom)
+    return replace(
+        state,
+        phis=tuple(map(_no_less, state.phis, phis)),
+        history_phis=tuple(map(_no_less, state.history_phis, history_phis)),
+    )
+
+
+def _no_less(before: float, now: float) -> float:
+    return max(before, now) if now > PHI_WITHOUT_HISTORY else before
+
+
+def _phis_by(state: MetricState, known: MetricReference) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The noise of each test, and at each bound of the past, as it is known; what is not stays as it was."""
+    past = zip(state.history.bounds, state.history_phis, strict=True)
+    history_phis = tuple(known.phis.get(bound, before) for bound, before in past)
+    match state.kind:
+        case MetricKind.LATENCY:
+            each = zip(state.bounds, state.phis, strict=True)
+            return tuple(known.phis.get(bound, before) for bound, before in each), history_phis
+        case MetricKind.DISTRIBUTION if state.bounds:
+            return distribution.phis(state.bounds, known.phis, state.phis), history_phis
+        case MetricKind.RATIO | MetricKind.GUARD:
+            return (known.phi,) * len(state.phis), history_phis
+    return state.phis, history_phis
 
 
 def _bounds(kind: MetricKind, spacing_seconds: float) -> tuple[float, ...]:

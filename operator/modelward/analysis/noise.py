@@ -5,16 +5,23 @@ one version should share hits in proportion to their requests. Over blocks of ti
 
     X2 = sum over pods of (e_p - m n_p/n)^2 / (m n_p/n (1 - m/n))      (n requests and m hits of all pods)
 
-has mean P - 1 if they do. phi = max(1, max over block lengths of (X2 + 40) / (degrees of freedom + 20)): little
-history gives about 2, much history what was seen. Evidence is divided by phi (quasi-likelihood; McCullagh and
-Nelder, Generalized Linear Models, 1989, section 4.5). With one pod, successive blocks stand in for the pods.
+has mean P - 1 if they do. For each length of blocks, with F the degrees of freedom of them all,
+
+    phi = (max(X2, F) + 40) / (F + 20) + d(F) max(0, X2 - F b) / (F + 4),    d(F) = 24 / (1 + ((F + 4) / 16)^2)
+
+and the largest counts: no history gives 2, much history what was seen (quasi-likelihood; McCullagh and Nelder,
+Generalized Linear Models, 1989, section 4.5). b is 1 for the shortest blocks, and for longer ones what the shortest show:
+what goes beyond it comes of pods that differ for a while. Of those only so many are seen as there are pods, and the
+canary's is one more: the fewer comparisons have shown it, the more noise is assumed (d). Blocks that are still open count,
+too: pods that differ for minutes are seen before five minutes are over (docs/design/0017). With one pod, successive blocks
+stand in for the pods.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from math import inf, isfinite
+from math import inf, isfinite, log
 from typing import Any, Final
 
 from modelward.analysis.counters import BucketCounts, RatioCounts, Values, clean, increment
@@ -23,6 +30,7 @@ from modelward.analysis.readings import Arm, GaugeReading, PodReading, Poll, Rea
 from modelward.analysis.spacing import GRID_SECONDS, Spacing
 from modelward.analysis.tracks import Origin, Track, begun
 from modelward.api.analysis_policy import MetricKind
+from modelward.api.fields import EXACT_INT_MAX
 from modelward.errors import InvalidState
 
 BLOCK_SECONDS: Final = (5.0, 15.0, 60.0, 300.0)
@@ -30,10 +38,17 @@ BLOCK_SECONDS: Final = (5.0, 15.0, 60.0, 300.0)
 PRIOR_X2: Final = 40.0
 PRIOR_FREEDOM: Final = 20.0
 PHI_WITHOUT_HISTORY: Final = PRIOR_X2 / PRIOR_FREEDOM
+_DOUBT: Final = 24.0
+"""So much is added to noise that hardly anything has shown, as a multiple of it;"""
+_HALF_THE_DOUBT: Final = 16.0
+"""half as much once so many comparisons have, then less and less,"""
+_FIRST_FREEDOM: Final = 4.0
+"""of which so many are counted from the start: a single comparison shows nothing."""
 HALF_LIFE_SECONDS: Final = 1800.0
 """What was seen so long ago counts half, when stable is read for ever."""
 ENOUGH_CASES: Final = 1000
 """Fewer cases than this since the first reading, and the pods' counters since their start are used instead."""
+_MOST_PODS: Final = 1000
 _VERSION: Final = 1
 
 
@@ -52,6 +67,8 @@ class MetricReference:
     """Of a gauge: how far apart two values must be to tell something new."""
     guessed: bool = False
     """Whether too little was seen of the pods to speak of noise: phi is then (nearly) that of no history."""
+    freedom: float = 0
+    """How much was seen of the pods: degrees of freedom of the shortest blocks."""
     from_totals: bool = False
     """Whether phi comes from successive blocks of a single pod: it is then blind to differences of pods."""
 
@@ -108,6 +125,12 @@ class _Block:
         half_a_look = (span[1] - span[0]) / 2
         return aged.closed(span[1]) if span[1] - started >= self.seconds - half_a_look else aged
 
+    @property
+    def shown(self) -> tuple[tuple[float, float], ...]:
+        """X2 and its degrees of freedom of each test, with the open block in them."""
+        closed = self.closed(0.0)
+        return tuple(zip(closed.x2, closed.freedom, strict=True))
+
     def closed(self, time: float) -> "_Block":
         """The sums with the open block in them, and a new one begun."""
         rows = [row for row in self.pods.values() if row[0] > 0]
@@ -135,8 +158,22 @@ def scatter(rows: list[tuple[float, ...]], test: int) -> tuple[float, int]:
 
 
 def phi(sums: Iterable[tuple[float, float]]) -> float:
-    """phi from X2 and degrees of freedom of each block length."""
-    return max(1.0, *((x2 + PRIOR_X2) / (freedom + PRIOR_FREEDOM) for x2, freedom in sums))
+    """phi from X2 and degrees of freedom of each block length, the shortest first."""
+    first, *longer = sums
+    usual = _shrunk(*first)
+    return max([_doubted(*first, 1.0), *(_doubted(x2, freedom, usual) for x2, freedom in longer)])
+
+
+def _shrunk(x2: float, freedom: float) -> float:
+    """The noise that was seen, between that and 2 if little was. Less than chance lets is luck."""
+    return (max(x2, freedom) + PRIOR_X2) / (freedom + PRIOR_FREEDOM)
+
+
+def _doubted(x2: float, freedom: float, usual: float) -> float:
+    """The noise to be reckoned with: more than was seen, where few comparisons show more than is usual."""
+    known = freedom + _FIRST_FREEDOM
+    doubt = _DOUBT / (1 + (known / _HALF_THE_DOUBT) ** 2)
+    return _shrunk(x2, freedom) + doubt * max(0.0, x2 - freedom * usual) / known
 
 
 def _sum(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
@@ -242,6 +279,11 @@ class Noise:
             most_pods=max(old.most_pods, len(rows)),
         )
 
+    @property
+    def cases(self) -> float:
+        """Cases of the metric that shows most of them, as far as they count still."""
+        return max((sums.total.total for sums in self.sums.values()), default=0.0)
+
     def reference(self) -> Reference:
         """What is known by now, frozen at the start of a rollout."""
         return Reference(
@@ -262,6 +304,7 @@ class Noise:
         if total is None:
             return None
         phis = _phis(sums) if sums else []
+        freedom = _rounded(max(sums.blocks[0].freedom)) if sums else 0.0
         histogram = total if isinstance(total, BucketCounts) else BucketCounts()
         return MetricReference(
             phi=phis[0] if sums and not sums.bounds else PHI_WITHOUT_HISTORY,
@@ -269,7 +312,8 @@ class Noise:
             hits=total.hits if isinstance(total, RatioCounts) else 0,
             total=total.total,
             histogram=histogram,
-            guessed=sums is None or max(sums.blocks[0].freedom) < PRIOR_FREEDOM,
+            guessed=freedom < PRIOR_FREEDOM,
+            freedom=freedom,
             from_totals=sums is not None and sums.most_pods == 1,
         )
 
@@ -313,11 +357,8 @@ def _empty_blocks(tests: int) -> tuple[_Block, ...]:
 
 
 def _phis(sums: _Metric) -> list[float]:
-    by_test = zip(
-        *(zip(block.x2, block.freedom, strict=True) for block in sums.blocks),
-        strict=True,
-    )
-    return [phi(test) for test in by_test]
+    """phi of each test, with the blocks that are still open."""
+    return [phi(test) for test in zip(*(block.shown for block in sums.blocks), strict=True)]
 
 
 def _scaled(counts: RatioCounts | BucketCounts, factor: float) -> RatioCounts | BucketCounts:
@@ -338,7 +379,9 @@ def decode(
     """The sums that were encoded; they go on with the next look. Raises InvalidState."""
     try:
         packed = _current(*json.loads(text))
-        sums = {metric.name: _unpacked(packed[metric.name]) for metric in metrics if metric.name in packed}
+        sums = {
+            metric.name: _unpacked(metric, packed[metric.name]) for metric in metrics if metric.name in packed
+        }
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidState(f"the noise of the pods cannot be read: {error}") from error
     return Noise(metrics=metrics, half_life_seconds=half_life_seconds, sums=sums)
@@ -358,16 +401,20 @@ def _packed(sums: _Metric) -> list[Any]:
     return [sums.bounds[:-1], [*map(_rounded, counts)], sums.most_pods, blocks]
 
 
-def _unpacked(packed: Any) -> _Metric:
+def _unpacked(metric: MetricPolicy, packed: Any) -> _Metric:
     finite, counts, most_pods, blocks = packed
-    finite, counts = _numbers(finite), _numbers(counts)
+    finite, counts = _numbers(finite), _sums(counts)
     bounds = (*finite, inf) if finite or len(counts) == 1 else ()
     made = tuple(
-        _Block(seconds=seconds, x2=_numbers(x2), freedom=_numbers(freedom))
+        _bounded(_Block(seconds=seconds, x2=_sums(x2), freedom=_sums(freedom)))
         for seconds, (x2, freedom) in zip(BLOCK_SECONDS, blocks, strict=True)
     )
     widths = {len(sums) for block in made for sums in (block.x2, block.freedom)}
-    if len(widths) != 1 or len(counts) != (len(bounds) or 2) or not isinstance(most_pods, int):
+    if (
+        widths != {_tests(metric.kind, bounds)}
+        or len(counts) != (len(bounds) or 2)
+        or not isinstance(most_pods, int)
+    ):
         raise ValueError("the sums do not fit together")
     total = (
         BucketCounts(bounds=bounds, cumulative=counts)
@@ -377,10 +424,35 @@ def _unpacked(packed: Any) -> _Metric:
     return _Metric(bounds=bounds, blocks=made, total=total, most_pods=most_pods)
 
 
+def _tests(kind: MetricKind, bounds: tuple[float, ...]) -> int:
+    """How many hits there are of a case, as `_row` lays them out."""
+    if not bounds:
+        return 1
+    return len(bounds) - 1 if kind is MetricKind.LATENCY else len(bounds)
+
+
+def _bounded(block: _Block) -> _Block:
+    """The sums, weighing no more than what was seen for ever would: they may have been edited, and are to fade."""
+    most = _MOST_PODS * HALF_LIFE_SECONDS / log(2) / block.seconds
+    shares = [min(1.0, most / freedom) if freedom else 0.0 for freedom in block.freedom]
+    return replace(
+        block,
+        x2=tuple(x2 * share for x2, share in zip(block.x2, shares, strict=True)),
+        freedom=tuple(freedom * share for freedom, share in zip(block.freedom, shares, strict=True)),
+    )
+
+
 def _numbers(values: Any) -> tuple[float, ...]:
     if not all(isinstance(value, int | float) and isfinite(value) for value in values):
         raise TypeError("a number is missing")
     return tuple(values)
+
+
+def _sums(values: Any) -> tuple[float, ...]:
+    sums = _numbers(values)
+    if not all(0 <= value <= EXACT_INT_MAX for value in sums):
+        raise ValueError("a sum is negative, or too large")
+    return sums
 
 
 def _rounded(number: float) -> float:

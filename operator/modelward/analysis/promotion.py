@@ -129,9 +129,9 @@ class Incident:
         """The evidence after an interval."""
         if self.usual is None or not cases:
             return self
-        ratios = core.limit_ratios(hits, cases, min(1.0, USUAL_FACTOR * self.usual))
+        ratios = core.limit_ratios(hits / phi, cases / phi, min(1.0, USUAL_FACTOR * self.usual))
         fresh = core.fresh_stake(self.strata + 1, horizon)
-        logs = lowered(core.bet_on(self.logs, ratios, fresh=fresh, phi=phi, cap=cap))
+        logs = lowered(core.bet_on(self.logs, ratios, fresh=fresh, cap=cap))
         return Incident(usual=self.usual, logs=logs, strata=self.strata + 1)
 
     @property

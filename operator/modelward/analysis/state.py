@@ -8,7 +8,7 @@ import json
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf, isnan, nan
 from sys import float_info
@@ -23,9 +23,10 @@ from modelward.api.analysis_policy import MetricKind
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.errors import InvalidState
 
-VERSION: Final = 2
-_LISTS: Final = 1
-"""The version before, whose vectors are lists of JSON: it is read, so that rollouts go on after an upgrade."""
+VERSION: Final = 3
+_DISCOUNTED: Final = (1, 2)
+"""The versions before, which discounted evidence for noise before they kept it (vectors of the first are lists of JSON).
+They are read, so that rollouts go on after an upgrade."""
 
 
 class NoiseSource(StrEnum):
@@ -114,12 +115,14 @@ def decode(text: str) -> State:
 
 
 def _state(packed: Any) -> State:
-    if not isinstance(packed, list) or not packed or packed[0] not in (_LISTS, VERSION):
+    if not isinstance(packed, list) or not packed or packed[0] not in (*_DISCOUNTED, VERSION):
         raise ValueError("it is of another version")
     _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, *users, metrics = packed
     own, pod_seconds = users or (0, 0)
     incident_usual, strata, logs = incident
     read = tuple(_metric(metric) for metric in metrics)
+    if packed[0] in _DISCOUNTED:
+        read = tuple(_undiscounted(metric) for metric in read)
     if decided and decided[1] not in [metric.name for metric in read if metric.joined]:
         raise ValueError("the verdict is about a metric that is not judged")
     return State(
@@ -137,6 +140,24 @@ def _state(packed: Any) -> State:
         own=_number(own),
         pod_seconds=_number(pod_seconds),
     )
+
+
+def _undiscounted(state: MetricState) -> MetricState:
+    """The memory of an earlier version, which discounted evidence for noise before it was kept."""
+    if state.kind is MetricKind.GAUGE:
+        return replace(state, phis=(1.0,) * len(state.phis))
+    each = len(state.tests) // len(state.phis)
+    read = core.discounted((0.0,), inf, state.strata)
+    by_test = (phi for phi in state.phis for _ in range(each))
+    tests = tuple(
+        tuple(_kept_within(log * phi - (phi - 1) * read) for log in logs)
+        for logs, phi in zip(state.tests, by_test, strict=True)
+    )
+    return replace(state, tests=tests)
+
+
+def _kept_within(number: float) -> float:
+    return max(-EXACT_INT_MAX, min(EXACT_INT_MAX, number))
 
 
 # --- one metric ---------------------------------------------------------------------------------------------
@@ -166,13 +187,14 @@ def _packed(state: MetricState) -> list[Any]:
         _vector(state.history_phis),
         state.own_rate,
         state.fresh,
+        state.freedom,
     ]
     while len(packed) > _LENGTH - len(_ENDING) and packed[-1] in (None, "", 0, [], ()):
         packed.pop()
     return packed
 
 
-_ENDING: Final = ["", 0, None, "", "", "", "", 0, 0]
+_ENDING: Final = ["", 0, None, "", "", "", "", 0, 0, 0]
 """What stands for the entries that `_packed` leaves out, from the pod on."""
 
 
@@ -181,7 +203,7 @@ def _metric(packed: list[Any]) -> MetricState:
     full = [*packed, *_ENDING[len(_ENDING) - missing :]] if missing > 0 else packed
     name, kind, joined, known, bounds, phis, tests, strata, polls, *tables = full
     open_, step, total, pod, lead, due, values, history_bounds, cumulative, history_phis, *users = tables
-    own_rate, fresh = users
+    own_rate, fresh, freedom = users
     history = BucketCounts(bounds=_each(_bound, history_bounds), cumulative=_each(_number, cumulative))
     state = MetricState(
         name=_text(name),
@@ -202,6 +224,7 @@ def _metric(packed: list[Any]) -> MetricState:
         values=_each(_value, values),
         own_rate=_number(own_rate),
         fresh=_number(fresh),
+        freedom=_number(freedom),
         history=history,
         history_phis=_each(_number, history_phis),
     )
@@ -209,7 +232,7 @@ def _metric(packed: list[Any]) -> MetricState:
     return state
 
 
-_LENGTH: Final = 21
+_LENGTH: Final = 22
 
 
 def _check(state: MetricState) -> None:

@@ -1,4 +1,8 @@
-"""Strata: some intervals taken together, judged as one table of cases and hits."""
+"""Strata: some intervals taken together, judged as one table of cases and hits.
+
+Bets are kept as they are for independent requests, and discounted for noise whenever they are read: noise that shows
+later counts for all that came before (docs/design/0016).
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -62,8 +66,7 @@ def _fisher(metric: MetricPolicy, state: MetricState, fresh: float, cap: float) 
             logs,
             _ratios(table, index, metric.margin, opposite=metric.higher_is_better),
             fresh=fresh,
-            phi=phi,
-            cap=cap,
+            cap=cap * phi,
         )
         for index, (logs, phi) in enumerate(zip(state.tests, state.phis, strict=True))
     )
@@ -76,8 +79,7 @@ def _both_ways(metric: MetricPolicy, state: MetricState, fresh: float, cap: floa
             logs,
             _ratios(state.open, number // 2, metric.margin, opposite=number % 2 == 1),
             fresh=fresh,
-            phi=state.phis[number // 2],
-            cap=cap,
+            cap=cap * state.phis[number // 2],
         )
         for number, logs in enumerate(state.tests)
     )
@@ -88,11 +90,11 @@ def _against_limit(metric: MetricPolicy, state: MetricState, fresh: float, cap: 
     canary, stable = state.tests
     limit, phi, table = metric.limit or 0.0, state.phis[0], state.open
     ratios = core.limit_ratios(table.stable_hits[0], table.stable, limit) if table.stable else None
-    stable = lowered(core.bet_on(stable, ratios, fresh=fresh, phi=phi, cap=cap))
+    stable = lowered(core.bet_on(stable, ratios, fresh=fresh, cap=cap * phi), phi)
     ratios = core.limit_ratios(table.canary_hits[0], table.canary, limit) if table.canary else None
-    if core.log_mean(stable) >= log(STABLE_FAILS):
+    if core.discounted(stable, phi, state.strata) >= log(STABLE_FAILS):
         ratios = None
-    return core.bet_on(canary, ratios, fresh=fresh, phi=phi, cap=cap), stable
+    return core.bet_on(canary, ratios, fresh=fresh, cap=cap * phi), stable
 
 
 _TESTS: Final[Mapping[MetricKind, Callable[[MetricPolicy, MetricState, float, float], tuple[Logs, ...]]]] = {
@@ -103,9 +105,9 @@ _TESTS: Final[Mapping[MetricKind, Callable[[MetricPolicy, MetricState, float, fl
 }
 
 
-def lowered(logs: Logs) -> Logs:
-    """The bets, none above the ceiling. Lowering evidence is always allowed."""
-    return tuple(min(value, CEILING) for value in logs)
+def lowered(logs: Logs, phi: float = 1.0) -> Logs:
+    """The bets, none much above the ceiling when it is read. Lowering evidence is always allowed."""
+    return tuple(min(value, CEILING * phi) for value in logs)
 
 
 def _ratios(table: Table, index: int, margin: float, *, opposite: bool) -> tuple[float, ...] | None:
@@ -117,9 +119,15 @@ def _ratios(table: Table, index: int, margin: float, *, opposite: bool) -> tuple
 
 
 def log_odds(state: MetricState) -> float:
-    """ln of the evidence against the canary: the mean over all tests and bets (of a guard, the canary's)."""
-    tests = state.tests[:1] if state.kind is MetricKind.GUARD else state.tests
-    return core.log_mean(value for logs in tests for value in logs) if tests else core.START
+    """ln of the evidence against the canary: the mean over all tests (of a guard, the canary's)."""
+    tests = range(1 if state.kind is MetricKind.GUARD else len(state.tests))
+    return core.log_mean(log_odds_of(state, test) for test in tests) if tests else core.START
+
+
+def log_odds_of(state: MetricState, test: int) -> float:
+    """ln of the evidence of one test, as far as the noise that is known lets it count."""
+    several = state.kind is MetricKind.DISTRIBUTION and len(state.tests) > len(state.phis)
+    return core.discounted(state.tests[test], state.phis[test // 2 if several else test], state.strata)
 
 
 def whole(number: float) -> int:

@@ -46,6 +46,9 @@ class MetricState:
     """Of a latency: the bound of each test, NaN while it is not chosen. Of a distribution: the upper bounds.
     Of a gauge: the seconds between two values that count."""
     phis: tuple[float, ...] = ()
+    """The noise that is known today, by which the evidence of each test is read."""
+    freedom: float = 0
+    """How much is known of it: degrees of freedom."""
     tests: tuple[Logs, ...] = ()
     strata: int = 0
     open: Table = EMPTY

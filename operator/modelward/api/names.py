@@ -28,6 +28,10 @@ ROUTE_FINALIZER: Final = f"{GROUP}/route"
 
 VERDICT_ANNOTATION: Final = f"{GROUP}/verdict"
 """On a ControllerRevision: why its revision was rejected, so that a status that is lost forgets no rejection."""
+NOISE_ANNOTATION: Final = f"{GROUP}/noise"
+"""On a ControllerRevision: how much the counts of its pods scatter, once that is known well, so that no restart forgets it."""
+MOST_NOISE_CHARACTERS: Final = 16_384
+"""An annotation that is longer is neither written nor read."""
 INTENT_ANNOTATION: Final = f"{GROUP}/intent"
 """Hash of what we meant when we last wrote the object (see `modelward.controller.apply`)."""
 DECISION_ANNOTATION: Final = f"{GROUP}/decision"

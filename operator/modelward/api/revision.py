@@ -31,6 +31,8 @@ class Revision:
     """Which tool made the change (a field manager), for people."""
     verdict: str = ""
     """Why it was rejected, as its snapshot is annotated: reason, time and message; empty if it was not."""
+    noise: str = ""
+    """What was learnt of the noise of its pods, as its snapshot is annotated; empty while too little is known."""
 
     @property
     def model_version(self) -> str:

@@ -59,6 +59,9 @@ class Sampling(Protocol):
     def forget(self, key: Key) -> None:
         """Stop following a model."""
 
+    def learnt(self, key: Key, revision: str) -> str:
+        """The noise of a revision's pods as text, once it is known well enough to be kept; empty before that."""
+
 
 async def gather(
     kube: Kube,
@@ -101,6 +104,7 @@ async def gather(
         observed,
         pods=_pods(store, observed),
         evidence=_evidence(sampling, observed),
+        learnt=sampling.learnt((model.namespace, model.name), model.status.stable_revision),
         priority_classes=await _priority_classes(kube, observed) if asks_for_new_revision(observed) else None,
     )
 

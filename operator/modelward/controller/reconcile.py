@@ -360,6 +360,7 @@ def _projection(observed: Observed, decision: Decision) -> Projection:
             for child in observed.children
             if isinstance(child, Autoscaler) and child.terminating
         },
+        learnt=observed.learnt,
     )
 
 

@@ -1,4 +1,4 @@
-"""ControllerRevision `<model>-<revision>`: the snapshot of a revision. Its data never changes, a verdict is noted."""
+"""ControllerRevision `<model>-<revision>`: the snapshot of a revision. Its data never changes, two things are noted."""
 
 from typing import Any
 
@@ -14,13 +14,14 @@ KIND = "ControllerRevision"
 
 def controller_revision(model: Model, revision: Revision, verdict: str = "") -> Manifest:
     """The manifest that keeps a revision; `verdict` is why it was rejected, empty if that is not held against it."""
+    noise = {names.NOISE_ANNOTATION: revision.noise} if revision.noise else {}
     labels = names.revision_labels(model.name, revision.name)
     return {
         "apiVersion": "apps/v1",
         "kind": KIND,
         "metadata": {
             **metadata(model, names.child_name(model.name, revision.name), labels),
-            "annotations": {names.VERDICT_ANNOTATION: verdict},
+            "annotations": {names.VERDICT_ANNOTATION: verdict, **noise},
         },
         "revision": revision.number,
         "data": {
@@ -45,7 +46,7 @@ class _Data(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
-def read_revision(name: str, number: int, data: bytes, verdict: str = "") -> Revision:
+def read_revision(name: str, number: int, data: bytes, verdict: str = "", noise: str = "") -> Revision:
     """The revision that a ControllerRevision's `revision` and `data`, as JSON, hold.
 
     Raises msgspec.DecodeError if it is not ours, RecursionError if it is nested too deep.
@@ -61,4 +62,5 @@ def read_revision(name: str, number: int, data: bytes, verdict: str = "") -> Rev
         template=found.template,
         cause=found.cause,
         verdict=verdict,
+        noise=noise,
     )

@@ -65,11 +65,12 @@ def project(
     split: Split,
     left_behind: Iterable[str] = (),
     lingering: Container[str] = (),
+    learnt: str = "",
 ) -> Projection:
     """Everything that should exist of a model with this status. `sizes` has the revisions that run.
 
     `left_behind`: revisions that are gone and that our route still sends to. `lingering`: revisions whose autoscaler is
-    deleted and still there.
+    deleted and still there. `learnt`: the noise of stable's pods, once it is known well.
 
     In the order in which objects are written: what a route or a Service sends to comes before it, and weight
     goes before the size of stable, so that a pod that is given up has no share left.
@@ -83,7 +84,7 @@ def project(
         ),
         *_autoscalers(model, running.values(), lingering),
         *_disruption_budget(model, status, sizes),
-        *_verdicts(model, status, revisions),
+        *_notes(model, status, revisions, learnt),
     )
     return Projection(
         intents=tuple(replace(each, manifest=stamped(each.manifest, status.decision)) for each in intents),
@@ -180,16 +181,18 @@ def _disruption_budget(
         yield Intent(manifest=disruption_budget.disruption_budget(model, status.stable_revision))
 
 
-def _verdicts(
-    model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision]
+def _notes(
+    model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision], learnt: str
 ) -> Iterator[Intent]:
-    """Snapshots whose note differs from what status holds against them."""
+    """Snapshots whose verdict differs from what status holds against them, or whose noise is known at last."""
     rejected = {entry.revision: verdict(entry) for entry in status.rejected_revisions}
     kept = {name for kind, name in _kept(model, status, revisions) if kind == controller_revision.KIND}
     for revision in revisions.values():
         wanted = rejected.get(revision.name, "")
-        if wanted != revision.verdict and names.child_name(model.name, revision.name) in kept:
-            yield Intent(manifest=controller_revision.controller_revision(model, revision, wanted))
+        new = learnt if revision.name == status.stable_revision and not revision.noise else ""
+        if (new or wanted != revision.verdict) and names.child_name(model.name, revision.name) in kept:
+            noted = replace(revision, noise=revision.noise or new)
+            yield Intent(manifest=controller_revision.controller_revision(model, noted, wanted))
 
 
 def _kept(

@@ -81,6 +81,8 @@ def _judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement
     before, progress = _state(observed, progress, policy)
     state = judge.with_idle(policy, before, observed.evidence.idle)
     learned = before.own > 0 and state != before
+    if observed.evidence.noise:
+        state = judge.informed(state, observed.evidence.noise)
     for sample in observed.evidence.samples:
         if sample.time > _last_sample(progress):
             state = judge.observe(policy, state, sample)

@@ -262,6 +262,8 @@ class Observed:
     """Whether a change may set out now."""
     evidence: Evidence = _NOTHING_MEASURED
     """What is measured of the canary and of stable."""
+    learnt: str = ""
+    """The noise of stable's pods as text, once it is known well; empty before that."""
     priority_classes: tuple[PriorityClass, ...] | None = None
     """Read only when spec asks for a new revision; None also when they may not be read."""
 

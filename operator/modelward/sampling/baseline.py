@@ -3,8 +3,8 @@
 A judge must know by how much counts scatter without any change (modelward.analysis.noise). To see that at
 every time scale, a model is read as often as in a rollout, for a window of some minutes; then it is the turn
 of the next. So few models are read all the time, and of many each has its window once in a while. The API
-server gets no request for it, since pods are watched, and nothing is written anywhere; between two windows a
-model's history is a short text.
+server gets no request for it, since pods are watched; between two windows a model's history is a short text. Once it
+is known well it is kept with the revision, so that another leader begins with it.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ from typing import Final
 
 from modelward.analysis.noise import HALF_LIFE_SECONDS, Noise, decode, encode
 from modelward.analysis.policy import MetricPolicy
-from modelward.analysis.readings import Arm
+from modelward.analysis.readings import Arm, Poll
+from modelward.api.names import MOST_NOISE_CHARACTERS
 from modelward.errors import InvalidState
 from modelward.sampling.pods import PodSource
 from modelward.sampling.subject import Key, Side
@@ -24,6 +25,9 @@ ROUND_SECONDS: Final = 5.0
 """Time between two readings of a model that has its window."""
 WINDOW_SECONDS: Final = 600.0
 """Two of the longest blocks of time over which pods are compared."""
+RIPE_SECONDS: Final = 3600.0
+RIPE_CASES: Final = 1000
+"""What was read for so long, and shows so many cases, is kept with the revision."""
 MOST_PODS_AT_REST: Final = 8
 """Of a model with more pods, these tell about the others."""
 
@@ -52,6 +56,8 @@ class _Window:
     resting: Resting
     noise: Noise
     since: float
+    read_seconds: float = 0.0
+    """For how long it was read, in this window and those before."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,8 +73,12 @@ class Rest:
     scrapes_per_second: float
     window_seconds: float = WINDOW_SECONDS
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    _known: dict[tuple[Key, str], str] = field(default_factory=dict)
-    """The history of a revision of a model, as text."""
+    remembered: Callable[[Key, str], str] = lambda _key, _revision: ""
+    """What is kept of a revision of a model from before this process."""
+    wake: Callable[[Key], None] = lambda _key: None
+    """Told of a model about which there is something to be kept."""
+    _known: dict[tuple[Key, str], tuple[str, float]] = field(default_factory=dict)
+    """The history of a revision of a model, as text, and for how long it was read."""
     _windows: dict[Key, _Window] = field(default_factory=dict)
     _next: int = 0
 
@@ -87,11 +97,19 @@ class Rest:
         if window and window.resting.side.revision == revision and window.resting.metrics == metrics:
             text: str | None = encode(window.noise)
         else:
-            text = self._known.get((key, revision))
+            text = self._known.get((key, revision), ("", 0.0))[0] or self.remembered(key, revision)
         try:
             return decode(text, metrics, HALF_LIFE_SECONDS) if text else _empty(metrics)
         except InvalidState:  # the user changed the metrics
             return _empty(metrics)
+
+    def ripe(self, key: Key, revision: str) -> str:
+        """What is known of a revision that is being read, as text, if it is known well; else empty."""
+        window = self._windows.get(key)
+        if window is None or window.resting.side.revision != revision or not _is_ripe(window):
+            return ""
+        text = encode(window.noise)
+        return text if len(text) <= MOST_NOISE_CHARACTERS else ""
 
     async def round(self) -> None:
         """Read once every model that has its window, spread over the round."""
@@ -128,7 +146,7 @@ class Rest:
         for entry in [entry for entry in self._known if entry[0] == key]:
             del self._known[entry]
         if window.noise.sums:
-            self._known[key, window.resting.side.revision] = encode(window.noise)
+            self._known[key, window.resting.side.revision] = encode(window.noise), window.read_seconds
 
     def _open_windows(self, keys: list[Key]) -> None:
         """Give windows to the next models, as far as the budget goes: always to one at least."""
@@ -140,7 +158,10 @@ class Rest:
                 if self._windows and used + resting.cost > budget:
                     return
                 noise = self.noise(key, resting.side.revision, resting.metrics)
-                self._windows[key] = _Window(resting=resting, noise=noise, since=self.clock())
+                read = self._known.get((key, resting.side.revision), ("", 0.0))[1]
+                self._windows[key] = _Window(
+                    resting=resting, noise=noise, since=self.clock(), read_seconds=read
+                )
             self._next += 1
 
     async def _read(self, window: _Window) -> None:
@@ -151,9 +172,21 @@ class Rest:
                 resting.key, {Arm.STABLE: resting.side}, self.clock(), most=MOST_PODS_AT_REST
             )
             if polled.poll.pods:
-                window.noise = window.noise.plus(polled.poll)
+                self._take(window, polled.poll)
         except Exception:
             logger.exception("%s/%s: reading at rest failed, please report it", *resting.key)
+
+    def _take(self, window: _Window, poll: Poll) -> None:
+        before, was_ripe = window.noise.time, _is_ripe(window)
+        window.noise = window.noise.plus(poll)
+        if before is not None:
+            window.read_seconds += min(poll.time - before, 2 * ROUND_SECONDS)
+        if not was_ripe and _is_ripe(window):
+            self.wake(window.resting.key)
+
+
+def _is_ripe(window: _Window) -> bool:
+    return window.read_seconds >= RIPE_SECONDS and window.noise.cases >= RIPE_CASES
 
 
 def _other(now: Resting, before: Resting) -> bool:

@@ -49,6 +49,14 @@ class AtRest:
         model = self.store.model(key)
         return self.store.pods(model) if model else ()
 
+    def noise(self, key: Key, revision: str) -> str:
+        """What was learnt of a revision's pods, as its snapshot keeps it; empty if nothing was."""
+        model = self.store.model(key)
+        snapshots = self.store.snapshots(model.uid) if model else ()
+        return next(
+            (each.noise for each in snapshots if each.child.revision == revision and not each.flaw), ""
+        )
+
     def look(self, key: Key) -> Resting | None:
         """The model, if it serves, has signals, and no rollout is under way."""
         model = self.store.model(key)
@@ -108,10 +116,18 @@ async def sampling(
         look=at_rest.look,
         clock=clock,
         scrapes_per_second=settings.scrapes_per_second,
+        remembered=at_rest.noise,
+        wake=wake,
     )
     named = {source.name: _named(source, server) for source, server in servers}
     sampler = Sampler(
-        pods=pods, sources=named, clock=clock, wake=wake, noise=rest.noise, supervisor=supervisor
+        pods=pods,
+        sources=named,
+        clock=clock,
+        wake=wake,
+        noise=rest.noise,
+        ripe=rest.ripe,
+        supervisor=supervisor,
     )
     try:
         yield sampler, rest

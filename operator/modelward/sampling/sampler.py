@@ -53,6 +53,8 @@ class Sampler(Follower):
     wake: Callable[[Key], None]
     noise: Callable[[Key, str, tuple[MetricPolicy, ...]], Noise]
     """What is known of a revision from the time at rest."""
+    ripe: Callable[[Key, str], str] = lambda _key, _revision: ""
+    """The same as text, once it is known well."""
     supervisor: Supervisor = field(default_factory=Supervisor)
     _followed: dict[Key, Following] = field(default_factory=dict)
 
@@ -92,6 +94,10 @@ class Sampler(Follower):
         """What came after `since`, the time of the last recorded sample: call it for what is tracked only."""
         following = self._followed.get(key)
         return following.evidence(since) if following else Evidence()
+
+    def learnt(self, key: Key, revision: str) -> str:
+        """The noise of a revision's pods as text, once it is known well enough to be kept; empty before that."""
+        return self.ripe(key, revision)
 
     def followed(self) -> frozenset[Key]:
         """The rollouts that are being followed."""
@@ -144,7 +150,7 @@ class Sampler(Follower):
         """Take in what the server remembers of stable; all the rest of the rollout goes by without it if it fails."""
         subject = following.subject
         end = boundary(self.clock() - source.delay_seconds, subject.interval_seconds)
-        if following.last is None and not subject.idle:
+        if not subject.idle:
             following.learn(
                 await source.source.history(
                     subject.key, subject.stable, end, subject.interval_seconds, following.newest

@@ -78,6 +78,10 @@ class Follower(ABC):
     def forget(self, key: Key) -> None:
         """Stop following; what was not recorded is lost."""
 
+    def learnt(self, key: Key, revision: str) -> str:  # noqa: ARG002 - not everybody reads at rest
+        """The noise of a revision's pods as text, once it is known well enough to be kept; empty before that."""
+        return ""
+
 
 @dataclass(slots=True, kw_only=True)
 class Following:
@@ -85,7 +89,10 @@ class Following:
 
     subject: Subject
     noise: Noise
+    """Of stable's pods, up to now."""
     counters: Counters
+    history: Noise | None = None
+    """What was known of stable before the canary got requests; None: they have none yet."""
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
     problem: MetricsProblem | None = None
     freshness: Freshness = field(default_factory=Freshness)
@@ -125,9 +132,10 @@ class Following:
         poll = polled.poll
         if given_up := self.freshness.given_up(polled):
             poll = replace(poll, unread=tuple(each for each in poll.unread if each[0] not in given_up))
-        if poll.weight_percent == 0 or self.noise.time is None:
+        if poll.weight_percent and self.history is None and self.noise.time is not None:
             # Before the canary gets requests all is history; the first look tells what was since the pods' start.
-            self.noise = self.noise.plus(poll)
+            self.history = self.noise
+        self.noise = self.noise.plus(poll)
         self.counters, sample = self.counters.advance(poll)
         if sample:
             self.samples.append(sample)
@@ -158,7 +166,8 @@ class Following:
         return Evidence(
             samples=tuple(self.samples),
             problem=self.problem,
-            reference=self.noise.reference(),
+            reference=(self.history or self.noise).reference(),
+            noise=self.noise.reference(),
             idle=self.idle,
         )
 

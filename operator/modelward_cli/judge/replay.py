@@ -15,11 +15,12 @@ from modelward.analysis.judge import (
     Verdict,
     assess,
     begin,
+    informed,
     next_step,
     observe,
     with_idle,
 )
-from modelward.analysis.noise import INDEPENDENT, NO_HISTORY, Noise, Reference
+from modelward.analysis.noise import INDEPENDENT, Noise, Reference
 from modelward.analysis.policy import Policy
 from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import Arm, HistogramReading, Poll, RatioReading, Reading
@@ -73,6 +74,8 @@ class Replay:
         self._shown: dict[str, Reading] = {}
         self._policy = Policy()
         self._reference: Reference = INDEPENDENT
+        self._noise: Noise | None = None
+        """Of stable's pods; None: requests are taken to be independent."""
         self._counters: Counters | None = None
         self._state = State(metrics=())
         self._weight = header.policy.steps[0] if header.policy.steps else 100.0
@@ -149,6 +152,9 @@ class Replay:
         self._idle = self._idle.plus(poll)
         self._state = with_idle(self._policy, self._state, self._idle)
         self._move(poll)
+        if self._noise:
+            self._noise = self._noise.plus(poll)
+            self._state = informed(self._state, self._noise.reference())
         self._counters, sample = self._counters.advance(poll)
         if sample:
             self.samples.append(sample)
@@ -183,9 +189,12 @@ class Replay:
             self._shown |= new
             self._policy = self._given.policy(self._shown, self._interval)
             if self._counters is None:
-                self._reference = _reference(self._policy, self._past, poll)
+                self._noise = _noise(self._policy, self._past)
+                self._reference = self._noise.reference() if self._noise else _independent(self._policy, poll)
             else:
                 self._counters = replace(self._counters, latency=self._histograms())
+                if self._noise:
+                    self._noise = replace(self._noise, metrics=self._policy.metrics)
             self._state = begin(self._policy, self._reference)
 
     def _begun(self, poll: Poll) -> Counters:
@@ -291,20 +300,25 @@ def with_aliases(metrics: Mapping[str, Reading], aliases: Mapping[str, str]) -> 
     return {**metrics, **added}
 
 
-def _reference(policy: Policy, past: list[Poll] | None, first: Poll) -> Reference:
-    """What is known of stable: from the reference, or from what its pods have counted before the first poll.
+def _noise(policy: Policy, past: list[Poll] | None) -> Noise | None:
+    """What the past tells of stable's pods; None where the stream says nothing of the past."""
+    if past is None:
+        return None
+    noise = Noise(metrics=policy.metrics)
+    for poll in past:
+        noise = noise.plus(poll)
+    return noise
+
+
+def _independent(policy: Policy, first: Poll) -> Reference:
+    """What stable's pods have counted before the first poll, if they have counted longer than the canary's.
 
     Where the stream says nothing of the past, requests are taken to be independent: that is what the guarantee is
     proven for, and a discount for noise that nobody has seen would be a guess.
     """
-    noise = Noise(metrics=policy.metrics)
-    if past is not None:
-        for poll in past:
-            noise = noise.plus(poll)
-        return noise.reference() if past else NO_HISTORY
     if began_together(first):
         return INDEPENDENT
-    counted = noise.plus(first).reference().metrics
+    counted = Noise(metrics=policy.metrics).plus(first).reference().metrics
     assumed = {name: replace(known, phi=1.0) for name, known in counted.items()}
     return Reference(metrics=assumed, phi_without_history=INDEPENDENT.phi_without_history)
 

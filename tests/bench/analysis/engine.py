@@ -13,6 +13,7 @@ from bench.analysis.traffic import Arms
 
 BETS: Final = (1.2, 1.6, 3.0, 8.0, 40.0, 300.0)
 HALF_HOUR_SECONDS: Final = 1800.0
+_STRATA_APART: Final = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,19 @@ class Ratio:
     @property
     def evidence(self) -> Floats:
         """E of every rollout."""
-        mean: Floats = np.exp(self._log).mean(axis=0)
-        return mean
+        stake = np.log(0.5) - np.log1p(self._strata / _STRATA_APART)
+        read: Floats = np.exp((1.0 - 1.0 / self._phi) * stake + self._log / self._phi).mean(axis=0)
+        return read
+
+    @property
+    def discounted(self) -> Flags:
+        """Where the evidence is divided by more than 1."""
+        discounted: Flags = self._phi > 1.0
+        return discounted
+
+    def informed(self, phi: Floats) -> None:
+        """Read the evidence by the noise that is known today."""
+        self._phi = phi
 
     def keep(self, chosen: Flags) -> None:
         """Forget all other rollouts."""
@@ -99,8 +111,8 @@ class Ratio:
     def _increments(self, opened: Counts, phi: Floats) -> Floats:
         n_c, e_c, n_s, e_s = opened
         log_g = log_normaliser(n_c, n_s, e_c + e_s, self._log_psi)
-        gained = (e_c * self._log_bets[:, None] - log_g[1:] + log_g[0]) / phi
-        capped: Floats = np.minimum(gained, -self.rule.cap * np.log(self.rule.alpha))
+        gained = e_c * self._log_bets[:, None] - log_g[1:] + log_g[0]
+        capped: Floats = np.minimum(gained, -self.rule.cap * np.log(self.rule.alpha) * phi)
         return capped
 
 
@@ -112,6 +124,11 @@ class Compared:
     share: float = 0.5
     rule: Rule = field(default_factory=Rule)
     phi: Floats | float = 1.0
+    """The noise: of all rollouts, of each, or [scrapes, rollouts] where it goes on to be learnt."""
+
+    def phi_at(self, number: int) -> Floats | float:
+        """The noise that is known after a scrape."""
+        return self.phi[number] if isinstance(self.phi, np.ndarray) and self.phi.ndim > 1 else self.phi
 
 
 def engine(rule: Rule | None = None, *, share: float = 0.5, phi: Floats | float = 1.0) -> Judge:
@@ -120,24 +137,39 @@ def engine(rule: Rule | None = None, *, share: float = 0.5, phi: Floats | float 
 
 
 def rolled_back(tests: Sequence[Compared]) -> Floats:
-    """When the evidence of all tests together reaches 1/alpha, in seconds."""
+    """When the evidence of all tests together reaches the limit, in seconds; where it is discounted, the limit is higher by one."""
     first = tests[0].arms
     rollouts = first.n_c.shape[1]
     times, alive = np.full(rollouts, NEVER), np.arange(rollouts)
-    ratios = [Ratio(rollouts, test.rule.at(first.seconds), test.phi) for test in tests]
-    limit = 1.0 / tests[0].rule.alpha
+    ratios = [Ratio(rollouts, test.rule.at(first.seconds), test.phi_at(0)) for test in tests]
     for number in range(len(first.weights)):
+        _inform(tests, ratios, number, alive)
+        before = _total(tests, ratios)
         closed = _observe(tests, ratios, number, alive)
-        total = np.sum(
-            [test.share * ratio.evidence for test, ratio in zip(tests, ratios, strict=True)], axis=0
-        )
-        over = closed & (total >= limit)
+        total = _total(tests, ratios)
+        discounted = np.any([ratio.discounted for ratio in ratios], axis=0)
+        limit = 1.0 / tests[0].rule.alpha + discounted
+        over = closed & (total >= limit) & (total > before)
         if over.any():
             times[alive[over]] = (number + 1) * first.seconds
             alive = alive[~over]
             for ratio in ratios:
                 ratio.keep(~over)
     return times
+
+
+def _inform(tests: Sequence[Compared], ratios: Sequence[Ratio], number: int, alive: Counts) -> None:
+    for test, ratio in zip(tests, ratios, strict=True):
+        phi = test.phi_at(number)
+        if isinstance(phi, np.ndarray) and test.phi is not phi:
+            ratio.informed(phi[alive])
+
+
+def _total(tests: Sequence[Compared], ratios: Sequence[Ratio]) -> Floats:
+    total: Floats = np.sum(
+        [test.share * ratio.evidence for test, ratio in zip(tests, ratios, strict=True)], axis=0
+    )
+    return total
 
 
 def _observe(tests: Sequence[Compared], ratios: Sequence[Ratio], number: int, alive: Counts) -> Flags:

@@ -1,5 +1,6 @@
 """Overdispersion of stable's pods before the rollout, many rollouts at once."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,9 @@ HALF_LIFE_SECONDS: Final = 1800.0
 WITHOUT_HISTORY: Final = 2.0
 _PRIOR_X2: Final = 40.0
 _PRIOR_FREEDOM: Final = 20.0
+_DOUBT: Final = 24.0
+_HALF_THE_DOUBT: Final = 16.0
+_FIRST_FREEDOM: Final = 4.0
 
 
 def calibrated(n: Counts, e: Counts, seconds: float, half_life: float | None = None) -> Floats:
@@ -21,24 +25,81 @@ def calibrated(n: Counts, e: Counts, seconds: float, half_life: float | None = N
     """
     rows = sorted({max(1, round(length / seconds)) for length in BLOCK_SECONDS})
     halves = [seconds * length / half_life if half_life else 0.0 for length in rows]
-    phis = [dispersion(n, e, length, half) for length, half in zip(rows, halves, strict=True)]
-    phi: Floats = np.maximum(1.0, np.max(phis, axis=0))
+    return _known([dispersion(n, e, length, half) for length, half in zip(rows, halves, strict=True)])
+
+
+def learnt(n: Counts, e: Counts, seconds: float, before: int = 0) -> Floats:
+    """phi after each look of a rollout, [looks, rollouts]; the first `before` looks are of the time before it."""
+    now = np.arange(before + 1, len(n) + 1)
+    rows = sorted({max(1, round(length / seconds)) for length in BLOCK_SECONDS})
+    summed = [np.concatenate([np.zeros_like(each[:1]), np.cumsum(each, axis=0)]) for each in (n, e)]
+    sums = []
+    for length in rows:
+        closed, begun = now // length, now // length * length
+        still_open = _of_rows(*(_open(each, now, begun, length) for each in summed))
+        none = np.zeros((1, n.shape[2]))
+        in_all = (np.cumsum(np.concatenate([none, each]), axis=0)[closed] for each in _scatter(n, e, length))
+        x2, freedom = (closed_ones + more for closed_ones, more in zip(in_all, still_open, strict=True))
+        sums.append((x2, freedom))
+    return _known(sums)
+
+
+def _open(summed: Counts, now: Counts, begun: Counts, length: int) -> Counts:
+    """Counts of the block that is open at each look; a single pod stands beside itself in the block before."""
+    counts = summed[now] - summed[begun]
+    if counts.shape[1] > 1:
+        return counts
+    before = summed[begun] - summed[np.maximum(0, begun - length)]
+    return np.concatenate([counts, before], axis=1)
+
+
+def _known(sums: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """phi from X2 and degrees of freedom of each length, the shortest first."""
+    usual: Floats = _shrunk(*sums[0])
+    phi: Floats = _doubted(*sums[0], np.ones_like(usual))
+    for x2, freedom in sums[1:]:
+        phi = np.maximum(phi, _doubted(x2, freedom, usual))
     return phi
 
 
-def dispersion(n: Counts, e: Counts, rows: int, half_lives: float = 0.0) -> Floats:
-    """Pearson's chi-squared over its degrees of freedom, pods against their common rate, shrunk towards 2.
+def _shrunk(x2: Floats, freedom: Floats) -> Floats:
+    shrunk: Floats = (np.maximum(x2, freedom) + _PRIOR_X2) / (freedom + _PRIOR_FREEDOM)
+    return shrunk
+
+
+def _doubted(x2: Floats, freedom: Floats, usual: Floats) -> Floats:
+    known = freedom + _FIRST_FREEDOM
+    doubt = _DOUBT / (1.0 + (known / _HALF_THE_DOUBT) ** 2)
+    doubted: Floats = _shrunk(x2, freedom) + doubt * np.maximum(0.0, x2 - freedom * usual) / known
+    return doubted
+
+
+def dispersion(n: Counts, e: Counts, rows: int, half_lives: float = 0.0) -> tuple[Floats, Floats]:
+    """Pearson's chi-squared and its degrees of freedom over all blocks, pods against their common rate.
 
     A block lasts so many `half_lives`; the last one counts fully.
     """
+    x2, freedom = _scatter(n, e, rows)
+    counted = 0.5 ** (half_lives * np.arange(len(x2))[::-1, None])
+    return (counted * x2).sum(axis=0), (counted * freedom).sum(axis=0)
+
+
+def _scatter(n: Counts, e: Counts, rows: int) -> tuple[Floats, Floats]:
+    """X2 and its degrees of freedom, [blocks, rollouts]. A single pod is compared with itself a block before."""
     n, e = per_period(n, rows), per_period(e, rows)
+    if n.shape[1] == 1:
+        n, e = (np.concatenate([each, np.roll(each, 1, axis=0)], axis=1) for each in (n, e))
+        n[:1] = 0
+    return _of_rows(n, e)
+
+
+def _of_rows(n: Counts, e: Counts) -> tuple[Floats, Floats]:
+    """The same of counts that are summed by block already."""
     requests, hits = n.sum(axis=1), e.sum(axis=1)
     telling = (hits > 0) & (hits < requests)
     rate = np.where(telling, hits / np.maximum(requests, 1), 0.5)[:, None]
     expected = n * rate
     squares = np.where(n > 0, (e - expected) ** 2 / np.where(n > 0, expected * (1.0 - rate), 1.0), 0.0)
-    counted = 0.5 ** (half_lives * np.arange(len(n))[::-1, None])
-    x2 = (counted * np.where(telling, squares.sum(axis=1), 0.0)).sum(axis=0)
-    freedom = (counted * np.where(telling, (n > 0).sum(axis=1) - 1, 0)).sum(axis=0)
-    phi: Floats = (x2 + _PRIOR_X2) / (freedom + _PRIOR_FREEDOM)
-    return phi
+    x2 = np.where(telling, squares.sum(axis=1), 0.0)
+    freedom = np.where(telling, (n > 0).sum(axis=1) - 1, 0).astype(np.float64)
+    return x2, freedom

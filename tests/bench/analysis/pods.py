@@ -66,19 +66,21 @@ class PodCounts:
         )
 
 
-def pod_counts(load: Load, noise: Noise, rollouts: int, rng: np.random.Generator) -> PodCounts:
+def pod_counts(
+    load: Load, noise: Noise, rollouts: int, rng: np.random.Generator, pods: int = PODS
+) -> PodCounts:
     """One canary pod of ten, all with the same share of requests; the noise goes on from the hour before."""
     before = round(HISTORY_SECONDS / load.poll)
-    factors = noise.pod.factors((before + load.scrapes, PODS, rollouts), load.poll, rng)
+    factors = noise.pod.factors((before + load.scrapes, pods, rollouts), load.poll, rng)
     factors = factors * noise.common.factors((before + load.scrapes, 1, rollouts), load.poll, rng)
-    factors = np.broadcast_to(factors, (before + load.scrapes, PODS, rollouts))
-    stable = PODS - 1
+    factors = np.broadcast_to(factors, (before + load.scrapes, pods, rollouts))
+    stable = pods - 1
     before_n, before_e = _counts(
         load.rps * load.poll / stable, load.stable * factors[:before, 1:], noise.burst, rng
     )
     rates = load.stable * factors[before:]
     rates[:, 0] *= load.canary / load.stable
-    n, e = _counts(load.rps * load.poll / PODS, rates, noise.burst, rng)
+    n, e = _counts(load.rps * load.poll / pods, rates, noise.burst, rng)
     return PodCounts(before_n=before_n, before_e=before_e, n=n, e=e)
 
 

@@ -19,7 +19,7 @@ class Goal:
     """One promise and what was measured."""
 
     number: str
-    """G1 to G15."""
+    """G1 to G17."""
     target: str
     measured: str
     ok: bool

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelward.analysis.allotment import LEAST_BOUNDS, LEAST_BUCKETS, allotted
+from modelward.analysis.core import log_mean
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample, Values
 from modelward.analysis.judge import begin, decode, encode, next_step, observe
 from modelward.analysis.noise import MetricReference, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
+from modelward.analysis.strata import log_odds
 from modelward.api.analysis_policy import MetricKind
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.api.status import ANALYSIS_STATE_LENGTH, MAX_METRICS
@@ -138,7 +140,9 @@ def test_f13_a_memory_of_the_version_before_goes_on() -> None:
         '"",0,null,[],[0.1,0.5,"+Inf"],[10,20,30],[2,2,2]]]]'
     )
     state = decode(old)
-    assert state.metrics[0].tests == ((-0.1, -0.2, -0.3, -0.4, -0.5, -0.6),)
+    assert log_odds(state.metrics[0]) == pytest.approx(
+        log_mean((-0.1, -0.2, -0.3, -0.4, -0.5, -0.6)), abs=0.01
+    )
     assert state.metrics[1].history.bounds == (0.1, 0.5, inf)
     assert state.metrics[0].open.canary == 4
     assert encode(decode(encode(state))) == encode(state)

@@ -119,20 +119,19 @@ def test_stakes_for_late_beginners_sum_to_one_half() -> None:
 @given(
     st.lists(st.floats(-50, 50), min_size=6, max_size=6),
     st.lists(st.floats(-1e6, 1e6), min_size=6, max_size=6),
-    st.floats(1, 100),
 )
-def test_no_stratum_grows_a_bet_beyond_the_cap(logs: list[float], ratios: list[float], phi: float) -> None:
+def test_no_stratum_grows_a_bet_beyond_the_cap(logs: list[float], ratios: list[float]) -> None:
     """However extreme the counts are."""
     cap, fresh = core.cap_of(0.01), core.fresh_stake(1, 120)
-    still = core.bet_on(tuple(logs), None, fresh=fresh, phi=phi, cap=cap)
-    after = core.bet_on(tuple(logs), ratios, fresh=fresh, phi=phi, cap=cap)
+    still = core.bet_on(tuple(logs), None, fresh=fresh, cap=cap)
+    after = core.bet_on(tuple(logs), ratios, fresh=fresh, cap=cap)
     assert all(new <= old + cap + 1e-9 for new, old in zip(after, still, strict=True))
 
 
 def test_no_scrape_alone_reaches_the_limit() -> None:
     """From a fresh start, the most extreme first stratum gives less than a third of what is needed."""
     cap = core.cap_of(0.01)
-    logs = core.bet_on(core.begun(core.RATIO_BETS), [inf] * 6, fresh=core.fresh_stake(1, 120), phi=1, cap=cap)
+    logs = core.bet_on(core.begun(core.RATIO_BETS), [inf] * 6, fresh=core.fresh_stake(1, 120), cap=cap)
     assert exp(core.log_mean(logs)) < 100 / 3
 
 

@@ -77,7 +77,7 @@ def summed(polls: Sequence[Poll], *metrics: MetricPolicy) -> Noise:
 @pytest.mark.parametrize(
     ("hits", "pods", "least", "most"),
     [
-        pytest.param(independent, 9, 1, 1.4, id="independent requests"),
+        pytest.param(independent, 9, 1, 1.5, id="independent requests"),
         pytest.param(in_bursts, 9, 4, 7, id="bursts of five"),
         pytest.param(by_pod, 9, 10, 80, id="pods that differ, seen in long blocks"),
         pytest.param(independent, 1, 1, 2, id="one pod, independent"),
@@ -171,12 +171,12 @@ def _latencies(polls: int) -> list[Poll]:
 
 @pytest.mark.parametrize("kind", [MetricKind.LATENCY, MetricKind.DISTRIBUTION])
 def test_histograms_have_phi_by_bound(kind: MetricKind) -> None:
-    """Above each bound, or within each bucket; pods that are exactly alike have no scatter."""
+    """Above each bound, or within each bucket; that pods are exactly alike is taken for luck."""
     metric = MetricPolicy(name="latency", kind=kind)
     known = summed(_latencies(240), metric).reference().metrics["latency"]
     tested = {0.1, 0.5} | ({inf} if kind is MetricKind.DISTRIBUTION else set())
-    # Eleven whole blocks of 300 s with one degree of freedom each, and no scatter.
-    assert known.phis == pytest.approx(dict.fromkeys(tested, 40 / (11 + 20)))
+    # Twelve blocks of 300 s with one degree of freedom each, the last still open, and no more scatter than chance has.
+    assert known.phis == pytest.approx(dict.fromkeys(tested, (12 + 40) / (12 + 20)))
     assert known.histogram.total == 239 * 2 * 75
 
 

@@ -150,6 +150,28 @@ def test_what_is_only_unusual_is_read(server: Server, way: str) -> None:
     assert told.advanced, told.message
 
 
+@servers(2)
+@pytest.mark.parametrize("errors", [0.01, 0.3])
+def test_f06_a_canary_goes_on_once_its_counters_are_corrected(server: Server, errors: float) -> None:
+    """Without a restart: it falls from a million at each look, and then shows what it counts; or is then found out."""
+    inner = counting(server, canary_errors=errors)
+
+    def shown(pod: str, look: int) -> str:
+        page = str(inner(pod, look))
+        falls = pod.startswith("canary") and look < 20
+        return server.page(1_000_000 - 1000 * look, 0) if falls else page
+
+    held = played(server, shown, looks=20)
+    assert not held.advanced
+    assert held.problem is not None
+    assert "its counters fall" in held.problem.message
+    inner = counting(server, canary_errors=errors)
+    told = played(server, shown, looks=80)
+    assert told.problem is None
+    assert told.advanced == (errors < 0.1)
+    assert told.rolled_back == (errors > 0.1)
+
+
 @servers(1)
 def test_good_canaries_of_several_workers_that_share_are_not_touched(server: Server) -> None:
     """Restarts, late series and small leads of hits are no flaws."""

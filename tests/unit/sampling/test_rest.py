@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from modelward.analysis.noise import Noise
+from modelward.analysis.noise import Noise, encode
 from modelward.analysis.readings import Arm
 from modelward.clients.scrape import Scraper
 from modelward.rollout.observed import Pod
@@ -30,6 +30,8 @@ class World:
         self.pods_each = pods_each
         self.fleet = pods
         self.scraper = Scraper(timeout=0.2)
+        self.kept: dict[Key, str] = {}
+        self.woken: list[Key] = []
         self.rest = Rest(
             pods=PodSource(self.scraper, self._watched),
             models=lambda: list(self.keys),
@@ -38,6 +40,8 @@ class World:
             scrapes_per_second=rate,
             window_seconds=WINDOW,
             sleep=self._sleep,
+            remembered=lambda key, _revision: self.kept.get(key, ""),
+            wake=self.woken.append,
         )
 
     async def rounds(self, number: int) -> None:
@@ -120,6 +124,43 @@ async def test_a_history_outlives_its_window_and_not_its_model() -> None:
         assert world.read[KEY] == 4
         world.keys.clear()
         await world.rounds(1)
+        assert not world.noise().reference().metrics
+
+
+@pytest.mark.parametrize("per_look", [1000, 1])
+async def test_f14_what_is_known_well_is_handed_over_to_be_kept(
+    monkeypatch: pytest.MonkeyPatch, per_look: int
+) -> None:
+    """After so long, and with so many cases, whichever is later; its model is woken for it, once."""
+    monkeypatch.setattr("modelward.sampling.baseline.RIPE_SECONDS", 6 * ROUND_SECONDS)
+    async with _world(counting(per_look=per_look, errors=0)) as world:
+        await world.rounds(6)
+        assert not world.rest.ripe(KEY, STABLE)
+        await world.rounds(4)
+        ripe = world.rest.ripe(KEY, STABLE)
+        assert bool(ripe) is (per_look == 1000)
+        assert world.woken == ([KEY] if ripe else [])
+        assert not world.rest.ripe(KEY, "another")
+
+
+async def test_f14_another_leader_begins_with_what_was_kept() -> None:
+    """Until it has a history of its own."""
+    async with _world(counting(per_look=1000, errors=10)) as world:
+        await world.rounds(6)
+        kept = encode(world.noise())
+    async with _world(counting(per_look=1000, errors=10)) as world:
+        world.kept[KEY] = kept
+        before = world.noise().reference().metrics["errors"].total
+        assert before > 4000
+        await world.rounds(4)
+        assert world.noise().reference().metrics["errors"].total > before
+
+
+@pytest.mark.parametrize("kept", ["", "[]", "no JSON", "[1,{}]", '[1,{"errors":[[],[1,2],5,[[[1],[-20]]]]}]'])
+async def test_f14_what_somebody_wrote_in_its_place_is_no_history(kept: str) -> None:
+    """It is not believed, and hurts nobody."""
+    async with _world(counting()) as world:
+        world.kept[KEY] = kept
         assert not world.noise().reference().metrics
 
 

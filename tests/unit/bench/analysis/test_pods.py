@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.analysis.phi import HALF_LIFE_SECONDS, calibrated
+from bench.analysis.phi import HALF_LIFE_SECONDS, calibrated, learnt
 from bench.analysis.pods import FOR_GOOD, Noise, PodCounts, Wander, pod_counts
 from bench.analysis.traffic import Load
 from modelward.analysis import noise as shipped
@@ -38,6 +38,16 @@ def shipped_phi(counts: PodCounts, half_life: float | None) -> float:
         )
         noise = noise.plus(Poll(time=LOAD.poll * look, weight_percent=0.0, pods=pods))
     return noise.reference().phi("errors")
+
+
+@pytest.mark.parametrize("looks", [1, 5, 27, 63])
+@pytest.mark.parametrize("pods", [1, 9])
+def test_what_is_learnt_meanwhile_is_the_shipped_phi(looks: int, pods: int) -> None:
+    """Blocks that are open count."""
+    counts = counts_of(Noise(name="pods that wander", pod=Wander(sd=0.5)), 2)
+    n, e = (part[:looks, :pods] for part in (counts.before_n, counts.before_e))
+    before = PodCounts(before_n=n, before_e=e, n=n, e=e)
+    assert learnt(n, e, LOAD.poll)[-1, 0] == pytest.approx(shipped_phi(before, None))
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def _live(lines: list[Line], interval: float) -> tuple[str, float, str]:
     state = judge.begin(policy, noise.reference())
     polls: list[Poll] = [line.poll for line in lines if line.poll]
     for poll in polls:
+        noise = noise.plus(poll)
+        state = judge.informed(state, noise.reference())
         counters, sample = counters.advance(poll)
         if sample is None:
             continue
