@@ -7,12 +7,14 @@ one version should share hits in proportion to their requests. Over blocks of ti
 
 has mean P - 1 if they do. For each length of blocks, with F the degrees of freedom of them all,
 
-    phi = (max(X2, F) + 40) / (F + 20) + d(F) max(0, X2 - F b) / (F + 4),    d(F) = 24 / (1 + ((F + 4) / 16)^2)
+    phi = (max(X2, F) + 40) / (F + 20) + d(F) max(0, X2 - (F + s) b) / (F + 4),    d(F) = 24 / (1 + ((F + 4) / h)^2)
 
 and the largest counts: no history gives 2, much history what was seen (quasi-likelihood; McCullagh and Nelder,
 Generalized Linear Models, 1989, section 4.5). b is 1 for the shortest blocks, and for longer ones what the shortest show:
-what goes beyond it comes of pods that differ for a while. Of those only so many are seen as there are pods, and the
-canary's is one more: the fewer comparisons have shown it, the more noise is assumed (d). Blocks that are still open count,
+what goes beyond it, by more than the half standard deviation s = sqrt(F / 2) that chance often shows, comes of pods that
+differ for a while. Of those only so many are seen as there are pods, and the
+canary's is one more: the fewer comparisons have shown it, the more noise is assumed (d). h is 16, and 32 for the shortest
+blocks: a clump of errors falls into one of them, so that it is one draw for as many comparisons as there are pods. Blocks that are still open count,
 too: pods that differ for minutes are seen before five minutes are over (docs/design/0017). With one pod, successive blocks
 stand in for the pods.
 """
@@ -21,7 +23,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from math import inf, isfinite, log
+from math import inf, isfinite, log, sqrt
 from typing import Any, Final
 
 from modelward.analysis.counters import BucketCounts, RatioCounts, Values, clean, increment
@@ -41,7 +43,8 @@ PHI_WITHOUT_HISTORY: Final = PRIOR_X2 / PRIOR_FREEDOM
 _DOUBT: Final = 24.0
 """So much is added to noise that hardly anything has shown, as a multiple of it;"""
 _HALF_THE_DOUBT: Final = 16.0
-"""half as much once so many comparisons have, then less and less,"""
+_HALF_THE_DOUBT_OF_CLUMPS: Final = 32.0
+"""half as much once so many comparisons have (of long blocks, of the shortest), then less and less,"""
 _FIRST_FREEDOM: Final = 4.0
 """of which so many are counted from the start: a single comparison shows nothing."""
 HALF_LIFE_SECONDS: Final = 1800.0
@@ -161,7 +164,8 @@ def phi(sums: Iterable[tuple[float, float]]) -> float:
     """phi from X2 and degrees of freedom of each block length, the shortest first."""
     first, *longer = sums
     usual = _shrunk(*first)
-    return max([_doubted(*first, 1.0), *(_doubted(x2, freedom, usual) for x2, freedom in longer)])
+    of_clumps = _doubted(*first, 1.0, _HALF_THE_DOUBT_OF_CLUMPS)
+    return max([of_clumps, *(_doubted(x2, freedom, usual, _HALF_THE_DOUBT) for x2, freedom in longer)])
 
 
 def _shrunk(x2: float, freedom: float) -> float:
@@ -169,11 +173,12 @@ def _shrunk(x2: float, freedom: float) -> float:
     return (max(x2, freedom) + PRIOR_X2) / (freedom + PRIOR_FREEDOM)
 
 
-def _doubted(x2: float, freedom: float, usual: float) -> float:
+def _doubted(x2: float, freedom: float, usual: float, half: float) -> float:
     """The noise to be reckoned with: more than was seen, where few comparisons show more than is usual."""
     known = freedom + _FIRST_FREEDOM
-    doubt = _DOUBT / (1 + (known / _HALF_THE_DOUBT) ** 2)
-    return _shrunk(x2, freedom) + doubt * max(0.0, x2 - freedom * usual) / known
+    doubt = _DOUBT / (1 + (known / half) ** 2)
+    by_chance = (freedom + sqrt(freedom / 2)) * usual
+    return _shrunk(x2, freedom) + doubt * max(0.0, x2 - by_chance) / known
 
 
 def _sum(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:

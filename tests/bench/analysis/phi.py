@@ -15,6 +15,7 @@ _PRIOR_X2: Final = 40.0
 _PRIOR_FREEDOM: Final = 20.0
 _DOUBT: Final = 24.0
 _HALF_THE_DOUBT: Final = 16.0
+_HALF_THE_DOUBT_OF_CLUMPS: Final = 32.0
 _FIRST_FREEDOM: Final = 4.0
 
 
@@ -56,9 +57,9 @@ def _open(summed: Counts, now: Counts, begun: Counts, length: int) -> Counts:
 def _known(sums: Sequence[tuple[Floats, Floats]]) -> Floats:
     """phi from X2 and degrees of freedom of each length, the shortest first."""
     usual: Floats = _shrunk(*sums[0])
-    phi: Floats = _doubted(*sums[0], np.ones_like(usual))
+    phi: Floats = _doubted(*sums[0], np.ones_like(usual), _HALF_THE_DOUBT_OF_CLUMPS)
     for x2, freedom in sums[1:]:
-        phi = np.maximum(phi, _doubted(x2, freedom, usual))
+        phi = np.maximum(phi, _doubted(x2, freedom, usual, _HALF_THE_DOUBT))
     return phi
 
 
@@ -67,10 +68,11 @@ def _shrunk(x2: Floats, freedom: Floats) -> Floats:
     return shrunk
 
 
-def _doubted(x2: Floats, freedom: Floats, usual: Floats) -> Floats:
+def _doubted(x2: Floats, freedom: Floats, usual: Floats, half: float) -> Floats:
     known = freedom + _FIRST_FREEDOM
-    doubt = _DOUBT / (1.0 + (known / _HALF_THE_DOUBT) ** 2)
-    doubted: Floats = _shrunk(x2, freedom) + doubt * np.maximum(0.0, x2 - freedom * usual) / known
+    doubt = _DOUBT / (1.0 + (known / half) ** 2)
+    by_chance = (freedom + np.sqrt(freedom / 2.0)) * usual
+    doubted: Floats = _shrunk(x2, freedom) + doubt * np.maximum(0.0, x2 - by_chance) / known
     return doubted
 
 

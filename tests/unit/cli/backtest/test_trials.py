@@ -90,7 +90,9 @@ def test_healthy_pods_are_not_rolled_back() -> None:
     assert result.conclusion is Conclusion.NONE
     assert {each.rule: each.rolled_back for each in result.others}["Argo Rollouts 1m"] == 0
     assert set(result.phi) == {"errors", "latency"}
-    assert all(1 <= phi.median <= phi.largest < 3 for phi in result.phi.values())
+    assert 1 <= result.phi["errors"].median <= result.phi["errors"].largest < 3
+    # Of latency the worst of its bounds counts, and twenty minutes of three pods say little of any.
+    assert 1 <= result.phi["latency"].median <= result.phi["latency"].largest < 12
 
 
 def _one_bad(minutes: float) -> Iterator[dict[str, Any]]:
