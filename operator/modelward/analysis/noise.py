@@ -10,13 +10,13 @@ has mean P - 1 if they do. For each length of blocks, with F the degrees of free
     phi = (max(X2, F) + 40) / (F + 20) + d(F) max(0, X2 - (F + s) b) / (F + 4),    d(F) = 24 / (1 + ((F + 4) / h)^2)
 
 and the largest counts: no history gives 2, much history what was seen (quasi-likelihood; McCullagh and Nelder,
-Generalized Linear Models, 1989, section 4.5). b is 1 for the shortest blocks, and for longer ones what the shortest show:
-what goes beyond it, by more than the half standard deviation s = sqrt(F / 2) that chance often shows, comes of pods that
-differ for a while. Of those only so many are seen as there are pods, and the
-canary's is one more: the fewer comparisons have shown it, the more noise is assumed (d). h is 16, and 32 for the shortest
-blocks: a clump of errors falls into one of them, so that it is one draw for as many comparisons as there are pods. Blocks that are still open count,
-too: pods that differ for minutes are seen before five minutes are over (docs/design/0017). With one pod, successive blocks
-stand in for the pods.
+Generalized Linear Models, 1989, section 4.5). b is 1 for the shortest blocks, and for longer ones what the shortest show.
+What goes beyond it, by more than the half standard deviation s = sqrt(F / 2) that chance often shows, comes of pods that
+differ for a while. Of those only so many are seen as there are pods, and the canary's is one more: the fewer comparisons
+have shown it, the more noise is assumed (d). h is 16, and 32 for the shortest blocks: a clump of errors falls into one
+block, so that it is one draw for as many comparisons as there are pods. Blocks that are still open count, too: pods that
+differ for minutes are seen before five minutes are over (docs/design/0017). With one pod, successive blocks stand in for
+the pods.
 """
 
 import json
