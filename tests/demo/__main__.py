@@ -31,8 +31,8 @@ def cli() -> None:
 
 @cli.command()
 def up() -> None:
-    """Bring up what is missing, and tell the story. The second time it takes seconds."""
-    _run(story.tell, "`make demo` goes on from here, `make demo-down` removes what there is")
+    """Bring up what is missing, and show the story. The second time it takes seconds."""
+    _run(story.report, "`make demo` goes on from here, `make demo-down` removes what there is")
 
 
 @cli.command()

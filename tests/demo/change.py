@@ -100,11 +100,11 @@ def _follow(
     while time.monotonic() < end:
         if done(_beat(place, load, console)):
             return
-    raise DemoError(f"{what} is not through. Look: kubectl describe mwd -n {NAMESPACE} {MODEL}")
+    raise DemoError(f"{what} is not through. Reconcile: kubectl describe mwd -n {NAMESPACE} {MODEL}")
 
 
 def _beat(place: Place, load: Traffic, console: Console) -> dict[str, Any]:
-    """Wait a second, tell who answered in it; returns the model as it is then."""
+    """Wait a second, show who answered in it; returns the model as it is then."""
     since = time.monotonic()
     time.sleep(BEAT_SECONDS)
     samples = load.samples(since)

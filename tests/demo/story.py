@@ -1,4 +1,4 @@
-"""What is shown, in order: install, serve, ask, change under load, look."""
+"""What is shown, in order: install, serve, ask, change under load, reconcile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOLERANCE = 1e-4
 """The model card rounds to six decimals, the model computes in single precision."""
 
 
-def tell(console: Console) -> None:
+def report(console: Console) -> None:
     """The whole demonstration. Raises DemoError."""
     console.title("1. Kubernetes")
     place = reach(console)
@@ -145,7 +145,7 @@ def _show_answer(url: str, version: str, console: Console) -> None:
 
 
 def _answer_once_routed(url: str) -> Answer:
-    """The first answer, or what to look at when there is none."""
+    """The first answer, or what to check when there is none."""
     try:
         return traffic.first_answer(url, MODEL)
     except httpx.HTTPError as error:
@@ -175,7 +175,7 @@ def _scores(scores: tuple[float, ...]) -> str:
     return "  ".join(f"{score:.3f}" for score in scores[:SCORES_SHOWN])
 
 
-# --- look ---------------------------------------------------------------------------------------------------
+# --- reconcile ---------------------------------------------------------------------------------------------------
 
 
 def _look(place: Place, console: Console) -> None:

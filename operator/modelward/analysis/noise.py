@@ -49,7 +49,7 @@ class MetricReference:
     total: float = 0
     histogram: BucketCounts = field(default_factory=BucketCounts)
     spacing_seconds: float = GRID_SECONDS
-    """Of a gauge: how far apart two values must be to tell something new."""
+    """Of a gauge: how far apart two values must be to carry new information."""
     guessed: bool = False
     """Whether too little was seen of the pods to speak of noise: phi is then (nearly) that of no history."""
     from_totals: bool = False
@@ -85,7 +85,7 @@ class _Block:
     x2: tuple[float, ...]
     freedom: tuple[float, ...]
     started: float | None = None
-    """Time at which the open block began; None: it begins with the next look."""
+    """Time at which the open block began; None: it begins with the next poll."""
     pods: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Of the open block, by pod: cases, then hits."""
     previous: tuple[float, ...] = ()
@@ -104,9 +104,9 @@ class _Block:
             x2=tuple(x2 * keep for x2 in self.x2),
             freedom=tuple(freedom * keep for freedom in self.freedom),
         )
-        # The look that is nearest to the end of the block closes it.
-        half_a_look = (span[1] - span[0]) / 2
-        return aged.closed(span[1]) if span[1] - started >= self.seconds - half_a_look else aged
+        # The poll that is nearest to the end of the block closes it.
+        half_an_interval = (span[1] - span[0]) / 2
+        return aged.closed(span[1]) if span[1] - started >= self.seconds - half_an_interval else aged
 
     def closed(self, time: float) -> "_Block":
         """The sums with the open block in them, and a new one begun."""
@@ -168,7 +168,7 @@ class Noise:
     time: float | None = None
 
     def plus(self, poll: Poll) -> "Noise":
-        """The sums after one more look at stable's pods; the canary's are left aside."""
+        """The sums after one more poll of stable's pods; the canary's are left aside."""
         if self.time is not None and poll.time <= self.time:
             return self
         now = {pod.pod: self._tracks(pod) for pod in poll.pods if pod.arm is Arm.STABLE}
@@ -178,7 +178,7 @@ class Noise:
         sums = dict(self.sums)
         for metric in self.metrics:
             if any(metric.name in pod and pod[metric.name].flaw for pod in now.values()):
-                sums.pop(metric.name, None)  # what it has told so far was wrong, too
+                sums.pop(metric.name, None)  # what it has shown so far was wrong, too
             elif counted := self._counted(metric, now):
                 sums[metric.name] = self._summed(metric, counted, (self.time, poll.time))
         return replace(after, sums=sums)
@@ -335,7 +335,7 @@ def encode(noise: Noise) -> str:
 def decode(
     text: str, metrics: tuple[MetricPolicy, ...], half_life_seconds: float | None = HALF_LIFE_SECONDS
 ) -> Noise:
-    """The sums that were encoded; they go on with the next look. Raises InvalidState."""
+    """The sums that were encoded; they go on with the next poll. Raises InvalidState."""
     try:
         packed = _current(*json.loads(text))
         sums = {metric.name: _unpacked(packed[metric.name]) for metric in metrics if metric.name in packed}

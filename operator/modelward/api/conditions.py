@@ -60,7 +60,7 @@ class Reason(StrEnum):
     """No pod of the serving revision has been ready for a minute."""
     ROLLED_BACK = "RolledBack"
     """The revision that spec asks for was rejected; the one before it serves."""
-    RETURNED = "Returned"
+    ROLLED_BACK_BY_USER = "RolledBackByUser"
     """A person went back to an earlier revision; shown as RolledBack, until spec changes."""
     ABORTED = "Aborted"
     """The revision that spec asks for was taken back by a person."""

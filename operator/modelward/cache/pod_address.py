@@ -18,7 +18,7 @@ _HASH_LABEL: Final = "pod-template-hash"
 _METADATA: Final = frozenset(
     {"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"}
 )
-"""Where clouds tell machines their credentials, besides 169.254.169.254: AWS, Google, Alibaba, Azure, Oracle."""
+"""Where clouds give machines their credentials, besides 169.254.169.254: AWS, Google, Alibaba, Azure, Oracle."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """The last 32 bits are an address of the old kind (RFC 6052)."""
 

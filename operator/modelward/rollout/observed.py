@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from modelward.analysis.gathered import Evidence
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.weights import Rule
@@ -243,7 +243,7 @@ class Observed:
     """By revision."""
     service: Service | None = None
     route: Route | None = None
-    """What splits traffic; None without `spec.traffic`. It tells itself if it is missing."""
+    """What splits traffic; None without `spec.traffic`. It reports itself if it is missing."""
     children: tuple[Child, ...] = ()
     """All of them, of every kind, Deployments and Service included."""
     orphans: tuple[Child, ...] = ()

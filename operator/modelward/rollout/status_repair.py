@@ -1,4 +1,4 @@
-"""Status as it can be gone on from: what contradicts itself in it is put right, once, where it is read.
+"""Status as it can be gone on from: what contradicts itself in it is repaired, once, where it is read.
 
 The operator never writes such a status. Another version may have, which knows a phase that this one does not; or
 a hand. What it says of the revisions is believed first; a canary of which nothing sure is said warms up again
@@ -38,7 +38,7 @@ _STATUSES: Final = frozenset(Status)
 _OF_PREVIOUS: Final = (Phase.WATCHING, Phase.DRAINING)
 
 
-def mended(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+def repaired(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     """The same status; where it makes no sense, the nearest that does."""
     canary = status.canary_revision if status.stable_revision != status.canary_revision else ""
     canary = canary if status.stable_revision else ""
@@ -58,7 +58,7 @@ def _state(status: ModelDeploymentStatus, canary: str) -> Phase:
     """The phase that fits the revisions."""
     said = status.rollout.state if status.rollout else Phase.SERVING
     if canary:
-        return Phase(said) if said in _OF_CANARY else Phase.WARMING
+        return Phase(said) if said in _OF_CANARY else Phase.SCALING_UP
     if status.previous_revision not in {"", status.stable_revision} and status.stable_revision:
         return Phase(said) if said in _OF_PREVIOUS else Phase.SERVING
     return Phase.DEPLOYING if said == Phase.DEPLOYING and status.stable_revision else Phase.SERVING

@@ -1,4 +1,4 @@
-"""At rest: what stable's pods do when nothing is rolled out, within one budget for the whole fleet.
+"""The baseline: what stable's pods do when nothing is rolled out, within one budget for the whole fleet.
 
 A judge must know by how much counts scatter without any change (modelward.analysis.noise). To see that at
 every time scale, a model is read as often as in a rollout, for a window of some minutes; then it is the turn
@@ -24,15 +24,15 @@ ROUND_SECONDS: Final = 5.0
 """Time between two readings of a model that has its window."""
 WINDOW_SECONDS: Final = 600.0
 """Two of the longest blocks of time over which pods are compared."""
-MOST_PODS_AT_REST: Final = 8
-"""Of a model with more pods, these tell about the others."""
+MOST_BASELINE_PODS: Final = 8
+"""Of a model with more pods, these stand for the others."""
 
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resting:
+class BaselineModel:
     """A model that could be read while nothing is rolled out."""
 
     key: Key
@@ -44,24 +44,24 @@ class Resting:
     @property
     def cost(self) -> int:
         """Scrapes a round."""
-        return min(MOST_PODS_AT_REST, max(1, self.pods))
+        return min(MOST_BASELINE_PODS, max(1, self.pods))
 
 
 @dataclass(slots=True, kw_only=True)
 class _Window:
-    resting: Resting
+    baseline_model: BaselineModel
     noise: Noise
     since: float
 
 
 @dataclass(slots=True, kw_only=True)
-class Rest:
+class Baseline:
     """Reads models at rest, one after the other, and keeps what it learned."""
 
     pods: PodSource
     models: Callable[[], list[Key]]
     """All models, in any order."""
-    look: Callable[[Key], Resting | None]
+    model_of: Callable[[Key], BaselineModel | None]
     """What may be read of a model now; None while something is rolled out, or nothing is known to read."""
     clock: Callable[[], float]
     scrapes_per_second: float
@@ -84,7 +84,11 @@ class Rest:
     def noise(self, key: Key, revision: str, metrics: tuple[MetricPolicy, ...]) -> Noise:
         """What is known of a revision; without history an empty one."""
         window = self._windows.get(key)
-        if window and window.resting.side.revision == revision and window.resting.metrics == metrics:
+        if (
+            window
+            and window.baseline_model.side.revision == revision
+            and window.baseline_model.metrics == metrics
+        ):
             text: str | None = encode(window.noise)
         else:
             text = self._known.get((key, revision))
@@ -114,49 +118,49 @@ class Rest:
         waiting = len(there) > len(self._windows)
         for key, window in list(self._windows.items()):
             over = waiting and self.clock() - window.since >= self.window_seconds
-            now = self.look(key) if key in there else None
-            if now is None or over or _other(now, window.resting):
+            now = self.model_of(key) if key in there else None
+            if now is None or over or _other(now, window.baseline_model):
                 del self._windows[key]
                 if key in there:
                     self._keep(window)
             else:
-                window.resting = now
+                window.baseline_model = now
 
     def _keep(self, window: _Window) -> None:
         """Only of the revision that serves: the history of others is of no use any more."""
-        key = window.resting.key
+        key = window.baseline_model.key
         for entry in [entry for entry in self._known if entry[0] == key]:
             del self._known[entry]
         if window.noise.sums:
-            self._known[key, window.resting.side.revision] = encode(window.noise)
+            self._known[key, window.baseline_model.side.revision] = encode(window.noise)
 
     def _open_windows(self, keys: list[Key]) -> None:
         """Give windows to the next models, as far as the budget goes: always to one at least."""
         budget = self.scrapes_per_second * ROUND_SECONDS
         for _ in range(len(keys)):
-            used = sum(window.resting.cost for window in self._windows.values())
+            used = sum(window.baseline_model.cost for window in self._windows.values())
             key = keys[self._next % len(keys)]
-            if key not in self._windows and (resting := self.look(key)):
-                if self._windows and used + resting.cost > budget:
+            if key not in self._windows and (baseline_model := self.model_of(key)):
+                if self._windows and used + baseline_model.cost > budget:
                     return
-                noise = self.noise(key, resting.side.revision, resting.metrics)
-                self._windows[key] = _Window(resting=resting, noise=noise, since=self.clock())
+                noise = self.noise(key, baseline_model.side.revision, baseline_model.metrics)
+                self._windows[key] = _Window(baseline_model=baseline_model, noise=noise, since=self.clock())
             self._next += 1
 
     async def _read(self, window: _Window) -> None:
         """Read one model. No error of it ends the reading of the others, which go on in the same round."""
-        resting = window.resting
+        baseline_model = window.baseline_model
         try:
             polled = await self.pods.poll(
-                resting.key, {Arm.STABLE: resting.side}, self.clock(), most=MOST_PODS_AT_REST
+                baseline_model.key, {Arm.STABLE: baseline_model.side}, self.clock(), most=MOST_BASELINE_PODS
             )
             if polled.poll.pods:
                 window.noise = window.noise.plus(polled.poll)
         except Exception:
-            logger.exception("%s/%s: reading at rest failed, please report it", *resting.key)
+            logger.exception("%s/%s: reading at rest failed, please report it", *baseline_model.key)
 
 
-def _other(now: Resting, before: Resting) -> bool:
+def _other(now: BaselineModel, before: BaselineModel) -> bool:
     return (now.side, now.metrics) != (before.side, before.metrics)
 
 

@@ -15,9 +15,9 @@ _PRIOR_FREEDOM: Final = 20.0
 
 
 def calibrated(n: Counts, e: Counts, seconds: float, half_life: float | None = None) -> Floats:
-    """phi of each rollout from [looks, pods, rollouts], `seconds` apart: the largest of all lengths of blocks.
+    """phi of each rollout from [polls, pods, rollouts], `seconds` apart: the largest of all lengths of blocks.
 
-    Lengths below the distance of looks fall together. With `half_life` (seconds) old blocks count less.
+    Lengths below the distance of polls fall together. With `half_life` (seconds) old blocks count less.
     """
     rows = sorted({max(1, round(length / seconds)) for length in BLOCK_SECONDS})
     halves = [seconds * length / half_life if half_life else 0.0 for length in rows]
@@ -33,12 +33,12 @@ def dispersion(n: Counts, e: Counts, rows: int, half_lives: float = 0.0) -> Floa
     """
     n, e = per_period(n, rows), per_period(e, rows)
     requests, hits = n.sum(axis=1), e.sum(axis=1)
-    telling = (hits > 0) & (hits < requests)
-    rate = np.where(telling, hits / np.maximum(requests, 1), 0.5)[:, None]
+    informative = (hits > 0) & (hits < requests)
+    rate = np.where(informative, hits / np.maximum(requests, 1), 0.5)[:, None]
     expected = n * rate
     squares = np.where(n > 0, (e - expected) ** 2 / np.where(n > 0, expected * (1.0 - rate), 1.0), 0.0)
     counted = 0.5 ** (half_lives * np.arange(len(n))[::-1, None])
-    x2 = (counted * np.where(telling, squares.sum(axis=1), 0.0)).sum(axis=0)
-    freedom = (counted * np.where(telling, (n > 0).sum(axis=1) - 1, 0)).sum(axis=0)
+    x2 = (counted * np.where(informative, squares.sum(axis=1), 0.0)).sum(axis=0)
+    freedom = (counted * np.where(informative, (n > 0).sum(axis=1) - 1, 0)).sum(axis=0)
     phi: Floats = (x2 + _PRIOR_X2) / (freedom + _PRIOR_FREEDOM)
     return phi

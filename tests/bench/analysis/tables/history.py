@@ -16,7 +16,7 @@ from bench.analysis.run import Run
 from bench.analysis.tables.noisy import FAMILIES, RPS
 from bench.analysis.traffic import Load, chunks
 
-LOOK_SECONDS: Final = 60.0
+REQUEUE_SECONDS: Final = 60.0
 """Between two slow readings at rest."""
 _CHUNK: Final = 250
 
@@ -38,15 +38,15 @@ def phis(counts: PodCounts, poll: float) -> dict[str, Floats | float]:
         return calibrated(counts.before_n[-rows:], counts.before_e[-rows:], poll)
 
     slow_n, slow_e = (
-        per_period(before, round(LOOK_SECONDS / poll)) for before in (counts.before_n, counts.before_e)
+        per_period(before, round(REQUEUE_SECONDS / poll)) for before in (counts.before_n, counts.before_e)
     )
     return {
         "nothing (phi 2)": WITHOUT_HISTORY,
         "2 min": last(2),
         "10 min": last(10),
         "1 h": last(60),
-        f"1 h, every {LOOK_SECONDS:g} s, half-life 30 min": calibrated(
-            slow_n, slow_e, LOOK_SECONDS, HALF_LIFE_SECONDS
+        f"1 h, every {REQUEUE_SECONDS:g} s, half-life 30 min": calibrated(
+            slow_n, slow_e, REQUEUE_SECONDS, HALF_LIFE_SECONDS
         ),
     }
 

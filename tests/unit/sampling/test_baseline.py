@@ -10,7 +10,7 @@ from modelward.analysis.noise import Noise
 from modelward.analysis.readings import Arm
 from modelward.clients.scrape import Scraper
 from modelward.rollout.observed import Pod
-from modelward.sampling.baseline import MOST_PODS_AT_REST, ROUND_SECONDS, Rest, Resting
+from modelward.sampling.baseline import MOST_BASELINE_PODS, ROUND_SECONDS, Baseline, BaselineModel
 from modelward.sampling.pods import PodSource
 from modelward.sampling.subject import Endpoint, Key, Side
 from support.faulty_server import Behaviour, hanging
@@ -30,10 +30,10 @@ class World:
         self.pods_each = pods_each
         self.fleet = pods
         self.scraper = Scraper(timeout=0.2)
-        self.rest = Rest(
+        self.rest = Baseline(
             pods=PodSource(self.scraper, self._watched),
             models=lambda: list(self.keys),
-            look=self._look,
+            model_of=self._poll,
             clock=lambda: self.now,
             scrapes_per_second=rate,
             window_seconds=WINDOW,
@@ -53,11 +53,11 @@ class World:
         self.read[key] += 1
         return self.fleet.watched(key)
 
-    def _look(self, key: Key) -> Resting | None:
+    def _poll(self, key: Key) -> BaselineModel | None:
         if key in self.busy:
             return None
         side = Side(revision=STABLE, wanted=WANTED, endpoint=Endpoint(port=self.fleet.port, path="/metrics"))
-        return Resting(key=key, side=side, metrics=METRICS, pods=self.pods_each)
+        return BaselineModel(key=key, side=side, metrics=METRICS, pods=self.pods_each)
 
     async def _sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -78,7 +78,7 @@ async def _world(
 
 async def test_a_model_at_rest_gets_a_history() -> None:
     """Read every five seconds, its counts are summed up; a rollout begins with that."""
-    async with _world(counting(per_look=1000, errors=10), counting(per_look=1000, errors=10)) as world:
+    async with _world(counting(per_poll=1000, errors=10), counting(per_poll=1000, errors=10)) as world:
         await world.rounds(10)
         known = world.noise().reference().metrics["errors"]
         assert known.hits / known.total == pytest.approx(0.01)
@@ -103,15 +103,15 @@ async def test_the_budget_is_kept_and_everybody_has_a_turn(rate: float) -> None:
 
 async def test_many_pods_cost_no_more_than_some() -> None:
     """Of a large model a few are read, and always the same."""
-    async with _world(*[counting()] * (MOST_PODS_AT_REST + 4), pods_each=MOST_PODS_AT_REST + 4) as world:
+    async with _world(*[counting()] * (MOST_BASELINE_PODS + 4), pods_each=MOST_BASELINE_PODS + 4) as world:
         await world.rounds(3)
-        looks = sorted(len(server.heads) for server in world.fleet.servers)
-        assert looks == [0] * 4 + [3] * MOST_PODS_AT_REST
+        polls = sorted(len(server.heads) for server in world.fleet.servers)
+        assert polls == [0] * 4 + [3] * MOST_BASELINE_PODS
 
 
 async def test_a_history_outlives_its_window_and_not_its_model() -> None:
     """Between two windows it is a text; a model that is gone leaves nothing behind."""
-    async with _world(counting(per_look=1000)) as world:
+    async with _world(counting(per_poll=1000)) as world:
         await world.rounds(4)
         total = world.noise().reference().metrics["errors"].total
         world.busy.add(KEY)
@@ -125,7 +125,7 @@ async def test_a_history_outlives_its_window_and_not_its_model() -> None:
 
 async def test_another_revision_begins_anew() -> None:
     """What the last version did says nothing about the noise of this one."""
-    async with _world(counting(per_look=1000)) as world:
+    async with _world(counting(per_poll=1000)) as world:
         await world.rounds(4)
         assert not world.rest.noise(KEY, "another", METRICS).reference().metrics
 
@@ -138,8 +138,8 @@ async def test_no_budget_is_no_reading() -> None:
 
 
 async def test_a_pod_that_hangs_is_passed_over() -> None:
-    """The others tell enough."""
-    async with _world(hanging, counting(per_look=1000)) as world:
+    """The others show enough."""
+    async with _world(hanging, counting(per_poll=1000)) as world:
         await world.rounds(3)
         assert world.noise().reference().metrics["errors"].total == pytest.approx(2000, rel=0.01)
 
