@@ -93,9 +93,9 @@ def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
     """The progress without the canary, if its pods, the evidence or its deadline say so; and what the judge says."""
     status = progress.status
     canary = status.canary_revision
-    if ill := health.problem(observed, status):
-        message = f"Revision {canary} was rolled back: {ill.message}."
-        return taken_back(observed, progress, Trigger.UNHEALTHY, ill.reason, message), Judgement()
+    if unhealthy := health.problem(observed, status):
+        message = f"Revision {canary} was rolled back: {unhealthy.message}."
+        return taken_back(observed, progress, Trigger.UNHEALTHY, unhealthy.reason, message), Judgement()
     if lost := room.preempted(observed, status):
         message = f"Revision {canary} was rolled back: {lost}."
         return taken_back(observed, progress, Trigger.PREEMPTS, Reason.PREEMPTS_STABLE, message), Judgement()
@@ -306,7 +306,7 @@ def _inconclusive(observed: Observed, progress: Progress, judgement: Judgement) 
 
 
 def _undecided(progress: Progress, judgement: Judgement) -> Progress:
-    """The canary waits for more evidence, or for a person's word."""
+    """The canary waits for more evidence, or for a person."""
     if progress.phase is Phase.INCONCLUSIVE:
         return progress
     return progress.going(Trigger.INCONCLUSIVE).announcing("Inconclusive", judgement.message, warning=True)
@@ -349,7 +349,7 @@ def _approval_awaited(observed: Observed, progress: Progress, step: int) -> Prog
         f"Canary {canary} waits for approval of {steps.name_of(model.spec.rollout, step)}: kubectl annotate mwd"
         f" {model.name} -n {model.namespace} --overwrite modelward.dev/approve={canary}/{step}"
     )
-    return progress.going(Trigger.APPROVAL_NEEDED).announcing("Paused", message)
+    return progress.going(Trigger.APPROVAL_NEEDED).announcing("ApprovalRequired", message)
 
 
 def _approved(observed: Observed, progress: Progress) -> Progress:
@@ -411,9 +411,9 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
     status = progress.status
     stable, previous = status.stable_revision, status.previous_revision
     if readiness.serves(observed, previous):
-        if ill := health.problem(observed, status):
-            message = f"Revision {stable} was rolled back after its promotion: {ill.message}."
-            return switched_back(observed, progress, Trigger.UNHEALTHY, ill.reason, message)
+        if unhealthy := health.problem(observed, status):
+            message = f"Revision {stable} was rolled back after its promotion: {unhealthy.message}."
+            return switched_back(observed, progress, Trigger.UNHEALTHY, unhealthy.reason, message)
         judgement = Judgement()
         if arms_of(observed.model):
             progress, judgement = judged(observed, progress)

@@ -1,4 +1,4 @@
-"""Status in words: conditions from what was decided and what was seen. The only place that makes a condition.
+"""Conditions, from what was decided and what was seen. The only place that makes a condition.
 
 The table of situations is that of the API reference, section "Status". Everything is computed from the world
 anew; the old conditions only give the time of the last change, so that it moves only when a status does.
@@ -78,13 +78,13 @@ def _without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 
 
 def refusal(refusals: Sequence[str]) -> Blocked:
-    """What the API server says, in its own words; it is tried again by itself."""
+    """The API server's message; the write is retried automatically."""
     message = f"The API server refuses an object that is needed. {'; '.join(refusals)}"
     return Blocked(reason=Reason.REFUSED, message=message)
 
 
 def failure(failures: Sequence[str]) -> Blocked:
-    """What could not be written though nobody refuses it; it is tried again by itself."""
+    """What could not be written though nobody refuses it; the write is retried automatically."""
     message = f"An object that is needed could not be written again and again. {'; '.join(failures)}"
     return Blocked(reason=Reason.REFUSED, message=message)
 
@@ -112,7 +112,7 @@ def _live(status: ModelDeploymentStatus) -> list[str]:
 
 
 _CANARY_REASONS: Final = {
-    Phase.AWAITING_APPROVAL: Reason.PAUSED,
+    Phase.AWAITING_APPROVAL: Reason.APPROVAL_REQUIRED,
     Phase.PAUSED: Reason.PAUSED,
     Phase.INCONCLUSIVE: Reason.INCONCLUSIVE,
     Phase.METRICS_UNAVAILABLE: Reason.METRICS_UNAVAILABLE,

@@ -39,6 +39,10 @@ class Phase(StrEnum):
     """Traffic leaves the canary; its pods end as soon as it has."""
 
 
+RENAMED: Final = {"ScalingUp": Phase.SCALING_UP}
+"""Phases in the status of earlier versions, and what they are called now."""
+
+
 class Trigger(StrEnum):
     """What happened."""
 
@@ -67,7 +71,7 @@ class Trigger(StrEnum):
     INCONCLUSIVE = "Inconclusive"
     """The longest time of the step is over without enough evidence."""
     CONCLUSIVE = "Conclusive"
-    """There is enough evidence after all, or another word on what to do without."""
+    """There is enough evidence after all, or another policy for what to do without."""
     METRICS_LOST = "MetricsLost"
     """Metrics cannot be had."""
     METRICS_BACK = "MetricsBack"

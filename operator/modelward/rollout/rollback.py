@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from modelward.api.conditions import Blocked, Reason
+from modelward.api.conditions import Blocked, Reason, reason_of
 from modelward.api.revision import Revision
 from modelward.api.status import (
     HISTORY_LENGTH,
@@ -58,7 +58,7 @@ def noted_rejections(revisions: Iterable[Revision]) -> tuple[RejectedRevision, .
                 RejectedRevision(
                     revision=revision.name,
                     content=revision.content,
-                    reason=reason if reason in Reason.__members__.values() else Reason.ROLLED_BACK,
+                    reason=reason_of(reason) or Reason.ROLLED_BACK,
                     message=clip(message),
                     time=time if is_time(time) else None,
                 )

@@ -123,7 +123,10 @@ TABLE = [
         rolling(Phase.SCALING_UP, step=1, weight=5), (U, T, T, T, None), "CanaryStep", id="between two steps"
     ),
     pytest.param(
-        rolling(Phase.AWAITING_APPROVAL), (U, T, U, T, None), "Paused", id="a step that wants approval"
+        rolling(Phase.AWAITING_APPROVAL),
+        (U, T, U, T, None),
+        "ApprovalRequired",
+        id="a step that wants approval",
     ),
     pytest.param(rolling(Phase.PAUSED), (U, T, U, T, None), "Paused", id="paused"),
     pytest.param(
