@@ -1,6 +1,6 @@
 """The address at which a pod may be asked for its metrics.
 
-A pod's labels and owner are somebody's words, its address is the kubelet's. So a pod must belong to a ReplicaSet
+A pod's labels and owner are what somebody wrote, its address is the kubelet's. So a pod must belong to a ReplicaSet
 of our Deployment, by the name that Kubernetes gives it, and have an address of its own: whoever can make pods in
 a namespace could otherwise have the operator ask a port of a node, or of the machine that it runs on.
 """

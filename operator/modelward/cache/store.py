@@ -98,7 +98,7 @@ class Store:
     """Called for every object that was read and was newer than what is held: it requeues the models that the
     object concerns."""
     absent: dict[str, str] = field(default_factory=dict)
-    """By kind: why an optional kind cannot be had, in words."""
+    """By kind: why an optional kind cannot be had: a message."""
     _possibly_deleted: set[Key] = field(default_factory=set)
     """Models that may be gone."""
     _tombstones: dict[str, float] = field(default_factory=dict)

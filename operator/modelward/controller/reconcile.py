@@ -304,7 +304,7 @@ class Reconciler:
                 logger.debug("%s: %s", name, error)
             case Conflict() | NotFound():
                 reason = type(error).__name__
-                logger.debug("%s: %s; looking again", name, error)
+                logger.debug("%s: %s; reconciling again", name, error)
             case ApiError():
                 reason, after = f"Api{error.status}", error.retry_after or 0.0
                 logger.warning("%s: the API server refused: %s", name, error)

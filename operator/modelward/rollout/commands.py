@@ -41,7 +41,7 @@ class Order:
     approved: int | None = None
     """The step of the canary that may begin."""
     ignored: tuple[str, ...] = ()
-    """Why commands that do not apply do nothing, in words."""
+    """Why commands that do not apply do nothing: messages."""
 
 
 def pending(model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision]) -> Order:
@@ -56,7 +56,7 @@ def pending(model: Model, status: ModelDeploymentStatus, revisions: Mapping[str,
     refusals = dict(_refused(new, model, status, revisions))
     taken = {name: value for name, value in new.items() if name not in refusals}
     retried = _rejected_content(status, taken["retry"].partition("/")[0]) if "retry" in taken else ""
-    # One word about the canary at a time: the safest wins.
+    # One command about the canary at a time: the safest wins.
     first = next((name for name in ("abort", "rollback", "promote", "approve") if name in taken), "")
     return Order(
         acknowledged=acknowledged,

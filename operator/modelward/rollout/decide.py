@@ -230,7 +230,7 @@ def _changed(observed: Observed, progress: Progress, wanted: str) -> Progress:
 
 
 def _still_sent_to(observed: Observed, progress: Progress, wanted: str) -> str:
-    """Which requests keep a change from setting out, in words; empty when none do.
+    """Which requests keep a change from setting out: a message; empty when none do.
 
     Those that may still come to the previous revision, whose pods would go; and those that would come to the new
     one before it has any weight, because the Service could not be switched back to stable.
@@ -366,12 +366,12 @@ def _finished(observed: Observed, progress: Progress) -> Decision:
 
 
 def _is_decision(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
-    """Whether anything was decided: newer evidence and other words alone are no decision."""
+    """Whether anything was decided: newer evidence and other messages alone are no decision."""
     return without_evidence(before) != without_evidence(after)
 
 
 def without_evidence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
-    """Status without what only reports: evidence, and the words about the rollout."""
+    """Status without what only reports: evidence, and the message about the rollout."""
     rollout = status.rollout
     if rollout is not None:
         rollout = msgspec.structs.replace(rollout, message="", actual_weight_percent=None)

@@ -25,7 +25,7 @@ suffer from the same thing (a database, a node pool, bad requests), and the cana
 `shared` says so. It is no reason to go on either (see `holding`) until it is over: all pods that showed it have been
 ready again, or gone, for a minute. Restarts (4) in both arms count in the same way.
 
-Not ill, by themselves: a pod without a node, an image that cannot be pulled, a model that loads for long. They
+Not unhealthy, by themselves: a pod without a node, an image that cannot be pulled, a model that loads for long. They
 run into the deadline, whose clock begins when a pod has a node (see `readiness.overdue`). A pod that never
 gets a node waits for ever, by intent: capacity may come. The conditions say what it waits for, all the time.
 """
@@ -84,7 +84,7 @@ _Sign = Callable[[Pod, datetime | None], bool]
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """One way to be ill."""
+    """One way to be unhealthy."""
 
     reason: Reason
     sign: _Sign
@@ -164,9 +164,9 @@ def _alike(
 ) -> Iterator[tuple[str, tuple[Pod, ...]]]:
     """What both suffer from in words, and the pods of both that do."""
     for rule in (*_RULES, *(_lost_rules(observed, mine) if _has_traffic(status) else ())):
-        if (ill := mine.suffering(rule.sign)) and not mine.exceeds(other, rule.sign, rule.stables):
+        if (unhealthy := mine.suffering(rule.sign)) and not mine.exceeds(other, rule.sign, rule.stables):
             words = f"a pod of {mine.name} {rule.words}, and so does as large a share of {other.name}'s pods"
-            yield words, (*ill, *other.suffering(rule.stables))
+            yield words, (*unhealthy, *other.suffering(rule.stables))
     ended, others = mine.suffering(_has_ended), other.suffering(_has_ended)
     if others and sum(pod.restarts for pod in ended) >= RESTARTS:
         yield f"{mine.name}'s pods were restarted, and so were {other.name}'s", (*ended, *others)
@@ -180,7 +180,7 @@ def _is_over(observed: Observed, pod: Pod) -> bool:
 
 
 def requeue_after(observed: Observed, status: ModelDeploymentStatus) -> float | None:
-    """Seconds until the clock alone can make a compared revision ill; None while no pod has lost its readiness.
+    """Seconds until the clock alone can make a compared revision unhealthy; None while no pod has lost its readiness.
 
     Everything else comes as an event: pods are watched (docs/design/0007).
     """
@@ -300,9 +300,9 @@ def _has_traffic(status: ModelDeploymentStatus) -> bool:
 
 
 def _unhealthy_pod(mine: _Arm, other: _Arm, rule: _Rule) -> Illness:
-    ill, theirs = mine.suffering(rule.sign), other.suffering(rule.stables)
-    worst = max(ill, key=lambda pod: (pod.restarts, pod.name))
-    counts = f"{len(ill)} of its {_pods(len(mine.pods))}; {other.name}: {len(theirs)} of {len(other.pods)}"
+    unhealthy, theirs = mine.suffering(rule.sign), other.suffering(rule.stables)
+    worst = max(unhealthy, key=lambda pod: (pod.restarts, pod.name))
+    counts = f"{len(unhealthy)} of its {_pods(len(mine.pods))}; {other.name}: {len(theirs)} of {len(other.pods)}"
     message = f"pod {worst.name} of {mine.name} {rule.words}{_details(worst)} ({counts})"
     return Illness(reason=rule.reason, message=message)
 

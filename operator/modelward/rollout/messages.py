@@ -1,6 +1,6 @@
 """What a rollout does or waits for, in one sentence: `status.rollout.message`, and the message of conditions.
 
-Nothing in it counts seconds: words that change by the clock alone would be writes for nothing.
+Nothing in it counts seconds: messages that change by the clock alone would be writes for nothing.
 """
 
 from collections.abc import Iterator
@@ -240,7 +240,7 @@ def _load(observed: Observed, progress: Progress) -> str:
     if factor > _UNEQUAL:
         return f"Each of its pods carries {factor:.1f} times what one of stable's does, so its latency does not count."
     if factor < 1 / _UNEQUAL:
-        return f"Each of its pods carries {factor:.2f} times what one of stable's does, so it may look faster than it is."
+        return f"Each of its pods carries {factor:.2f} times what one of stable's does, so it may seem faster than it is."
     return ""
 
 

@@ -123,7 +123,7 @@ class Exit:
     container: str
     code: int
     reason: str
-    """The kubelet's word, such as OOMKilled, Error or Completed."""
+    """The kubelet's reason, such as OOMKilled, Error or Completed."""
     time: datetime | None = None
     overdue_seconds: int = 0
     """The kubelet stopped it, because it was not ready within so many seconds (startupSeconds); 0: nobody did, as far as

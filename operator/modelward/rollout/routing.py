@@ -26,7 +26,7 @@ class Reached:
 
     done: bool
     message: str = ""
-    """What it waits for; with `done`, what is odd about it. In words, to stand after a semicolon."""
+    """What it waits for; with `done`, what is odd about it. A message, to stand after a semicolon."""
     problem: Blocked | None = None
     """What somebody must change before it can be done."""
     percent: float | None = None

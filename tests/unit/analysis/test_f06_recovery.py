@@ -34,7 +34,7 @@ def test_f06_a_counter_of_a_server_that_was_corrected_is_believed_after_ten_rise
     assert bases(tracks[-3:]) == [45, 45, 49]
 
 
-@pytest.mark.parametrize("per_look", [1, 100, 20_000])
+@pytest.mark.parametrize("per_poll", [1, 100, 20_000])
 def test_f06_how_much_traffic_there_is_decides_little(per_poll: int) -> None:
     """What is usual is found in a few polls; a poll without a request proves nothing, and ends nothing."""
     draw = random.Random(per_poll)

@@ -149,7 +149,7 @@ def _fields(status: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("commands", "phase", "told_"),
+    ("commands", "phase", "reported_"),
     [
         pytest.param({"abort": B, "promote": B}, Phase.ROLLING_BACK, ["Aborted"], id="abort wins"),
         pytest.param({"rollback": A, "promote": B}, Phase.ROLLING_BACK, ["RolledBack"], id="rollback wins"),

@@ -561,7 +561,7 @@ def worlds() -> list[Any]:
         pytest.param(serving("2", runtime=None), id="no runtime"),
         pytest.param(serving(autoscaling={"maxReplicas": 3}), id="autoscaled"),
         pytest.param(serving("2", status=make_status(A, rejected_revisions=(rejected("2"),))), id="rejected"),
-        pytest.param(scaling_up(), id="warming"),
+        pytest.param(scaling_up(), id="scaling_up"),
         pytest.param(scaling_up(ready=2), id="ready"),
         pytest.param(scaling_up("1"), id="reverted"),
         pytest.param(scaling_up("3"), id="superseded"),

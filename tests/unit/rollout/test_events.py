@@ -151,7 +151,7 @@ def test_every_event_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "result", "reason", "told_"),
+    ("event", "result", "reason", "reported_"),
     [
         pytest.param("crash loop", RolloutResult.ROLLED_BACK, "CrashLooping", "RolledBack", id="ill"),
         pytest.param("worse", RolloutResult.ROLLED_BACK, "RolledBack", "RolledBack", id="worse"),
