@@ -77,7 +77,7 @@ def _chosen(console: Console) -> Place:
     problem = kubectl.answers()
     if problem:
         raise RefusedError(
-            f"the cluster that KUBECONFIG names does not answer: {problem}. Mend it, or `unset KUBECONFIG` for"
+            f"the cluster that KUBECONFIG names does not answer: {problem}. Fix it, or `unset KUBECONFIG` for"
             " a cluster of the demonstration's own"
         )
     server = kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")

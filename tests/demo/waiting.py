@@ -11,7 +11,7 @@ from demo.kubectl import Kubectl
 from demo.objects import MODEL, NAMESPACE, OPERATOR_NAMESPACE
 
 PATIENCE_SECONDS = 180
-REQUEUE_SECONDS = 0.25
+POLL_SECONDS = 0.25
 
 
 def wait_operator(kubectl: Kubectl) -> None:
@@ -44,10 +44,10 @@ def wait_model(kubectl: Kubectl, console: Console) -> dict[str, Any]:
         if ready.get("message", reported) != reported:
             reported = ready["message"]
             console.say(reported)
-        time.sleep(REQUEUE_SECONDS)
+        time.sleep(POLL_SECONDS)
     raise DemoError(
         f"the model is not Ready after {PATIENCE_SECONDS} s: {reported or 'the operator has not taken it up'}."
-        f" Reconcile: kubectl get pods,events -n {NAMESPACE}"
+        f" See: kubectl get pods,events -n {NAMESPACE}"
     )
 
 
