@@ -1,4 +1,4 @@
-"""The CRDs on a real API server: what a user is reported, sees and may do."""
+"""The CRDs on a real API server: what a user is shown, sees and may do."""
 
 import json
 import re

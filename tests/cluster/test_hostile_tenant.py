@@ -392,7 +392,7 @@ def _template(kubectl: Kubectl, name: str) -> Raw:
 
 
 def test_a_forged_status_starts_nothing(kubectl: Kubectl) -> None:
-    """Whoever may write status shows of revisions that are none, and of ten million pods."""
+    """Whoever may write status names revisions that are none, and of ten million pods."""
     kubectl.apply(fake_model("status"))
     stable = wait_ready(kubectl, "status")["stableRevision"]
     wait_quiet(kubectl, "status")

@@ -141,7 +141,7 @@ def test_a_canary_with_metrics_goes_on_beside_those_without(failed: Failed) -> N
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_unknown_is_no_success_and_says_why(failed: Failed, name: str) -> None:
-    """The canary has its first weight and no more, is not rolled back, and the message shows of the source."""
+    """The canary has its first weight and no more, is not rolled back, and the message shows the source."""
     words = FAULTS[name].words
 
     def reported() -> dict[str, Any]:

@@ -16,10 +16,10 @@ import httpx
 import pytest
 import yaml
 
+from support.echoing_source import EchoingSource, echoing_source
 from support.kubectl import Kubectl
 from support.models import FAKE_IMAGE, KIND, fake_model, status, wait_ready, wait_reason
 from support.operator import OperatorProcess
-from support.version_server import VersionServer, version_server
 from support.waiting import until
 
 TOKEN = secrets.token_hex(16)
@@ -35,15 +35,15 @@ ANALYSIS = {
 
 
 @pytest.fixture(scope="module")
-def source() -> Iterator[VersionServer]:
+def source() -> Iterator[EchoingSource]:
     """A metric source that shows the token."""
-    with version_server(TOKEN) as server:
+    with echoing_source(TOKEN) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def operator(
-    credentials: Path, source: VersionServer, tmp_path_factory: pytest.TempPathFactory
+    credentials: Path, source: EchoingSource, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
     """The operator, with the token in a file that its settings name, reporting all it can."""
     place = tmp_path_factory.mktemp("planted")
@@ -72,13 +72,13 @@ def reader(version: str) -> dict[str, Any]:
     )
 
 
-def test_the_token_is_nowhere(kubectl: Kubectl, operator: OperatorProcess, source: VersionServer) -> None:
+def test_the_token_is_nowhere(kubectl: Kubectl, operator: OperatorProcess, source: EchoingSource) -> None:
     """A rollout is judged by the telltale source, in vain; then all is searched that the namespace holds."""
     kubectl("create", "secret", "generic", "planted", f"--from-literal=token={TOKEN}")
     kubectl.apply(reader("1"))
     wait_ready(kubectl, "reader")
     kubectl.apply(reader("2"))
-    until(lambda: "telltale" in json.dumps(status(kubectl, "reader")), "status shows of the metric source")
+    until(lambda: "telltale" in json.dumps(status(kubectl, "reader")), "status shows the metric source")
     until(lambda: len(source.authorizations) > ANSWERS, "the source has failed in every way")
     text = operator.text()
     operator.stop()

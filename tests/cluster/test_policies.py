@@ -53,7 +53,7 @@ def account(kubectl: Kubectl) -> As:
 
 
 def refused_snapshot(kubectl: Kubectl) -> str:
-    """What somebody is reported who may write ControllerRevisions, and no pods."""
+    """What somebody is shown who may write ControllerRevisions, and no pods."""
     kubectl.apply(*granted("prober", "probe", rule("apps", "controllerrevisions", "create")))
     return As(kubectl, "prober").create(snapshot("probe", labels=MANAGED))
 

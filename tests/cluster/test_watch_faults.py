@@ -254,7 +254,7 @@ def test_an_old_list_after_a_restart_undoes_nothing(
         plan.serving = True
         operator.start()
         try:
-            until(lambda: len(plan.served) >= len(KINDS), "it was reported the old lists")
+            until(lambda: len(plan.served) >= len(KINDS), "it was given the old lists")
             time.sleep(2 * RESYNC_SECONDS)
             after = kubectl.get(KIND, "old")
             assert before

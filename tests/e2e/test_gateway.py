@@ -133,7 +133,7 @@ def without_weights(route: dict[str, Any]) -> dict[str, Any]:
 
 
 async def eventually(found: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for what a check the cluster shows."""
+    """Wait for what the cluster shows."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await found():  # noqa: ASYNC110 - nobody sets an event when a cluster changes
             await asyncio.sleep(0.05)
@@ -338,7 +338,7 @@ async def test_a_tool_that_applies_the_route_again(users: Hands, kubectl: Kubect
     assert weights(kubectl) == live
 
     applied_by_a_tool(kubectl, in_git)
-    assert weights(kubectl)[1]["users-canary"] == 0, "the tool was reported nothing"
+    assert weights(kubectl)[1]["users-canary"] == 0, "the tool was shown nothing"
     assert not (await users.reached(20)).done
     await users.apply(user_route=UserRoute(name=ROUTE, weight_percent=20))
     assert weights(kubectl) == live

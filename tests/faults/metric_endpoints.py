@@ -86,7 +86,7 @@ class MetricEndpoints:
         return f"--settings={file}"
 
     def asked(self, model: str) -> int:
-        """How often somebody was reported what the pods of a model measure."""
+        """How often somebody was shown what the pods of a model measure."""
         return self._asked[model]
 
     # --- the thread -----------------------------------------------------------------------------------------

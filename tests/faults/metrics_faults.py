@@ -34,7 +34,7 @@ Change = Callable[[Timeseries], list[Timeseries]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One way to fail, and words by which a person is notified of it."""
+    """One way to fail, and words by which a person learns of it."""
 
     words: str
     answer: Answer | None = None

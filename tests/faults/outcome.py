@@ -18,7 +18,7 @@ _CHANCE: Final = frozenset(
 _VERDICT: Final = "modelward.dev/verdict"
 """Its first word is the reason; a time and a sentence follow."""
 _OF_FAULTS: Final = "Refused"
-"""Reason of an Event that shows of the fault itself: who is not disturbed has none."""
+"""Reason of an Event that shows the fault itself: who is not disturbed has none."""
 _GIVEN: Final = frozenset({"clusterIP", "clusterIPs"})
 """What the API server assigns."""
 

@@ -62,7 +62,7 @@ def answer(
 
 
 def sent(data: bytes, *, close: bool = False) -> Behaviour:
-    """These bytes, and then, if reported so, the end of the connection."""
+    """These bytes, and then, if asked to, the end of the connection."""
 
     async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> None:
         writer.write(data)

@@ -1,4 +1,4 @@
-"""Somebody who watches: every version of the objects of a kind that the API server shows of."""
+"""Somebody who watches: every version of the objects of a kind that the API server shows."""
 
 import json
 import threading

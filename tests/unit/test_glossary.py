@@ -47,7 +47,9 @@ def lines() -> Iterator[tuple[str, str]]:
 def test_the_glossary_is_short() -> None:
     """Few terms, each in one or two sentences."""
     assert 40 <= len(terms()) <= MOST_TERMS
-    assert [term for term, text in terms().items() if not 1 <= len(re.findall(r"[.:](?= |$)", text)) <= 3] == []
+    assert [
+        term for term, text in terms().items() if not 1 <= len(re.findall(r"[.:](?= |$)", text)) <= 3
+    ] == []
 
 
 def test_what_is_replaced_is_found() -> None:

@@ -302,7 +302,9 @@ def _has_traffic(status: ModelDeploymentStatus) -> bool:
 def _unhealthy_pod(mine: _Arm, other: _Arm, rule: _Rule) -> Illness:
     unhealthy, theirs = mine.suffering(rule.sign), other.suffering(rule.stables)
     worst = max(unhealthy, key=lambda pod: (pod.restarts, pod.name))
-    counts = f"{len(unhealthy)} of its {_pods(len(mine.pods))}; {other.name}: {len(theirs)} of {len(other.pods)}"
+    counts = (
+        f"{len(unhealthy)} of its {_pods(len(mine.pods))}; {other.name}: {len(theirs)} of {len(other.pods)}"
+    )
     message = f"pod {worst.name} of {mine.name} {rule.words}{_details(worst)} ({counts})"
     return Illness(reason=rule.reason, message=message)
 

@@ -78,7 +78,7 @@ def test_f06_a_restart_that_is_known_before_the_counter_falls_excuses_that_fall(
 
 
 def test_f06_a_restart_of_the_container_excuses_a_fall_beside_several_processes() -> None:
-    """The kubelet shows of it; process starts that alternate do not take that away."""
+    """The kubelet shows it; process starts that alternate do not take that away."""
     starts = [(1.0, 101.0), (1.0, 112.0), (1.0, 101.0), (2.0, 203.0), (3.0, 214.0)]
     tracks = tracked([100, 110, 120, 5, 3], [Origin(container=one, process=other) for one, other in starts])
     assert tracks[2].several

@@ -321,7 +321,7 @@ async def test_f01_a_refusal_names_the_fields(world: World) -> None:
 
 
 async def test_f01_a_webhook_that_cannot_be_had_is_a_refusal(world: World) -> None:
-    """Nothing passes without it: the user is reported, as of any refusal."""
+    """Nothing passes without it: the user is shown, as of any refusal."""
     message = 'Internal error occurred: failed calling webhook "freeze.example.com": connection refused'
     world.answers(500, {"kind": "Status", "reason": "InternalError", "message": message})
     with pytest.raises(Refused, match=r"freeze\.example\.com"):

@@ -21,7 +21,7 @@ BEGAN: Final = 300.0
 
 
 def out_of_memory(ago: float) -> dict[str, Any]:
-    """Killed once, and ready again; the kubelet shows of it for as long as the pod lives."""
+    """Killed once, and ready again; the kubelet shows it for as long as the pod lives."""
     ended = Exit(container="model-server", code=137, reason="OOMKilled", time=before(ago))
     return {"ready": True, "ready_since": before(ago - 5), "restarts": 1, "ended": ended}
 
@@ -116,7 +116,7 @@ def test_f05_what_both_suffer_from_holds_the_canary(trouble: Any, way: str) -> N
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("trouble", KEPT)
 def test_f05_it_goes_on_by_itself_when_it_is_over(trouble: Any, way: str) -> None:
-    """A minute after the last mishap, though the kubelet still shows of it; the next reconcile comes by itself."""
+    """A minute after the last mishap, though the kubelet still shows it; the next reconcile comes by itself."""
     phase, words = WAYS[way]
     held = decide(rolling(phase, pods=pods(**trouble(20)), **words))
     assert held.wake_after is not None

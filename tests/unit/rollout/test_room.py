@@ -271,7 +271,7 @@ def test_f02_priorities_are_those_of_stables_pods(
 
 
 def test_f02_the_same_class_starts_where_priorities_cannot_be_read() -> None:
-    """As with rights in single namespaces only: nothing shows of a risk."""
+    """As with rights in single namespaces only: nothing shows a risk."""
     observed = replace(rolling(Phase.SERVING), pods=(make_pod(A, priority=0),))
     assert not may_preempt(observed, make_revision("1"), make_revision("2"))
 

@@ -10,17 +10,17 @@ from itertools import cycle
 
 
 @dataclass
-class VersionServer:
-    """Where it listens, and what it was reported."""
+class EchoingSource:
+    """Where it listens, and what it was sent."""
 
     url: str = ""
     authorizations: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def version_server(secret: str) -> Iterator[VersionServer]:
+def echoing_source(secret: str) -> Iterator[EchoingSource]:
     """Yield a server on a free loopback port that answers each request by the next of its failures."""
-    reported = VersionServer()
+    reported = EchoingSource()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(secret, reported))
     reported.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -33,7 +33,7 @@ def version_server(secret: str) -> Iterator[VersionServer]:
         thread.join()
 
 
-def _handler(secret: str, reported: VersionServer) -> Callable[..., BaseHTTPRequestHandler]:
+def _handler(secret: str, reported: EchoingSource) -> Callable[..., BaseHTTPRequestHandler]:
     error = json.dumps({"status": "error", "errorType": secret, "error": f"no such user: {secret}"})
     warned = json.dumps({"status": "success", "data": {"resultType": secret, "result": secret}})
     failures = cycle(
