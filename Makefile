@@ -50,7 +50,7 @@ imports: setup
 unit: setup ## Unit tests
 	$(BIN)/pytest tests/unit tests/model_server tests/devcluster -q -n logical --dist loadfile
 
-golden: setup ## Golden stories: whole rollouts told as text
+golden: setup ## Golden stories: whole rollouts as text
 	$(BIN)/pytest tests/golden -q -n logical
 
 golden-all: setup ## The same with the operator killed at every single write, and ten shuffles of events: minutes

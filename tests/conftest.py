@@ -134,7 +134,7 @@ def admin(cluster: Cluster) -> Kubectl:
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for one test module, which enforces Pod Security `restricted`; deleted afterwards."""
     subject = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rpartition(".")[2].lower()).strip("-")
-    name = f"{subject}-{secrets.token_hex(2)}"  # one that a killed run left behind is no obstacle
+    name = f"{subject}-{secrets.token_hex(2)}"  # one that a killed run left behind is no blocker
     admin = Kubectl(cluster)
     admin("create", "namespace", name)
     admin("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")

@@ -1,8 +1,8 @@
-"""Notes in the image which Debian packages its files come from, so that scanners can tell what needs an update.
+"""Notes in the image which Debian packages its files come from, so that scanners know what needs an update.
 
     python package_records.py ROOT
 
-Without it, the C library or OpenSSL would be files without a name or a version. The image has no dpkg; scanners look into
+Without it, the C library or OpenSSL would be files without a name or a version. The image has no dpkg; scanners read
 /var/lib/dpkg/status.d, a file for each package, and at /etc/os-release for whose packages these are. On a base that is
 not Debian's nothing is noted.
 """

@@ -1,6 +1,6 @@
 """The few exceptions of the project; each says whose fault it is and so what happens next.
 
-A refusal that the user can mend is a *value* (`modelward.api.conditions.Blocked`), not an exception.
+A refusal that the user can fix is a *value* (`modelward.api.conditions.Blocked`), not an exception.
 """
 
 
@@ -69,7 +69,7 @@ class AlreadyExists(ApiError):
 
 
 class Conflict(ApiError):
-    """The object is not the one the decision was made from (409): look again, decide again."""
+    """The object is not the one the decision was made from (409): observe again, decide again."""
 
 
 class Refused(ApiError):

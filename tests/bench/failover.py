@@ -110,7 +110,7 @@ class Bench:
         assert found is not None
         if how is Harm.FREEZE:
             time.sleep(max(0.0, FROZEN_SECONDS - (time.time() - harmed)))
-        leader.heal()
+        leader.reconnect()
         replicas.wait_ready()
         return found
 
@@ -144,7 +144,7 @@ class Bench:
         how = chance.choice([Harm.FREEZE, Harm.FREEZE, Harm.CUT, Harm.CUT, Harm.KILL, Harm.END])
         leader.harm(how)
         replicas.leader(but=leader)
-        leader.heal()
+        leader.reconnect()
         replicas.wait_ready()
         tally.losses[how] += 1
 

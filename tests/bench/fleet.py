@@ -61,13 +61,13 @@ class Seen:
             self.when.setdefault(seen["metadata"]["name"], when)
 
     async def all_of(self, count: int, say: Callable[[str], None]) -> None:
-        """Wait until there are `count`, and tell how far it is. Raises TimeoutError after 15 minutes."""
-        told = time.monotonic()
+        """Wait until there are `count`, and show how far it is. Raises TimeoutError after 15 minutes."""
+        reported = time.monotonic()
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.when) < count:
                 await asyncio.sleep(0.05)
-                if time.monotonic() - told > 5:
-                    told = time.monotonic()
+                if time.monotonic() - reported > 5:
+                    reported = time.monotonic()
                     say(f"  {len(self.when)} of {count}")
 
 

@@ -14,7 +14,7 @@ from unit.sampling.rollouts_of_pages import rollout
 from unit.sampling.servers import SERVERS, Server
 from unit.sampling.wrong_pages import BAD, SILENT, UNUSUAL, Way
 
-LOOKS = 60
+POLLS = 60
 MOST_ROLLED_BACK = 0.01
 
 
@@ -29,11 +29,11 @@ class Count:
 
     def take(self, server: Server, way: Way, seed: int) -> None:
         """Play one more."""
-        told = rollout(way(server, seed), hits=server.hits, total=server.total, looks=LOOKS)
+        reported = rollout(way(server, seed), hits=server.hits, total=server.total, polls=POLLS)
         self.rollouts += 1
-        self.advanced += told.advanced
-        self.rolled_back += told.rolled_back
-        self.unknown += told.problem is not None
+        self.advanced += reported.advanced
+        self.rolled_back += reported.rolled_back
+        self.unknown += reported.problem is not None
 
     def plus(self, other: "Count") -> "Count":
         """Of both."""

@@ -77,7 +77,7 @@ class Seen:
     async def all_of(self, count: int) -> None:
         """Wait until there are `count`. Raises TimeoutError after ten minutes."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(self.when) < count:  # noqa: ASYNC110 - a look now and then is exact enough
+            while len(self.when) < count:  # noqa: ASYNC110 - a poll now and then is exact enough
                 await asyncio.sleep(0.05)
 
 
@@ -122,7 +122,7 @@ class Run:
             )
             created = time.monotonic()
             self.setting.say(f"created after {created - began:.1f} s; waiting until all are Ready")
-            await self._told(seen.all_of(self.objects), seen)
+            await self._reported(seen.all_of(self.objects), seen)
         await usage.last_busy(self._pid, idle_seconds=IDLE_SECONDS)
         share = max(1.0, self.objects / PER)
         self._add("create_seconds", "creating all models", created - began, "s")
@@ -210,7 +210,7 @@ class Run:
             for number, name in enumerate(self.names[:count]):
                 await asyncio.sleep(max(0.0, began + number / CHANGES_PER_SECOND - time.monotonic()))
                 tasks.create_task(change(name))
-            await self._told(seen.all_of(count), seen)
+            await self._reported(seen.all_of(count), seen)
         took = sorted(max(0.0, seen.when[name] - when) for name, when in changed.items())
         self._add("burst_median_seconds", "change to new Deployment, median", statistics.median(took), "s")
         self._add("burst_p99_seconds", "change to new Deployment, p99", took[len(took) * 99 // 100], "s", 5)
@@ -233,8 +233,8 @@ class Run:
         self._add("delete_writes", "delete: writes of the operator", _writes(requests))
         self._add("final_memory_mib", "memory after delete", self._memory()[0], "MiB")
 
-    async def _told(self, waiting: Coroutine[Any, Any, None], seen: Seen) -> None:
-        """Wait, and tell every five seconds how far it is."""
+    async def _reported(self, waiting: Coroutine[Any, Any, None], seen: Seen) -> None:
+        """Wait, and show every five seconds how far it is."""
         task = asyncio.ensure_future(waiting)
         while not (await asyncio.wait([task], timeout=5))[0]:
             self.setting.say(f"  {len(seen.when)} so far; operator {self._memory()[0]:.0f} MiB")

@@ -20,11 +20,11 @@ from modelward.runtimes.choose import Runtime
 from modelward.runtimes.render import Subject, render_template
 
 NOW: Final = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-"""When every test looks at the world."""
+"""When every test checks the world."""
 
 
 def before(seconds: float) -> datetime:
-    """So many seconds before the look."""
+    """So many seconds before the reconcile."""
     return NOW - timedelta(seconds=seconds)
 
 
@@ -38,7 +38,7 @@ def make_model(
     status: ModelDeploymentStatus | None = None,
     **spec: Any,
 ) -> Model:
-    """A ModelDeployment with `manifest`'s spec, as it comes through the door."""
+    """A ModelDeployment with `manifest`'s spec, as it comes through conversion."""
     raw = manifest(version, name=name, **spec)
     raw["metadata"] |= {
         "uid": UID,
@@ -74,7 +74,7 @@ def make_revision(version: str = "1", /, *, number: int = 1, nonce: int = 0, **s
 
 
 def make_runtime(name: str = "onnx", kind: str = "ClusterModelRuntime", **container: Any) -> Runtime:
-    """A runtime as it comes through the door."""
+    """A runtime as it comes through conversion."""
     return convert.runtime(runtime_manifest(name, kind, **container))
 
 
@@ -92,7 +92,7 @@ def make_deployment(
     decision: int = 1,
     **fields: Any,
 ) -> Deployment:
-    """The Deployment of a revision, all pods ready unless told, made `age` seconds ago."""
+    """The Deployment of a revision, all pods ready unless it is set, made `age` seconds ago."""
     return Deployment(
         kind="Deployment",
         namespace=NAMESPACE,

@@ -20,7 +20,7 @@ from builders.observed import (
     make_status,
     revision_name,
 )
-from modelward.analysis.gathered import Evidence
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.api import names
 from modelward.api.status import ModelDeploymentStatus, RejectedRevision, RolloutStatus
 from modelward.api.times import format_micro
@@ -57,7 +57,7 @@ class _Stage:
 _STAGES: Final = {
     Phase.SERVING: _Stage(canary="", version="1", weight=0),
     Phase.DEPLOYING: _Stage(canary="", version="1", weight=0, began=None),
-    Phase.WARMING: _Stage(step=0, weight=0, began=None),
+    Phase.SCALING_UP: _Stage(step=0, weight=0, began=None),
     Phase.ANALYZING: _Stage(),
     Phase.AWAITING_APPROVAL: _Stage(rollout={"steps": STEPS}),
     Phase.PAUSED: _Stage(rollout={"paused": True}),
@@ -68,7 +68,7 @@ _STAGES: Final = {
     Phase.DRAINING: _Stage(stable=B, canary="", previous=A, step=3, weight=100, began=2),
     Phase.ROLLING_BACK: _Stage(weight=0, began=2),
 }
-AWAITED: Final = {Phase.DEPLOYING: 0, Phase.WARMING: 0, Phase.PROMOTING: 2}
+AWAITED: Final = {Phase.DEPLOYING: 0, Phase.SCALING_UP: 0, Phase.PROMOTING: 2}
 """Phases that wait for pods, and how many of them are ready."""
 
 
@@ -185,7 +185,7 @@ def weight_of(decision: Decision) -> int:
     return decision.status.rollout.weight_percent if decision.status.rollout else 0
 
 
-def told(decision: Decision) -> list[str]:
+def reported(decision: Decision) -> list[str]:
     """Reasons of the Events."""
     return [each.reason for each in decision.announcements]
 

@@ -35,7 +35,7 @@ class ApiServer:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def complaint(self, method: str, path: str, body: dict[str, Any], **query: str) -> str:
+    def problem_text(self, method: str, path: str, body: dict[str, Any], **query: str) -> str:
         """Return what the API server says against the write, which is only tried; "" if it agrees."""
         answer = self.send(method, path, body, dryRun="All", **query)
         return "" if answer.is_success else str(answer.json()["message"])

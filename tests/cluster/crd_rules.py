@@ -93,14 +93,14 @@ SPEC_CASES = [
         "must be Surge unless there are at least 2 replicas",
     ),
     _deployment(
-        "each step has a look",
+        "each step has a reconcile",
         {"analysis": {"intervalSeconds": 60}, "rollout": {"stepMinSeconds": 60}},
         {"analysis": {"intervalSeconds": 61}, "rollout": {"stepMinSeconds": 60}},
         "analysis.intervalSeconds",
         "must not be longer than rollout.stepMinSeconds",
     ),
     _deployment(
-        "the default step has a look",
+        "the default step has a reconcile",
         {"analysis": {"intervalSeconds": 120}},
         {"analysis": {"intervalSeconds": 121}},
         "analysis.intervalSeconds",

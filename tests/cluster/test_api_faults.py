@@ -22,8 +22,8 @@ from faults.disturb import (
     drawn,
     missed,
     outcomes,
+    reported,
     request_strikes,
-    told,
     undisturbed,
 )
 from faults.plan import PASS, Fault, Plan, Request, Reset
@@ -59,7 +59,7 @@ def test_requests_that_are_refused_or_broken_off(crowd: Crowd) -> None:
     quick = [each for each in request_strikes(usual) if "slow" not in each[1]]
     trials = all_struck(crowd, drawn(quick, SAMPLE, SEED), outcomes(usual))
     assert missed(trials) == []
-    assert [told(each) for each in trials if each.problems] == []
+    assert [reported(each) for each in trials if each.problems] == []
     assert crowd.operator.metric("modelward_reconcile_errors_total", reason="Unexpected") == 0
 
 
@@ -83,13 +83,13 @@ class LostAnswer(OfOne):
 
 
 def test_a_change_whose_answer_is_lost_is_not_made_again(crowd: Crowd) -> None:
-    """What the watch tells then is the operator's own doing, and nobody's edit to be put right."""
+    """What the watch shows then is the operator's own doing, and nobody's edit to be corrected."""
     changes = [("services", 1), ("services", 2), ("poddisruptionbudgets", 1), ("deployments", 1)]
     trials = crowd.run(
         [(BY_NAME["good canary"], f"{each}: answer lost", LostAnswer(*each)) for each in changes * 3]
     )
     assert all(each.plan.struck for each in trials)
-    assert [told(each) for each in trials if each.problems] == []
+    assert [reported(each) for each in trials if each.problems] == []
 
 
 def test_an_api_server_that_is_away_in_mid_canary(crowd: Crowd) -> None:
@@ -97,7 +97,7 @@ def test_an_api_server_that_is_away_in_mid_canary(crowd: Crowd) -> None:
     process = crowd.operator.pid
     trials, tried = absence(crowd, AWAY_SECONDS)
     assert missed(trials) == []
-    assert [told(each) for each in trials if each.problems] == []
+    assert [reported(each) for each in trials if each.problems] == []
     assert 0 < tried < 50 * AWAY_SECONDS
     assert crowd.operator.pid == process
 
@@ -132,7 +132,7 @@ class Forbidden(Plan):
 
 @pytest.mark.parametrize("resource", ["deployments", "services"])
 def test_a_right_that_is_missing_is_named_in_status(crowd: Crowd, cluster: Cluster, resource: str) -> None:
-    """With what to do about it; it is tried again at a pace, and heals by itself."""
+    """With what to do about it; it is tried again at a pace, and recovers by itself."""
     kubectl, plan = Kubectl(cluster, crowd.namespace), Forbidden("POST", resource)
     name = f"no-{resource}"
     crowd.proxy.reset(plan)

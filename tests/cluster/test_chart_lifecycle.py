@@ -94,7 +94,7 @@ class Who:
 
 @pytest.fixture
 def who(admin: Kubectl) -> Who:
-    """Tells whether the CRD and a model are still the same."""
+    """Shows whether the CRD and a model are still the same."""
     return Who(admin)
 
 

@@ -71,7 +71,7 @@ def operator(
 
 @pytest.mark.usefixtures("operator")
 def test_a_model_is_served_by_these_rights_alone(cluster: Cluster, system: Kubectl, kubectl: Kubectl) -> None:
-    """One of another namespace is not looked at, and nothing was forbidden."""
+    """One of another namespace is not reconciled, and nothing was forbidden."""
     system.apply(fake_model("outside"))
     kubectl.apply(fake_model("inside"))
     wait_ready(kubectl, "inside")

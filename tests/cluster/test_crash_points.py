@@ -8,7 +8,7 @@ import pytest
 from devcluster import Cluster
 from faults.enumeration import Enumeration, of_names, sample
 from faults.lane import Result
-from faults.table import as_table, failures, told
+from faults.table import as_table, failures, reported
 
 pytestmark = pytest.mark.slow
 
@@ -41,4 +41,4 @@ def test_killed_at_a_sample_of_all_writes(cluster: Cluster, credentials: Path, t
     assert not failures(results)
     calm, crashed = len(BRIEF), [result for result in results if result.crash]
     assert len(results) == calm + POINTS
-    assert [told(result) for result in crashed if not result.struck] == []
+    assert [reported(result) for result in crashed if not result.struck] == []

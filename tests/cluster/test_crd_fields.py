@@ -32,7 +32,7 @@ def server(cluster: Cluster) -> Iterator[ApiServer]:
 
 
 @pytest.mark.parametrize("node", [pytest.param(node, id=node.path) for node in FIELDS])
-def test_both_doors_agree(server: ApiServer, namespace: str, node: Node) -> None:
+def test_both_decoders_agree(server: ApiServer, namespace: str, node: Node) -> None:
     """For each value: taken and read, or refused with the field's name."""
     problems = [
         f"{trial.words}: {problem}"
@@ -56,12 +56,12 @@ def _disagreement(server: ApiServer, namespace: str, node: Node, trial: Trial) -
     if answer.is_success:
         unread = _unread(kind, answer.json()["spec"])
         return f"the API server takes what the operator cannot read: {unread}" if unread else ""
-    complaint, unread = str(answer.json()["message"]), _unread(kind, trial.spec)
-    if WHOLE_FLOAT in complaint and isinstance(trial.value, float):
+    problem_text, unread = str(answer.json()["message"]), _unread(kind, trial.spec)
+    if WHOLE_FLOAT in problem_text and isinstance(trial.value, float):
         return ""
-    if unread and not _names(complaint, unread):
-        return f"{unread} is refused for something else: {complaint[:300]}"
-    return "" if "spec" in complaint else f"refused without a field: {complaint[:300]}"
+    if unread and not _names(problem_text, unread):
+        return f"{unread} is refused for something else: {problem_text[:300]}"
+    return "" if "spec" in problem_text else f"refused without a field: {problem_text[:300]}"
 
 
 def _unread(kind: str, spec: Any) -> InvalidSpec | None:
@@ -73,8 +73,8 @@ def _unread(kind: str, spec: Any) -> InvalidSpec | None:
     return None
 
 
-def _names(complaint: str, error: InvalidSpec) -> bool:
+def _names(problem_text: str, error: InvalidSpec) -> bool:
     """Whether the API server's words name the field that the operator's do, or one above it."""
     steps = re.split(r"(?=[.\[])", error.path)
     paths = ["".join(steps[:length]) for length in range(len(steps), 1, -1)]
-    return any(path in complaint for path in paths)
+    return any(path in problem_text for path in paths)

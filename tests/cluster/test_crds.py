@@ -1,4 +1,4 @@
-"""The CRDs on a real API server: what a user is told, sees and may do."""
+"""The CRDs on a real API server: what a user is shown, sees and may do."""
 
 import json
 import re
@@ -59,19 +59,21 @@ def set_status(kubectl: Kubectl, name: str, **status: Any) -> None:
 def tried(server: ApiServer, namespace: str, kind: str, spec: dict[str, Any]) -> str:
     """Return what the API server says against creating an object; "" if it would take it."""
     path = f"{GROUP_PATH}/namespaces/{namespace}/{kind.lower()}s"
-    return server.complaint("POST", path, manifest(kind, "case", spec=spec))
+    return server.problem_text("POST", path, manifest(kind, "case", spec=spec))
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.sentence) for case in RULE_CASES])
 def test_rule(server: ApiServer, namespace: str, case: RuleCase) -> None:
     """The API server takes the good object, and says which field of the bad one must be how."""
     assert tried(server, namespace, case.kind, case.accepted) == ""
-    complaint = tried(server, namespace, case.kind, case.refused)
+    problem_text = tried(server, namespace, case.kind, case.refused)
     field = f"spec.{case.field}" if case.field else "spec"
     lines = [
-        part for part in complaint.removeprefix(HEAD[case.kind]).split(f"{field}: ") if case.message in part
+        part
+        for part in problem_text.removeprefix(HEAD[case.kind]).split(f"{field}: ")
+        if case.message in part
     ]
-    assert lines, complaint
+    assert lines, problem_text
 
 
 HEAD = {kind: f'{kind}.modelward.dev "case" is invalid: ' for kind in ("ModelDeployment", "ModelRuntime")}
@@ -106,16 +108,16 @@ def test_bound_of_spec(server: ApiServer, namespace: str, case: BoundCase) -> No
 def test_bound_of_status(server: ApiServer, namespace: str, model: str, case: BoundCase) -> None:
     """The operator's own writes are held to the bounds, too; at the bound they are taken as a whole."""
     path = f"{GROUP_PATH}/namespaces/{namespace}/modeldeployments/{model}/status"
-    assert case.message in server.complaint("PATCH", path, case.beyond)
+    assert case.message in server.problem_text("PATCH", path, case.beyond)
     if case.within is not None:
-        assert server.complaint("PATCH", path, case.within) == ""
+        assert server.problem_text("PATCH", path, case.within) == ""
 
 
 # --- what users see -------------------------------------------------------------------------------------------
 
 
 def test_apply_lists_all_mistakes_at_once(kubectl: Kubectl) -> None:
-    """A user mends the object in one go."""
+    """A user repairs the object in one go."""
     bad = deployment(
         "bad",
         model={"format": "onnx", "uri": "ftp://models/fraud"},
@@ -174,8 +176,8 @@ def test_null_counts_as_absent(kubectl: Kubectl, server_side: bool) -> None:  # 
 
 def test_a_null_for_nothing_is_still_nothing(server: ApiServer, namespace: str) -> None:
     """A rule that needs a field does not take null for it."""
-    complaint = tried(server, namespace, "ModelDeployment", {"model": {"format": None}})
-    assert "must say what serves the model" in complaint
+    problem_text = tried(server, namespace, "ModelDeployment", {"model": {"format": None}})
+    assert "must say what serves the model" in problem_text
 
 
 def test_replicas_have_a_default(kubectl: Kubectl, model: str) -> None:
@@ -230,7 +232,7 @@ CONDITIONS = [
 
 
 def test_columns(kubectl: Kubectl, model: str) -> None:
-    """`kubectl get` tells in one line what serves and what goes on."""
+    """`kubectl get` shows in one line what serves and what goes on."""
     set_status(
         kubectl,
         model,
@@ -319,16 +321,16 @@ def test_a_large_object_is_taken(server: ApiServer, namespace: str) -> None:
             ]
         },
     )
-    assert server.complaint("POST", f"{GROUP_PATH}/namespaces/{namespace}/modeldeployments", large) == ""
+    assert server.problem_text("POST", f"{GROUP_PATH}/namespaces/{namespace}/modeldeployments", large) == ""
 
 
 def test_a_long_name_is_taken(server: ApiServer, namespace: str) -> None:
     """Children of long names are cut and hashed, so that the name of a model needs no limit of its own."""
     path = f"{GROUP_PATH}/namespaces/{namespace}/modeldeployments"
-    assert server.complaint("POST", path, deployment("m" * 253)) == ""
+    assert server.problem_text("POST", path, deployment("m" * 253)) == ""
 
 
-SCHEMA_COMPLAINT = re.compile("in body|Too long|Too many|Unsupported value|Required value(?!: must)")
+SCHEMA_ERROR = re.compile("in body|Too long|Too many|Unsupported value|Required value(?!: must)")
 
 
 @given(objects(ModelDeploymentSpec))
@@ -337,5 +339,5 @@ def test_what_the_operator_decodes_the_schema_takes(
     server: ApiServer, namespace: str, spec: dict[str, Any]
 ) -> None:
     """Both are made from the same types; rules and duplicates aside, the API server finds nothing more."""
-    complaint = tried(server, namespace, "ModelDeployment", spec)
-    assert not SCHEMA_COMPLAINT.search(complaint), complaint
+    problem_text = tried(server, namespace, "ModelDeployment", spec)
+    assert not SCHEMA_ERROR.search(problem_text), problem_text

@@ -144,7 +144,7 @@ def test_audit_log(cluster: Cluster) -> None:
 
 @pytest.mark.integrations
 def test_killed_api_server_comes_back(cluster: Cluster) -> None:
-    """`status` tells that a part died, and `up` starts it again with the data as it was."""
+    """`status` shows that a part died, and `up` starts it again with the data as it was."""
     server = processes.main_process(cluster.directory, "kube-apiserver", "kube-apiserver")
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.slow
 
 
 def watches_routes(operator: OperatorProcess) -> bool:
-    """Whether the operator tells how old its view of routes is."""
+    """Whether the operator shows how old its view of routes is."""
     return 'modelward_watch_age_seconds{kind="HTTPRoute"}' in httpx.get(operator.url("metrics")).text
 
 
-def told(kubectl: Kubectl, name: str) -> str:
+def reported(kubectl: Kubectl, name: str) -> str:
     """What the conditions of a model say, in a row."""
     return " ".join(each["message"] for each in status(kubectl, name).get("conditions", []))
 
@@ -49,7 +49,7 @@ def test_a_kind_that_comes_and_goes(
     wait_ready(kubectl, "before")
 
     kubectl.apply(fake_model("waits", traffic={"gateway": {"parentRefs": [{"name": "public"}]}}))
-    until(lambda: "needs the Gateway API" in told(kubectl, "waits"), "status says what is missing")
+    until(lambda: "needs the Gateway API" in reported(kubectl, "waits"), "status says what is missing")
     install_crds(cluster.directory, cluster.binaries, silence)
     until(lambda: watches_routes(operator), "routes are watched")
     until(lambda: kubectl.get("httproute", "waits"), "the route that waited for its kind is made")

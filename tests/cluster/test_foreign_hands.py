@@ -1,4 +1,4 @@
-"""What others do to our objects is put right; what belongs to others is left alone. Pods are kwok's."""
+"""What others do to our objects is corrected; what belongs to others is left alone. Pods are kwok's."""
 
 import json
 from typing import Any
@@ -161,7 +161,7 @@ def test_labelled_foreign_object_is_no_exception(kubectl: Kubectl) -> None:
         ),
     ],
 )
-def test_edits_are_put_right(kubectl: Kubectl, kind: str, change: Any) -> None:
+def test_edits_are_corrected(kubectl: Kubectl, kind: str, change: Any) -> None:
     """What somebody changes in an object of ours is changed back."""
     kubectl.apply(fake_model("edited", replicas=2))
     wait_ready(kubectl, "edited")
@@ -200,7 +200,7 @@ def events(kubectl: Kubectl, model: str, reason: str) -> list[str]:
         ),
     ],
 )
-def test_f18_whoever_types_it_at_a_child_is_told_the_right_command(
+def test_f18_whoever_types_it_at_a_child_is_shown_the_right_command(
     kubectl: Kubectl, typed: list[str], remedy: str
 ) -> None:
     """By one Event, once it is undone."""
@@ -218,7 +218,7 @@ def test_f18_whoever_types_it_at_a_child_is_told_the_right_command(
 
 
 @pytest.mark.parametrize("form", [1, "50%"], ids=["a number", "a share"])
-def test_f18_a_budget_that_is_turned_around_is_corrected_once_and_told_as_an_edit(
+def test_f18_a_budget_that_is_turned_around_is_corrected_once_and_reported_as_an_edit(
     kubectl: Kubectl, operator: OperatorProcess, form: int | str
 ) -> None:
     """`minAvailable` and our `maxUnavailable` exclude each other: no refusal of the model, and no fight, for one edit."""
@@ -261,7 +261,7 @@ def test_deleted_children_come_back(kubectl: Kubectl, kind: str) -> None:
 def test_f22_what_is_kept_by_a_finalizer_is_waited_for(
     cluster: Cluster, kubectl: Kubectl, operator: OperatorProcess
 ) -> None:
-    """A superseded canary whose Deployment stays: told, neither deleted again nor made anew, and waited for when wanted."""
+    """A superseded canary whose Deployment stays: reported, neither deleted again nor made anew, and waited for when wanted."""
     kubectl.apply(fake_model("kept"))
     first = wait_ready(kubectl, "kept")["stableRevision"]
     kubectl.apply(unschedulable_model("kept", version="2"))
@@ -270,8 +270,8 @@ def test_f22_what_is_kept_by_a_finalizer_is_waited_for(
     until(lambda: kubectl.get("deployment", name), "it has a Deployment")
     kubectl.patch("deployment", name, {"metadata": {"finalizers": ["example.com/hold"]}})
     kubectl.apply(fake_model("kept"))
-    told = f"Deployment {name} is deleted, kept by the finalizers example.com/hold."
-    until(lambda: told in condition(kubectl, "kept")["message"], "it is told")
+    reported = f"Deployment {name} is deleted, kept by the finalizers example.com/hold."
+    until(lambda: reported in condition(kubectl, "kept")["message"], "it is reported")
     operator.kill()
     operator.start()
     kubectl.apply(unschedulable_model("kept", version="2"))
@@ -297,7 +297,7 @@ def _uid(kubectl: Kubectl, name: str) -> str:
     return found["metadata"]["uid"] if found else ""
 
 
-def test_edits_while_the_operator_is_down_are_put_right(kubectl: Kubectl, operator: OperatorProcess) -> None:
+def test_edits_while_the_operator_is_down_are_corrected(kubectl: Kubectl, operator: OperatorProcess) -> None:
     """An edit that no watch saw is found after a restart by the field manager it leaves behind."""
     kubectl.apply(fake_model("asleep"))
     wait_ready(kubectl, "asleep")
@@ -358,7 +358,7 @@ def test_f23_how_a_service_is_reached_is_the_users(
     assert after["spec"]["ports"][0].get("nodePort") == port
 
 
-def test_f23_a_service_that_leads_elsewhere_is_put_right(kubectl: Kubectl) -> None:
+def test_f23_a_service_that_leads_elsewhere_is_corrected(kubectl: Kubectl) -> None:
     """ExternalName sends clients to another host: the Service gets an address and our pods again."""
     kubectl.apply(fake_model("elsewhere"))
     wait_ready(kubectl, "elsewhere")
@@ -378,7 +378,7 @@ def test_f23_every_field_of_a_service_is_decided_about(kubectl: Kubectl) -> None
 
 
 def test_a_fight_is_not_fought_for_ever(kubectl: Kubectl, operator: OperatorProcess) -> None:
-    """An object that somebody changes again and again is put right a few times a minute, and the log says so."""
+    """An object that somebody changes again and again is corrected a few times a minute, and the log says so."""
     kubectl.apply(fake_model("fight"))
     wait_ready(kubectl, "fight")
     wait_quiet(kubectl, "fight")
@@ -388,7 +388,7 @@ def test_a_fight_is_not_fought_for_ever(kubectl: Kubectl, operator: OperatorProc
         kubectl.patch("service", "fight", {"spec": {"selector": {"app": f"evil-{number}"}}})
         until(
             lambda: warned in operator.text() or content(kubectl.get("service", "fight")) == before,
-            "the Service is put right, or the fight is given up",
+            "the Service is corrected, or the fight is given up",
         )
         if warned in operator.text():
             return

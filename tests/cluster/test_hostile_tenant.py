@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cluster.apiserver import GROUP_PATH, ApiServer
-from cluster.hostile_words import NO_FIELD, REFUSED, Words
+from cluster.hostile_text import NO_FIELD, REFUSED, Words
 from devcluster import Cluster
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.rollout.revisions import revision_fields, revision_hash
@@ -102,13 +102,13 @@ def models(namespace: str) -> str:
 def test_there_is_no_field(server: ApiServer, namespace: str, words: Words) -> None:
     """The resource has no word for it; kubectl asks the API server to say so."""
     model = fake_model("evil", **words.spec)
-    assert words.said in server.complaint("POST", models(namespace), model, fieldValidation="Strict")
+    assert words.said in server.problem_text("POST", models(namespace), model, fieldValidation="Strict")
 
 
 @pytest.mark.parametrize("words", REFUSED, ids=lambda words: words.about)
 def test_words_that_are_refused(server: ApiServer, namespace: str, words: Words) -> None:
     """By a rule of the CRD, which names the field."""
-    said = server.complaint("POST", models(namespace), fake_model("evil", **words.spec))
+    said = server.problem_text("POST", models(namespace), fake_model("evil", **words.spec))
     (field,) = words.spec
     assert f"spec.{field}" in said
     assert words.said in said
@@ -201,7 +201,9 @@ def test_arguments_and_variables_stay_what_they_are(kubectl: Kubectl) -> None:
     assert values["A"] == FORGED
     assert values["MODEL_VERSION"] == "--evil=$$(MODEL_NAME)"
     kubectl.patch(KIND, "odd", {"spec": {"replicas": 2}})
-    until(lambda: children(kubectl, "deployment", "odd")[0]["spec"]["replicas"] == 2, "it is looked at again")
+    until(
+        lambda: children(kubectl, "deployment", "odd")[0]["spec"]["replicas"] == 2, "it is reconciled again"
+    )
     (again,) = children(kubectl, "controllerrevision", "odd")
     assert again["metadata"]["uid"] == snapshot["metadata"]["uid"]
 
@@ -262,7 +264,7 @@ def test_an_object_of_another_namespace_belongs_to_no_model(
         ),
     )
     kubectl.patch(KIND, "victim", {"spec": {"replicas": 3}})
-    until(lambda: status(kubectl, "victim").get("readyReplicas") == 3, "the model is looked at")
+    until(lambda: status(kubectl, "victim").get("readyReplicas") == 3, "the model is reconciled")
     assert status(kubectl, "victim")["stableRevision"] == stable
     assert condition(kubectl, "victim")["status"] == "True"
     there = [
@@ -349,11 +351,11 @@ def test_a_snapshot_that_is_changed_for_another_makes_no_pod(
     kubectl("replace", "--force", "-f", "-", stdin=json.dumps(forged))
     operator.start()
 
-    def is_genuine() -> bool:
+    def is_valid() -> bool:
         found = kubectl.get("controllerrevision", name)
         return bool(found and violation(found["data"]["template"]) == "")
 
-    until(is_genuine, "the snapshot is made anew, from the Deployment")
+    until(is_valid, "the snapshot is made anew, from the Deployment")
     wait_ready(kubectl, "swapped")
     after = kubectl.get("deployment", name)
     assert after is not None
@@ -390,7 +392,7 @@ def _template(kubectl: Kubectl, name: str) -> Raw:
 
 
 def test_a_forged_status_starts_nothing(kubectl: Kubectl) -> None:
-    """Whoever may write status tells of revisions that are none, and of ten million pods."""
+    """Whoever may write status names revisions that are none, and of ten million pods."""
     kubectl.apply(fake_model("status"))
     stable = wait_ready(kubectl, "status")["stableRevision"]
     wait_quiet(kubectl, "status")
@@ -428,7 +430,7 @@ def test_what_is_shown_is_printable(kubectl: Kubectl, operator: OperatorProcess)
     acknowledged = lambda: status(kubectl, "shown").get("commands", {}).get("rollback") == FORGED  # noqa: E731
     until(acknowledged, "the commands are acknowledged")
     _suffer(kubectl, "shown")
-    until(lambda: "nothing to see" in condition(kubectl, "shown")["message"], "what the pod says is told")
+    until(lambda: "nothing to see" in condition(kubectl, "shown")["message"], "what the pod says is reported")
     found = status(kubectl, "shown")
     del found["commands"]  # the value itself, to be compared with
     assert _unprintable(found) == []

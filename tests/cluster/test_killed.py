@@ -15,7 +15,7 @@ from support import audit
 from support.crashing import crash_looping
 from support.kubectl import Kubectl
 from support.models import KIND, children, fake_model, selected_revision, status, wait_quiet, wait_ready
-from support.onlooker import Onlooker
+from support.object_recorder import ObjectRecorder
 from support.operator import OperatorProcess
 from support.waiting import until
 
@@ -77,11 +77,11 @@ class Stories:
     """One model for each story, and what happens to their canaries from outside."""
 
     kubectl: Kubectl
-    models: Onlooker
-    pods: Onlooker
+    models: ObjectRecorder
+    pods: ObjectRecorder
     prefix: str
     version: int = 1
-    _told: set[tuple[str, int]] = field(default_factory=set)
+    _reported: set[tuple[str, int]] = field(default_factory=set)
 
     def name(self, story: str) -> str:
         """Name of the story's model."""
@@ -112,8 +112,8 @@ class Stories:
         for story, act in (("crashing", self._crash), ("aborted", self._abort)):
             now = self.status(story)
             canary, weight = now.get("canaryRevision"), (now.get("rollout") or {}).get("weightPercent", 0)
-            if canary and weight and (story, self.version) not in self._told:
-                self._told.add((story, self.version))
+            if canary and weight and (story, self.version) not in self._reported:
+                self._reported.add((story, self.version))
                 act(self.name(story), canary)
 
     def _abort(self, name: str, canary: str) -> None:
@@ -152,18 +152,18 @@ class Stories:
 
 
 @pytest.fixture(scope="module")
-def onlookers(cluster: Cluster, namespace: str) -> Iterator[tuple[Onlooker, Onlooker]]:
+def object_recorders(cluster: Cluster, namespace: str) -> Iterator[tuple[ObjectRecorder, ObjectRecorder]]:
     """Of models and of pods."""
     with (
-        Onlooker(cluster, namespace, "modeldeployments") as models,
-        Onlooker(cluster, namespace, "pods") as pods,
+        ObjectRecorder(cluster, namespace, "modeldeployments") as models,
+        ObjectRecorder(cluster, namespace, "pods") as pods,
     ):
         yield models, pods
 
 
-def served(kubectl: Kubectl, onlookers: tuple[Onlooker, Onlooker], prefix: str) -> Stories:
+def served(kubectl: Kubectl, object_recorders: tuple[ObjectRecorder, ObjectRecorder], prefix: str) -> Stories:
     """Stories whose first version serves."""
-    stories = Stories(kubectl, *onlookers, prefix)
+    stories = Stories(kubectl, *object_recorders, prefix)
     stories.apply()
     for story in STORIES:
         wait_ready(kubectl, stories.name(story))
@@ -171,7 +171,7 @@ def served(kubectl: Kubectl, onlookers: tuple[Onlooker, Onlooker], prefix: str) 
     return stories
 
 
-def told_to_the_end(stories: Stories) -> None:
+def reported_to_the_end(stories: Stories) -> None:
     """Wait for the end of all rollouts, and do meanwhile what is to be done."""
 
     def over() -> bool:
@@ -220,16 +220,16 @@ def test_killed_in_the_middle_of_rollouts(
     cluster: Cluster,
     kubectl: Kubectl,
     operator: OperatorProcess,
-    onlookers: tuple[Onlooker, Onlooker],
+    object_recorders: tuple[ObjectRecorder, ObjectRecorder],
 ) -> None:
     """Each rollout ends as an undisturbed one, no pod is made twice, nothing is deleted twice, decisions only rise."""
-    calm = served(kubectl, onlookers, f"calm-{kills}")
+    calm = served(kubectl, object_recorders, f"calm-{kills}")
     calm.begin()
-    told_to_the_end(calm)
-    stories = served(kubectl, onlookers, f"killed-{kills}")
+    reported_to_the_end(calm)
+    stories = served(kubectl, object_recorders, f"killed-{kills}")
     stories.begin()
     killed(operator, cluster, stories, kills)
-    told_to_the_end(stories)
+    reported_to_the_end(stories)
     rounds = stories.version - 1
     print(f"{kills} kills in {rounds} rounds of {len(STORIES)} rollouts")
     for story, result in STORIES.items():

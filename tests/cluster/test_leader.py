@@ -1,7 +1,7 @@
 """Several operators, real processes, one real API server: one writes at a time, and another soon takes over.
 
 The Lease is a short one here, so that a takeover takes seconds; `make bench-failover` measures the real one, and a
-thousand losses. The API server's audit log tells who wrote what.
+thousand losses. The API server's audit log shows who wrote what.
 """
 
 import random
@@ -39,7 +39,7 @@ def replicas(
         yield made
 
 
-def told(cluster: Cluster, replicas: Replicas, since: float) -> Account:
+def reported(cluster: Cluster, replicas: Replicas, since: float) -> Account:
     """The account of the API server: nobody has sent anything out of turn, and nothing was changed but by the leader."""
     audit.wait_written(cluster)
     found = account(cluster.audit_log, replicas.lease, since=since)
@@ -63,7 +63,7 @@ def test_of_many_started_in_the_same_moment_one_works(
     leader = replicas.leader()
     kubectl.apply(fake_model(name))
     wait_ready(kubectl, name)
-    found = told(cluster, replicas, since)
+    found = reported(cluster, replicas, since)
     assert found.writers(name) == {leader.identity}
     assert [term.who for term in found.terms] == [leader.identity]
     others = [each for each in replicas.all if each is not leader]
@@ -91,13 +91,13 @@ def test_another_takes_over(cluster: Cluster, replicas: Replicas, kubectl: Kubec
     kubectl.apply(fake_model(name))
     heir = replicas.leader(but=before)
     wait_ready(kubectl, name)
-    assert told(cluster, replicas, since).writers(name) <= {was, heir.identity}
-    before.heal()
+    assert reported(cluster, replicas, since).writers(name) <= {was, heir.identity}
+    before.reconnect()
     replicas.wait_ready()
     kubectl.patch(KIND, name, {"spec": {"model": {"version": "2"}}})
     kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", f"{KIND}/{name}", "--timeout=60s")
     wait_ready(kubectl, name)
-    terms = [term.who for term in told(cluster, replicas, since).terms]
+    terms = [term.who for term in reported(cluster, replicas, since).terms]
     assert terms[:2] == [was, heir.identity]
 
 
@@ -135,9 +135,9 @@ def test_no_write_out_of_turn_in_many_losses(cluster: Cluster, replicas: Replica
             time.sleep(chance.uniform(0, 1))
             leader.harm(chance.choice(list(Harm)))
             replicas.leader(but=leader)
-            leader.heal()
+            leader.reconnect()
             replicas.wait_ready()
-    found = told(cluster, replicas, since)
+    found = reported(cluster, replicas, since)
     assert len(found.terms) > TRIALS
     assert len(found.writes) > TRIALS
 

@@ -97,7 +97,7 @@ def test_old_revision_serves_until_the_new_one_is_ready(kubectl: Kubectl) -> Non
     assert ready["status"] == "Unknown"
     until(
         lambda: "not scheduled" in condition(kubectl, "waits").get("message", ""),
-        "the message tells that no node was found",
+        "the message shows that no node was found",
     )
     assert condition(kubectl, "waits", "Available")["status"] == "True"
     assert selected_revision(kubectl, "waits") == old
@@ -164,7 +164,7 @@ def test_autoscaling_on_and_off_keeps_the_count(kubectl: Kubectl) -> None:
     assert deployment["spec"]["replicas"] == 6, "the count that the autoscaler left is held"
     reason = "kept from the autoscaler that was switched off; change spec.replicas"
     until(
-        lambda: reason in condition(kubectl, "auto").get("message", ""), "the message tells why there are six"
+        lambda: reason in condition(kubectl, "auto").get("message", ""), "the message shows why there are six"
     )
     kubectl("scale", KIND, "auto", "--replicas=2")
     until(lambda: status(kubectl, "auto").get("replicas") == 2, "the user's word counts again")
@@ -262,7 +262,7 @@ def test_changed_runtime_rolls_nobody(kubectl: Kubectl) -> None:
     runtime["spec"]["container"]["image"] = "registry.invalid/server:2"  # type: ignore[index]
     kubectl.apply(runtime)
     until(
-        lambda: condition(kubectl, "runtime", "RuntimeOutdated"), "status tells that the runtime has changed"
+        lambda: condition(kubectl, "runtime", "RuntimeOutdated"), "status shows that the runtime has changed"
     )
     assert status(kubectl, "runtime")["stableRevision"] == before
     kubectl("annotate", KIND, "runtime", "modelward.dev/refresh=now")
@@ -273,7 +273,7 @@ def test_changed_runtime_rolls_nobody(kubectl: Kubectl) -> None:
     until(lambda: not condition(kubectl, "runtime", "RuntimeOutdated"), "the runtime is up to date")
 
 
-def test_no_runtime_heals_by_itself(kubectl: Kubectl) -> None:
+def test_no_runtime_recovers_by_itself(kubectl: Kubectl) -> None:
     """A format that no runtime reads is said with the remedy, and served as soon as a runtime appears."""
     kubectl.apply(fake_model("formats", model={"format": "exotic"}, runtime={}))
     message = wait_reason(kubectl, "formats", "NoRuntime")["message"]
@@ -290,7 +290,7 @@ def test_no_runtime_heals_by_itself(kubectl: Kubectl) -> None:
 
 
 def test_spec_that_cannot_be_served_yet(kubectl: Kubectl) -> None:
-    """A field that this version does not carry out is refused as a condition that names it; a good spec heals."""
+    """A field that this version does not carry out is refused as a condition that names it; a good spec recovers."""
     kubectl.apply(fake_model("uri", model={"uri": "s3://models/fraud/7"}))
     assert "spec.model.uri" in wait_reason(kubectl, "uri", "InvalidSpec")["message"]
     model = fake_model("uri")
@@ -298,16 +298,16 @@ def test_spec_that_cannot_be_served_yet(kubectl: Kubectl) -> None:
     wait_ready(kubectl, "uri")
 
 
-def test_events_tell_the_story(kubectl: Kubectl) -> None:
+def test_events_show_the_story(kubectl: Kubectl) -> None:
     """`kubectl describe` shows one Event for each transition."""
     kubectl.apply(fake_model("story"))
     wait_ready(kubectl, "story")
 
-    def told() -> list[str]:
+    def reported() -> list[str]:
         events = json.loads(kubectl("events", "--for", f"{KIND}/story", "-o", "json"))["items"]
         return sorted(each["reason"] for each in events)
 
-    until(lambda: told() == ["Promoted", "RevisionCreated"], "two events")
+    until(lambda: reported() == ["Promoted", "RevisionCreated"], "two events")
     assert "is ready and serves" in kubectl("describe", KIND, "story")
 
 
@@ -328,14 +328,14 @@ def test_delete_leaves_nothing(kubectl: Kubectl) -> None:
 
 
 def test_quiet_at_rest(cluster: Cluster, kubectl: Kubectl, operator: OperatorProcess) -> None:
-    """When nothing changes nothing is written: not one mutating request between two looks."""
+    """When nothing changes nothing is written: not one mutating request between two reconciles."""
     kubectl.apply(fake_model("rest"))
     wait_ready(kubectl, "rest")
     wait_quiet(kubectl, "rest")
     until(lambda: operator.metric("modelward_queue_depth") == 0, "no write is under way")
-    since, looks = time.time(), operator.metric("modelward_reconcile_seconds_count")
-    kubectl("annotate", KIND, "rest", "unrelated=annotation")  # a look without a reason to act
-    until(lambda: operator.metric("modelward_reconcile_seconds_count") > looks, "it has looked")
+    since, reconciles = time.time(), operator.metric("modelward_reconcile_seconds_count")
+    kubectl("annotate", KIND, "rest", "unrelated=annotation")  # a reconcile without a reason to act
+    until(lambda: operator.metric("modelward_reconcile_seconds_count") > reconciles, "it has reconciled")
     until(lambda: operator.metric("modelward_queue_depth") == 0, "the queue is empty")
     found = account(cluster.audit_log, (OPERATOR_NAMESPACE, LEASE_NAME), since=since)
     assert [each for each in found.writes if each.name.startswith("rest")] == []

@@ -106,7 +106,7 @@ def resident(pid: int) -> int:
 
 
 def _pods_measured(failed: Failed) -> bool:
-    """Whether the source of every model was told of its pods: all canaries fail, but the one whose source works."""
+    """Whether the source of every model was notified of its pods: all canaries fail, but the one whose source works."""
     pods: dict[tuple[str, str], str] = {}
     for pod in failed.kubectl.all("pods"):
         labels = pod["metadata"]["labels"]
@@ -141,10 +141,10 @@ def test_a_canary_with_metrics_goes_on_beside_those_without(failed: Failed) -> N
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_unknown_is_no_success_and_says_why(failed: Failed, name: str) -> None:
-    """The canary has its first weight and no more, is not rolled back, and the message tells of the source."""
+    """The canary has its first weight and no more, is not rolled back, and the message shows the source."""
     words = FAULTS[name].words
 
-    def told() -> dict[str, Any]:
+    def reported() -> dict[str, Any]:
         now = status(failed.kubectl, name)
         ready = _ready(now)
         says = (ready["reason"] == "MetricsUnavailable") == bool(words) and words in ready["message"]
@@ -152,7 +152,7 @@ def test_unknown_is_no_success_and_says_why(failed: Failed, name: str) -> None:
 
     # Nobody listens where connections are refused: there the words alone show it.
     until(lambda: failed.prometheus.struck(name) or name == REFUSED, "the source was asked, and failed")
-    now = until(told, f"it says {words!r}; it says {_ready(status(failed.kubectl, name))}")
+    now = until(reported, f"it says {words!r}; it says {_ready(status(failed.kubectl, name))}")
     assert now["canaryRevision"]
     assert now["rollout"]["weightPercent"] == FIRST_PERCENT
     assert len(now["history"]) == 1, "nothing has ended since the first version"
@@ -161,7 +161,7 @@ def test_unknown_is_no_success_and_says_why(failed: Failed, name: str) -> None:
 def test_bad_canaries_are_rolled_back_once_their_sources_answer(failed: Failed) -> None:
     """Each of them, by the same process, which took no more of a flood than its limits allow."""
     grown = resident(failed.operator.pid) - failed.memory
-    failed.prometheus.mend()
+    failed.prometheus.repair()
 
     def left() -> set[str]:
         return {name for name in FAULTS if failed.statuses()[name]["history"][0]["result"] != "RolledBack"}

@@ -122,7 +122,7 @@ def test_many_changes_while_the_operator_is_slow(
     assert {entry["result"] for entry in quiet["history"][1:-1]} <= {"Superseded"}
     assert selected_revision(kubectl, "undecided") == quiet["stableRevision"]
     assert deployments_at_once(cluster, "undecided", since) <= 4, (
-        "one is made just before another one is deleted, at the next look if its pods were just counted anew"
+        "one is made just before another one is deleted, at the next reconcile if its pods were just counted anew"
     )
 
 
@@ -191,7 +191,7 @@ EDITS: Final = {
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_child_is_edited_in_mid_canary(kubectl: Kubectl, operator: OperatorProcess, edit: str) -> None:
-    """It is put right, the canary stays at its step, and neither revision is blamed."""
+    """It is corrected, the canary stays at its step, and neither revision is blamed."""
     kind, of, operations = EDITS[edit]
     case = Case(name=f"edited-{list(EDITS).index(edit)}", state="")
     before = in_mid_canary(kubectl, case)
@@ -201,11 +201,11 @@ def test_a_child_is_edited_in_mid_canary(kubectl: Kubectl, operator: OperatorPro
     assert was is not None
     kubectl.patch(kind, name, operations)
 
-    def mended() -> bool:
+    def repaired() -> bool:
         now = kubectl.get(kind, name)
         return now is not None and now["spec"] == was["spec"]
 
-    until(mended, f"{kind} {name} is as it was")
+    until(repaired, f"{kind} {name} is as it was")
     wait_states(kubectl, {case.name: ("Analyzing", 34)})
     after = status(kubectl, case.name)
     for each in ("stableRevision", "canaryRevision", "rejectedRevisions", "history"):
@@ -283,8 +283,8 @@ def test_a_namespace_is_deleted_in_mid_canary(
     admin("delete", "namespace", doomed.namespace, "--wait=false")
     until(lambda: admin.get("namespace", doomed.namespace) is None, "the namespace is gone")
     assert len(asked(cluster, doomed.namespace)) - before < 40
-    told = operator.text()[log:].splitlines()
-    assert [line for line in told if " WARNING " in line or " ERROR " in line] == []
+    reported = operator.text()[log:].splitlines()
+    assert [line for line in reported if " WARNING " in line or " ERROR " in line] == []
     assert errors(operator) == 0
 
 

@@ -16,21 +16,21 @@ def wait_succeeded(kubectl: Kubectl, name: str, value: str = "True") -> dict[str
     return condition(kubectl, name, "RolloutSucceeded")
 
 
-def test_f15_a_pipeline_is_told_that_a_change_without_a_runtime_does_not_serve(kubectl: Kubectl) -> None:
+def test_f15_a_pipeline_sees_that_a_change_without_a_runtime_does_not_serve(kubectl: Kubectl) -> None:
     """Also if the number of pods changes with it; it is True again once spec asks for what serves."""
     kubectl.apply(fake_model("pipe"))
     wait_succeeded(kubectl, "pipe")
     stable = status(kubectl, "pipe")["stableRevision"]
     kubectl.apply(fake_model("pipe", version="2", replicas=2, runtime={"name": "nobody-made-it"}))
-    told = wait_succeeded(kubectl, "pipe", "False")
-    assert told["reason"] == "NoRuntime"
-    assert f"{stable} goes on serving" in told["message"]
-    assert told["observedGeneration"] == 2
+    reported = wait_succeeded(kubectl, "pipe", "False")
+    assert reported["reason"] == "NoRuntime"
+    assert f"{stable} goes on serving" in reported["message"]
+    assert reported["observedGeneration"] == 2
     kubectl.apply(fake_model("pipe"))
     assert stable in wait_succeeded(kubectl, "pipe")["message"]
 
 
-def test_f15_a_pipeline_is_told_that_what_was_rejected_before_does_not_serve(kubectl: Kubectl) -> None:
+def test_f15_a_pipeline_sees_that_what_was_rejected_before_does_not_serve(kubectl: Kubectl) -> None:
     """It is applied a second time, after a version that served."""
     kubectl.apply(fake_model("again"))
     stable = wait_ready(kubectl, "again")["stableRevision"]
@@ -39,6 +39,6 @@ def test_f15_a_pipeline_is_told_that_what_was_rejected_before_does_not_serve(kub
     kubectl.apply(fake_model("again"))
     wait_succeeded(kubectl, "again")
     kubectl.apply(fake_model("again", version="2"))
-    told = wait_succeeded(kubectl, "again", "False")
-    assert told["reason"] == "Aborted"
-    assert f"{stable} goes on serving" in told["message"]
+    reported = wait_succeeded(kubectl, "again", "False")
+    assert reported["reason"] == "Aborted"
+    assert f"{stable} goes on serving" in reported["message"]

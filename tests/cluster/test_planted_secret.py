@@ -1,6 +1,6 @@
 """A random token in every place where secrets are, and a search of all that the operator writes and says.
 
-At the lowest log level, in both formats, while a metric source tells the token in every way an answer has.
+At the lowest log level, in both formats, while a metric source shows the token in every way an answer has.
 """
 
 import base64
@@ -16,10 +16,10 @@ import httpx
 import pytest
 import yaml
 
+from support.echoing_source import EchoingSource, echoing_source
 from support.kubectl import Kubectl
 from support.models import FAKE_IMAGE, KIND, fake_model, status, wait_ready, wait_reason
 from support.operator import OperatorProcess
-from support.telltale import Telltale, telltale
 from support.waiting import until
 
 TOKEN = secrets.token_hex(16)
@@ -35,17 +35,17 @@ ANALYSIS = {
 
 
 @pytest.fixture(scope="module")
-def source() -> Iterator[Telltale]:
-    """A metric source that tells the token."""
-    with telltale(TOKEN) as server:
+def source() -> Iterator[EchoingSource]:
+    """A metric source that shows the token."""
+    with echoing_source(TOKEN) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def operator(
-    credentials: Path, source: Telltale, tmp_path_factory: pytest.TempPathFactory
+    credentials: Path, source: EchoingSource, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
-    """The operator, with the token in a file that its settings name, telling all it can."""
+    """The operator, with the token in a file that its settings name, reporting all it can."""
     place = tmp_path_factory.mktemp("planted")
     (place / "token").write_text(TOKEN, encoding="ascii")
     sources = [{"name": "telltale", "url": source.url, "tokenFile": str(place / "token"), "delaySeconds": 0}]
@@ -72,13 +72,13 @@ def reader(version: str) -> dict[str, Any]:
     )
 
 
-def test_the_token_is_nowhere(kubectl: Kubectl, operator: OperatorProcess, source: Telltale) -> None:
+def test_the_token_is_nowhere(kubectl: Kubectl, operator: OperatorProcess, source: EchoingSource) -> None:
     """A rollout is judged by the telltale source, in vain; then all is searched that the namespace holds."""
     kubectl("create", "secret", "generic", "planted", f"--from-literal=token={TOKEN}")
     kubectl.apply(reader("1"))
     wait_ready(kubectl, "reader")
     kubectl.apply(reader("2"))
-    until(lambda: "telltale" in json.dumps(status(kubectl, "reader")), "status tells of the metric source")
+    until(lambda: "telltale" in json.dumps(status(kubectl, "reader")), "status shows the metric source")
     until(lambda: len(source.authorizations) > ANSWERS, "the source has failed in every way")
     text = operator.text()
     operator.stop()
@@ -107,7 +107,7 @@ def _everything(kubectl: Kubectl) -> str:
     return kubectl("get", wanted, "-o", "yaml", "--show-managed-fields")
 
 
-def test_the_operators_own_token_is_not_told(credentials: Path, operator: OperatorProcess) -> None:
+def test_the_operators_own_token_is_not_reported(credentials: Path, operator: OperatorProcess) -> None:
     """Nor is what its kubeconfig has."""
     (user,) = yaml.safe_load(credentials.read_text(encoding="utf-8"))["users"]
     assert len(user["user"]["token"]) > 100

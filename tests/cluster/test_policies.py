@@ -53,7 +53,7 @@ def account(kubectl: Kubectl) -> As:
 
 
 def refused_snapshot(kubectl: Kubectl) -> str:
-    """What somebody is told who may write ControllerRevisions, and no pods."""
+    """What somebody is shown who may write ControllerRevisions, and no pods."""
     kubectl.apply(*granted("prober", "probe", rule("apps", "controllerrevisions", "create")))
     return As(kubectl, "prober").create(snapshot("probe", labels=MANAGED))
 
@@ -225,7 +225,7 @@ def deployment(name: str, selector: dict[str, str]) -> dict[str, Any]:
 def test_f24_the_account_scales_deployments_of_models(
     kubectl: Kubectl, account: As, name: str, selector: dict[str, str], *, allowed: bool
 ) -> None:
-    """And no other: a Scale has no labels, so its selector and its name tell whose it is."""
+    """And no other: a Scale has no labels, so its selector and its name show whose it is."""
     kubectl.apply(deployment(name, selector))
     refused = account.patch("deployment", name, {"spec": {"replicas": 0}}, "--subresource=scale")
     assert refused == "" if allowed else ONLY_OURS in refused
@@ -301,7 +301,7 @@ def test_the_account_weighs_routes_that_opted_in(kubectl: Kubectl, account: As) 
 
 
 def test_the_operator_needs_no_more(kubectl: Kubectl, operator: OperatorProcess) -> None:
-    """A model is served, changed, mended and deleted under all policies, and nothing is refused."""
+    """A model is served, changed, repaired and deleted under all policies, and nothing is refused."""
     kubectl.apply(fake_model("life"))
     first = wait_ready(kubectl, "life")["stableRevision"]
     kubectl.patch("deployment", f"life-{first}", {"metadata": {"labels": dict.fromkeys(MANAGED)}})

@@ -30,13 +30,13 @@ from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.scrapes import Newest
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Side
-from modelward.sampling.targets import WantedRatio
+from modelward.sampling.targets import RatioTarget
 from support.real_prometheus import RealPrometheus, one_address, program, real_prometheus
 
 pytestmark = pytest.mark.integrations
 KEY: Final = ("shop", "fraud")
 REVISIONS: Final = {Arm.CANARY: "bcdfghjkl2", Arm.STABLE: "mnpqrstvw4"}
-WANTED: Final = WantedRatio(
+WANTED: Final = RatioTarget(
     name="errors",
     hits=parse_sum('requests_total{code=~"5.."}', "hits"),
     total=parse_sum("requests_total", "total"),
@@ -120,7 +120,7 @@ class Judged:
     """At each sample: the time of the newest scrape of each pod of stable that was read by then."""
     began: float = field(default_factory=time.time)
 
-    async def look(self, at: float) -> Assessment:
+    async def reconcile_once(self, at: float) -> Assessment:
         """Wait until a time is over, and judge what was."""
         await asyncio.sleep(max(0.0, at + DELAY_SECONDS - time.time()))
         sides = {arm: Side(revision=name, wanted=(WANTED,), endpoint=None) for arm, name in REVISIONS.items()}
@@ -139,13 +139,13 @@ class Judged:
     async def until(
         self, over: Callable[[Assessment], bool], acts: Mapping[int, Callable[[], None]]
     ) -> Assessment:
-        """Look every two seconds, with something done after some of the looks, until the verdict is there."""
+        """Reconcile every two seconds, with something done after some of the reconciles, until the verdict is there."""
         at, number = boundary(time.time(), 2), 0
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 at, number = at + 2, number + 1
                 with suppress(MetricsUnknown):  # of a server that was just killed: nothing is taken for known
-                    assessment = await self.look(at)
+                    assessment = await self.reconcile_once(at)
                     if over(assessment) and number > max(acts, default=0):
                         return assessment
                 if act := acts.get(number):
@@ -200,9 +200,9 @@ async def labelled(folder: Path, pods: list[Pod]) -> AsyncIterator[Replicas]:
 
 @asynccontextmanager
 async def unlabelled(folder: Path, pods: list[Pod]) -> AsyncIterator[Replicas]:
-    """Each query is answered by another one, and nothing in an answer tells whose it is.
+    """Each query is answered by another one, and nothing in an answer shows whose it is.
 
-    They scrape less often than is looked, so that answers do go back in time.
+    They scrape less often than is reconciled, so that answers do go back in time.
     """
     async with AsyncExitStack() as stack:
         one, other = [await _replica(stack, folder, name, pods, every_seconds=4) for name in ("a", "b")]
@@ -278,7 +278,7 @@ async def test_f12_a_good_canary_advances_though_a_replica_dies_and_comes_back(
         await one.start()
         last = judged.samples[-1].time
         for number in range(1, 6):
-            await judged.look(last + 2 * number)
+            await judged.reconcile_once(last + 2 * number)
         assert assessment.verdict is Verdict.ADVANCE, assessment.message
         assert not judged.state.decided
         assert judged.stable_requests_a_second() == pytest.approx(RATE[Arm.STABLE], rel=0.3)
@@ -297,5 +297,5 @@ async def test_f12_a_page_that_one_server_reads_twice_counts_once(tmp_path: Path
         await _shown(server.url, 2 * len(pods))
         first = boundary(time.time(), 2)
         for number in range(6):
-            await judged.look(first + 2 * number)
+            await judged.reconcile_once(first + 2 * number)
         assert judged.stable_requests_a_second() == pytest.approx(RATE[Arm.STABLE], rel=0.3)

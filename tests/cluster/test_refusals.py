@@ -1,4 +1,4 @@
-"""What the API server does not take is shown, keeps nothing else from being done, and heals by itself."""
+"""What the API server does not take is shown, keeps nothing else from being done, and recovers by itself."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def limit_range(name: str, **limit: dict[str, str]) -> dict[str, Any]:
 
 
 def test_limit_range_that_the_pods_of_a_change_do_not_fit(kubectl: Kubectl) -> None:
-    """Pods that cannot be made are told of in the API server's words; the revision beside them goes on serving."""
+    """Pods that cannot be made are notified of in the API server's words; the revision beside them goes on serving."""
     kubectl.apply(fake_model("limited"))
     first = wait_ready(kubectl, "limited")["stableRevision"]
     kubectl.apply(limit_range("at-least", min={"memory": "1Gi"}))
@@ -90,7 +90,7 @@ def test_limit_range_that_the_pods_of_a_change_do_not_fit(kubectl: Kubectl) -> N
 
 
 def test_limit_range_that_sets_defaults(kubectl: Kubectl) -> None:
-    """It changes pods, and nothing of the operator's: nothing is put right."""
+    """It changes pods, and nothing of the operator's: nothing is corrected."""
     kubectl.apply(limit_range("usual", default={"memory": "8Gi", "cpu": "4"}))
     kubectl.apply(fake_model("defaulted"))
     wait_ready(kubectl, "defaulted")

@@ -87,7 +87,7 @@ def test_cut_off_from_the_lease_alone(
     assert not east.is_ready()
     assert "apply the Role modelward-leader-election" in east.text()
     assert httpx.get(east.url("healthz"), trust_env=False).status_code == httpx.codes.OK, (
-        "no restart mends that"
+        "no restart repairs that"
     )
     kubectl.patch(KIND, "before", {"spec": {"model": {"version": "2"}}})
     kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", f"{KIND}/before", "--timeout=60s")
@@ -116,7 +116,7 @@ def test_a_process_whose_lease_stands_still_is_ended(
     wait_ready(kubectl, "later")
     health = httpx.get(stuck.url("healthz"), trust_env=False)
     assert health.status_code == httpx.codes.SERVICE_UNAVAILABLE
-    assert "was not looked at" in health.text
+    assert "was not reconciled" in health.text
     assert stuck.writes() == in_turn
     audit.wait_written(cluster)
     found = account(cluster.audit_log, (kubectl.namespace, LEASE_NAME), since=since)

@@ -33,7 +33,7 @@ CHANGED_BUILDER = (
 
 
 def settled(operator: OperatorProcess) -> None:
-    """Wait until the operator has looked at everything."""
+    """Wait until the operator has reconciled everything."""
     until(lambda: operator.metric("modelward_queue_depth") == 0, "the queue is empty")
 
 
@@ -56,7 +56,7 @@ def test_restart_at_rest_writes_nothing(
     for number in range(5):
         wait_ready(kubectl, f"rest-{number}")
         wait_quiet(kubectl, f"rest-{number}")
-    settled(operator)  # status is told before what follows from it is written
+    settled(operator)  # status is reported before what follows from it is written
     before = [kubectl.get(KIND, f"rest-{number}") for number in range(5)]
     operator.kill()
     since = time.time()

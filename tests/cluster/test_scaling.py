@@ -88,8 +88,8 @@ def test_f22_an_autoscaler_that_somebody_keeps_is_held_to_the_count(kubectl: Kub
         until(lambda: _seen_by_autoscaler(kubectl, name) == 2, "its controller has seen it")
         wait_quiet(kubectl, "held")
         assert _replicas(kubectl, name) == 2
-        told = f"HorizontalPodAutoscaler {name} is deleted, kept by the finalizers {HOLD}."
-        assert told in condition(kubectl, "held")["message"]
+        reported = f"HorizontalPodAutoscaler {name} is deleted, kept by the finalizers {HOLD}."
+        assert reported in condition(kubectl, "held")["message"]
     finally:
         kubectl.patch("hpa", name, {"metadata": {"finalizers": None}})
     until(lambda: not children(kubectl, "hpa", "held"), "it goes")
@@ -141,7 +141,7 @@ def test_f24_a_count_is_one_write_of_scale(cluster: Cluster, kubectl: Kubectl) -
 
 
 def test_f24_an_autoscaler_measures_the_models_container(kubectl: Kubectl) -> None:
-    """The API server takes it so; that it has no metrics here is told in the conditions."""
+    """The API server takes it so; that it has no metrics here is reported in the conditions."""
     kubectl.apply(fake_model("measured", autoscaling={"maxReplicas": 3}))
     wait_ready(kubectl, "measured")
     (autoscaler,) = until(lambda: children(kubectl, "hpa", "measured"), "there is an autoscaler")
@@ -149,7 +149,7 @@ def test_f24_an_autoscaler_measures_the_models_container(kubectl: Kubectl) -> No
     assert metric["containerResource"]["container"] == "model-server"
     until(
         lambda: "does not scale: FailedGet" in _message(kubectl, "measured"),
-        "the conditions tell that there are no metrics",
+        "the conditions show that there are no metrics",
     )
 
 

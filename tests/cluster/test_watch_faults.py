@@ -21,8 +21,8 @@ from faults.disturb import (
     event_strikes,
     missed,
     outcomes,
+    reported,
     stream_trial,
-    told,
     undisturbed,
 )
 from faults.outcome import Outcome
@@ -70,10 +70,10 @@ def test_events_that_are_lost_doubled_late_or_out_of_order(crowd: Crowd, usual: 
     """Each rollout ends as without a fault, and nothing that must hold is broken on the way."""
     trials = all_struck(crowd, drawn(list(event_strikes(usual.trials)), SAMPLE, SEED), usual.ends)
     assert missed(trials) == []
-    assert [told(each) for each in trials if each.problems] == []
+    assert [reported(each) for each in trials if each.problems] == []
 
 
-def test_a_deletion_that_nobody_tells_makes_nothing_again(crowd: Crowd, usual: Usual) -> None:
+def test_a_deletion_that_no_event_reports_makes_nothing_again(crowd: Crowd, usual: Usual) -> None:
     """The garbage collector removes the children; each that goes has the operator ask for the model itself."""
     (trial,) = crowd.run([(BY_NAME["delete"], "the deletion dropped", DeletionDropped())], usual.ends)
     assert trial.plan.struck.startswith("DELETED ModelDeployment")
@@ -82,7 +82,7 @@ def test_a_deletion_that_nobody_tells_makes_nothing_again(crowd: Crowd, usual: U
 
 @pytest.mark.integrations
 def test_all_streams_freeze_at_once(crowd: Crowd, usual: Usual) -> None:
-    """Sweeps tell what the streams do not; the same process goes on, and does not list everything again and again."""
+    """Sweeps show what the streams do not; the same process goes on, and does not list everything again and again."""
     process = crowd.operator.pid
     trial = stream_trial(crowd, usual.ends, "frozen", STREAM_FAULTS["frozen"](frozenset(KINDS)))
     assert set(trial.plan.struck.split(", ")) >= BUSY
@@ -171,7 +171,7 @@ def test_a_model_made_again_under_its_name_while_all_watches_are_deaf(crowd: Cro
 
 
 def test_a_change_that_is_met_before_its_event_is_not_lost(crowd: Crowd, cluster: Cluster) -> None:
-    """A child that goes has the operator ask for the model: the answer may be newer than anything that was told."""
+    """A child that goes has the operator ask for the model: the answer may be newer than anything that was reported."""
     kubectl = Kubectl(cluster, crowd.namespace)
     kubectl.apply(fake_model("met"))
     wait_ready(kubectl, "met")
@@ -189,7 +189,7 @@ def test_a_change_that_is_met_before_its_event_is_not_lost(crowd: Crowd, cluster
 
 
 def test_a_dead_watch_ends_the_process_and_a_quiet_one_does_not(crowd: Crowd, cluster: Cluster) -> None:
-    """Three sweeps in a row that find what the watch of Deployments should have told; without changes none is dead."""
+    """Three sweeps in a row that find what the watch of Deployments should have reported; without changes none is dead."""
     kubectl = Kubectl(cluster, crowd.namespace)
     kubectl.apply(fake_model("busy"))
     wait_ready(kubectl, "busy")
@@ -254,7 +254,7 @@ def test_an_old_list_after_a_restart_undoes_nothing(
         plan.serving = True
         operator.start()
         try:
-            until(lambda: len(plan.served) >= len(KINDS), "it was told the old lists")
+            until(lambda: len(plan.served) >= len(KINDS), "it was given the old lists")
             time.sleep(2 * RESYNC_SECONDS)
             after = kubectl.get(KIND, "old")
             assert before

@@ -139,15 +139,18 @@ def test_f01_a_service_stays_with_a_promoted_revision(admin: Kubectl, kubectl: K
     with frozen(admin, kubectl.namespace, "", "services", "UPDATE"):
         until(denied(kubectl, "label", "service", "stays", "probe=1"), "Services are frozen")
         kubectl("annotate", KIND, "stays", f"modelward.dev/abort={bad}")
-        told = f"Service stays still leads to {bad}, which gets all requests"
-        until(lambda: told in condition(kubectl, "stays", "Available")["message"], "it is said")
+        reported = f"Service stays still leads to {bad}, which gets all requests"
+        until(lambda: reported in condition(kubectl, "stays", "Available")["message"], "it is said")
         assert f"{good} has ready pods and gets no requests" in condition(kubectl, "stays")["message"]
         assert status(kubectl, "stays")["rollout"]["actualWeightPercent"] == 100
         assert selects(kubectl, "stays") == bad
         assert pods(kubectl, "stays", bad)
     until(lambda: selects(kubectl, "stays") == good, "the Service is switched")
     until(lambda: not pods(kubectl, "stays", bad), "the pods of the rejected revision go")
-    until(lambda: told not in condition(kubectl, "stays", "Available")["message"], "nothing is said any more")
+    until(
+        lambda: reported not in condition(kubectl, "stays", "Available")["message"],
+        "nothing is said any more",
+    )
 
 
 def test_f01_a_field_of_somebodys_is_in_the_way(kubectl: Kubectl) -> None:

@@ -1,4 +1,4 @@
 """The demonstration: a real Kubernetes, a served model, requests, and a new version of it while requests flow.
 
-`make demo` and `make demo-down`. Every step looks at what is there first, so an interrupted run is continued.
+`make demo` and `make demo-down`. Every step checks what is there first, so an interrupted run is continued.
 """

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import click
 
-from demo import removal, story
+from demo import recording, removal, story
 from demo.console import Console
 from demo.errors import DemoError
 from devcluster.errors import DevclusterError
@@ -31,8 +33,24 @@ def cli() -> None:
 
 @cli.command()
 def up() -> None:
-    """Bring up what is missing, and tell the story. The second time it takes seconds."""
-    _run(story.tell, "`make demo` goes on from here, `make demo-down` removes what there is")
+    """Bring up what is missing, and show the story. The second time it takes seconds."""
+    _run(story.show, "`make demo` goes on from here, `make demo-down` removes what there is")
+
+
+@cli.command()
+@click.option(
+    "--simulated", is_flag=True, help="In the simulator, at a fixed rate of requests: no cluster is needed."
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def record(file: Path, *, simulated: bool) -> None:
+    """Write a rollout that is rolled back, second by second, to FILE: `docs/images/rollback.jsonl` is drawn from it."""
+    if simulated:
+        recording.write(file, recording.simulated())
+    else:
+        _run(
+            partial(story.record, file=file),
+            "`python -m demo record` begins anew, `make demo-down` removes what there is",
+        )
 
 
 @cli.command()

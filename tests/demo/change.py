@@ -35,12 +35,12 @@ def good_change(place: Place, url: str, version: str, console: Console) -> int:
 
 
 def bad_change(place: Place, url: str, version: str, console: Console) -> None:
-    """A version of which every fifth answer is an error: it comes back by itself."""
+    """A version of which every fifth answer is an error: it is rolled back automatically."""
     with Traffic(url, MODEL) as load:
         _headings(place, load, console)
         place.kubectl.apply(model(version, error_rate=BAD_SHARE))
         console.say(f"the new revision answers {BAD_SHARE:.0%} of its requests with an error")
-        _follow(place, load, console, _is_rolled_back, "the bad revision")
+        _follow(place, load, console, is_rolled_back, "the bad revision")
     failed = [each.time for each in load.samples() if each.failure]
     if not failed:
         raise DemoError("the bad revision was rolled back, but not one of its errors was seen")
@@ -88,7 +88,8 @@ def _has_taken_over(found: dict[str, Any], load: Traffic, version: str) -> bool:
     return is_ready(found) and not found["status"].get("rollout") and set(answering) == {version}
 
 
-def _is_rolled_back(found: dict[str, Any]) -> bool:
+def is_rolled_back(found: dict[str, Any]) -> bool:
+    """Nothing is left of the rollout but its rejection."""
     return condition(found, "Ready").get("reason") == "RolledBack" and not found["status"].get("rollout")
 
 
@@ -100,11 +101,11 @@ def _follow(
     while time.monotonic() < end:
         if done(_beat(place, load, console)):
             return
-    raise DemoError(f"{what} is not through. Look: kubectl describe mwd -n {NAMESPACE} {MODEL}")
+    raise DemoError(f"{what} is not through. See: kubectl describe mwd -n {NAMESPACE} {MODEL}")
 
 
 def _beat(place: Place, load: Traffic, console: Console) -> dict[str, Any]:
-    """Wait a second, tell who answered in it; returns the model as it is then."""
+    """Wait a second, show who answered in it; returns the model as it is then."""
     since = time.monotonic()
     time.sleep(BEAT_SECONDS)
     samples = load.samples(since)

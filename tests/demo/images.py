@@ -24,7 +24,7 @@ class Images:
     operator: str
     server: str
     operator_digest: str = ""
-    """Tells a new build under the same name from the one before; empty when a registry decides."""
+    """Shows a new build under the same name from the one before; empty when a registry decides."""
 
     @property
     def local(self) -> list[str]:

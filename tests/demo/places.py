@@ -44,10 +44,10 @@ def reach(console: Console) -> Place:
 
 
 def _own(console: Console) -> Place:
-    obstacle = node.obstacle()
-    if obstacle:
+    blocker = node.blocker()
+    if blocker:
         raise NotPossibleError(
-            f"this machine cannot run a Kubernetes node: {obstacle}. Without one no model server can run, so"
+            f"this machine cannot run a Kubernetes node: {blocker}. Without one no model server can run, so"
             " there is no request to show. Run it as root (or with sudo without a password) on Debian or"
             " Ubuntu, or set KUBECONFIG to a cluster that you have. What needs no node: `make cluster` runs"
             " the operator against a real API server with fake nodes"
@@ -77,7 +77,7 @@ def _chosen(console: Console) -> Place:
     problem = kubectl.answers()
     if problem:
         raise RefusedError(
-            f"the cluster that KUBECONFIG names does not answer: {problem}. Mend it, or `unset KUBECONFIG` for"
+            f"the cluster that KUBECONFIG names does not answer: {problem}. Fix it, or `unset KUBECONFIG` for"
             " a cluster of the demonstration's own"
         )
     server = kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")

@@ -1,12 +1,13 @@
-"""What is shown, in order: install, serve, ask, change under load, look."""
+"""What is shown, in order: install, serve, ask, change under load, describe."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import httpx
 
-from demo import consent, objects, traffic
+from demo import consent, objects, recording, traffic
 from demo.address import service_address
 from demo.change import bad_change, good_change
 from demo.console import Console
@@ -25,8 +26,33 @@ TOLERANCE = 1e-4
 """The model card rounds to six decimals, the model computes in single precision."""
 
 
-def tell(console: Console) -> None:
+def show(console: Console) -> None:
     """The whole demonstration. Raises DemoError."""
+    place, version = _prepare(console)
+    with service_address(place, console) as url:
+        console.title("5. Requests")
+        _show_answer(url, version, console)
+        other = _other(version)
+        console.title(f"6. Version {other} goes out while requests flow, and is good")
+        failed = good_change(place, url, other, console)
+        console.title("7. A bad one goes out, and is rolled back automatically")
+        bad_change(place, url, other, console)
+    console.title("8. What Kubernetes says")
+    _describe(place, console)
+    _next(place, console)
+    if failed:
+        raise DemoError(f"{failed} requests failed during the change; none should")
+
+
+def record(console: Console, file: Path) -> None:
+    """Prepare all, and record a rollout that is rolled back. Raises DemoError."""
+    place, version = _prepare(console)
+    with service_address(place, console) as url:
+        recording.record(place, url, _other(version), file, console)
+
+
+def _prepare(console: Console) -> tuple[Place, str]:
+    """A cluster with the operator and a model that serves; and the model's version."""
     console.title("1. Kubernetes")
     place = reach(console)
     _refuse_foreign_namespace(place)
@@ -37,20 +63,11 @@ def tell(console: Console) -> None:
     console.title("3. The operator")
     _install(place, images, console)
     console.title("4. A model")
-    version = _serve(place, images, console)
-    with service_address(place, console) as url:
-        console.title("5. Requests")
-        _show_answer(url, version, console)
-        other = SECOND if version == FIRST else FIRST
-        console.title(f"6. Version {other} goes out while requests flow, and is good")
-        failed = good_change(place, url, other, console)
-        console.title("7. A bad one goes out, and comes back by itself")
-        bad_change(place, url, other, console)
-    console.title("8. What Kubernetes says")
-    _look(place, console)
-    _next(place, console)
-    if failed:
-        raise DemoError(f"{failed} requests failed during the change; none should")
+    return place, _serve(place, images, console)
+
+
+def _other(version: str) -> str:
+    return SECOND if version == FIRST else FIRST
 
 
 def _refuse_foreign_namespace(place: Place) -> None:
@@ -145,7 +162,7 @@ def _show_answer(url: str, version: str, console: Console) -> None:
 
 
 def _answer_once_routed(url: str) -> Answer:
-    """The first answer, or what to look at when there is none."""
+    """The first answer, or what to check when there is none."""
     try:
         return traffic.first_answer(url, MODEL)
     except httpx.HTTPError as error:
@@ -175,10 +192,10 @@ def _scores(scores: tuple[float, ...]) -> str:
     return "  ".join(f"{score:.3f}" for score in scores[:SCORES_SHOWN])
 
 
-# --- look ---------------------------------------------------------------------------------------------------
+# --- reconcile ---------------------------------------------------------------------------------------------------
 
 
-def _look(place: Place, console: Console) -> None:
+def _describe(place: Place, console: Console) -> None:
     where = f"--namespace={NAMESPACE}"
     console.say(f"kubectl get modeldeployments -n {NAMESPACE}")
     console.show(place.kubectl("get", "modeldeployments", where).splitlines())

@@ -1,4 +1,4 @@
-"""Waiting for the cluster, while telling what it is waiting for."""
+"""Waiting for the cluster, while reporting what it is waiting for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from demo.kubectl import Kubectl
 from demo.objects import MODEL, NAMESPACE, OPERATOR_NAMESPACE
 
 PATIENCE_SECONDS = 180
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 
 
 def wait_operator(kubectl: Kubectl) -> None:
@@ -33,21 +33,21 @@ def _evidence(kubectl: Kubectl, where: str) -> list[str]:
 
 
 def wait_model(kubectl: Kubectl, console: Console) -> dict[str, Any]:
-    """Until the model is Ready for what its spec says now; tells each new message. Returns the object."""
-    told = ""
+    """Until the model is Ready for what its spec says now; shows each new message. Returns the object."""
+    reported = ""
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         model = kubectl.get("modeldeployment", MODEL, NAMESPACE) or {}
         ready = condition(model, "Ready")
         if is_ready(model):
             return model
-        if ready.get("message", told) != told:
-            told = ready["message"]
-            console.say(told)
-        time.sleep(LOOK_SECONDS)
+        if ready.get("message", reported) != reported:
+            reported = ready["message"]
+            console.say(reported)
+        time.sleep(POLL_SECONDS)
     raise DemoError(
-        f"the model is not Ready after {PATIENCE_SECONDS} s: {told or 'the operator has not taken it up'}."
-        f" Look: kubectl get pods,events -n {NAMESPACE}"
+        f"the model is not Ready after {PATIENCE_SECONDS} s: {reported or 'the operator has not taken it up'}."
+        f" See: kubectl get pods,events -n {NAMESPACE}"
     )
 
 

@@ -44,7 +44,7 @@ def binaries_directory(minor: str) -> Path:
 
 
 def linker_flags(version: str) -> str:
-    """What Kubernetes' own build tells the linker: without it every program says v0.0.0-master."""
+    """What Kubernetes' own build shows the linker: without it every program says v0.0.0-master."""
     major, minor, _ = version.split(".", 2)
     base = "k8s.io/component-base/version"
     values = {
@@ -67,7 +67,7 @@ def build_key(minor: str) -> str:
 
 
 def _build_into(directory: Path, minor: str, say: Say) -> None:
-    """Build beside `directory` and rename at the end: an interrupted build leaves nothing that looks finished."""
+    """Build beside `directory` and rename at the end: an interrupted build leaves nothing that checks finished."""
     _require_space(directory.parent)
     module, release = versions.module(minor), versions.release(minor)
     go = find_go(module, say)

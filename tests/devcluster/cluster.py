@@ -69,7 +69,7 @@ def ensure_up(
 ) -> Cluster:
     """The cluster `name`, running, with at least the layers asked for.
 
-    `node` None means: a real node if this machine allows one (then `Cluster.has_node` tells). Its Kubernetes is that of
+    `node` None means: a real node if this machine allows one (then `Cluster.has_node` shows). Its Kubernetes is that of
     `versions.chosen`; a cluster of another is refused.
     """
     plan, binaries = lifecycle.up(

@@ -98,8 +98,8 @@ def crd_directory(say: Say) -> Path:
 
 
 def _fetch_crds(target: Path, say: Say) -> None:
-    told = go_output(find_go(PINS, say), ["mod", "download", "-json", MODULE], "", 0, say, PINS)
-    found = Path(json.loads(told)["Dir"]) / CRDS
+    reported = go_output(find_go(PINS, say), ["mod", "download", "-json", MODULE], "", 0, say, PINS)
+    found = Path(json.loads(reported)["Dir"]) / CRDS
     if not found.is_dir():
         raise DevclusterError(f"{found} is missing", "Did its layout change with the pinned version?")
     partial = target.with_name(f".{target.name}.partial")

@@ -115,12 +115,12 @@ def _with_wishes(plan: Plan, *, real_node: bool | None, fake_nodes: int, audit: 
 def _decide_node(say: Say, *, wish: bool | None) -> bool:
     if wish is False:
         return False
-    obstacle = node.obstacle()
-    if obstacle is None:
+    blocker = node.blocker()
+    if blocker is None:
         return True
     if wish:
-        raise PrerequisiteError(f"a real node is not possible here: {obstacle}", "Use --no-node")
-    say(f"no real node: {obstacle}")
+        raise PrerequisiteError(f"a real node is not possible here: {blocker}", "Use --no-node")
+    say(f"no real node: {blocker}")
     return False
 
 

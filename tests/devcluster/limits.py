@@ -17,7 +17,7 @@ NODE_INSTANCES = 8
 def require_inotify(instances: int) -> None:
     """Raise PrerequisiteError unless this user can have so many more inotify instances.
 
-    The kernel tells the limit (128 on most systems) but not the use, so they are taken and given back.
+    The kernel shows the limit (128 on most systems) but not the use, so they are taken and given back.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     taken: list[int] = []

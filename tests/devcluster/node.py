@@ -55,7 +55,7 @@ PROGRAMS = {
 }
 
 
-def obstacle() -> str | None:
+def blocker() -> str | None:
     """Why this machine cannot have a real node, in a few words, or None."""
     if sys.platform != "linux":
         return f"{platform.system()} is not Linux"
@@ -202,7 +202,7 @@ def _kubelet_flags(plan: Plan) -> list[str]:
 
 
 def _wait_for_node(plan: Plan, binaries: Path) -> None:
-    """Ready, and really there: after a restart the API still tells what it knew before."""
+    """Ready, and really there: after a restart the API still shows what it knew before."""
     kubelet = Component(name="kubelet", program=PROGRAMS["kubelet"], argv=[])
     proxy = Component(name="kube-proxy", program=PROGRAMS["kube-proxy"], argv=[])
     path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"

@@ -23,7 +23,7 @@ MARK = "MODELWARD_DEVCLUSTER"
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 # So many times in a row a process must be missing before it counts as gone.
-LOOKS = 5
+CHECKS = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -154,11 +154,11 @@ def _with_component(directory: Path, name: str) -> list[int]:
 def _gone(directory: Path, name: str, seconds: float) -> bool:
     """Whether the component is away within `seconds`.
 
-    One look is not enough: while a process replaces itself by another program (exec), its environment reads empty.
+    One check is not enough: while a process replaces itself by another program (exec), its environment reads empty.
     """
     deadline = time.monotonic() + seconds
     missed = 0
-    while missed < LOOKS:
+    while missed < CHECKS:
         missed = 0 if _with_component(directory, name) else missed + 1
         if missed == 0 and time.monotonic() >= deadline:
             return False
@@ -175,7 +175,7 @@ def _signal(pids: Collection[int], number: signal.Signals) -> None:
             continue
         except PermissionError:
             refused.append(str(pid))
-    if refused:  # The exit code tells only that one of them ended in between.
+    if refused:  # The exit code shows only that one of them ended in between.
         commands.attempt(commands.privileged(["kill", f"-{number.name.removeprefix('SIG')}", *refused]))
 
 

@@ -1,4 +1,4 @@
-"""What `status` tells."""
+"""What `status` shows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Status:
 
 
 def status(plan: Plan) -> Status:
-    """Look at the processes of a cluster."""
+    """Check the processes of a cluster."""
     found = {}
     for name, program in _expected(plan).items():
         process = processes.main_process(plan.directory, name, program)

@@ -27,14 +27,14 @@ ROLLOUT = {
 
 @pytest.fixture(scope="module", autouse=True)
 def runtime(node: Cluster, kubectl: Kubectl) -> None:
-    """A runtime of the namespace, which tells its signals."""
+    """A runtime of the namespace, which shows its signals."""
     kubectl.apply(served.runtime(signals=True, startup_seconds=60))
 
 
 def model(
     name: str, version: str = "1", *, faults: dict[str, str] | None = None, **rollout: Any
 ) -> dict[str, Any]:
-    """Three pods of the test server, looked at every two seconds; `faults` are its knobs."""
+    """Three pods of the test server, reconciled every two seconds; `faults` are its knobs."""
     asked = {"replicas": 3, "analysis": {"intervalSeconds": 2}}
     return served.served(name, version, ROLLOUT | rollout, faults=faults, **asked)
 

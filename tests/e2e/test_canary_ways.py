@@ -11,7 +11,7 @@ from demo.traffic import Traffic
 from devcluster import Cluster
 from support.kubectl import Kubectl
 from support.models import KIND, children, condition, status, wait_quiet, wait_ready
-from support.onlooker import Onlooker
+from support.object_recorder import ObjectRecorder
 from support.served import (
     MODEL,
     PATIENCE_SECONDS,
@@ -89,7 +89,9 @@ def test_people_decide(kubectl: Kubectl) -> None:
     assert answering(url) == {"1"}, "paused before its first step, it gets no request"
     pause(kubectl, name, paused=False)
     canary = wait_state(kubectl, name, "AwaitingApproval")["canaryRevision"]
-    assert f"modelward.dev/approve={canary}/1" in condition(kubectl, name)["message"], "the command is told"
+    assert f"modelward.dev/approve={canary}/1" in condition(kubectl, name)["message"], (
+        "the command is reported"
+    )
     until(lambda: answering(url) == {"1", "2"}, "both versions answer")
     pause(kubectl, name, paused=True)
     wait_state(kubectl, name, "Paused")
@@ -170,7 +172,7 @@ def test_shared_capacity_never_has_a_pod_too_many(cluster: Cluster, kubectl: Kub
     """Stable's pods go as the canary's come: both together never have more than there are at rest."""
     name, url = "shared", address(kubectl, "shared")
     with (
-        Onlooker(cluster, kubectl.namespace, "deployments") as deployments,
+        ObjectRecorder(cluster, kubectl.namespace, "deployments") as deployments,
         Traffic(url, MODEL) as load,
     ):
         kubectl.apply(second(name))

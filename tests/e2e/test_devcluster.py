@@ -23,7 +23,7 @@ from devcluster.progress import silence
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(node.obstacle() is not None, reason=f"no real node: {node.obstacle()}"),
+    pytest.mark.skipif(node.blocker() is not None, reason=f"no real node: {node.blocker()}"),
 ]
 
 
@@ -118,7 +118,7 @@ def test_down_after_a_crash_leaves_nothing(victims: list[str]) -> None:
 
 
 @pytest.mark.integrations
-def test_up_mends_a_crashed_node(cluster: Cluster) -> None:
+def test_up_repairs_a_crashed_node(cluster: Cluster) -> None:
     """When the node's container runtime was killed, `up` brings the node and its pods back."""
     _run_server(cluster)
     for name in ("containerd", "anchor"):

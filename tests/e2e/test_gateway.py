@@ -133,7 +133,7 @@ def without_weights(route: dict[str, Any]) -> dict[str, Any]:
 
 
 async def eventually(found: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for what a look at the cluster tells."""
+    """Wait for what the cluster shows."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await found():  # noqa: ASYNC110 - nobody sets an event when a cluster changes
             await asyncio.sleep(0.05)
@@ -176,7 +176,7 @@ async def test_weight_zero_is_followed_at_once(own: Hands, gateway: Gateway) -> 
         assert {ask(caller, gateway.url, MODEL).version for _ in range(200)} == {"1"}
 
 
-async def test_own_route_is_written_once_and_mended(own: Hands, kubectl: Kubectl) -> None:
+async def test_own_route_is_written_once_and_corrected(own: Hands, kubectl: Kubectl) -> None:
     """An unchanged route is not written again; somebody's weights are replaced by ours."""
     await own.weigh(10)
     await in_effect(own, 10)
@@ -189,7 +189,7 @@ async def test_own_route_is_written_once_and_mended(own: Hands, kubectl: Kubectl
     await in_effect(own, 10)
 
 
-async def test_a_gateway_that_is_not_there_is_told(own: Hands, kubectl: Kubectl) -> None:
+async def test_a_gateway_that_is_not_there_is_reported(own: Hands, kubectl: Kubectl) -> None:
     """A route that no Gateway takes is not in effect, and the message names the Gateway."""
     kubectl.patch(
         "modeldeployment",
@@ -202,17 +202,17 @@ async def test_a_gateway_that_is_not_there_is_told(own: Hands, kubectl: Kubectl)
     assert f"{kubectl.namespace}/nowhere" in found.message
 
 
-async def test_a_backend_that_is_missing_is_told(own: Hands, kubectl: Kubectl) -> None:
+async def test_a_backend_that_is_missing_is_reported(own: Hands, kubectl: Kubectl) -> None:
     """The gateway's own words about a Service that is not there are a problem that is shown."""
     await own.weigh(10)
     await in_effect(own, 10)
     canary = own.model().status.canary_revision
     kubectl("delete", "service", f"own-{canary}")
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return (await own.reached(10)).problem is not None
 
-    await eventually(told, "the problem is seen")
+    await eventually(reported, "the problem is seen")
     problem = (await own.reached(10)).problem
     assert problem is not None
     assert "ResolvedRefs is False (BackendNotFound)" in problem.message
@@ -283,22 +283,22 @@ def but_for_the_gateway(kubectl: Kubectl) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("obstacle", "complaint"),
+    ("blocker", "problem_text"),
     [
         pytest.param("missing", "is not in namespace", id="it is missing"),
         pytest.param("unlabelled", "label it modelward.dev/weights=managed", id="it does not opt in"),
         pytest.param("strange", "has no rule that sends to both Services", id="it has no canary"),
     ],
 )
-async def test_a_users_route_that_cannot_be_used_is_left_alone_and_told(
-    users: Hands, kubectl: Kubectl, gateway: Gateway, obstacle: str, complaint: str
+async def test_a_users_route_that_cannot_be_used_is_left_alone_and_reported(
+    users: Hands, kubectl: Kubectl, gateway: Gateway, blocker: str, problem_text: str
 ) -> None:
     """Each with the field and the remedy, and without a write."""
-    if obstacle == "missing":
+    if blocker == "missing":
         kubectl("delete", "httproute", ROUTE)
-    elif obstacle == "unlabelled":
+    elif blocker == "unlabelled":
         kubectl("label", "httproute", ROUTE, "modelward.dev/weights-")
-        await users.look()
+        await users.reconcile_once()
         users.store.drop("HTTPRoute")  # what the watch does when the label goes
     else:
         strange = user_route(gateway)
@@ -310,7 +310,7 @@ async def test_a_users_route_that_cannot_be_used_is_left_alone_and_told(
     found = await users.reached(20)
     assert not found.done
     assert found.problem is not None
-    assert complaint in found.problem.message
+    assert problem_text in found.problem.message
     assert "spec.traffic.httpRouteRef" in found.problem.message
 
 
@@ -323,7 +323,7 @@ def applied_by_a_tool(kubectl: Kubectl, manifest: dict[str, Any]) -> None:
 
 
 async def test_a_tool_that_applies_the_route_again(users: Hands, kubectl: Kubectl, gateway: Gateway) -> None:
-    """It takes the weights back each time, unless it is told to leave the live ones as they are."""
+    """It takes the weights back each time, unless it is asked to leave the live ones as they are."""
     in_git = user_route(gateway)
     applied_by_a_tool(kubectl, in_git)
     await users.apply(user_route=UserRoute(name=ROUTE, weight_percent=20))
@@ -338,7 +338,7 @@ async def test_a_tool_that_applies_the_route_again(users: Hands, kubectl: Kubect
     assert weights(kubectl) == live
 
     applied_by_a_tool(kubectl, in_git)
-    assert weights(kubectl)[1]["users-canary"] == 0, "the tool was told nothing"
+    assert weights(kubectl)[1]["users-canary"] == 0, "the tool was shown nothing"
     assert not (await users.reached(20)).done
     await users.apply(user_route=UserRoute(name=ROUTE, weight_percent=20))
     assert weights(kubectl) == live

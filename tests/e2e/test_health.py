@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 120.0
 
 @pytest.fixture(scope="module", autouse=True)
 def runtime(node: Cluster, kubectl: Kubectl) -> None:
-    """A runtime of the namespace; it tells no signal, so the judge has nothing to say."""
+    """A runtime of the namespace; it shows no signal, so the judge has nothing to say."""
     kubectl.apply(served.runtime(signals=False, startup_seconds=60))
 
 
@@ -86,7 +86,7 @@ def taken_back(kubectl: Kubectl, name: str, event: datetime | None = None) -> tu
 
 
 def last_end(kubectl: Kubectl, name: str, revision: str) -> datetime | None:
-    """When a container of the revision ended last, as far as its pods still tell."""
+    """When a container of the revision ended last, as far as its pods still show."""
     ends = [
         ended["finishedAt"]
         for pod in canary_pods(kubectl, name, revision)

@@ -36,7 +36,7 @@ def files(image: Path) -> dict[PurePosixPath, tarfile.TarInfo]:
 
 
 def test_python_is_the_only_program(files: dict[PurePosixPath, tarfile.TarInfo]) -> None:
-    """What may be executed is the interpreter, the loader of its libraries, and modules that only look so."""
+    """What may be executed is the interpreter, the loader of its libraries, and modules that only reconcile so."""
     executable = {
         path.name
         for path, entry in files.items()

@@ -99,7 +99,7 @@ def test_serving_pods_have_no_rights(served: str, kubectl: Kubectl) -> None:
         assert not any("serviceaccount" in path for path in mounts)
         assert not [volume for volume in spec["volumes"] if "projected" in volume or "secret" in volume]
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-        found = json.loads(kubectl("exec", name, "--", "python", "-c", _LOOK_AROUND))
+        found = json.loads(kubectl("exec", name, "--", "python", "-c", _LIST_FILES))
         assert found == {"uid": 65532, "gid": 65532, "root is read-only": True, "token": False, "tmp": True}
 
 
@@ -170,7 +170,7 @@ for module in pkgutil.walk_packages(modelward.__path__, "modelward."):
             broken.add(str(error))
 print(json.dumps(sorted(broken)))
 """
-_LOOK_AROUND = """
+_LIST_FILES = """
 import json, os
 def writable(path):
     try:

@@ -92,9 +92,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("change", "complaint", "reason"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("change", "problem_text", "reason"), BAD.values(), ids=BAD)
 def test_bad_version_is_rejected(
-    kubectl: Kubectl, serving: str, change: dict[str, Any], complaint: str, reason: str
+    kubectl: Kubectl, serving: str, change: dict[str, Any], problem_text: str, reason: str
 ) -> None:
     """One that crashes goes at once, one that does not get ready at its deadline; no request fails meanwhile."""
     before = status(kubectl, serving)["stableRevision"]
@@ -102,7 +102,8 @@ def test_bad_version_is_rejected(
     with Traffic(url(kubectl, serving), "breast-cancer") as load:
         kubectl.apply(served_model(serving, **change))
         until(
-            lambda: complaint in condition(kubectl, serving).get("message", ""), f"status says: {complaint}"
+            lambda: problem_text in condition(kubectl, serving).get("message", ""),
+            f"status says: {problem_text}",
         )
         ready = wait_reason(kubectl, serving, reason)
         found = wait_quiet(kubectl, serving)
@@ -111,15 +112,15 @@ def test_bad_version_is_rejected(
     assert set(load.versions()) == {"1"}
     assert found["stableRevision"] == before == selected_revision(kubectl, serving)
     assert {each["metadata"]["uid"] for each in children(kubectl, "pods", serving)} >= pods
-    assert complaint in ready["message"]
-    assert "modelward.dev/retry" in ready["message"], "the message tells the remedy"
+    assert problem_text in ready["message"]
+    assert "modelward.dev/retry" in ready["message"], "the message shows the remedy"
     assert found["history"][0]["result"] == "RolledBack"
     assert condition(kubectl, serving, "Available")["status"] == "True"
     assert condition(kubectl, serving, "RolloutSucceeded")["status"] == "False"
 
 
 def test_rejected_revision_comes_back_only_by_a_retry(kubectl: Kubectl, serving: str) -> None:
-    """Applied again, the rejected revision stays rejected; a retry that names it starts it anew; a good one heals."""
+    """Applied again, the rejected revision stays rejected; a retry that names it starts it anew; a good one recovers."""
     kubectl.apply(served_model(serving, version="no-such-version"))
     wait_reason(kubectl, serving, "RolledBack")
     rejected = status(kubectl, serving)["rejectedRevisions"][0]["revision"]
@@ -167,7 +168,7 @@ def test_f18_a_model_that_needs_longer_than_it_is_given_says_so(kubectl: Kubectl
     assert condition(kubectl, serving, "Available")["status"] == "True"
 
 
-def test_first_revision_that_is_late_heals_by_itself(kubectl: Kubectl, operator: OperatorProcess) -> None:
+def test_first_revision_that_is_late_recovers_by_itself(kubectl: Kubectl, operator: OperatorProcess) -> None:
     """There is nothing to roll back to, so the operator says so and waits; a good spec takes over."""
     kubectl.apply(served_model("late", version="no-such-version", deadline=12))
     wait_reason(kubectl, "late", "DeadlineExceeded")
@@ -179,12 +180,12 @@ def test_first_revision_that_is_late_heals_by_itself(kubectl: Kubectl, operator:
 
 
 def test_describe_reads_well(kubectl: Kubectl, serving: str) -> None:
-    """`kubectl describe` tells what happened in words."""
+    """`kubectl describe` shows what happened in words."""
     kubectl.apply(served_model(serving, version="2"))
     wait_ready(kubectl, serving)
 
-    def told() -> bool:
+    def reported() -> bool:
         text = kubectl("describe", KIND, serving)
         return "is started beside" in text and "is ready and serves in place of" in text
 
-    until(told, "both events are there")
+    until(reported, "both events are there")

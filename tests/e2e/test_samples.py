@@ -85,7 +85,7 @@ def test_autoscaler_owns_the_replicas(runtime: None, kubectl: Kubectl) -> None:
 
 @pytest.mark.integrations
 def test_bad_image_says_what_keeps_it(runtime: None, kubectl: Kubectl) -> None:
-    """The mistake is told in the message of Ready, then as DeadlineExceeded, and mending the image mends it."""
+    """The mistake is reported in the message of Ready, then as DeadlineExceeded, and fixing the image ends it."""
     kubectl("apply", "-f", str(BAD_IMAGE))
     try:
         until(

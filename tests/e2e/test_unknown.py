@@ -121,10 +121,10 @@ def test_stable_that_fails_as_well_is_no_verdict(held: Held) -> None:
     """Half of all requests fail in both: the canary is not the cause, and is not promoted either."""
     kubectl = held.kubectl
 
-    def told() -> bool:
+    def reported() -> bool:
         return "canary is not the cause" in status(kubectl, SICK).get("analysis", {}).get("message", "")
 
-    until(told, f"it says so; it says {status(kubectl, SICK).get('analysis')}", seconds=PATIENCE_SECONDS)
+    until(reported, f"it says so; it says {status(kubectl, SICK).get('analysis')}", seconds=PATIENCE_SECONDS)
     assert "stable is failing too" in still_held(held, SICK)["analysis"]["message"]
 
 
@@ -144,11 +144,11 @@ def test_counters_that_fall_are_no_requests(held: Held) -> None:
     assert "nothing to compare yet" in still_held(held, FALLING)["analysis"]["message"]
 
 
-def test_canary_goes_on_once_its_metrics_are_mended(held: Held) -> None:
+def test_canary_goes_on_once_its_metrics_are_back(held: Held) -> None:
     """Nothing but the metrics was wrong: with them it is promoted."""
-    mended = (FALLING, *PAGES)
-    for name in mended:
+    repaired = (FALLING, *PAGES)
+    for name in repaired:
         set_faults(held.pods(name))
-    with Trickle([address(held.kubectl, name) for name in mended]):
-        for name in mended:
+    with Trickle([address(held.kubectl, name) for name in repaired]):
+        for name in repaired:
             wait_result(held.kubectl, name, "Promoted")

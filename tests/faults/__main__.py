@@ -15,7 +15,7 @@ from devcluster import plan as plans
 from faults.enumeration import Enumeration, Point, of_names, sample
 from faults.lane import Crash, Result
 from faults.plan import Moment
-from faults.table import as_json, as_line, as_table, failures, told
+from faults.table import as_json, as_line, as_table, failures, reported
 from faults.workloads import BY_NAME
 from support.kubectl import Kubectl
 
@@ -75,11 +75,11 @@ def main(
     A line for each run on standard error, the table on standard output. Exit codes: 0 all held, 1 something did
     not (the table is followed by how to see it again), 2 wrong usage.
     """
-    told_of: list[Result] = []
+    notified_of: list[Result] = []
 
-    def tell(result: Result) -> None:
-        told_of.append(result)
-        click.echo(told(result), err=True)
+    def report(result: Result) -> None:
+        notified_of.append(result)
+        click.echo(reported(result), err=True)
         if results:
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(as_line(result)) + "\n")
@@ -92,9 +92,9 @@ def main(
         click.echo(f"Kubernetes {cluster.kubernetes}", err=True)
         credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
         directory = Path(tempfile.mkdtemp(prefix="modelward-faults-"))
-        enumeration = Enumeration(cluster, credentials, directory, lanes, tell, once=not loop)
+        enumeration = Enumeration(cluster, credentials, directory, lanes, report, once=not loop)
         enumeration.run(of_names(names), chosen)
-    sys.exit(_print(told_of, output))
+    sys.exit(_print(notified_of, output))
 
 
 def _fits(crash: Crash, write: int | None, moment: str | None) -> bool:

@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from devcluster import Cluster
 from faults.invariants import badly_written, broken
-from faults.measured import PROGRAM, Measured
+from faults.metric_endpoints import PROGRAM, MetricEndpoints
 from faults.outcome import Outcome, differences, outcome, unsettled
 from faults.plan import PASS, Answer, Fault, Frame, FrameFault, Plan, Request
 from faults.proxy import Proxy
@@ -30,7 +30,7 @@ from support.kubectl import Kubectl
 from support.operator import OperatorProcess
 
 PATIENCE_SECONDS: Final = 120.0
-"""How long an end is waited for: far beyond what is promised, so that what is slow is told from what hangs."""
+"""How long an end is waited for: far beyond what is promised, so that what is slow is distinguished from what hangs."""
 QUIET_SECONDS: Final = 1.5
 _NAME: Final = re.compile(rb"crowd\d{4}")
 
@@ -159,12 +159,12 @@ class Crowd:
         Kubectl(self._cluster)("create", "namespace", self.namespace)
         kinds = [kind for kind in KINDS if kind != "HTTPRoute"]
         self._recorder = self._stack.enter_context(Recorder(self._cluster, kinds))
-        self._measured = self._stack.enter_context(Measured(self._recorder))
+        self._metric_endpoints = self._stack.enter_context(MetricEndpoints(self._recorder))
         self._client = self._stack.enter_context(administrator(self._cluster))
         self._stack.enter_context(self.proxy)
-        settings = self._measured.settings(self._directory / "settings.yaml")
+        settings = self._metric_endpoints.settings(self._directory / "settings.yaml")
         self.operator = OperatorProcess(self.proxy.kubeconfig, self._directory, settings, *self._flags)
-        self.operator.environment = self._measured.environment
+        self.operator.environment = self._metric_endpoints.environment
         self._stack.callback(self.operator.stop)
         self.operator.start(program=PROGRAM)
         return self
@@ -239,7 +239,7 @@ class Crowd:
         trial.problems += broken(replay(trial.scene.model, story, stored))
         trial.problems += badly_written(stored)
         trial.problems += unsettled(world)
-        if trial.workload.measured and not self._measured.asked(trial.scene.model):
+        if trial.workload.measured and not self._metric_endpoints.asked(trial.scene.model):
             trial.problems.append("S9: nobody asked what its pods measure")
         trial.outcome = outcome(world, story)
         if not trial.workload.end(world):

@@ -107,7 +107,7 @@ def all_struck(
 
 def missed(trials: list[Trial]) -> list[str]:
     """Those whose fault has struck nothing: they show nothing."""
-    return [told(each) for each in trials if not each.plan.struck]
+    return [reported(each) for each in trials if not each.plan.struck]
 
 
 def usual_seconds(trials: list[Trial]) -> dict[str, float]:
@@ -124,7 +124,7 @@ def drawn(strikes: Strikes, count: int | None, seed: int) -> Strikes:
     return random.Random(seed).sample(strikes, min(count, len(strikes))) if count else strikes
 
 
-def told(trial: Trial) -> str:
+def reported(trial: Trial) -> str:
     """A line about a trial."""
     held = "held" if not trial.problems else "BROKEN " + "; ".join(trial.problems)
     return f"{trial.workload.name}, {trial.says} ({trial.plan.struck or 'nothing'}): {trial.seconds:.1f} s, {trial.late:.1f} s late, {held}"
@@ -220,12 +220,12 @@ def main(
         if what == "streams":
             usual = usual_seconds(first)
             for trial in streams(crowd, ends):
-                _tell(trial, done, usual)
+                _report(trial, done, usual)
         elif what == "absence":
             trials, tried = absence(crowd, seconds)
             usual = usual_seconds(first)
             for trial in trials:
-                _tell(trial, done, usual)
+                _report(trial, done, usual)
             click.echo(f"{tried} requests while it was away, {tried / seconds:.1f}/s", err=True)
         else:
             found = event_strikes(first) if what == "events" else request_strikes(first)
@@ -235,17 +235,17 @@ def main(
                 trials = all_struck(crowd, strikes[at : at + batch], ends, controls)
                 usual = usual_seconds(trials[: len(controls)])
                 for trial in trials[len(controls) :]:
-                    _tell(trial, done, usual)
+                    _report(trial, done, usual)
         errors = crowd.operator.metric("modelward_reconcile_errors_total", reason="Unexpected")
     click.echo(table(done))
     click.echo(f"unexpected errors: {errors:.0f}; log: {directory / 'operator.log'}")
     sys.exit(EXIT_BROKEN if errors or missed(done) or any(each.problems for each in done) else 0)
 
 
-def _tell(trial: Trial, done: list[Trial], usual: dict[str, float]) -> None:
+def _report(trial: Trial, done: list[Trial], usual: dict[str, float]) -> None:
     trial.late = max(0.0, trial.seconds - usual[trial.workload.name])
     done.append(trial)
-    click.echo(told(trial), err=True)
+    click.echo(reported(trial), err=True)
 
 
 def table(trials: list[Trial]) -> str:

@@ -1,4 +1,4 @@
-"""Every write of every workload, at three crash points each: run by several lanes, told as results come."""
+"""Every write of every workload, at three crash points each: run by several lanes, reported as results come."""
 
 import random
 import threading
@@ -13,7 +13,7 @@ from devcluster import Cluster
 from devcluster.gateway import install_crds
 from devcluster.progress import silence
 from faults.lane import Crash, Lane, Result
-from faults.measured import Measured
+from faults.metric_endpoints import MetricEndpoints
 from faults.outcome import Outcome
 from faults.plan import EACH, Moment
 from faults.recorder import KINDS, Recorder
@@ -24,7 +24,7 @@ MOMENTS: Final = tuple(Moment)
 TRIES: Final = 3
 """For a crash that is not reached, because a run took fewer writes than the one before."""
 T = TypeVar("T")
-Tell = Callable[[Result], None]
+Report = Callable[[Result], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class Enumeration:
     credentials: Path
     directory: Path
     lanes: int
-    tell: Tell
-    """Is told of each result, one at a time."""
+    report: Report
+    """Is notified of each result, one at a time."""
     once: bool = True
     """Whether a run has one crash, or one at every write."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    _telling: threading.Lock = field(default_factory=threading.Lock)
+    _reporting: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, workloads: Sequence[Workload], chosen: Callable[[list[Point]], Iterable[Point]]) -> None:
         """Each workload undisturbed, and then at the crash points chosen from all there are."""
@@ -60,7 +60,7 @@ class Enumeration:
                 install_crds(self.cluster.directory, self.cluster.binaries, silence)
             kinds = [kind for kind in KINDS if routed or kind != "HTTPRoute"]
             recorder = stack.enter_context(Recorder(self.cluster, kinds))
-            measured = stack.enter_context(Measured(recorder))
+            measured = stack.enter_context(MetricEndpoints(recorder))
             client = stack.enter_context(administrator(self.cluster))
             lanes = []
             for number in range(self.lanes):
@@ -107,8 +107,8 @@ class Enumeration:
                     if (piece := next(todo, None)) is None:
                         return
                 result = do(lane, piece)
-                with self._telling:
-                    self.tell(result)
+                with self._reporting:
+                    self.report(result)
 
         with ThreadPoolExecutor(len(lanes)) as pool:
             for done in [pool.submit(drive, lane) for lane in lanes]:

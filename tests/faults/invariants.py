@@ -240,7 +240,7 @@ def leaves_the_count_to_the_autoscaler(world: World, change: Change) -> str:
 
 
 def leaves_spec_alone(_: World, change: Change) -> str:
-    """S5: of the user's object the operator owns status and its finalizer only, as managedFields tell."""
+    """S5: of the user's object the operator owns status and its finalizer only, as managedFields show."""
     if change.at[0] != "ModelDeployment" or change.after is None:
         return ""
     for entry in change.after["metadata"].get("managedFields") or ():
@@ -298,8 +298,12 @@ def tells_the_truth(_: World, change: Change) -> str:
     now, before = _conditions(status), _conditions(_statuses(change)[0])
     if observed > generation:
         return f"observedGeneration {observed} is ahead of generation {generation}"
-    told = now.get("Ready", {})
-    if change.by_operator and told.get("status") == "True" and told.get("observedGeneration") != observed:
+    reported = now.get("Ready", {})
+    if (
+        change.by_operator
+        and reported.get("status") == "True"
+        and reported.get("observedGeneration") != observed
+    ):
         return "Ready is True for an older spec"
     for kind in now.keys() & before.keys():
         old, new = before[kind], now[kind]

@@ -14,7 +14,7 @@ import httpx
 from devcluster import Cluster
 from faults.gateway import Gateway
 from faults.invariants import badly_written, broken
-from faults.measured import Measured
+from faults.metric_endpoints import MetricEndpoints
 from faults.nursery import Nursery, is_alive, kill
 from faults.outcome import Outcome, differences, outcome, unsettled
 from faults.plan import EACH, Answer, CrashAt, Moment, Request
@@ -29,7 +29,7 @@ from support.replicas import ROLE
 SETTINGS: Final = Path(__file__).with_name("settings.yaml")
 SETUP_SECONDS: Final = 60.0
 END_SECONDS: Final = 45.0
-"""How long the end of a workload is waited for: far beyond what is promised, so that what is slow is told from what hangs."""
+"""How long the end of a workload is waited for: far beyond what is promised, so that what is slow is distinguished from what hangs."""
 QUIET_SECONDS: Final = 0.7
 """After the end, which is that of the undisturbed run, nothing may be written for so long."""
 CALM_SECONDS: Final = 2.5
@@ -94,13 +94,18 @@ class Lane:
         credentials: Path,
         recorder: Recorder,
         client: httpx.Client,
-        measured: Measured,
+        measured: MetricEndpoints,
         directory: Path,
     ) -> None:
         """`client` is the administrator's; `measured` has what the pods measure."""
         self.namespace = f"faults-{secrets.token_hex(3)}"
         self.log = directory / "operator.log"
-        self._cluster, self._recorder, self._client, self._measured = cluster, recorder, client, measured
+        self._cluster, self._recorder, self._client, self._metric_endpoints = (
+            cluster,
+            recorder,
+            client,
+            measured,
+        )
         self._flags = [measured.settings(directory / "settings.yaml")]
         self._names = (f"m{number}-{secrets.token_hex(2)}" for number in itertools.count(1))
         self._proxy = Proxy(credentials, directory / "proxy")
@@ -156,7 +161,7 @@ class Lane:
         self._see_it_stays(workload, scene, result, undisturbed)
         result.seconds = self._recorder.last_change(self.namespace) - began
         self._judge(scene, result, before, undisturbed)
-        if workload.measured and not self._measured.asked(scene.model):
+        if workload.measured and not self._metric_endpoints.asked(scene.model):
             result.problems.append("S9: nobody asked what its pods measure")
         result.struck, result.kills = str(plan.struck or ""), plan.kills
         self._proxy.reset()
@@ -175,11 +180,11 @@ class Lane:
         """All acts at their moments, and the end; the operator is started again as soon as it is dead."""
         for number, act in enumerate(workload.acts, 1):
             if not self._await(scene, act.moment):
-                result.problems.append(f"L1: the moment of act {number} does not come: {_told(scene)}")
+                result.problems.append(f"L1: the moment of act {number} does not come: {_reported(scene)}")
                 return
             act.do(scene)
         if not self._await(scene, workload.end):
-            result.problems.append(f"L1: no end after {END_SECONDS:.0f} s: {_told(scene)}")
+            result.problems.append(f"L1: no end after {END_SECONDS:.0f} s: {_reported(scene)}")
 
     def _await(self, scene: Scene, moment: When) -> bool:
         end = time.monotonic() + END_SECONDS
@@ -201,7 +206,7 @@ class Lane:
             if quiet and self._is_at_its_end(workload, scene.world(), undisturbed):
                 return
             time.sleep(0.05)
-        result.problems.append(f"L1: it does not become and stay as it should be: {_told(scene)}")
+        result.problems.append(f"L1: it does not become and stay as it should be: {_reported(scene)}")
 
     def _is_at_its_end(self, workload: Workload, world: World, undisturbed: Outcome | None) -> bool:
         same = undisturbed is None or outcome(world, ()).objects == undisturbed.objects
@@ -252,7 +257,7 @@ class Lane:
             self._start()
 
 
-def _told(scene: Scene) -> str:
+def _reported(scene: Scene) -> str:
     status = scene.world().status
     rollout = status.get("rollout") or {}
     ready: Raw = next((each for each in status.get("conditions") or () if each["type"] == "Ready"), {})

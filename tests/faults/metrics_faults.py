@@ -1,7 +1,7 @@
-"""A Prometheus that fails: under each fault's name as a path it is a server of its own, which fails until it is mended.
+"""A Prometheus that fails: under each fault's name as a path it is a server of its own, which fails until it is repaired.
 
 One port serves all of them, so that a single operator follows a rollout under every fault at once. `Refused` has a
-port apart, on which nobody listens before it is mended.
+port apart, on which nobody listens before it is repaired.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ HEALTHY: Final = "healthy"
 REFUSED: Final = "refused"
 SCRAPE_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 2.0
-"""What the operator is told to wait; a slow answer takes longer."""
+"""What the operator is asked to wait; a slow answer takes longer."""
 _BODY: Final = 9 * 1024 * 1024
 _STALE_SECONDS: Final = 120.0
 _FALLS: Final = 1_000_000
@@ -34,7 +34,7 @@ Change = Callable[[Timeseries], list[Timeseries]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One way to fail, and words by which a person is told of it."""
+    """One way to fail, and words by which a person learns of it."""
 
     words: str
     answer: Answer | None = None
@@ -79,7 +79,7 @@ class FailingPrometheus:
         """How often the fault had its way."""
         return self._places[name].struck
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """From now on none fails."""
         for place in self._places.values():
             place.fault = None

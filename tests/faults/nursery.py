@@ -75,7 +75,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _serve() -> None:
-    from faults.measured import redirected  # noqa: PLC0415
+    from faults.metric_endpoints import redirected  # noqa: PLC0415
     from modelward.controller.run import run  # noqa: PLC0415, F401
     from modelward_cli import main  # noqa: PLC0415 - what makes the start slow
 

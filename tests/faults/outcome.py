@@ -18,7 +18,7 @@ _CHANCE: Final = frozenset(
 _VERDICT: Final = "modelward.dev/verdict"
 """Its first word is the reason; a time and a sentence follow."""
 _OF_FAULTS: Final = "Refused"
-"""Reason of an Event that tells of the fault itself: who is not disturbed has none."""
+"""Reason of an Event that shows the fault itself: who is not disturbed has none."""
 _GIVEN: Final = frozenset({"clusterIP", "clusterIPs"})
 """What the API server assigns."""
 
@@ -34,7 +34,7 @@ class Outcome:
     made: Mapping[str, int]
     """How often each object was made: by kind and what its name says."""
     events: Mapping[str, int]
-    """How often each reason was told."""
+    """How often each reason was reported."""
 
 
 def outcome(world: World, story: Iterable[Seen]) -> Outcome:
@@ -42,8 +42,8 @@ def outcome(world: World, story: Iterable[Seen]) -> Outcome:
     seen = [each for each in story if concerns(world.model, each.raw)]
     uids = {(each.kind, _general(world.model, each.at[1]), each.raw["metadata"]["uid"]) for each in seen}
     pods = {(revision_of(each.raw), each.raw["metadata"]["uid"]) for each in seen if each.kind == "Pod"}
-    told = [each for each in seen if each.kind == "Event" and _ours(each.raw)]
-    events = {(each.raw["reason"], each.at[1]) for each in told if each.raw["reason"] != _OF_FAULTS}
+    reported = [each for each in seen if each.kind == "Event" and _ours(each.raw)]
+    events = {(each.raw["reason"], each.at[1]) for each in reported if each.raw["reason"] != _OF_FAULTS}
     return Outcome(
         objects={
             f"{kind} {_general(world.model, name)}": _compared(world, raw)

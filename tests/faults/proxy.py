@@ -50,7 +50,7 @@ _ANSWER_SECONDS: Final = 0.01
 _LINE_LIMIT: Final = 2**23
 """Bytes of one event of a watch."""
 _FAREWELL_SECONDS: Final = 0.25
-"""What connections with TLS take to be closed, after they were told to."""
+"""What connections with TLS take to be closed, after they were asked to."""
 _HOP_BY_HOP: Final = frozenset(
     {
         "host",

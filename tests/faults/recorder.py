@@ -35,7 +35,7 @@ KINDS: Final[Mapping[str, str]] = {
 }
 _RECONNECT_SECONDS: Final = 0.2
 _FAREWELL_SECONDS: Final = 0.25
-"""What connections with TLS take to be closed, after they were told to."""
+"""What connections with TLS take to be closed, after they were asked to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ class Recorder:
         raw, metadata = (
             {**listed, "kind": kind},
             listed["metadata"],
-        )  # objects of a list do not tell their kind
+        )  # objects of a list do not show their kind
         seen = Seen(version=int(metadata["resourceVersion"]), time=time.time(), kind=kind, raw=raw, gone=gone)
         with self._news:
             objects = self._objects.setdefault(metadata["namespace"], {})

@@ -41,7 +41,7 @@ class Change:
 
 @dataclass(slots=True)
 class World:
-    """All objects of a model's namespace at one moment. The model's own name tells which are concerned."""
+    """All objects of a model's namespace at one moment. The model's own name shows which are concerned."""
 
     model: str
     objects: dict[At, Raw] = field(default_factory=dict)
@@ -112,7 +112,7 @@ def replay(
 
 
 def versions_written(stored: Iterable[tuple[Request, Answer]]) -> Iterator[int]:
-    """The resourceVersions that the answers to the operator's requests tell."""
+    """The resourceVersions that the answers to the operator's requests show."""
     for _, answer in stored:
         metadata = answered(answer).get("metadata") or {}
         if answer.status < 300 and metadata.get("resourceVersion"):

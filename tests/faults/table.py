@@ -79,10 +79,10 @@ def as_table(results: Sequence[Result]) -> str:
 
 def failures(results: Iterable[Result]) -> list[str]:
     """What did not hold, and how to see it again."""
-    return [f"{told(result)}\n  again: {again(result)}" for result in results if not result.held]
+    return [f"{reported(result)}\n  again: {again(result)}" for result in results if not result.held]
 
 
-def told(result: Result) -> str:
+def reported(result: Result) -> str:
     """One run in words."""
     crash = f"killed at {result.crash} ({result.struck or 'not reached'})" if result.crash else "undisturbed"
     problems = "".join(f"\n  {problem}" for problem in result.problems)
@@ -102,7 +102,7 @@ def as_json(results: Sequence[Result]) -> Mapping[str, Any]:
     """Rows, and each run that failed."""
     return {
         "workloads": [asdict(row) for row in rows(results)],
-        "failures": [{"run": told(each), "again": again(each)} for each in results if not each.held],
+        "failures": [{"run": reported(each), "again": again(each)} for each in results if not each.held],
     }
 
 

@@ -79,7 +79,7 @@ class Dropped(OneEvent):
 
 
 class DeletionDropped(Dropped):
-    """That the model is gone is never told; whatever else is told of it comes as it should."""
+    """That the model is gone is never reported; whatever else is notified of it comes as it should."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -88,7 +88,7 @@ class DeletionDropped(Dropped):
         """There is one deletion."""
 
     def of_frame(self, watch: Request, frame: Frame, number: int) -> FrameFault:
-        """Its number is not known: what was changed before the deletion may be told after the fault was armed."""
+        """Its number is not known: what was changed before the deletion may be reported after the fault was armed."""
         gone = frame.event["type"] == "DELETED" and watch.place.resource == "modeldeployments"
         return super().of_frame(watch, frame, self.number if gone else number)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from faults.gateway import PARENT
-from faults.measured import BAD, METRIC, SOURCE
+from faults.metric_endpoints import BAD, METRIC, SOURCE
 from faults.recorder import At, Raw
 from faults.scene import Scene
 from faults.story import GROUP, World, revision_of
@@ -272,7 +272,7 @@ SOURCES: Final[Mapping[str, Mapping[str, Any]]] = {
 """Spec of a model that is judged by metrics, by where they come from."""
 
 
-def _measured(source: str) -> tuple[Workload, ...]:
+def _metric_endpoints(source: str) -> tuple[Workload, ...]:
     """Canaries that are judged by the errors of their requests."""
     spec = SOURCES[source]
     slow = {**spec, "rollout": SLOW}
@@ -406,7 +406,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
         end=_gone_and_given_back,
         gone=True,
     ),
-    *_measured("pods"),
-    *_measured("Prometheus"),
+    *_metric_endpoints("pods"),
+    *_metric_endpoints("Prometheus"),
 )
 BY_NAME: Final = {each.name: each for each in WORKLOADS}

@@ -82,7 +82,7 @@ def _quiet() -> Iterator[None]:
 
 def _outcome(name: str, inputs: int, seed: int) -> Outcome:
     outcome = campaign(name, TARGETS[name], inputs, seed, _progress(name, inputs))
-    _tell(outcome)
+    _report(outcome)
     return outcome
 
 
@@ -99,7 +99,7 @@ def _progress(name: str, inputs: int) -> Callable[[int], None]:
     return lambda done: print(f"\r{name}: {done} of {inputs} ", end="", file=sys.stderr, flush=True)
 
 
-def _tell(outcome: Outcome) -> None:
+def _report(outcome: Outcome) -> None:
     """Keep what was found, and say how to see it again."""
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)

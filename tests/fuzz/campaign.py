@@ -40,7 +40,7 @@ def input_of(seed: int, target: str, number: int) -> bytes:
 def campaign(
     name: str, target: Target, inputs: int, seed: int, progress: Callable[[int], None] = lambda _: None
 ) -> Outcome:
-    """Try so many inputs; `progress` is told now and then how many were tried."""
+    """Try so many inputs; `progress` is reported now and then how many were tried."""
     began = time.monotonic()
     findings: dict[str, Finding] = {}
     failures = 0

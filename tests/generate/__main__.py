@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from generate import chart, install, pages
+from generate import chart, install, pages, picture
 from modelward.api import reference
 from modelward.api.crd import definitions
 
@@ -32,6 +32,7 @@ def generated() -> dict[Path, str]:
         Path("manifests/chart/values.yaml"): chart.values_yaml(),
         Path("manifests/chart/values.schema.json"): chart.schema_json(),
         Path("manifests/install.yaml"): install.text(),
+        Path("docs/images/rollback.svg"): picture.svg(),
     }
 
 

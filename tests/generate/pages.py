@@ -71,7 +71,7 @@ def metrics() -> str:
     return _page(
         "Metrics",
         "operator/modelward/controller/metrics.py",
-        "What the operator tells about itself on `/metrics`, in the Prometheus text format or OpenMetrics.",
+        "What the operator shows about itself on `/metrics`, in the Prometheus text format or OpenMetrics.",
         _table(("Metric", "Type", "Labels", "Meaning"), rows),
     )
 

@@ -43,7 +43,7 @@ def annotate(second: float, command: str, value: str | Callable[[Simulation], st
 
     def do(sim: Simulation) -> None:
         text = value if isinstance(value, str) else value(sim)
-        sim.tell("user", f"annotates modelward.dev/{command}: {text}")
+        sim.note("user", f"annotates modelward.dev/{command}: {text}")
 
         def edit(raw: Raw) -> None:
             raw["metadata"].setdefault("annotations", {})[f"modelward.dev/{command}"] = text

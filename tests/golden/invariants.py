@@ -26,10 +26,10 @@ from modelward.simulator.simulation import Simulation, by_operator
 STATUS_LIMIT: Final = 32 * 1024
 HISTORY_LIMIT: Final = 10
 UNAVAILABLE_SECONDS: Final = 65.0
-"""Stable without a ready pod keeps its share for a minute (a mere restart), plus one look; then the canary, which is not
+"""Stable without a ready pod keeps its share for a minute (a mere restart), plus one reconcile; then the canary, which is not
 judged yet, takes over."""
 PROMOTED_SECONDS: Final = 9.0
-"""A promoted revision without a ready pod keeps the traffic for 3 s, until that counts as ill, plus one look."""
+"""A promoted revision without a ready pod keeps the traffic for 3 s, until that counts as ill, plus one reconcile."""
 FRESH_SECONDS: Final = 60.0
 """No step is passed on evidence that is older."""
 
@@ -43,7 +43,7 @@ class Broken(AssertionError):
 
 @dataclass(slots=True)
 class Invariants:
-    """Looks on at a simulation."""
+    """Reconciles on at a simulation."""
 
     slack: float = 0.0
     _decisions: dict[str, int] = field(default_factory=dict)

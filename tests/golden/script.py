@@ -44,7 +44,7 @@ class Script:
     long: bool = False
     """So long that it is disturbed by `make golden-all` only."""
     races: bool = False
-    """Somebody acts within seconds of the operator, so that history may tell it the one way or the other."""
+    """Somebody acts within seconds of the operator, so that history may show it the one way or the other."""
     may_lose_seconds: float = 0.0
     """For so many seconds' worth of requests may be lost, because pods fail that were ready a moment before."""
     refused: bool = False

@@ -1,6 +1,6 @@
 """The golden stories. `UPDATE_GOLDEN=1 make golden` writes the files anew; read the difference before a commit.
 
-Each story is played once as it is told, once with late and shuffled events, and once with the operator killed at one of
+Each story is played once as it is written, once with late and shuffled events, and once with the operator killed at one of
 its writes, drawn by a seed. `make golden-all` (`GOLDEN=all`) kills it at every write and shuffles ten times: minutes.
 """
 
@@ -17,7 +17,7 @@ from golden.invariants import Invariants, end_state, replicas_owned_beside_an_au
 from golden.script import Script
 from golden.scripts import SCRIPTS
 from modelward.simulator.simulation import RESTART_SECONDS, Disturbance, Simulation, by_operator
-from modelward.simulator.story import tell
+from modelward.simulator.story import as_text
 
 STORIES: Final = Path(__file__).parent / "stories"
 QUIET_SECONDS: Final = 600
@@ -40,9 +40,9 @@ def play(script: Script, disturbance: Disturbance | None = None) -> Simulation:
     """Play a story to its end, checking after every write; then nothing may be written any more."""
     simulation = script.simulation(disturbance, Invariants(slack=LATE if disturbance else 0.0))
     simulation.run(until=script.ends)
-    told = len(simulation.happened)
+    reported = len(simulation.happened)
     simulation.run(until=script.ends + QUIET_SECONDS)
-    late = [each for each in simulation.happened[told:] if not isinstance(each.what, str)]
+    late = [each for each in simulation.happened[reported:] if not isinstance(each.what, str)]
     assert late == [], "S11: written although nothing happens"
     assert replicas_owned_beside_an_autoscaler(simulation) == [], "S7"
     return simulation
@@ -50,7 +50,7 @@ def play(script: Script, disturbance: Disturbance | None = None) -> Simulation:
 
 @cache
 def undisturbed(title: str) -> Simulation:
-    """The story as it is told."""
+    """The story as it is written."""
     return play(next(script for script in SCRIPTS if script.title == title))
 
 
@@ -65,17 +65,17 @@ def file_of(script: Script) -> Path:
 
 
 @each_script
-def test_the_story_is_the_one_that_is_told(script: Script) -> None:
+def test_the_story_is_the_one_that_is_written(script: Script) -> None:
     """What changes, when and why: as in the file, word for word."""
     simulation = undisturbed(script.title)
     assert script.refused or simulation.errors == [], "an undisturbed operator is never refused"
-    told = f"{script.title}\n\n{tell(simulation)}"
+    reported = f"{script.title}\n\n{as_text(simulation)}"
     file = file_of(script)
     if os.environ.get("UPDATE_GOLDEN"):
         STORIES.mkdir(exist_ok=True)
-        file.write_text(told, encoding="utf-8")
+        file.write_text(reported, encoding="utf-8")
     assert file.exists(), "write it with UPDATE_GOLDEN=1"
-    assert told == file.read_text(encoding="utf-8")
+    assert reported == file.read_text(encoding="utf-8")
 
 
 def test_no_file_is_left_without_its_story() -> None:
@@ -103,7 +103,7 @@ def test_late_and_shuffled_events_change_nothing(script: Script, seed: int) -> N
 
 @each_disturbed
 def test_a_crash_at_any_write_loses_nothing(script: Script) -> None:
-    """L1: stopped between two writes, the operator goes on from what the cluster tells."""
+    """L1: stopped between two writes, the operator goes on from what the cluster shows."""
     whole = undisturbed(script.title)
     expected = outcome(script, whole)
     writes = sum(by_operator(write) for _, write in whole.writes)

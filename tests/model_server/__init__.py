@@ -2,5 +2,5 @@
 
 import os
 
-# Before anything imports onnxruntime, which decides once: newer packages report usage unless told not to.
+# Before anything imports onnxruntime, which decides once: newer packages report usage unless it is set not to.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

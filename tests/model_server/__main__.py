@@ -12,7 +12,7 @@ BAD_SETTINGS = 2
 
 
 def main() -> int:
-    """Exit code: 0 told to stop, 1 the model failed or a fault ended the process, 2 bad settings."""
+    """Exit code: 0 asked to stop, 1 the model failed or a fault ended the process, 2 bad settings."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(message)s")
     try:
         settings = read_settings(os.environ)
@@ -20,7 +20,7 @@ def main() -> int:
         print(f"model_server: {error}", file=sys.stderr)
         return BAD_SETTINGS
     if settings.faults.crash_on_start:
-        print("model_server: crash_on_start: ending as told", file=sys.stderr)
+        print("model_server: crash_on_start: ending as asked", file=sys.stderr)
         return 1
     return asyncio.run(serve(settings))
 

@@ -17,7 +17,7 @@ _CASES = re.compile(r"^model_(requests_total|.*_(bucket|count))(\{|$)")
 
 
 def lied(text: str, mode: str, reading: int) -> str:
-    """The page with values that no counter can have; `reading` tells how often it was read before."""
+    """The page with values that no counter can have; `reading` shows how often it was read before."""
     if mode == NAN:
         return _VALUE.sub(r"\1 NaN", text)
     if mode == FALLING:

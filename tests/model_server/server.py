@@ -153,13 +153,13 @@ class Server:
     async def _answer(self, request: web.Request) -> web.Response:
         faults = self.faults
         if 0 < faults.crash_after_requests <= self._answered:
-            LOG.error("crash_after_requests: ending as told")
+            LOG.error("crash_after_requests: ending as asked")
             os._exit(1)  # as a crash does: no answer, no clean-up
         body = await request.text()
         if self._random.random() < faults.latency_share:
             await asyncio.sleep(self._wait(faults))
         if self._random.random() < faults.error_rate:
-            return failure(500, "error_rate: failing as told")
+            return failure(500, "error_rate: failing as reported")
         if self.model is None:
             return failure(503, self.not_ready)
         try:
@@ -213,7 +213,7 @@ class Server:
         return web.json_response(asdict(self.faults))
 
     async def set_faults(self, request: web.Request) -> web.Response:
-        """Replaces the whole set: `{}` heals. A change to loading loads the model anew."""
+        """Replaces the whole set: `{}` recovers. A change to loading loads the model anew."""
         try:
             new = parse_faults(await request.json())
         except ValueError as error:
@@ -259,7 +259,7 @@ class Server:
 
 
 async def serve(settings: Settings) -> int:
-    """Serves until told to stop; returns the exit code."""
+    """Serves until asked to stop; returns the exit code."""
     server = Server(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.stop, 0)

@@ -16,7 +16,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the server is told: by the operator (MODEL_...), by the image (ports), by a test (FAULT_...)."""
+    """What the server is reported: by the operator (MODEL_...), by the image (ports), by a test (FAULT_...)."""
 
     model_name: str
     model_path: Path

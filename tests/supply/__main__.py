@@ -25,7 +25,7 @@ def main() -> None:
 def audit_(*, offline: bool) -> None:
     """Ask all that can be asked of source, Dockerfiles, workflows and pinned packages.
 
-    Exit codes: 0 nothing found and all looked at, 1 something found, 2 wrong usage, 3 nothing found but something
+    Exit codes: 0 nothing found and all checked, 1 something found, 2 wrong usage, 3 nothing found but something
     could not be looked up.
     """
     answers = audit.offline() if offline else [*audit.offline(), *audit.online()]

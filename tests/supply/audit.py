@@ -14,7 +14,7 @@ PROBLEMS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one question came to: nothing said against us is good only if all was looked at."""
+    """What one question came to: nothing said against us is good only if all was checked."""
 
     question: str
     looked_at: str
@@ -34,7 +34,7 @@ def online() -> list[Answer]:
 
 def source(root: Path) -> Answer:
     """Ruff's security rules, which are those of bandit."""
-    problems = _complaints(
+    problems = _problems(
         [str(BIN / "ruff"), "check", "--select=S", "--output-format=concise", "--quiet", str(root)]
     )
     return Answer(question="ruff, rules S", looked_at="all Python source", problems=problems)
@@ -44,7 +44,7 @@ def dockerfiles(root: Path) -> Answer:
     """Hadolint on every Dockerfile that is committed."""
     found = [root / name for name in _committed(root, "*Dockerfile")]
     command = [str(BIN / "hadolint"), "--no-color", f"--config={root / '.hadolint.yaml'}"]
-    problems = _complaints([*command, *map(str, found)], len(found))
+    problems = _problems([*command, *map(str, found)], len(found))
     return Answer(question="hadolint", looked_at=f"{len(found)} Dockerfiles", problems=problems)
 
 
@@ -60,7 +60,7 @@ def workflows(root: Path) -> Answer:
         "--format=plain",
         "--color=never",
     ]
-    problems = _complaints([*command, str(folder)], len(found))
+    problems = _problems([*command, str(folder)], len(found))
     return Answer(question="zizmor", looked_at=f"{len(found)} files in .github", problems=problems)
 
 
@@ -104,7 +104,7 @@ def exit_code(answers: list[Answer]) -> int:
 
 
 def report(answers: list[Answer]) -> str:
-    """A line for each question; below it what is wrong, and what nobody has looked at."""
+    """A line for each question; below it what is wrong, and what nobody has checked."""
     lines = []
     for answer in answers:
         state = "PROBLEMS" if answer.problems else "NOT CHECKED" if answer.not_checked else "good"
@@ -116,10 +116,10 @@ def report(answers: list[Answer]) -> str:
     return "\n".join(lines)
 
 
-def _complaints(command: list[str], inputs: int = 1) -> tuple[str, ...]:
-    """Lines that a linter prints when it is not content. One that has nothing to look at is not content either."""
+def _problems(command: list[str], inputs: int = 1) -> tuple[str, ...]:
+    """Lines that a linter prints when it is not content. One that has nothing to check is not content either."""
     if not inputs:
-        return (f"{Path(command[0]).name} has nothing to look at",)
+        return (f"{Path(command[0]).name} has nothing to check",)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if not done.returncode:
         return ()

@@ -54,7 +54,7 @@ def _findings(packages: list[dict[str, Any]]) -> Findings:
         checked=len(packages) - len(skipped),
         not_checked=skipped,
         found=tuple(
-            f"{each['name']} {each['version']}: {vulnerability['id']}, mended in "
+            f"{each['name']} {each['version']}: {vulnerability['id']}, repaired in "
             f"{', '.join(vulnerability['fix_versions']) or 'no version'}"
             for each in packages
             for vulnerability in each.get("vulns", [])

@@ -1,6 +1,6 @@
 """The operator as on another machine, and under observation: `python -m support.elsewhere run ...`.
 
-Processes of one machine can tell that a holder of the Lease is dead, and do not wait then. A test of how several
+Processes of one machine can show that a holder of the Lease is dead, and do not wait then. A test of how several
 machines behave must take that knowledge away. And the audit log knows when a request arrived, not when it was sent:
 each request that changes something is noted, with the time, in the moment in which its bytes are written.
 """

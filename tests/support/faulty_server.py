@@ -1,4 +1,4 @@
-"""A server on a free loopback port that answers as it is told, down to the byte: for what real ones do wrong."""
+"""A server on a free loopback port that answers as it is written, down to the byte: for what real ones do wrong."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -62,7 +62,7 @@ def answer(
 
 
 def sent(data: bytes, *, close: bool = False) -> Behaviour:
-    """These bytes, and then, if told so, the end of the connection."""
+    """These bytes, and then, if asked to, the end of the connection."""
 
     async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> None:
         writer.write(data)

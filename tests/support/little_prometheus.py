@@ -1,6 +1,6 @@
 """A server with Prometheus' HTTP API, for the few queries that the operator puts: `op by (labels) (selector)`.
 
-Values come from a function of time, so that a look at the past is possible. Staleness is Prometheus' own: the
+Values come from a function of time, so that a query of the past is possible. Staleness is Prometheus' own: the
 newest point of the last five minutes counts, and a series that has ended is absent at once.
 """
 

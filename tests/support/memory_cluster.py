@@ -156,7 +156,7 @@ class MemoryCluster:
             world=self.world,
             start=START,
             second=lambda: self.second,
-            tell=lambda _: None,
+            note=lambda _: None,
         )
         self._controllers = Controllers(
             server=self.server, nodes=self._nodes, world=self.world, share=lambda *_: 1.0
@@ -234,7 +234,7 @@ class MemoryCluster:
 
         return behave
 
-    def heal(self) -> None:
+    def reconnect(self) -> None:
         """No request fails any more."""
         self.connection.faults.clear()
 
@@ -276,7 +276,7 @@ class MemoryCluster:
         """Reconcile once, by what the operator holds; returns the seconds until the next time."""
         return await self.reconciler.reconcile(key)
 
-    async def settle(self, key: Key = KEY) -> float | None:
+    async def run_until_quiet(self, key: Key = KEY) -> float | None:
         """Events arrive, the cluster moves and the operator reconciles until nothing is left to do now."""
         for _ in range(_MOST_ROUNDS):
             self.move()
@@ -289,9 +289,9 @@ class MemoryCluster:
         raise AssertionError("the operator does not come to rest")
 
     async def after(self, seconds: float, key: Key = KEY) -> float | None:
-        """Time passes; then `settle`."""
+        """Time passes; then `run_until_quiet`."""
         self.second += seconds
-        return await self.settle(key)
+        return await self.run_until_quiet(key)
 
     # --- what can be seen -----------------------------------------------------------------------------------
 

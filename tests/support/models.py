@@ -7,7 +7,7 @@ from support.waiting import PATIENCE_SECONDS, until
 
 KIND = "modeldeployment"
 FAKE_IMAGE = "registry.invalid/fake:1"
-"""Nobody pulls it: pods on fake nodes are told to be ready by kwok."""
+"""Nobody pulls it: pods on fake nodes are asked to be ready by kwok."""
 
 
 def fake_model(name: str, *, version: str = "1", **spec: Any) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def condition(kubectl: Kubectl, name: str, kind: str = "Ready") -> dict[str, Any
 
 
 def wait_ready(kubectl: Kubectl, name: str) -> dict[str, Any]:
-    """Wait as a pipeline does, then return the status. Raises KubectlError, which tells why it is not Ready."""
+    """Wait as a pipeline does, then return the status. Raises KubectlError, which shows why it is not Ready."""
     try:
         kubectl("wait", "--for=condition=Ready", f"{KIND}/{name}", f"--timeout={PATIENCE_SECONDS:.0f}s")
     except KubectlError as error:

@@ -69,7 +69,7 @@ class OperatorProcess:
 
     @property
     def port(self) -> int | None:
-        """The port that it took, once it has told."""
+        """The port that it took, once it has reported."""
         found = _PORT.search(self.text())
         return int(found.group(1)) if found else None
 

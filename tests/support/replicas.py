@@ -66,7 +66,7 @@ class Replica:
     def sent(self) -> dict[str, list[float]]:
         """By identity of each process that ran here: when it sent what changes something, the Lease apart."""
         log = self.process.log.read_text(encoding="utf-8")
-        identities = dict.fromkeys(_IDENTITY.findall(log))  # told anew after each loss
+        identities = dict.fromkeys(_IDENTITY.findall(log))  # reported anew after each loss
         return {
             identity: [
                 float(line.split()[0]) for line in file.read_text().splitlines() if "/leases" not in line
@@ -93,7 +93,7 @@ class Replica:
             case Harm.CUT:
                 self.way.cut()
 
-    def heal(self) -> None:
+    def reconnect(self) -> None:
         """Make it a candidate again: as it was, or as a new process."""
         harmed, self._harmed = self._harmed, None
         match harmed:
@@ -103,7 +103,7 @@ class Replica:
             case Harm.FREEZE:
                 self.process.send(signal.SIGCONT)
             case Harm.CUT:
-                self.way.heal()
+                self.way.reconnect()
 
     def end(self) -> None:
         """Stop all that was started."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from modelward.analysis.gathered import Evidence
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.cache.store import Key

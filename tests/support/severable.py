@@ -33,10 +33,10 @@ class Severable:
         return f"https://127.0.0.1:{self._listening.getsockname()[1]}"
 
     def cut(self) -> None:
-        """Let nothing through any more. Nobody is told."""
+        """Let nothing through any more. Nobody is reported."""
         self._cut.set()
 
-    def heal(self) -> None:
+    def reconnect(self) -> None:
         """Let through again, also what was sent meanwhile."""
         self._cut.clear()
 

@@ -37,7 +37,7 @@ from support.sampled import NothingMeasured
 
 @dataclasses.dataclass(slots=True)
 class Hands:
-    """They apply what a decision would, from a fresh look at the cluster each time."""
+    """They apply what a decision would, from a fresh check the cluster each time."""
 
     kube: Kube
     kubectl: Kubectl
@@ -46,8 +46,8 @@ class Hands:
     store: Store = dataclasses.field(default_factory=Store)
     decision: int = 0
 
-    async def look(self) -> Observed:
-        """The world of the model. There are no watches here, so what they would tell is asked for."""
+    async def reconcile_once(self) -> Observed:
+        """The world of the model. There are no watches here, so what they would show is asked for."""
         for resource in (MODEL_DEPLOYMENT, HTTP_ROUTE):
             async for page in self.kube.list(resource, self.kubectl.namespace, labels=resource.selector):
                 for raw in page.items:
@@ -89,13 +89,13 @@ class Hands:
 
     async def apply(self, *manifests: Manifest, user_route: UserRoute | None = None) -> Applied:
         """Write objects as the next decision."""
-        observed = await self.look()
+        observed = await self.reconcile_once()
         self.decision += 1
         self.kubectl(
             *("patch", "modeldeployment", self.name, "--subresource=status", "--type=merge"),
             *("-p", f'{{"status":{{"decision":{self.decision}}}}}'),
         )
-        observed = await self.look()
+        observed = await self.reconcile_once()
         intents = tuple(
             Intent(manifest=stamped(each, self.decision), scale=1 if each["kind"] == "Deployment" else None)
             for each in manifests
@@ -104,12 +104,12 @@ class Hands:
         projection = Projection(intents=intents, kept=kept, user_route=user_route)
         applied = await Applier(self.kube, self.store).apply(observed, projection, self.decision)
         assert applied.refused == []
-        assert applied.contested == set()
+        assert applied.name_conflicts == set()
         return applied
 
     async def offer(self) -> None:
         """Make all Services that a route may name."""
-        model = (await self.look()).model
+        model = (await self.reconcile_once()).model
         stable, canary = (self.revision(model, version) for version in "12")
         await self.apply(
             service.service(model, stable),
@@ -119,7 +119,7 @@ class Hands:
 
     async def serve(self) -> None:
         """Run one pod of each version."""
-        model = (await self.look()).model
+        model = (await self.reconcile_once()).model
         stable, canary = (self.revision(model, version) for version in "12")
         await self.apply(*(deployment.deployment(model, each, 1) for each in (stable, canary)))
         for each in (stable, canary):
@@ -127,20 +127,20 @@ class Hands:
 
     async def weigh(self, percent: int) -> Applied:
         """Write our own route."""
-        model = (await self.look()).model
+        model = (await self.reconcile_once()).model
         stable, canary = model.status.stable_revision, model.status.canary_revision
         return await self.apply(route.http_route(model, stable, canary, percent))
 
     async def release(self) -> None:
         """What is done for a model that is being deleted."""
-        model = (await self.look()).model
+        model = (await self.reconcile_once()).model
         if ROUTE_FINALIZER in model.finalizers:
             assert model.deleting
             assert await UserRoutes(self.kube, self.store).release(model, datetime.now(UTC)) is None
 
     async def reached(self, percent: int) -> Reached:
         """Whether the weight is in effect."""
-        return reached(await self.look(), percent)
+        return reached(await self.reconcile_once(), percent)
 
 
 @contextlib.asynccontextmanager

@@ -157,7 +157,7 @@ METRIC: Final = {"name": "errors", "kind": "Ratio", "hits": HITS, "total": TOTAL
 CASES: Final = (
     Case(name="serving", state=""),
     Case(name="deploying", state="Deploying", gated=("1",), leave=nothing),
-    Case(name="warming", state="Warming", gated=("2",), leave=SHORT),
+    Case(name="scaling up", state="ScalingUp", gated=("2",), leave=SHORT),
     Case(name="analyzing", state="Analyzing", weight=34, leave=SHORT),
     Case(
         name="autoscaled",
@@ -251,7 +251,7 @@ CASES: Final = (
 
 
 def reach(kubectl: Kubectl, cases: Iterable[Case], measured: Callable[[], None]) -> None:
-    """Bring all models into their states; `measured` is called when there are pods that metrics can be told of."""
+    """Bring all models into their states; `measured` is called when there are pods that metrics can be notified of."""
     cases = list(cases)
     kubectl.apply(own_route(), *(case.manifest("1") for case in cases))
     served = [f"{KIND}/{case.name}" for case in cases if case.state != "Deploying"]

@@ -28,12 +28,12 @@ def weights(cluster: MemoryCluster, name: str = "routes") -> list[int]:
     return [each["weight"] for each in cluster.get("HTTPRoute", name)["spec"]["rules"][0]["backendRefs"]]
 
 
-async def warming(*, total: int = 100, **spec: Any) -> MemoryCluster:
+async def scaling_up(*, total: int = 100, **spec: Any) -> MemoryCluster:
     """A canary whose pods are ready, and that has no weight yet: the next reconcile gives it."""
     cluster = MemoryCluster()
     cluster.create(user_route(total=total))
     cluster.create(manifest("1", rollout=CANARY, traffic=ROUTE, **spec))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
     cluster.spec(model={"version": "2"})
     cluster.watch()
@@ -50,7 +50,7 @@ async def warming(*, total: int = 100, **spec: Any) -> MemoryCluster:
 
 async def routed(*, total: int = 100, **spec: Any) -> MemoryCluster:
     """A canary that has weight in the user's own route."""
-    cluster = await warming(total=total, **spec)
+    cluster = await scaling_up(total=total, **spec)
     for _ in range(20):
         await cluster.after(1.0)
         if weights(cluster)[1]:

@@ -93,9 +93,9 @@ class Operators:
     _starts: int = 0
 
     def hand_over(self, version: Version) -> OperatorProcess:
-        """As a rolling update does: the new one starts and stands by, then the old one is told to go.
+        """As a rolling update does: the new one starts and stands by, then the old one is asked to go.
 
-        Returns when the new one has looked at everything. Raises AssertionError if both lead, or one ends badly.
+        Returns when the new one has reconciled everything. Raises AssertionError if both lead, or one ends badly.
         """
         self._starts += 1
         directory = self.directory / f"{self._starts}-{version.name}"
@@ -109,7 +109,7 @@ class Operators:
             code = before.stop() if before else 0
         assert code == 0
         until(process.leads, f"{version.name} leads; its log: {process.log}")
-        until(lambda: process.metric("modelward_queue_depth") == 0, "it has looked at everything")
+        until(lambda: process.metric("modelward_queue_depth") == 0, "it has reconciled everything")
         return process
 
     def __enter__(self) -> Self:

@@ -105,7 +105,7 @@ def test_addresses_never_overlap() -> None:
         pytest.param(set(), [], 0, id="the first when nothing is taken"),
         pytest.param({0, 1, 3}, [], 2, id="the lowest gap"),
         pytest.param(set(), ["10.128.0.0/16", "10.133.7.0/24"], 2, id="not where the host has routes"),
-        pytest.param(set(), ["0.0.0.0/0", "192.168.0.0/16"], 0, id="the default route is no obstacle"),
+        pytest.param(set(), ["0.0.0.0/0", "192.168.0.0/16"], 0, id="the default route is no blocker"),
     ],
 )
 def test_free_index(taken: set[int], routes: list[str], index: int) -> None:

@@ -54,7 +54,7 @@ def test_built_once(calls: Path) -> None:
 
 
 def test_failed_build_is_no_build(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failure nothing looks finished, the error names the cause, and the next call builds again."""
+    """After a failure nothing checks finished, the error names the cause, and the next call builds again."""
     monkeypatch.setenv("FAKE_GO_FAILS", "yes")
     with pytest.raises(PrerequisiteError, match="disk is full"):
         binaries.ensure_binaries(versions.DEFAULT, lambda _text: None)

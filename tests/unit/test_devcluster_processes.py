@@ -61,7 +61,7 @@ def test_stop_spares_others(directory: Path) -> None:
             stranger.wait()
 
 
-def test_wait_tells_the_last_words(directory: Path) -> None:
+def test_wait_shows_the_last_words(directory: Path) -> None:
     """A component that ends instead of becoming ready is an error with its last line and where to read more."""
     dying = Component(name="a", program="sh", argv=["sh", "-c", "echo first; echo out of luck"])
     processes.start(directory, dying)

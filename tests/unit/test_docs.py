@@ -42,7 +42,7 @@ def test_every_state_is_explained(phase: Phase) -> None:
 
 
 def test_the_defaults_are_those_of_the_type() -> None:
-    """The page says what happens without a word of the user's."""
+    """The page says what happens by default."""
     policy, text = RolloutPolicy(), page("rollouts.md")
     for words, value in (
         (r"for at least (\d+) minutes", policy.step_min_seconds // 60),

@@ -1,4 +1,4 @@
-"""`python -m generate`: what it makes, and how it tells that a file is stale."""
+"""`python -m generate`: what it makes, and how it shows that a file is stale."""
 
 import re
 from pathlib import Path

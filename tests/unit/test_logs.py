@@ -52,7 +52,7 @@ def test_no_line_of_a_traceback_passes_for_a_record(capsys: pytest.CaptureFixtur
 
 
 def test_a_record_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """In ASCII, so that no terminal is told anything by it; the reader gets the text as it was."""
+    """In ASCII, so that no terminal is reported anything by it; the reader gets the text as it was."""
     configure(LogSettings(format="json"))
     raised(FORGED)
     (line,) = capsys.readouterr().err.splitlines()
@@ -73,10 +73,10 @@ def test_what_others_say_below_warnings_is_left_out(
     logging.getLogger(name).info("HTTP Request: POST https://user:secret@prometheus/")
     logging.getLogger("modelward.controller.reconcile").debug("ours")
     logging.getLogger(name).warning("theirs")
-    told = capsys.readouterr().err
-    assert "secret" not in told
-    assert "ours" in told
-    assert "theirs" in told
+    reported = capsys.readouterr().err
+    assert "secret" not in reported
+    assert "ours" in reported
+    assert "theirs" in reported
 
 
 def test_the_level_counts_for_all_above_warnings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ from builders.rollouts import A, B, recorded, rolling
 from golden.acts import create, other, stable
 from golden.script import judged
 from modelward.analysis.counters import Increment, RatioCounts, Sample
-from modelward.analysis.gathered import Evidence
 from modelward.analysis.noise import MetricReference, Reference
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.names import REVISION_LABEL
 from modelward.api.times import format_seconds, parse
 from modelward.cache import convert
@@ -65,7 +65,7 @@ STOPPED = "was stopped by the kubelet, because it was not ready within startupSe
 
 
 @pytest.mark.parametrize("ran", [59, 60, 61, 95])
-def test_f18_who_is_stopped_because_it_is_not_ready_is_told_so(ran: float) -> None:
+def test_f18_who_is_stopped_because_it_is_not_ready_is_reported_as_such(ran: float) -> None:
     """The exit code alone reads as if the server had ended by itself."""
     pod = ended(ran)
     assert pod.problem == f"server: {STOPPED} (exit code 0 (Completed))"
@@ -133,7 +133,7 @@ def scale(raw: Raw) -> None:
         pytest.param(scale, "scale", f"kubectl scale mwd {NAME} -n {NAMESPACE} --replicas=5", id="scale"),
     ],
 )
-def test_f18_whoever_edits_a_child_is_told_what_to_do_instead(
+def test_f18_whoever_edits_a_child_is_shown_what_to_do_instead(
     edit: Any, subresource: str, command: str
 ) -> None:
     """One Event, with the command."""
@@ -146,11 +146,11 @@ def test_f18_whoever_edits_a_child_is_told_what_to_do_instead(
 
 
 def sentences(observed: Observed) -> list[str]:
-    """All that is told of a decision."""
+    """All that is notified of a decision."""
     decision = decide(observed)
     made = conditions.complete(observed, decision)
-    told = [each.message for each in made.conditions] + [each.message for each in decision.announcements]
-    return [*told, made.rollout.message if made.rollout else ""]
+    reported = [each.message for each in made.conditions] + [each.message for each in decision.announcements]
+    return [*reported, made.rollout.message if made.rollout else ""]
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -287,7 +287,7 @@ def claimed(text: str) -> list[str]:
     return found + [beyond or "no" for beyond in re.findall(r"no canary request(?: beyond (\d+))?", text)]
 
 
-def looked_again(observed: Observed, counts: Iterable[Counts]) -> Observed:
+def reconciled_again(observed: Observed, counts: Iterable[Counts]) -> Observed:
     """15 s later, with samples of the last seconds."""
     now = observed.now + timedelta(seconds=15)
     rollout = observed.model.status.rollout
@@ -300,16 +300,16 @@ def looked_again(observed: Observed, counts: Iterable[Counts]) -> Observed:
 
 @given(
     phase=st.sampled_from(Phase),
-    looks=st.lists(st.lists(COUNTS, max_size=3), min_size=1, max_size=4),
+    reconciles=st.lists(st.lists(COUNTS, max_size=3), min_size=1, max_size=4),
     began=st.sampled_from([20, 700]),
 )
 def test_f18_what_is_said_of_requests_was_counted_by_the_time_that_is_said(
-    phase: Phase, looks: list[list[Counts]], began: int
+    phase: Phase, reconciles: list[list[Counts]], began: int
 ) -> None:
     """Also where what is said is older than what has been counted since: then it says of when it is."""
     observed, account = rolling(phase, analysis=ERRORS, began=began), Account()
-    for counts in looks:
-        observed = looked_again(observed, counts)
+    for counts in reconciles:
+        observed = reconciled_again(observed, counts)
         decision = decide(observed)
         account.count(observed, decision)
         for text in sentences(observed):

@@ -36,10 +36,10 @@ _NUMBERS: Final = {
     MetricKind.LATENCY: 48,
     MetricKind.DISTRIBUTION: 4,
 }
-"""Numbers in all vectors: bets, noise, bounds, and three tables. A distribution has those of its buckets
+"""Numbers in all vectors: e-values, noise, bounds, and three tables. A distribution has those of its buckets
 besides; it has no value and nothing that is due, which is as much as two numbers."""
 _OF_A_BUCKET: Final = 20
-"""Two tests of six bets, noise and bound, and its hits in both arms in three tables."""
+"""Two tests of six e-values, noise and bound, and its hits in both arms in three tables."""
 _OF_A_BOUND: Final = 3
 """A bound of the past, with the cases below it and its noise."""
 

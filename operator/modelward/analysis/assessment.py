@@ -150,8 +150,8 @@ def _may_pass(case: _Case) -> bool:
 
 def _may_advance(case: _Case) -> bool:
     """Whether an intermediate step may be left without an answer. No requests is never a reason to advance."""
-    following = case.step.next_weight_percent
-    intermediate = following is not None and following < 100
+    task = case.step.next_weight_percent
+    intermediate = task is not None and task < 100
     return intermediate and case.both_had_requests and case.total < 1 and not _held(case)
 
 
@@ -211,7 +211,7 @@ def _outlook(case: _Case) -> str:
 
 
 def _expected_lead(case: _Case) -> tuple[MetricPolicy, MetricState] | None:
-    """The metric that will bound the harm, as far as one can tell before there is traffic."""
+    """The metric that will bound the harm, as far as it is known before there is traffic."""
     if case.state.frozen:
         return None
     joined = tuple(replace(memory, joined=True) for memory in case.state.metrics)

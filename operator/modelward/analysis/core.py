@@ -1,8 +1,8 @@
-"""Evidence that the canary is worse: e-processes, that is bets which a fair game does not let grow.
+"""Evidence that the canary is worse: e-processes, whose expectation does not grow while it is not worse.
 
-A bet is a number that starts at most at 1 and is multiplied by a likelihood ratio at each stratum (some scrapes
+An e-value starts at most at 1 and is multiplied by a likelihood ratio at each stratum (some scrapes
 taken together). If the canary is fine, its mean never rises, so that it ever reaches 1/alpha with probability at
-most alpha, however often one looks (Ville's inequality). Several bets, and bets that begin later, are averaged.
+most alpha, however often one tests (Ville's inequality). Several e-values, and later ones, are averaged: a mixture.
 
 Sources: Fisher's non-central hypergeometric distribution (Fisher 1935; Harkness 1965) for two arms whose common
 rate is unknown; Turner and Gruenwald 2023 for strata; Shin, Ramdas and Rinaldo 2024 (e-detectors) for restarts.
@@ -13,14 +13,14 @@ from functools import lru_cache
 from math import exp, lgamma, log, log1p
 from typing import Final
 
-RATIO_BETS: Final = (1.2, 1.6, 3.0, 8.0, 40.0, 300.0)
-"""How many times worse than the margin a bet takes the canary to be (odds ratios)."""
-SIGN_BETS: Final = (0.3, 0.6, 0.9)
-"""Which share of its stake a bet on a sign puts at risk."""
+RATIO_ALTERNATIVES: Final = (1.2, 1.6, 3.0, 8.0, 40.0, 300.0)
+"""How many times worse than the margin the alternatives take the canary to be (odds ratios)."""
+SIGN_ALTERNATIVES: Final = (0.3, 0.6, 0.9)
+"""How far the alternatives of a sign test are from an even chance."""
 RESTART_SECONDS: Final = 1800.0
-"""Time over which half of the stake for late beginners is spent."""
+"""Time over which half of the prior weight for late changes is spent."""
 CAP_SHARE: Final = 0.75
-"""No stratum may multiply a bet by more than alpha ** -0.75: a single scrape never decides."""
+"""No stratum may multiply an e-value by more than alpha ** -0.75: a single scrape never decides."""
 
 MOST_CASES: Final = 5_000_000
 """Larger tables are judged as if they were so large: a sum has as many terms as the root of the cases, and a pod that
@@ -31,10 +31,10 @@ _SMALL_SUPPORT: Final = 24
 """Sums of so few terms cannot overflow, whatever the counts of a scrape are."""
 
 Logs = tuple[float, ...]
-"""The logarithm of each bet."""
+"""The logarithm of each e-value."""
 
 START: Final = log(0.5)
-"""Half of the stake is bet at once, the other half is kept for problems that begin later."""
+"""Half of the prior weight counts at once, the other half is kept for problems that begin later."""
 
 
 STRATA_APART: Final = 12
@@ -42,12 +42,12 @@ STRATA_APART: Final = 12
 
 
 def likelihood_ratios(
-    table: tuple[int, int, int, int], margin: float, bets: tuple[float, ...] = RATIO_BETS
+    table: tuple[int, int, int, int], margin: float, alternatives: tuple[float, ...] = RATIO_ALTERNATIVES
 ) -> tuple[float, ...] | None:
-    """ln LR of each bet for `table` = (canary hits, canary cases, stable hits, stable cases); None: it says nothing.
+    """ln LR of each alternative for `table` = (canary hits, canary cases, stable hits, stable cases); None: it says nothing.
 
     Given cases and all m hits, the canary's hits e have P(e) = C(n_c, e) C(n_s, m - e) psi^e / G(psi), with psi the
-    odds ratio and G(psi) the sum over all e: the rate that both arms share drops out. A bet k compares
+    odds ratio and G(psi) the sum over all e: the rate that both arms share drops out. An alternative k compares
     psi = r k with the margin psi = r:
 
         ln LR = e ln k - ln G(r k) + ln G(r)
@@ -61,7 +61,7 @@ def likelihood_ratios(
         return None
     log_g = _log_sums(cases, stable_cases, m)
     at_margin = log_g(margin)
-    return tuple(hits * log(k) - log_g(margin * k) + at_margin for k in bets)
+    return tuple(hits * log(k) - log_g(margin * k) + at_margin for k in alternatives)
 
 
 def _log_sums(cases: int, stable_cases: int, m: int) -> Callable[[float], float]:
@@ -127,27 +127,27 @@ def _log_choose(n: int, e: int) -> float:
 
 
 def limit_ratios(
-    hits: float, cases: float, limit: float, bets: tuple[float, ...] = RATIO_BETS
+    hits: float, cases: float, limit: float, alternatives: tuple[float, ...] = RATIO_ALTERNATIVES
 ) -> tuple[float, ...]:
-    """ln LR of each bet that the share of hits is above `limit` (0-1): binomial, odds k times those of the limit.
+    """ln LR of each alternative that the share of hits is above `limit` (0-1): binomial, odds k times those of the limit.
 
     ln LR = e ln k - n ln(1 - p + p k)
     """
-    return tuple(hits * log(k) - cases * log1p(limit * (k - 1)) for k in bets)
+    return tuple(hits * log(k) - cases * log1p(limit * (k - 1)) for k in alternatives)
 
 
-def sign_ratios(sign: int, bets: tuple[float, ...] = SIGN_BETS) -> tuple[float, ...]:
-    """ln(1 + lambda sign) of each bet: fair while the sign is no more often +1 than -1."""
-    return tuple(log1p(bet * sign) for bet in bets)
+def sign_ratios(sign: int, alternatives: tuple[float, ...] = SIGN_ALTERNATIVES) -> tuple[float, ...]:
+    """ln(1 + lambda sign) of each alternative: fair while the sign is no more often +1 than -1."""
+    return tuple(log1p(alternative * sign) for alternative in alternatives)
 
 
-def begun(bets: tuple[float, ...]) -> Logs:
-    """The bets before anything was seen."""
-    return (START,) * len(bets)
+def begun(alternatives: tuple[float, ...]) -> Logs:
+    """The e-values before anything was seen."""
+    return (START,) * len(alternatives)
 
 
-def bet_on(logs: Logs, ratios: Iterable[float] | None, *, fresh: float, cap: float) -> Logs:
-    """The bets after a stratum: what begins now (`fresh`) is added, then each grows by its ratio, at most by `cap`."""
+def multiplied(logs: Logs, ratios: Iterable[float] | None, *, fresh: float, cap: float) -> Logs:
+    """The e-values after a stratum: what begins now (`fresh`) is added, then each grows by its ratio, at most by `cap`."""
     joined = [larger + log1p(exp(smaller - larger)) for larger, smaller in (_ordered(a, fresh) for a in logs)]
     if ratios is None:
         return tuple(joined)
@@ -171,8 +171,8 @@ def _ordered(one: float, other: float) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=4096)
-def fresh_stake(stratum: int, horizon: float) -> float:
-    """ln of the stake that begins at `stratum` (from 1): 1/2 H / ((H + t - 1)(H + t)). They sum to 1/2 for ever."""
+def fresh_weight(stratum: int, horizon: float) -> float:
+    """ln of the prior weight of a change at `stratum` (from 1): 1/2 H / ((H + t - 1)(H + t)). They sum to 1/2 for ever."""
     return log(0.5 * horizon / ((horizon + stratum - 1) * (horizon + stratum)))
 
 
@@ -184,5 +184,5 @@ def log_mean(logs: Iterable[float]) -> float:
 
 
 def cap_of(alpha: float) -> float:
-    """ln of the most by which one stratum may multiply a bet."""
+    """ln of the most by which one stratum may multiply an e-value."""
     return CAP_SHARE * log(1 / alpha)

@@ -122,10 +122,10 @@ class Sample:
     weight_percent: float
     metrics: Mapping[str, Increment] = field(default_factory=dict)
     """By name. A metric that is absent could not be read in both arms: unknown, never zero."""
-    doubtful: frozenset[str] = frozenset()
+    uncertain: frozenset[str] = frozenset()
     """Metrics of which a canary pod's counter fell, and is not yet as high as it was: no reason to go on."""
     flaws: Mapping[str, Flaw] = field(default_factory=dict)
-    """Metrics of which a pod shows what no counter can: what they have told so far counts no more."""
+    """Metrics of which a pod shows what no counter can: what they have shown so far counts no more."""
     nodes: Mapping[str, str] = field(default_factory=dict)
     """Node by canary pod, as far as known."""
 
@@ -168,7 +168,7 @@ def _ratio_increment(before: Reading | None, now: RatioReading, behind: float) -
 
 def _bucket_increment(before: Reading | None, now: HistogramReading) -> BucketCounts:
     old = before.buckets if isinstance(before, HistogramReading) else {}
-    # Where bounds have changed, those that were there before tell the difference.
+    # Where bounds have changed, those that were there before give the difference.
     bounds = tuple(sorted(now.buckets.keys() & old.keys() or now.buckets))
     counts = tuple(now.buckets[bound] for bound in bounds)
     if isinstance(before, HistogramReading) and old.keys() >= set(bounds):
@@ -271,11 +271,11 @@ class Counters:
         )
         if self.first_time is None:
             return after, None
-        doubtful = _doubtful(pods, tracks)
+        uncertain = _uncertain(pods, tracks)
         if _complete(poll, self.waited):
             after, sample = _released(after, poll, believed)
-            return after, replace(sample, doubtful=doubtful, flaws=flaws)
-        sample = Sample(time=poll.time, weight_percent=poll.weight_percent, doubtful=doubtful, flaws=flaws)
+            return after, replace(sample, uncertain=uncertain, flaws=flaws)
+        sample = Sample(time=poll.time, weight_percent=poll.weight_percent, uncertain=uncertain, flaws=flaws)
         too_long = self.waited + 1 >= MOST_POLLS_TO_WAIT
         return replace(after, waited=self.waited + 1), sample if too_long else None
 
@@ -311,9 +311,9 @@ def _flaws(pods: Iterable[PodReading], tracks: Mapping[str, Mapping[str, Track]]
     return {name: flaw for name, flaw in shown if flaw}
 
 
-def _doubtful(pods: Iterable[PodReading], tracks: Mapping[str, Mapping[str, Track]]) -> frozenset[str]:
+def _uncertain(pods: Iterable[PodReading], tracks: Mapping[str, Mapping[str, Track]]) -> frozenset[str]:
     canaries = (pod for pod in pods if pod.arm is Arm.CANARY)
-    return frozenset(name for pod in canaries for name in pod.metrics if tracks[pod.pod][name].is_doubtful)
+    return frozenset(name for pod in canaries for name in pod.metrics if tracks[pod.pod][name].is_uncertain)
 
 
 def _seen_now(

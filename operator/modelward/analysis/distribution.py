@@ -26,7 +26,7 @@ def shaped(state: MetricState, increment: Increment, buckets: int) -> MetricStat
         state,
         bounds=bounds,
         phis=phis(bounds, by_bound, (state.phis[0],) * len(bounds)),
-        tests=(core.begun(core.RATIO_BETS),) * (2 * len(bounds)),
+        tests=(core.begun(core.RATIO_ALTERNATIVES),) * (2 * len(bounds)),
         history=BucketCounts(),
         history_phis=(),
     )

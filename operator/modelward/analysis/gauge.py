@@ -1,4 +1,4 @@
-"""Gauge: a bet on the sign of the difference between two values, in samples that are far enough apart.
+"""Gauge: a sign test of the difference between two values, in samples that are far enough apart.
 
 Exact if the samples are independent and the canary is as often below stable (with the margin) as above; it does
 not ask how large a difference is, and so needs no idea of the variance.
@@ -22,16 +22,16 @@ def observed(
         return state
     sign = sign_of(canary.mean, stable.mean, metric)
     spacing = max(state.bounds[0], policy.interval_seconds)
-    fresh = core.fresh_stake(state.strata + 1, horizon(spacing))
+    fresh = core.fresh_weight(state.strata + 1, horizon(spacing))
     cap = core.cap_of(policy.alpha)
     table = Table(1, 1, (int(sign > 0),), (int(sign < 0),))
     return replace(
         state,
-        tests=(core.bet_on(state.tests[0], core.sign_ratios(sign), fresh=fresh, cap=cap),),
+        tests=(core.multiplied(state.tests[0], core.sign_ratios(sign), fresh=fresh, cap=cap),),
         strata=state.strata + 1,
         step=state.step.plus(table),
         total=state.total.plus(table),
-        # Half a look early is on time: looks are never exactly a minute apart.
+        # Half an interval early is on time: polls are never exactly a minute apart.
         due=time + spacing - policy.interval_seconds / 2,
         values=(canary.mean, stable.mean),
     )

@@ -3,7 +3,7 @@
 They come to a canary without any traffic, too, so they are no evidence for giving it more. How many may come is known
 from the pod template (`Own`). Whether the server counts them is learned from its pods, before and after they have
 weight: a pod that counted less than some of the probes alone would have made does not count all of these. Only pods
-that are Ready tell: before that, the page may be open although nobody asks anything yet.
+that are Ready count: before that, the page may be open although nobody asks anything yet.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,9 +18,9 @@ from modelward.analysis.readings import Arm, PodReading, Poll, Reading
 MARGIN: Final = 1.2
 """Probes are never exactly evenly spaced: requests count as users' beyond so many times what comes without any."""
 _INTERVALS: Final = 2
-"""The last so many without weight tell what else asks: servers warm themselves up when they start."""
+"""The last so many without weight show what else asks: servers warm themselves up when they start."""
 _SPANS: Final = 12
-"""Spans of time that are looked back at, from mark to mark."""
+"""Spans of past time, from mark to mark."""
 _SPAN_SECONDS: Final = 5.0
 """Marks are at least so far apart, however often pages are read."""
 _LATE_SECONDS: Final = 0.1
@@ -127,13 +127,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle:
-    """What the canary's pods have told of requests without users. A value: `plus` gives the next one."""
+    """What the canary's pods have shown of requests without users. A value: `plus` gives the next one."""
 
     watched: Mapping[tuple[str, str], Watch] = field(default_factory=dict)
     """By pod and metric."""
     fewest: Mapping[str, Fewest] = field(default_factory=dict)
     unsteady: frozenset[str] = frozenset()
-    """Metrics that fell although nothing was started anew: what they tell is not believed."""
+    """Metrics that fell although nothing was started anew: what they show is not believed."""
     intervals: tuple[Mapping[str, Shown], ...] = ()
     """The last ones without weight."""
 
@@ -164,7 +164,7 @@ class Idle:
             else self.intervals,
         )
 
-    def tells_more(self, before: "Idle") -> bool:
+    def differs_from(self, before: "Idle") -> bool:
         """Whether more is known than `before`."""
         return (self.fewest, self.unsteady) != (before.fewest, before.unsteady)
 
@@ -211,7 +211,7 @@ def _cases(reading: Reading) -> float | None:
 
 
 def _fewer(fewest: Fewest, marks: tuple[Mark, ...]) -> Fewest:
-    """The fewest cases with the spans that end at the last mark; without what others tell already."""
+    """The fewest cases with the spans that end at the last mark; without what others show already."""
     *earlier, now = marks
     counts = dict(fewest)
     for mark in earlier:

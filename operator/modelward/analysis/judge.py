@@ -141,9 +141,11 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
         return state
     pairs = zip(policy.metrics, state.metrics, strict=True)
     if state.moved is not None and sample.time - state.moved < state.settle_seconds:
-        metrics = tuple(_doubted(_heard(metric, sample), sample) for metric in state.metrics)
+        metrics = tuple(_possibly_deleted(_heard(metric, sample), sample) for metric in state.metrics)
         return replace(state, metrics=metrics)
-    metrics = tuple(_doubted(_observed(policy, metric, memory, sample), sample) for metric, memory in pairs)
+    metrics = tuple(
+        _possibly_deleted(_observed(policy, metric, memory, sample), sample) for metric, memory in pairs
+    )
     judged = replace(
         state,
         metrics=metrics,
@@ -160,19 +162,19 @@ def _within(policy: Policy, state: State) -> State:
 
 
 def _without(policy: Policy, state: State, names: Collection[str]) -> State:
-    """The memory without what these metrics have told, and without what may have come from them."""
+    """The memory without what these metrics have shown, and without what may have come from them."""
     own = _short(policy.own.per_second)
-    metrics = tuple(_untold(metric, own) if metric.name in names else metric for metric in state.metrics)
+    metrics = tuple(_forgotten(metric, own) if metric.name in names else metric for metric in state.metrics)
     return replace(state, metrics=metrics, incident=Incident(usual=state.usual))
 
 
-def _untold(state: MetricState, own: float) -> MetricState:
-    """The memory of a metric as it was before it told anything; what is tested stays the same."""
-    bets = core.SIGN_BETS if state.kind is MetricKind.GAUGE else core.RATIO_BETS
+def _forgotten(state: MetricState, own: float) -> MetricState:
+    """The memory of a metric as it was before its first sample; what is tested stays the same."""
+    alternatives = core.SIGN_ALTERNATIVES if state.kind is MetricKind.GAUGE else core.RATIO_ALTERNATIVES
     return replace(
         state,
         known=None,
-        tests=(core.begun(bets),) * len(state.tests),
+        tests=(core.begun(alternatives),) * len(state.tests),
         strata=0,
         open=EMPTY,
         polls=0,
@@ -185,9 +187,9 @@ def _untold(state: MetricState, own: float) -> MetricState:
     )
 
 
-def _doubted(state: MetricState, sample: Sample) -> MetricState:
+def _possibly_deleted(state: MetricState, sample: Sample) -> MetricState:
     """The memory of a metric that may be wrong: evidence goes on, but it is not known well enough to go on."""
-    return replace(state, known=None) if state.name in sample.doubtful else state
+    return replace(state, known=None) if state.name in sample.uncertain else state
 
 
 def _at_weight(policy: Policy, state: State, sample: Sample) -> State:

@@ -12,7 +12,7 @@ from modelward.analysis.strata import whole
 from modelward.analysis.table import MetricState, Table
 
 SLOW_SHARES: Final = (0.1, 0.01, 0.001)
-_TELLING_SHARES: Final = (*SLOW_SHARES, 0.03, 0.003, 0.3, 0.0003)
+_INFORMATIVE_SHARES: Final = (*SLOW_SHARES, 0.03, 0.003, 0.3, 0.0003)
 LEAST_SLOW: Final = 10
 """Slow requests that stable must have shown beyond a bound before it is chosen."""
 
@@ -61,14 +61,14 @@ def learned(state: MetricState, increment: Increment) -> MetricState:
     return _chosen(replace(state, history=history, history_phis=tuple(by_bound[bound] for bound in bounds)))
 
 
-def telling(history: BucketCounts, most: int) -> tuple[float, ...]:
+def informative(history: BucketCounts, most: int) -> tuple[float, ...]:
     """At most `most` of the bounds: those that may be chosen to judge by, then others spread evenly."""
     bounds = history.bounds
     if len(bounds) <= most:
         return bounds
     finite, kept = bounds[:-1], {bounds[-1]}
     if history.total:
-        kept |= {_outermost(history, share * history.total) for share in _TELLING_SHARES[: most - 1]}
+        kept |= {_outermost(history, share * history.total) for share in _INFORMATIVE_SHARES[: most - 1]}
     for parts in range(2, len(finite) + 1):
         for part in range(parts):
             if len(kept) >= most:

@@ -70,14 +70,14 @@ def finding(metric: MetricPolicy, state: MetricState) -> str:
         case MetricKind.GAUGE:
             return _off(metric, state)
         case MetricKind.RATIO:
-            table = telling(state, 0)
+            table = informative(state, 0)
             return (
                 f"canary {metric.name} {share_of(table, 0)} vs stable {share_of(table, 0, stable=True)}"
                 f"{_factor(table, 0)}"
             )
 
 
-def telling(state: MetricState, test: int) -> Table:
+def informative(state: MetricState, test: int) -> Table:
     """The counts that show more of a difference: of this step, or of the whole rollout."""
     step, total = state.step, state.total
     apart = abs(_log_factor(step, test)) > abs(_log_factor(total, test))
@@ -113,7 +113,7 @@ def _slow(state: MetricState) -> str:
     test = strongest(state)
     if isnan(state.bounds[test]) or not state.total.canary:
         return "the latency of the canary"
-    table = telling(state, test)
+    table = informative(state, test)
     return (
         f"{percent(table.canary_hits[test] / table.canary)} of canary requests took over"
         f" {_length(state.bounds[test])} ({table.canary_hits[test]}/{table.canary})"
@@ -125,7 +125,7 @@ def _drifted(metric: MetricPolicy, state: MetricState) -> str:
     bucket = strongest(state) // 2
     if not state.total.canary or not state.bounds:
         return f"the distribution of {metric.name} in the canary"
-    table = telling(state, bucket)
+    table = informative(state, bucket)
     low = f"above {state.bounds[bucket - 1]:.4g}" if bucket else ""
     high = f"up to {state.bounds[bucket]:.4g}" if bucket < len(state.bounds) - 1 else ""
     where = f"{low} and {high}" if low and high else low or high

@@ -29,13 +29,13 @@ def begun(metric: MetricPolicy, reference: Reference, allotment: Allotment) -> M
     known = reference.metrics.get(metric.name)
     history = _thinned(metric.kind, known.histogram, allotment) if known else BucketCounts()
     tests = TESTS[metric.kind]
-    bets = core.SIGN_BETS if metric.kind is MetricKind.GAUGE else core.RATIO_BETS
+    alternatives = core.SIGN_ALTERNATIVES if metric.kind is MetricKind.GAUGE else core.RATIO_ALTERNATIVES
     return MetricState(
         name=metric.name,
         kind=metric.kind,
         phis=(_phi_at_first(metric, reference),) * tests,
         freedom=known.freedom if known else 0,
-        tests=(core.begun(bets),) * tests,
+        tests=(core.begun(alternatives),) * tests,
         bounds=_bounds(metric.kind, known.spacing_seconds if known else GRID_SECONDS),
         history=history,
         history_phis=tuple(reference.phi(metric.name, bound) for bound in history.bounds),
@@ -102,7 +102,7 @@ def _bounds(kind: MetricKind, spacing_seconds: float) -> tuple[float, ...]:
 def _thinned(kind: MetricKind, history: BucketCounts, allotment: Allotment) -> BucketCounts:
     """The past on as many bounds as may be kept."""
     most = allotment.bounds(kind)
-    thin = latency.telling if kind is MetricKind.LATENCY else distribution.joined
+    thin = latency.informative if kind is MetricKind.LATENCY else distribution.joined
     return history if len(history.bounds) <= most else history.on(thin(history, most))
 
 

@@ -40,10 +40,10 @@ BLOCK_SECONDS: Final = (5.0, 15.0, 60.0, 300.0)
 PRIOR_X2: Final = 40.0
 PRIOR_FREEDOM: Final = 20.0
 PHI_WITHOUT_HISTORY: Final = PRIOR_X2 / PRIOR_FREEDOM
-_DOUBT: Final = 24.0
+_INFLATION: Final = 24.0
 """So much is added to noise that hardly anything has shown, as a multiple of it;"""
-_HALF_THE_DOUBT: Final = 16.0
-_HALF_THE_DOUBT_OF_CLUMPS: Final = 32.0
+_HALF_INFLATION: Final = 16.0
+_HALF_INFLATION_OF_CLUMPS: Final = 32.0
 """half as much once so many comparisons have (of long blocks, of the shortest), then less and less,"""
 _FIRST_FREEDOM: Final = 4.0
 """of which so many are counted from the start: a single comparison shows nothing."""
@@ -67,7 +67,7 @@ class MetricReference:
     total: float = 0
     histogram: BucketCounts = field(default_factory=BucketCounts)
     spacing_seconds: float = GRID_SECONDS
-    """Of a gauge: how far apart two values must be to tell something new."""
+    """Of a gauge: how far apart two values must be to carry new information."""
     guessed: bool = False
     """Whether too little was seen of the pods to speak of noise: phi is then (nearly) that of no history."""
     freedom: float = 0
@@ -105,7 +105,7 @@ class _Block:
     x2: tuple[float, ...]
     freedom: tuple[float, ...]
     started: float | None = None
-    """Time at which the open block began; None: it begins with the next look."""
+    """Time at which the open block began; None: it begins with the next poll."""
     pods: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Of the open block, by pod: cases, then hits."""
     previous: tuple[float, ...] = ()
@@ -124,9 +124,9 @@ class _Block:
             x2=tuple(x2 * keep for x2 in self.x2),
             freedom=tuple(freedom * keep for freedom in self.freedom),
         )
-        # The look that is nearest to the end of the block closes it.
-        half_a_look = (span[1] - span[0]) / 2
-        return aged.closed(span[1]) if span[1] - started >= self.seconds - half_a_look else aged
+        # The poll that is nearest to the end of the block closes it.
+        half_an_interval = (span[1] - span[0]) / 2
+        return aged.closed(span[1]) if span[1] - started >= self.seconds - half_an_interval else aged
 
     @property
     def shown(self) -> tuple[tuple[float, float], ...]:
@@ -164,8 +164,8 @@ def phi(sums: Iterable[tuple[float, float]]) -> float:
     """phi from X2 and degrees of freedom of each block length, the shortest first."""
     first, *longer = sums
     usual = _shrunk(*first)
-    of_clumps = _doubted(*first, 1.0, _HALF_THE_DOUBT_OF_CLUMPS)
-    return max([of_clumps, *(_doubted(x2, freedom, usual, _HALF_THE_DOUBT) for x2, freedom in longer)])
+    of_clumps = _inflated(*first, 1.0, _HALF_INFLATION_OF_CLUMPS)
+    return max([of_clumps, *(_inflated(x2, freedom, usual, _HALF_INFLATION) for x2, freedom in longer)])
 
 
 def _shrunk(x2: float, freedom: float) -> float:
@@ -173,12 +173,12 @@ def _shrunk(x2: float, freedom: float) -> float:
     return (max(x2, freedom) + PRIOR_X2) / (freedom + PRIOR_FREEDOM)
 
 
-def _doubted(x2: float, freedom: float, usual: float, half: float) -> float:
+def _inflated(x2: float, freedom: float, usual: float, half: float) -> float:
     """The noise to be reckoned with: more than was seen, where few comparisons show more than is usual."""
     known = freedom + _FIRST_FREEDOM
-    doubt = _DOUBT / (1 + (known / half) ** 2)
+    mark_inflated = _INFLATION / (1 + (known / half) ** 2)
     by_chance = (freedom + sqrt(freedom / 2)) * usual
-    return _shrunk(x2, freedom) + doubt * max(0.0, x2 - by_chance) / known
+    return _shrunk(x2, freedom) + mark_inflated * max(0.0, x2 - by_chance) / known
 
 
 def _sum(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
@@ -210,7 +210,7 @@ class Noise:
     time: float | None = None
 
     def plus(self, poll: Poll) -> "Noise":
-        """The sums after one more look at stable's pods; the canary's are left aside."""
+        """The sums after one more poll of stable's pods; the canary's are left aside."""
         if self.time is not None and poll.time <= self.time:
             return self
         now = {pod.pod: self._tracks(pod) for pod in poll.pods if pod.arm is Arm.STABLE}
@@ -220,7 +220,7 @@ class Noise:
         sums = dict(self.sums)
         for metric in self.metrics:
             if any(metric.name in pod and pod[metric.name].flaw for pod in now.values()):
-                sums.pop(metric.name, None)  # what it has told so far was wrong, too
+                sums.pop(metric.name, None)  # what it has shown so far was wrong, too
             elif counted := self._counted(metric, now):
                 sums[metric.name] = self._summed(metric, counted, (self.time, poll.time))
         return replace(after, sums=sums)
@@ -381,7 +381,7 @@ def encode(noise: Noise) -> str:
 def decode(
     text: str, metrics: tuple[MetricPolicy, ...], half_life_seconds: float | None = HALF_LIFE_SECONDS
 ) -> Noise:
-    """The sums that were encoded; they go on with the next look. Raises InvalidState."""
+    """The sums that were encoded; they go on with the next poll. Raises InvalidState."""
     try:
         packed = _current(*json.loads(text))
         sums = {

@@ -19,7 +19,7 @@ from modelward.api.signals import Signals
 
 INTERVAL_OF_PODS: Final = 5.0
 INTERVAL_OF_A_SOURCE: Final = 15.0
-"""Seconds between two looks, where the user gives none."""
+"""Seconds between two polls, where the user gives none."""
 DISTRIBUTION_TOLERANCE_PERCENT: Final = 50
 """Buckets of scores differ for many harmless reasons: only an odds ratio above 1.5 counts."""
 DEFAULT_KINDS: Final = {
@@ -61,7 +61,7 @@ class Policy:
 
     metrics: tuple[MetricPolicy, ...] = ()
     alpha: float = 0.01
-    """Probability at most which a good version is rolled back, over all metrics, looks and steps."""
+    """Probability at most which a good version is rolled back, over all metrics, polls and steps."""
     interval_seconds: float = INTERVAL_OF_A_SOURCE
     step_min_seconds: float = 120
     step_max_seconds: float = 600

@@ -1,6 +1,6 @@
 """When the canary may get more traffic: how much harm the next step could do at most, and whether stable is well.
 
-The bounds hold at any time: they are where a mixture of binomial bets, Beta(1/2, 20), reaches odds of 20:1 against
+The bounds hold at any time: they are where a mixture of binomial e-values, Beta(1/2, 20), reaches odds of 20:1 against
 a rate. Source: Robbins 1970; Waudby-Smith and Ramdas 2024 call it a beta-binomial confidence sequence.
 """
 
@@ -122,7 +122,7 @@ class Incident:
 
     usual: float | None = None
     """Stable's usual share of hits; None: not known."""
-    logs: Logs = (core.START,) * len(core.RATIO_BETS)
+    logs: Logs = (core.START,) * len(core.RATIO_ALTERNATIVES)
     strata: int = 0
 
     def plus(self, hits: int, cases: int, *, phi: float, horizon: float, cap: float) -> "Incident":
@@ -130,8 +130,8 @@ class Incident:
         if self.usual is None or not cases:
             return self
         ratios = core.limit_ratios(hits / phi, cases / phi, min(1.0, USUAL_FACTOR * self.usual))
-        fresh = core.fresh_stake(self.strata + 1, horizon)
-        logs = lowered(core.bet_on(self.logs, ratios, fresh=fresh, cap=cap))
+        fresh = core.fresh_weight(self.strata + 1, horizon)
+        logs = lowered(core.multiplied(self.logs, ratios, fresh=fresh, cap=cap))
         return Incident(usual=self.usual, logs=logs, strata=self.strata + 1)
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 LEAST_RISES: Final = 10
-"""In a row: idle workers in random order show that once in 11! (40 million) looks, however many there are."""
+"""In a row: idle workers in random order show that once in 11! (40 million) polls, however many there are."""
 _LONGER: Final = 2
 """So many times the longest run before: whoever asks 40 workers in turn sees 39 rises between two falls, each time."""
 _STEADY: Final = 3.0

@@ -1,6 +1,6 @@
-"""How far apart two values of a gauge must be to tell something new: until stable's pods have forgotten the first.
+"""How far apart two values of a gauge must be to carry new information: until stable's pods have forgotten the first.
 
-A gauge that is itself an average over minutes gives nearly the same value at each look, and bets on the sign of a
+A gauge that is itself an average over minutes gives nearly the same value at each poll, and a test of the sign of a
 difference that hardly moves would be won or lost by chance all at once.
 """
 
@@ -55,14 +55,14 @@ class Spacing:
     """Deviations of the last minutes, newest last."""
     time: float | None = None
     mean: float = 0.0
-    looks: int = 0
+    polls: int = 0
 
     def plus(self, values: _Values, time: float) -> "Spacing":
-        """The sums after one more look; those within a minute of the last are left aside."""
+        """The sums after one more poll; those within a minute of the last are left aside."""
         if not values or (self.time is not None and time - self.time < GRID_SECONDS - 1):
             return self
         now = sum(values.values()) / len(values)
-        mean = self.mean + (now - self.mean) / (self.looks + 1)
+        mean = self.mean + (now - self.mean) / (self.polls + 1)
         # Pods are compared with each other, for the arms are; a single pod only with what it used to be.
         centre = now if len(values) > 1 else mean
         deviations = {pod: value - centre for pod, value in values.items()}
@@ -71,7 +71,7 @@ class Spacing:
             for lag, sums in zip(LAGS, self.lags, strict=True)
         )
         recent = (*self.recent, deviations)[-LAGS[-1] :]
-        return replace(self, lags=lags, recent=recent, time=time, mean=mean, looks=self.looks + 1)
+        return replace(self, lags=lags, recent=recent, time=time, mean=mean, polls=self.polls + 1)
 
     @property
     def seconds(self) -> float:

@@ -117,7 +117,7 @@ def decode(text: str) -> State:
 def _state(packed: Any) -> State:
     if not isinstance(packed, list) or not packed or packed[0] not in (*_DISCOUNTED, VERSION):
         raise ValueError("it is of another version")
-    _, noise, usual, settle, frozen, time, began, weight, moved, incident, decided, *users, metrics = packed
+    _, noise, usual, settling, frozen, time, began, weight, moved, incident, decided, *users, metrics = packed
     own, pod_seconds = users or (0, 0)
     incident_usual, strata, logs = incident
     read = tuple(_metric(metric) for metric in metrics)
@@ -129,7 +129,7 @@ def _state(packed: Any) -> State:
         metrics=read,
         noise=NoiseSource(noise),
         usual=_share(usual),
-        settle_seconds=_number(settle),
+        settle_seconds=_number(settling),
         frozen=bool(_count(frozen)),
         time=_maybe(time),
         began=_maybe(began),
@@ -237,12 +237,12 @@ _LENGTH: Final = 22
 
 def _check(state: MetricState) -> None:
     """Refuse what no judge wrote: vectors that do not fit together."""
-    bets = _bets(state.kind)
+    alternatives = _alternatives(state.kind)
     per_hit = 2 if state.kind is MetricKind.DISTRIBUTION and state.bounds else 1
     hits = {len(table.canary_hits) for table in (state.open, state.step, state.total)} - {0}
     expected = 1 if state.kind is MetricKind.GUARD else len(state.tests) // per_hit
     sound = (
-        all(len(logs) == bets for logs in state.tests)
+        all(len(logs) == alternatives for logs in state.tests)
         and state.tests
         and len(state.phis) * per_hit == len(state.tests)
         and all(phi >= 1 for phi in state.phis)
@@ -255,15 +255,15 @@ def _check(state: MetricState) -> None:
 
 
 def _tests(packed: Any, kind: MetricKind) -> tuple[core.Logs, ...]:
-    """The bets, test by test."""
+    """The e-values, test by test."""
     if isinstance(packed, list):
         return _each(_logs, packed)
-    logs, bets = _logs(packed), _bets(kind)
-    return tuple(logs[at : at + bets] for at in range(0, len(logs), bets))
+    logs, alternatives = _logs(packed), _alternatives(kind)
+    return tuple(logs[at : at + alternatives] for at in range(0, len(logs), alternatives))
 
 
-def _bets(kind: MetricKind) -> int:
-    return len(core.SIGN_BETS if kind is MetricKind.GAUGE else core.RATIO_BETS)
+def _alternatives(kind: MetricKind) -> int:
+    return len(core.SIGN_ALTERNATIVES if kind is MetricKind.GAUGE else core.RATIO_ALTERNATIVES)
 
 
 def _flat(table: Table) -> str:

@@ -25,7 +25,7 @@ CEILING: Final = log(10 * STABLE_FAILS)
 
 
 def horizon(seconds: float) -> float:
-    """Strata over which half of the late stake is spent, when there is one every `seconds`."""
+    """Strata over which half of the late prior weight is spent, when there is one every `seconds`."""
     return core.RESTART_SECONDS / seconds
 
 
@@ -47,7 +47,7 @@ def closed(policy: Policy, metric: MetricPolicy, state: MetricState) -> MetricSt
     if not state.polls or not state.tests:
         return state
     strata = state.strata + 1
-    fresh = core.fresh_stake(strata, horizon(policy.interval_seconds))
+    fresh = core.fresh_weight(strata, horizon(policy.interval_seconds))
     cap = core.cap_of(policy.alpha)
     return replace(
         state,
@@ -62,7 +62,7 @@ def _fisher(metric: MetricPolicy, state: MetricState, fresh: float, cap: float) 
     """One test per hit, of a hit that is bad (of one that is good, its opposite)."""
     table = state.open
     return tuple(
-        core.bet_on(
+        core.multiplied(
             logs,
             _ratios(table, index, metric.margin, opposite=metric.higher_is_better),
             fresh=fresh,
@@ -75,7 +75,7 @@ def _fisher(metric: MetricPolicy, state: MetricState, fresh: float, cap: float) 
 def _both_ways(metric: MetricPolicy, state: MetricState, fresh: float, cap: float) -> tuple[Logs, ...]:
     """Two tests per bucket: more cases in it, and fewer."""
     return tuple(
-        core.bet_on(
+        core.multiplied(
             logs,
             _ratios(state.open, number // 2, metric.margin, opposite=number % 2 == 1),
             fresh=fresh,
@@ -90,11 +90,11 @@ def _against_limit(metric: MetricPolicy, state: MetricState, fresh: float, cap: 
     canary, stable = state.tests
     limit, phi, table = metric.limit or 0.0, state.phis[0], state.open
     ratios = core.limit_ratios(table.stable_hits[0], table.stable, limit) if table.stable else None
-    stable = lowered(core.bet_on(stable, ratios, fresh=fresh, cap=cap * phi), phi)
+    stable = lowered(core.multiplied(stable, ratios, fresh=fresh, cap=cap * phi), phi)
     ratios = core.limit_ratios(table.canary_hits[0], table.canary, limit) if table.canary else None
     if core.discounted(stable, phi, state.strata) >= log(STABLE_FAILS):
         ratios = None
-    return core.bet_on(canary, ratios, fresh=fresh, cap=cap * phi), stable
+    return core.multiplied(canary, ratios, fresh=fresh, cap=cap * phi), stable
 
 
 _TESTS: Final[Mapping[MetricKind, Callable[[MetricPolicy, MetricState, float, float], tuple[Logs, ...]]]] = {

@@ -128,10 +128,10 @@ class Track:
     @property
     def is_believed(self) -> bool:
         """Whether the last reading counts."""
-        return self.flaw is None and not self.is_doubtful
+        return self.flaw is None and not self.is_uncertain
 
     @property
-    def is_doubtful(self) -> bool:
+    def is_uncertain(self) -> bool:
         """Whether it has done what is not known."""
         return self.waits or self.apart
 
@@ -159,7 +159,7 @@ class Track:
         if fell and later:
             return after._begun_anew(now, falls=after.falls, excused=after.excused + 1)  # noqa: SLF001
         if fell and unsure:
-            # Nothing tells of a start, and a counter that has only begun is not that high.
+            # Nothing shows a start, and a counter that has only begun is not that high.
             odd = _size(now) > max(_size(self.last) / 2, _FEW)
             return after._begun_anew(now, falls=after.falls + odd, excused=after.excused)  # noqa: SLF001
         if unsure and self._returns(now):

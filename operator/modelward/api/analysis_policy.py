@@ -206,7 +206,7 @@ class AnalysisPolicy(ApiStruct, frozen=True, kw_only=True):
     ] = PODS
     interval_seconds: Annotated[
         Annotated[int, Meta(ge=1, le=3600)] | None,
-        Meta(description="Time between two looks. Default 5 with Pods, 15 with a metric source."),
+        Meta(description="Time between two polls. Default 5 with Pods, 15 with a metric source."),
     ] = None
     confidence_percent: Annotated[
         ConfidencePercent,

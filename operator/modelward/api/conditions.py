@@ -6,6 +6,7 @@ Source: Kubernetes API conventions, "Typical status properties"; kstatus
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class ConditionType(StrEnum):
@@ -46,8 +47,10 @@ class Reason(StrEnum):
     """A revision is being started; if another serves meanwhile, it goes on serving."""
     CANARY_STEP = "CanaryStep"
     """A canary has a share of the traffic, and is judged."""
+    APPROVAL_REQUIRED = "ApprovalRequired"
+    """A canary waits until a person approves its next step; the message has the command."""
     PAUSED = "Paused"
-    """A canary waits for a person: an approval, or the end of a pause."""
+    """A canary waits, because `spec.rollout.paused` is true."""
     METRICS_UNAVAILABLE = "MetricsUnavailable"
     """A canary waits, because its metrics cannot be had: unknown is not success."""
     INCONCLUSIVE = "Inconclusive"
@@ -60,7 +63,7 @@ class Reason(StrEnum):
     """No pod of the serving revision has been ready for a minute."""
     ROLLED_BACK = "RolledBack"
     """The revision that spec asks for was rejected; the one before it serves."""
-    RETURNED = "Returned"
+    ROLLED_BACK_BY_USER = "RolledBackByUser"
     """A person went back to an earlier revision; shown as RolledBack, until spec changes."""
     ABORTED = "Aborted"
     """The revision that spec asks for was taken back by a person."""
@@ -94,6 +97,15 @@ class Reason(StrEnum):
     """A newer change took the place of the latest rollout."""
     RUNTIME_CHANGED = "RuntimeChanged"
     """The runtime's spec differs from the one that this revision pinned."""
+
+
+_RENAMED: Final = {"RolledBackByUser": Reason.ROLLED_BACK_BY_USER}
+"""Reasons that earlier versions wrote, and what they are called now."""
+
+
+def reason_of(text: str) -> Reason | None:
+    """The reason that status or a snapshot names, also as an earlier version wrote it; None for one of a later version."""
+    return _RENAMED.get(text) or next((each for each in Reason if each == text), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

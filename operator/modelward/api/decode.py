@@ -31,7 +31,7 @@ class DecodedStatus(NamedTuple):
     dropped: tuple[str, ...]
 
 
-class SalvagedSpec(NamedTuple):
+class PartialSpec(NamedTuple):
     """A spec, and its fields (`rollout`) of which something could not be read."""
 
     spec: ModelDeploymentSpec
@@ -43,7 +43,7 @@ def decode_spec(spec: Mapping[str, Any]) -> ModelDeploymentSpec:
     return _decode(spec, ModelDeploymentSpec)
 
 
-def salvage_spec(spec: Mapping[str, Any]) -> SalvagedSpec:
+def decode_partially(spec: Mapping[str, Any]) -> PartialSpec:
     """Return what can be read of a spec that `decode_spec` refuses. Never raises."""
     dropped: list[str] = []
     try:
@@ -51,8 +51,8 @@ def salvage_spec(spec: Mapping[str, Any]) -> SalvagedSpec:
     except RecursionError:
         kept = UNREADABLE
     if kept is UNREADABLE:
-        return SalvagedSpec(ModelDeploymentSpec(), _ALL_FIELDS)
-    return SalvagedSpec(msgspec.convert(kept, ModelDeploymentSpec), frozenset(map(_field, dropped)))
+        return PartialSpec(ModelDeploymentSpec(), _ALL_FIELDS)
+    return PartialSpec(msgspec.convert(kept, ModelDeploymentSpec), frozenset(map(_field, dropped)))
 
 
 def decode_runtime(spec: Mapping[str, Any]) -> ModelRuntimeSpec:
@@ -71,7 +71,7 @@ def decode_status(status: Mapping[str, Any] | None) -> DecodedStatus:
         msgspec.ValidationError,
         UnicodeError,
     ):  # half a surrogate pair is text in JSON, and no text in UTF-8
-        return _salvaged(plain)
+        return _partial(plain)
     except RecursionError:
         return DecodedStatus(ModelDeploymentStatus(), ("status",))
 
@@ -105,7 +105,7 @@ def _field(path: str) -> str:
     return path.split(".")[1].partition("[")[0]
 
 
-def _salvaged(raw: Any) -> DecodedStatus:
+def _partial(raw: Any) -> DecodedStatus:
     """Return the status without its unreadable parts; what is no object at all is dropped as a whole."""
     dropped: list[str] = []
     kept = readable(raw, ModelDeploymentStatus, "status", dropped)

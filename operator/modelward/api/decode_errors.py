@@ -1,4 +1,4 @@
-"""What is wrong with a spec, in the words of somebody who writes one.
+"""What is wrong with a spec, in the terms of the person who writes it.
 
 msgspec says where it stopped and what it expected; the remedy is made of that, and of the CRD's schema.
 """
@@ -47,7 +47,7 @@ def explained(error: msgspec.ValidationError, raw: Any, struct: type[ApiStruct])
 
 
 def _culprit(raw: Any, path: str, struct: type[ApiStruct]) -> str:
-    """Return `.key` of the entry that is wrong in the map at `path` of `raw`; msgspec does not tell.
+    """Return `.key` of the entry that is wrong in the map at `path` of `raw`; msgspec does not say.
 
     Tries one entry at a time; `raw` is the decoder's own copy, which nobody else reads.
     """

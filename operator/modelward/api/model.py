@@ -1,4 +1,4 @@
-"""A ModelDeployment as the operator holds it: decoded once, at the door."""
+"""A ModelDeployment as the operator holds it: decoded once, when it is converted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

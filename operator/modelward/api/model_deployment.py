@@ -308,7 +308,7 @@ _SHARED_HAS_TWO = (
     " ? has(self.autoscaling.minReplicas) && self.autoscaling.minReplicas >= 2 : self.replicas >= 2)"
 )
 # Only what is given is compared: a default must not refuse what the user wrote elsewhere.
-_LOOKS_WITHIN_A_STEP = (
+_POLLS_WITHIN_A_STEP = (
     "!has(self.analysis) || !has(self.analysis.intervalSeconds) || self.analysis.intervalSeconds"
     " <= (has(self.rollout) && has(self.rollout.stepMinSeconds) ? self.rollout.stepMinSeconds : 120)"
 )
@@ -334,8 +334,8 @@ class ModelDeploymentSpec(ApiStruct, frozen=True, kw_only=True):
             field="rollout.capacity",
         ),
         Rule(
-            expression=_LOOKS_WITHIN_A_STEP,
-            message="must not be longer than rollout.stepMinSeconds (120 if left out): each step needs a look",
+            expression=_POLLS_WITHIN_A_STEP,
+            message="must not be longer than rollout.stepMinSeconds (120 if left out): each step needs a poll",
             field="analysis.intervalSeconds",
         ),
         Rule(

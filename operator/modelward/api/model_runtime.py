@@ -109,7 +109,7 @@ class RuntimeContainer(ApiStruct, frozen=True, kw_only=True):
 
 
 class ModelRuntimeSpec(ApiStruct, frozen=True, kw_only=True):
-    """How a model server is run, and what it tells about itself."""
+    """How a model server is run, and what it reports about itself."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(

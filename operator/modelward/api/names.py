@@ -93,7 +93,7 @@ def revision_labels(model: str, revision: str) -> dict[str, str]:
 
 
 def revision_selector(model: str, revision: str) -> dict[str, str]:
-    """The labels that tell the pods of one revision from all others."""
+    """The labels that distinguish the pods of one revision from all others."""
     return {MODEL_LABEL: model_label(model), REVISION_LABEL: revision}
 
 

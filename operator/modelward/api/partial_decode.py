@@ -58,7 +58,7 @@ def _readable_items(value: list[Any], item: Any, path: str, dropped: list[str]) 
 
 
 def fits(value: Any, annotation: Any) -> bool:
-    """Tell whether `value` decodes to `annotation`."""
+    """Whether `value` decodes to `annotation`."""
     try:
         msgspec.convert(value, annotation)
     except (msgspec.ValidationError, UnicodeError):

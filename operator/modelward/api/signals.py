@@ -55,7 +55,7 @@ class DistributionSignal(ApiStruct, frozen=True, kw_only=True):
 
 
 class Signals(ApiStruct, frozen=True, kw_only=True):
-    """What the judge may use without a word from the user. A signal the server lacks is left out."""
+    """What the judge uses by default. A signal the server lacks is left out."""
 
     errors: Annotated[
         RatioSignal | None, Meta(description="Failed requests of all requests. Default: not known.")

@@ -1,4 +1,4 @@
-"""The door: raw objects of the API in, the few values that are needed of them out.
+"""Converts objects: raw ones of the API in, the few values that are needed of them out.
 
 Whatever somebody wrote into an object, this does not raise but for a bug of ours: a spec that cannot be
 decoded becomes a `problem` of the Model, a status that cannot is read as far as it goes.
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.conditions import Blocked, Reason
-from modelward.api.decode import SalvagedSpec, decode_spec, decode_status, salvage_spec
+from modelward.api.decode import PartialSpec, decode_partially, decode_spec, decode_status
 from modelward.api.model import Model
 from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
@@ -23,7 +23,7 @@ from modelward.errors import InvalidSpec
 from modelward.projection import service
 from modelward.rollout.observed import Autoscaler, Child, Deployment, PriorityClass, Route, Service
 from modelward.rollout.revisions import revision_fields
-from modelward.rollout.status_repair import mended
+from modelward.rollout.status_repair import repaired
 from modelward.runtimes.choose import Runtime
 
 Raw = Mapping[str, Any]
@@ -144,11 +144,11 @@ def replicas_owners(raw: Raw) -> list[int]:
     ]
 
 
-def _spec(raw: Raw) -> tuple[SalvagedSpec, Blocked | None]:
+def _spec(raw: Raw) -> tuple[PartialSpec, Blocked | None]:
     try:
-        return SalvagedSpec(decode_spec(raw), frozenset()), None
+        return PartialSpec(decode_spec(raw), frozenset()), None
     except InvalidSpec as error:
-        return salvage_spec(raw), Blocked(reason=Reason.INVALID_SPEC, message=str(error))
+        return decode_partially(raw), Blocked(reason=Reason.INVALID_SPEC, message=str(error))
 
 
 def _status(raw: Raw) -> ModelDeploymentStatus:
@@ -156,7 +156,7 @@ def _status(raw: Raw) -> ModelDeploymentStatus:
     if dropped:
         name = f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
         logger.warning("%s: could not read %s; going on without it", name, ", ".join(dropped))
-    return mended(status)
+    return repaired(status)
 
 
 def _common(raw: Raw) -> dict[str, Any]:
@@ -241,7 +241,7 @@ def _scaled_by(entries: Iterable[Raw]) -> str:
 
 
 def _template(template: Raw) -> dict[str, Any]:
-    """What tells of a pod template how it was edited by hand."""
+    """What shows how a pod template was edited by hand."""
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     containers = (template.get("spec") or {}).get("containers") or ()
     return {

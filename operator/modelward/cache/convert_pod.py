@@ -1,4 +1,4 @@
-"""The door for pods: a raw pod in, the facts that health and sampling need of it out.
+"""Converts pods: a raw pod in, the facts that health and sampling need of it out.
 
 Sources: core/v1 PodStatus; the kubelet's words for what happens to a pod (k8s.io/kubernetes, pkg/kubelet:
 status/generate.go, eviction/eviction_manager.go, kuberuntime/kuberuntime_manager.go).
@@ -123,7 +123,7 @@ def _overdue_seconds(spec: Raw, container: Raw, ended: Raw, ready: Raw) -> int:
 
     No field of a pod says so, only an Event that may be lost. But whoever is not ready when its startup probe has failed
     for the last time is stopped, so one that ran for as long and was not ready in that run was. What the kernel killed
-    (OOMKilled) is told apart by its reason.
+    (OOMKilled) is recognised by its reason.
     """
     probe = next(
         (
@@ -161,8 +161,8 @@ def _ended(container: Raw) -> Raw | None:
 def _crash_looping(init: Iterable[Raw], containers: Iterable[Raw]) -> str:
     """The container that the kubelet holds back because it ended twice within ten minutes.
 
-    It says CrashLoopBackOff only when it looks at the pod again, and that may be when the back-off is over: ten
-    seconds later (seen with Kubernetes 1.36). Until then both ends are told.
+    It reports CrashLoopBackOff only when it syncs the pod again, and that may be when the back-off is over: ten
+    seconds later (seen with Kubernetes 1.36). Until then both ends are in status.
     """
     for container in (*init, *containers):
         if _waiting(container).get("reason") == CRASH_LOOP or _ended_twice(container):

@@ -1,4 +1,4 @@
-"""The door for HTTPRoutes: which Services they weigh, and what the Gateways say about them.
+"""Converts HTTPRoutes: which Services they weigh, and what the Gateways report about them.
 
 Gateway API v1: each Gateway that a route names reports on it in `status.parents`
 (https://gateway-api.sigs.k8s.io/reference/spec/#routeparentstatus).
@@ -33,7 +33,7 @@ def fields(raw: Raw) -> dict[str, Any]:
         "accepted": bool(reports) and all(_is_true(report, _ACCEPTED) for report in reports),
         "resolved": bool(reports) and all(_is_true(report, _RESOLVED) for report in reports),
         "observed_generation": min(map(_generation, reports), default=0),
-        "message": next(_complaints(raw, parents), "")[:_MESSAGE_LENGTH],
+        "message": next(_problems(raw, parents), "")[:_MESSAGE_LENGTH],
         "written": _written(metadata),
     }
 
@@ -60,7 +60,7 @@ def _reports(raw: Raw, parent: Raw) -> list[Raw]:
     return [report for report in present if _is_true(report, _ACCEPTED)] or present or own
 
 
-def _complaints(raw: Raw, parents: list[Raw]) -> Iterator[str]:
+def _problems(raw: Raw, parents: list[Raw]) -> Iterator[str]:
     if not parents:
         yield "it names no Gateway (spec.parentRefs)"
     for parent in parents:

@@ -1,6 +1,6 @@
 """Which optional kinds the cluster has: the operator works without them, and they may come and go while it runs.
 
-Kopf would look for them by watching CustomResourceDefinitions, for which the operator has no right. It asks the
+Kopf would find them by watching CustomResourceDefinitions, for which the operator has no right. It asks the
 API server's own directory instead, which every account may read.
 """
 
@@ -15,7 +15,7 @@ from modelward.clients.resources import OPTIONAL, Resource
 from modelward.errors import ModelwardError, Refused
 
 PERIOD_SECONDS: Final = 10.0
-"""How long a kind that was just installed may go unnoticed. A look is one or two small requests."""
+"""How long a kind that was just installed may go unnoticed. A poll is one or two small requests."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Discovery:
     """Is set when a kind has come or gone."""
     _present: set[str] = field(default_factory=set)
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Ask for each kind. Raises ApiError or Unreachable: no answer does not mean that a kind is gone."""
         absent = {each.kind: why for each in OPTIONAL if (why := await self._absence(each))}
         present = {each.kind for each in OPTIONAL} - absent.keys()
@@ -42,11 +42,11 @@ class Discovery:
             self.changed.set()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Poll for ever."""
         while True:
             await asyncio.sleep(PERIOD_SECONDS)
             try:
-                await self.look()
+                await self.poll()
             except ModelwardError as error:
                 logger.warning("cannot see which kinds there are, tried again: %s", error)
 

@@ -1,6 +1,6 @@
 """The address at which a pod may be asked for its metrics.
 
-A pod's labels and owner are somebody's words, its address is the kubelet's. So a pod must belong to a ReplicaSet
+A pod's labels and owner are what somebody wrote, its address is the kubelet's. So a pod must belong to a ReplicaSet
 of our Deployment, by the name that Kubernetes gives it, and have an address of its own: whoever can make pods in
 a namespace could otherwise have the operator ask a port of a node, or of the machine that it runs on.
 """
@@ -18,7 +18,7 @@ _HASH_LABEL: Final = "pod-template-hash"
 _METADATA: Final = frozenset(
     {"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"}
 )
-"""Where clouds tell machines their credentials, besides 169.254.169.254: AWS, Google, Alibaba, Azure, Oracle."""
+"""Where clouds give machines their credentials, besides 169.254.169.254: AWS, Google, Alibaba, Azure, Oracle."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """The last 32 bits are an address of the old kind (RFC 6052)."""
 

@@ -1,7 +1,7 @@
-"""What the operator holds of the cluster: the newest view of each watched object, trimmed.
+"""What the operator holds of the cluster: the newest view of each watched object, converted.
 
 Views come from watches, from the answers to our own writes, and from the sweep; the newest resourceVersion
-wins, so a late event never undoes what an answer has told. resourceVersions of one kind are ordered numbers
+wins, so a late event never undoes what an answer has shown. resourceVersions of one kind are ordered numbers
 (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions, KEP-5504).
 """
 
@@ -35,7 +35,7 @@ from modelward.runtimes.choose import Runtime
 
 Key = tuple[str, str]
 """(namespace, name) of a ModelDeployment."""
-_GRAVES_KEPT: Final = 10_000
+_TOMBSTONES_KEPT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
-        """The snapshot in a raw ControllerRevision, looked at once for all readings."""
+        """The snapshot in a raw ControllerRevision, validated once."""
         annotations = raw["metadata"].get("annotations") or {}
         verdict = annotations.get(names.VERDICT_ANNOTATION, "")
         noise = annotations.get(names.NOISE_ANNOTATION, "")
@@ -99,20 +99,20 @@ class Store:
     _settled: dict[str, int] = field(default_factory=dict)
     """By uid: the digest of an object when it was last known to be as we meant it."""
     newer: Callable[[Mapping[str, Any]], None] = lambda _raw: None
-    """Is told of every object that was read and was newer than what is held: it has the models looked at that the
+    """Called for every object that was read and was newer than what is held: it requeues the models that the
     object concerns."""
     absent: dict[str, str] = field(default_factory=dict)
-    """By kind: why an optional kind cannot be had, in words."""
-    _doubted: set[Key] = field(default_factory=set)
+    """By kind: why an optional kind cannot be had: a message."""
+    _possibly_deleted: set[Key] = field(default_factory=set)
     """Models that may be gone."""
-    _graves: dict[str, float] = field(default_factory=dict)
+    _tombstones: dict[str, float] = field(default_factory=dict)
     """By uid of objects that are gone, up to which resourceVersion: a late event must not bring them back. An
     object that only lost our label is gone for the watch, too, and comes back with a later version."""
 
     def take(self, raw: Mapping[str, Any]) -> bool:
         """Take in what was read: from a watch, in a sweep, or asked for. Whether it is newer than what is held.
 
-        What is newer is told to `newer`, whoever read it, because no later event will bring a reconcile for it.
+        `newer` is called for what is newer, whoever read it, because no later event will bring a reconcile for it.
         """
         is_newer = self.put(raw)
         if is_newer:
@@ -120,11 +120,11 @@ class Store:
         return is_newer
 
     def put(self, raw: Mapping[str, Any]) -> bool:
-        """Take in the answer to a write of our own, or a first list: nobody needs to be told. False if what is held is as new, or the object is gone already."""
+        """Take in the answer to a write of our own, or a first list: nothing is requeued. False if what is held is as new, or the object is gone already."""
         metadata, kind = raw["metadata"], raw["kind"]
         key, version = _key(metadata), int(metadata["resourceVersion"])
         held = self._views[kind].get(key)
-        if version <= self._graves.get(metadata["uid"], 0):
+        if version <= self._tombstones.get(metadata["uid"], 0):
             return False
         if held and held.version >= version:
             return False
@@ -159,40 +159,40 @@ class Store:
 
     def remove(self, kind: str, namespace: str, name: str, uid: str, *, version: float = math.inf) -> None:
         """The object is gone, as of `version`. One of the same name that was made since stays."""
-        self._graves[uid] = version
-        while len(self._graves) > _GRAVES_KEPT:
-            self._graves.pop(next(iter(self._graves)))
+        self._tombstones[uid] = version
+        while len(self._tombstones) > _TOMBSTONES_KEPT:
+            self._tombstones.pop(next(iter(self._tombstones)))
         self._settled.pop(uid, None)
         held = self._views[kind].get((namespace, name))
         if held and held.uid == uid:
             self._forget(kind, (namespace, name), held)
 
-    def settle(self, child: Child) -> None:
+    def record_applied(self, child: Child) -> None:
         """The object is as we meant it: another digest than this one is somebody else's doing."""
         self._settled[child.uid] = child.digest
 
-    def settled(self, uid: str) -> int | None:
-        """The digest at the last `settle`; None for an object that this process has not looked at yet."""
+    def last_applied(self, uid: str) -> int | None:
+        """The digest at the last `record_applied`; None for an object that this process has not compared yet."""
         return self._settled.get(uid)
 
-    def unsettle(self, uid: str = "") -> None:
-        """Another operator, or a write whose answer was lost, may have changed this object, or all: look at it anew."""
+    def forget_applied(self, uid: str = "") -> None:
+        """Another operator, or a write whose answer was lost, may have changed this object, or all: compare it anew."""
         if uid:
             self._settled.pop(uid, None)
         else:
             self._settled.clear()
 
-    def doubt(self, key: Key) -> None:
-        """A child of the model went: perhaps because the model did, and nobody has told."""
-        self._doubted.add(key)
+    def mark_possibly_deleted(self, key: Key) -> None:
+        """A child of the model went: perhaps because the model did, and no event has come."""
+        self._possibly_deleted.add(key)
 
-    def doubts(self, key: Key) -> bool:
+    def uncertainties(self, key: Key) -> bool:
         """Whether a model may be gone."""
-        return key in self._doubted
+        return key in self._possibly_deleted
 
-    def trust(self, key: Key) -> None:
+    def clear_possibly_deleted(self, key: Key) -> None:
         """The API server was asked about a model."""
-        self._doubted.discard(key)
+        self._possibly_deleted.discard(key)
 
     def model(self, key: Key) -> Model | None:
         """The ModelDeployment of a key."""
@@ -232,7 +232,7 @@ class Store:
         return tuple(view for view in self._owned(uid) if isinstance(view, Snapshot))
 
     def orphans(self, model: Model) -> tuple[Child | Snapshot, ...]:
-        """What is named and labelled for a model, and has no owner that is there; snapshots only if they are genuine."""
+        """What is named and labelled for a model, and has no owner that is there; snapshots only if they are valid."""
         found = self._labelled.get((model.namespace, names.model_label(model.name)), ())
         views = (held.view for kind, key in sorted(found) if (held := self._views[kind].get(key)))
         return tuple(view for view in views if isinstance(view, Child | Snapshot) and _is_orphan(view, model))
@@ -278,7 +278,7 @@ class Store:
                 yield key
 
     def drop(self, kind: str, namespace: str | None = None) -> None:
-        """Forget all objects of a kind, or those of a namespace: nobody tells of them any more. They may come back."""
+        """Forget all objects of a kind, or those of a namespace: no event comes for them any more. They may come back."""
         for key, held in list(self._views[kind].items()):
             if namespace in (None, key[0]):
                 self._settled.pop(held.uid, None)

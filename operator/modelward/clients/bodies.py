@@ -35,7 +35,7 @@ async def _plain(chunks: AsyncIterator[bytes], limit: int) -> bytes:
 
 
 async def _unpacked(chunks: AsyncIterator[bytes], limit: int) -> bytes:
-    """A few KiB unpack to gigabytes if one lets them; so each step is told how much it may write."""
+    """A few KiB unpack to gigabytes if one lets them; so each step has a limit of what it may write."""
     body, unpacker = bytearray(), zlib.decompressobj(wbits=_GZIP_WINDOW)
     try:
         async for chunk in chunks:

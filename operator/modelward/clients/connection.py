@@ -56,7 +56,7 @@ async def connect(kubeconfig: Path | None = None, *, may_write: Callable[[], Non
     # Certificates are verified as Go's clients do it, and not more: from 3.13 on Python also wants key identifiers
     # in them by default, which the CAs of many clusters do not have.
     configuration.disable_strict_ssl_verification = True
-    # Retries are ours: a request that may have been carried out is never repeated without a new look.
+    # Retries are ours: a request that may have been carried out is never repeated without a new observation.
     configuration.retries = None
     # Each watch keeps a connection, and there are seven for each named namespace: none may wait for another.
     configuration.connection_pool_maxsize = 0

@@ -1,6 +1,6 @@
 """The connection that Kopf gets: what would end Kopf becomes what it gets over.
 
-Kopf tries again what is a broken connection, and lists anew when a watch is told that its version has expired (410).
+Kopf tries again what is a broken connection, and lists anew when a watch gets the answer that its version has expired (410).
 Whatever else it meets in one stream - another refusal, an event that it cannot decode - would end it as a whole, and
 there is one Kopf for the process.
 """
@@ -18,7 +18,7 @@ from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, answer, watch_event
 from modelward.errors import ApiError, ModelwardError
 
 Failed = Callable[[str, str], None]
-"""Is told of every watch that broke: the plural of its kind, and why."""
+"""Called for every watch that broke: the plural of its kind, and why."""
 
 _EXPIRED: Final = msgspec.json.encode(
     {"type": "ERROR", "object": {"kind": "Status", "code": HTTPStatus.GONE}}
@@ -53,7 +53,7 @@ def _response_class(failed: Failed) -> type[aiohttp.ClientResponse]:
             await super().start(connection)
             plural, watches = self.url.path.rpartition("/")[2], "watch" in self.url.query
             if watches and self.status == HTTPStatus.GONE:
-                self.status = HTTPStatus.OK  # no event is in the body: that, too, is told as expired
+                self.status = HTTPStatus.OK  # no event is in the body: that, too, is reported as expired
             if watches and self.status == HTTPStatus.OK:
                 content = _Events(self.content, lambda why: failed(plural, why))
                 self.content = cast("aiohttp.StreamReader", content)

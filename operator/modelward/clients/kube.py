@@ -63,7 +63,7 @@ _BROKEN: Final = (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError
 """What a connection may come to."""
 
 Count = Callable[[str, str], None]
-"""Is told of every request: the verb and the status code, "error" when there was no answer."""
+"""Called for every request: the verb and the status code, "error" when there was no answer."""
 
 
 class Identified(Protocol):
@@ -314,14 +314,14 @@ class Kube:
 
 
 def watch_event(line: bytes) -> Manifest:
-    """One event of a watch. Raises ApiError for one that tells an error, Unreachable for half a line, or no event."""
+    """One event of a watch. Raises ApiError for one that reports an error, Unreachable for half a line, or no event."""
     try:
         event: Manifest = msgspec.json.decode(line, type=dict)
     except msgspec.DecodeError as error:
         raise Unreachable("a watch ended in the middle of an event") from error
     found = event.get("object")
     if not isinstance(found, dict):
-        raise Unreachable("a watch told something that is no event")
+        raise Unreachable("a watch sent something that is no event")
     if event.get("type") == "ERROR":
         code = found.get("code")
         raise ApiError(
@@ -331,7 +331,7 @@ def watch_event(line: bytes) -> Manifest:
         )
     metadata = found.get("metadata")
     if not isinstance(metadata, dict) or "resourceVersion" not in metadata:
-        raise Unreachable("a watch told something that is no event")
+        raise Unreachable("a watch sent something that is no event")
     return event
 
 

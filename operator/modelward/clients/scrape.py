@@ -34,7 +34,7 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Where a page is. The address is a number, never a name: nothing is looked up."""
+    """Where a page is. The address is a number, never a name: nothing is resolved."""
 
     address: str
     port: int

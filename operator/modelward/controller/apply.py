@@ -63,7 +63,7 @@ NOTE_AGAIN_SECONDS: Final = 5.0
 """After a note was forbidden."""
 
 NEWS_AFTER_SECONDS: Final = 5.0
-"""After an object was met of which the watches have told otherwise."""
+"""After an object was met that is not as the watches have shown it."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Applied:
     """What came of it."""
 
     writes: int = 0
-    contested: set[tuple[str, str]] = field(default_factory=set)
+    name_conflicts: set[tuple[str, str]] = field(default_factory=set)
     """(kind, name) of objects that have a name we need and belong to somebody else: left alone."""
     refused: list[str] = field(default_factory=list)
     """What the API server did not take, and why."""
@@ -91,7 +91,7 @@ class Applied:
     corrections: list[Announcement] = field(default_factory=list)
     """What people changed by hand and has been written again, with what they should do instead."""
     wait: float | None = None
-    """Seconds until an object may be put right that somebody changes again and again."""
+    """Seconds until an object may be patched that somebody changes again and again."""
 
 
 @dataclass(slots=True)
@@ -101,8 +101,8 @@ class Applier:
     kube: Kube
     store: Store
     routes: UserRoutes = field(init=False)
-    _mended: dict[str, list[datetime]] = field(default_factory=dict)
-    """By uid: when an object was put right of late."""
+    _corrected: dict[str, list[datetime]] = field(default_factory=dict)
+    """By uid: when drift of an object was corrected of late."""
     _scaled: dict[str, tuple[int, list[datetime]]] = field(default_factory=dict)
     """By uid: the count that a Deployment was given last, and when of late."""
     _unnotable: set[str] = field(default_factory=set)
@@ -278,7 +278,7 @@ class Applier:
     ) -> None:
         name = manifest["metadata"]["name"]
         if self.store.foreign(model, resource.kind, name):
-            applied.contested.add((resource.kind, name))
+            applied.name_conflicts.add((resource.kind, name))
             return
         held = self.store.named(resource.kind, model.namespace, name)
         if held and held.terminating:
@@ -307,17 +307,17 @@ class Applier:
         try:
             raw = await self.kube.get(resource, model.namespace, name)
         except NotFound:
-            applied.writes += 1  # gone again: look anew
+            applied.writes += 1  # gone again: reconcile anew
             return
         child = convert.child(raw)
         if not is_ours(child, model):
-            applied.contested.add((resource.kind, name))
+            applied.name_conflicts.add((resource.kind, name))
         elif resource is CONTROLLER_REVISION and not convert.is_labelled(raw):
             await self._annotate(child, manifest, raw, applied)
         elif convert.is_labelled(raw) and (child.intent or resource is CONTROLLER_REVISION):
             self._caught_up(raw, applied)
         else:
-            await self._mend(child, manifest, raw, applied)
+            await self._correct(child, manifest, raw, applied)
 
     async def _update_or_replace(
         self, observed: Observed, intent: Intent, child: Child, applied: Applied
@@ -334,7 +334,7 @@ class Applier:
             await self._create(observed.model, resource, intent.manifest, applied, patience=patience)
 
     def _caught_up(self, raw: Manifest, applied: Applied) -> None:
-        """Look again with what the watches did not show yet. If that is not new they are to tell what is."""
+        """Reconcile again with what the watches did not show yet. If that is not new they are to bring what is."""
         if raw["kind"] == CONTROLLER_REVISION.kind and Snapshot.of(raw).flaw:
             applied.refused.append(f"{raw['kind']} {raw['metadata']['name']}: there is one that nobody wrote")
         if self.store.take(raw):
@@ -348,16 +348,16 @@ class Applier:
             return
         before = child
         if child.intent != intent.manifest["metadata"]["annotations"][names.INTENT_ANNOTATION]:
-            child = await self._mend(child, intent.manifest, None, applied)
+            child = await self._correct(child, intent.manifest, None, applied)
         elif self._drifted(child, intent.manifest):
             if wait := self._pause(child, observed.now):
                 applied.wait = min(wait, applied.wait or wait)
                 return
-            child = await self._mend(child, intent.manifest, None, applied)
-            self._mended.setdefault(child.uid, []).append(observed.now)
+            child = await self._correct(child, intent.manifest, None, applied)
+            self._corrected.setdefault(child.uid, []).append(observed.now)
             applied.corrections.append(corrections.edited(observed.model, before, intent.manifest))
         else:
-            self.store.settle(child)
+            self.store.record_applied(child)
         if isinstance(child, Deployment):
             if intent.scale not in (None, child.replicas) and child.scaled_by:
                 applied.corrections.append(corrections.scaled(observed.model, child, intent.scale or 0))
@@ -370,7 +370,7 @@ class Applier:
         if child.uid in self._unnotable:
             return
         try:
-            await self._mend(child, manifest, raw, applied)
+            await self._correct(child, manifest, raw, applied)
         except Refused as error:
             logger.warning("%s %s takes no note: %s", child.kind, child.name, error)
             if error.status == _UNPROCESSABLE:  # what is invalid stays so
@@ -380,20 +380,20 @@ class Applier:
 
     def _drifted(self, child: Child, manifest: Manifest) -> bool:
         """Somebody has changed what is ours to say."""
-        settled = self.store.settled(child.uid)
-        if settled is None:
+        last_applied = self.store.last_applied(child.uid)
+        if last_applied is None:
             return bool(child.edited_by) and child.digest != convert.digest(manifest)
-        return settled != child.digest
+        return last_applied != child.digest
 
     def _pause(self, child: Child, now: datetime) -> float:
-        """Seconds to wait before an object is put right once more: nobody wins a fight, the API server loses it."""
-        minute = [time for time in self._mended.pop(child.uid, ()) if now - time < REPAIR_PERIOD]
+        """Seconds to wait before an object is patched once more: nobody wins a fight, the API server loses it."""
+        minute = [time for time in self._corrected.pop(child.uid, ()) if now - time < REPAIR_PERIOD]
         if minute:
-            self._mended[child.uid] = minute
+            self._corrected[child.uid] = minute
         if not (wait := _pause(minute, now)):
             return 0.0
         logger.warning(
-            "%s %s/%s is changed again and again by %s; it is put right at most %d times a minute",
+            "%s %s/%s is changed again and again by %s; it is patched at most %d times a minute",
             child.kind,
             child.namespace,
             child.name,
@@ -402,7 +402,7 @@ class Applier:
         )
         return wait
 
-    async def _mend(
+    async def _correct(
         self,
         child: Child,
         manifest: Manifest,
@@ -427,7 +427,7 @@ class Applier:
                 without = _in_the_way(error.fields, _beside(manifest, found), without)
                 if not without:
                     raise
-            return await self._mend(convert.child(found), manifest, found, applied, without)
+            return await self._correct(convert.child(found), manifest, found, applied, without)
         applied.writes += 1
         why = f"edited by {child.edited_by}" if child.edited_by else "intent changed"
         if without:
@@ -525,7 +525,7 @@ class Applier:
         """Change an object; the answer is what is stored.
 
         When the answer is lost nobody knows whose the next version is. That it differs from the last one is no
-        reason any more to put it right once again: its field managers tell, as after a restart.
+        reason any more to patch it once again: its field managers show it, as after a restart.
         """
         try:
             return await self.kube.patch(
@@ -539,7 +539,7 @@ class Applier:
             )
         except (Unreachable, ApiError) as error:
             if isinstance(error, Unreachable) or not error.is_refusal:
-                self.store.unsettle(child.uid)
+                self.store.forget_applied(child.uid)
             if isinstance(error, Unreachable) and child.owner_uid in self._rolling:
                 self._rolling[child.owner_uid] = LITTLE_PATIENCE_SECONDS
             raise
@@ -563,7 +563,7 @@ class Applier:
             raise
 
     async def _delete(self, child: Child, applied: Applied) -> None:
-        """Delete an object, once: finalizers of others may keep it, and then its last event tells that it is gone."""
+        """Delete an object, once: finalizers of others may keep it, and then its last event shows that it is gone."""
         if child.terminating:
             return
         left = None
@@ -578,7 +578,7 @@ class Applier:
                 "deleted %s %s/%s, %s", child.kind, child.namespace, child.name, convert.terminating(left)
             )
             return
-        self._mended.pop(child.uid, None)
+        self._corrected.pop(child.uid, None)
         self._scaled.pop(child.uid, None)
         self._unreleasable.discard(child.uid)
         self.store.remove(child.kind, child.namespace, child.name, child.uid)
@@ -588,7 +588,7 @@ class Applier:
         """Take in what the API server says is stored now: it is as we meant it."""
         self.store.put(raw)
         child = convert.child(raw)
-        self.store.settle(child)
+        self.store.record_applied(child)
         return child
 
 
@@ -674,7 +674,7 @@ def _in_the_way(fields: Iterable[str], beside: Sequence[str], removed: Sequence[
 def _operations(
     child: Child, manifest: Manifest, raw: Mapping[str, Any] | None, without: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """JSON Patch that writes each key of ours as a whole. `raw` tells which maps are missing altogether."""
+    """JSON Patch that writes each key of ours as a whole. `raw` shows which maps are missing altogether."""
     metadata = manifest["metadata"]
     missing = _missing_maps(raw) if raw else []
     added: dict[str, Any] = {json_pointer("metadata", part): {} for part in missing}

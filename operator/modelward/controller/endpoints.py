@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 Check = Callable[[], str]
-"""Says what is wrong, or an empty string."""
+"""Returns what is wrong, or an empty string."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Report: tell of a decision once it is recorded - Kubernetes Events, metrics, the log."""
+"""Report a decision once it is recorded: Kubernetes Events, metrics, the log."""
 
 import hashlib
 import logging
@@ -39,7 +39,7 @@ async def publish(
         try:
             await kube.create(EVENT, event(model, decision, announcement, now))
         except AlreadyExists:
-            pass  # told before we were stopped
+            pass  # reported before we were stopped
         except ModelwardError as error:
             logger.warning(
                 "event %s of %s/%s is lost: %s", announcement.reason, model.namespace, model.name, error

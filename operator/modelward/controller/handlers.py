@@ -39,12 +39,12 @@ Raw = dict[str, Any]
 
 @dataclass(slots=True)
 class Intake:
-    """Takes objects in and says which models are to be looked at."""
+    """Takes objects in and requeues the models that they concern."""
 
     store: Store
     queue: WorkQueue[Key]
     events: Counter[str] = field(default_factory=Counter)
-    """By kind: how many the watches have brought. A count that stands still while objects change tells a dead watch."""
+    """By kind: how many the watches have brought. A count that stands still while objects change shows a dead watch."""
 
     def __post_init__(self) -> None:
         self.store.newer = self.changed
@@ -59,7 +59,7 @@ class Intake:
             self.store.take(raw)
 
     def changed(self, raw: Mapping[str, Any]) -> None:
-        """An object was taken in: look at the models that it concerns."""
+        """An object was taken in: requeue the models that it concerns."""
         metadata = raw["metadata"]
         match raw["kind"]:
             case MODEL_DEPLOYMENT.kind:
@@ -85,13 +85,13 @@ class Intake:
         self.store.remove(raw["kind"], namespace, name, metadata["uid"], version=version)
         self._route_changed(raw)
         if owner:
-            self.store.doubt(owner)
+            self.store.mark_possibly_deleted(owner)
             self.queue.add(owner)
         elif raw["kind"] in (MODEL_RUNTIME.kind, CLUSTER_MODEL_RUNTIME.kind):
             self._runtime_changed(metadata.get("namespace"))
 
     def everything(self) -> None:
-        """Look at every model, at those with a live rollout first."""
+        """Requeue every model, those with a live rollout first."""
         for key in self.store.models():
             model = self.store.model(key)
             self.queue.add(key, urgent=bool(model and model.status.rollout))
@@ -110,7 +110,7 @@ class Intake:
                 self.queue.add(key, urgent=True)
 
     def _pod_changed(self, key: Key | None) -> None:
-        """A pod tells something that its Deployment does not, while its revision is compared with another one."""
+        """A pod shows something that its Deployment does not, while its revision is compared with another one."""
         if key and self.store.is_live(key):
             self.queue.add(key, urgent=True)
 

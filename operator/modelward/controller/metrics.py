@@ -23,12 +23,12 @@ class Metrics:
 
     def __init__(self, store: Store) -> None:
         """Metrics about models are read from `store` when they are asked for, so nothing is left behind."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the page and tell what the start of the process tells
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the page and repeat the start of the process
         self.registry = CollectorRegistry()
         build = Gauge("modelward_build_info", "Version of the operator.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
         self.reconcile_seconds = Histogram(
-            "modelward_reconcile_seconds", "Time to look at a model and act once.", registry=self.registry
+            "modelward_reconcile_seconds", "Time of one reconcile of a model.", registry=self.registry
         )
         self.reconcile_errors = Counter(
             "modelward_reconcile_errors_total", "Failed attempts.", ["reason"], registry=self.registry

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from modelward.analysis.gathered import Evidence
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.revision import JsonMap, Revision
@@ -29,10 +29,10 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Obstacles:
-    """What stood in our way last time. No watch tells of it, so it is looked at again."""
+class Blockers:
+    """What blocked the last reconcile. No watch shows it, so it is polled."""
 
-    contested: frozenset[tuple[str, str]] = frozenset()
+    name_conflicts: frozenset[tuple[str, str]] = frozenset()
     """(kind, name) of objects with a name that we need: whether they are there still is asked."""
     refusals: tuple[str, ...] = ()
     """What the API server refused to take, and why: whether it still does shows the next attempt."""
@@ -43,7 +43,7 @@ class Obstacles:
 
 
 class Sampling(Protocol):
-    """Where evidence comes from: rollouts are followed in the background, and looked at here."""
+    """Where evidence comes from: rollouts are sampled in the background, and read here."""
 
     def follow(
         self,
@@ -70,7 +70,7 @@ async def gather(
     *,
     now: datetime,
     sampling: Sampling,
-    obstacles: Obstacles | None = None,
+    blockers: Blockers | None = None,
 ) -> Observed:
     """The world of `model`. Raises ApiError or Unreachable when something cannot be read: no decision then."""
     children = store.children(model.uid)
@@ -96,9 +96,9 @@ async def gather(
         route=await user_routes.observe(kube, store, model),
         children=(*children, *(snapshot.child for snapshot in stored)),
         orphans=tuple(each.child if isinstance(each, Snapshot) else each for each in store.orphans(model)),
-        conflicts=await _conflicts(kube, model, obstacles.contested if obstacles else frozenset()),
-        refusals=obstacles.refusals if obstacles else (),
-        failures=obstacles.persisting if obstacles else (),
+        conflicts=await _conflicts(kube, model, blockers.name_conflicts if blockers else frozenset()),
+        refusals=blockers.refusals if blockers else (),
+        failures=blockers.persisting if blockers else (),
     )
     return replace(
         observed,
@@ -181,7 +181,7 @@ def _pods(store: Store, observed: Observed) -> tuple[Pod, ...]:
     """Pods of the revisions that are compared, and of those that are not ready for a while.
 
     And of stable's before another one starts beside them. All others' are left out: a model that starts in the usual
-    time has nothing to tell about its pods.
+    time has nothing to show about its pods.
     """
     status = observed.model.status
     revisions = {*compared(status), *unready_revisions(observed)}
@@ -194,10 +194,10 @@ def _pods(store: Store, observed: Observed) -> tuple[Pod, ...]:
 
 
 async def _conflicts(
-    kube: Kube, model: Model, contested: frozenset[tuple[str, str]]
+    kube: Kube, model: Model, name_conflicts: frozenset[tuple[str, str]]
 ) -> tuple[NameConflict, ...]:
     found = []
-    for kind, name in sorted(contested):
+    for kind, name in sorted(name_conflicts):
         try:
             raw = await kube.get(BY_KIND[kind], model.namespace, name)
         except NotFound:

@@ -1,7 +1,7 @@
-"""reconcile(key): gather, decide, record, project, apply, report - in this order, and nothing else.
+"""reconcile(key): observe, decide, record, project, apply, report - in this order, and nothing else.
 
 The decision is written to status, with the resourceVersion it was made from, before any object follows it; a
-crash between any two writes loses nothing, because the next look starts from what was recorded.
+crash between any two writes loses nothing, because the next reconcile starts from what was recorded.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from modelward.clients.resources import MODEL_DEPLOYMENT
 from modelward.controller import events
 from modelward.controller.apply import Applied, Applier
 from modelward.controller.metrics import Metrics
-from modelward.controller.observe import Obstacles, Sampling, gather
+from modelward.controller.observe import Blockers, Sampling, gather
 from modelward.controller.rollout_slots import Fleet
 from modelward.controller.workqueue import WorkQueue
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
@@ -40,7 +40,7 @@ from modelward.rollout.snapshot_validation import flaw
 from modelward.rollout.traffic import split
 from modelward.settings import GatewaySettings
 
-OBSTACLE_POLL_SECONDS: Final = 5.0
+BLOCKER_POLL_SECONDS: Final = 5.0
 """What stands in our way (somebody else's object, a quota) is outside the watches; it is tried again at this pace."""
 ROUTE_POLL_SECONDS: Final = 30.0
 """A user's route that does not carry the label is not watched; with the label it is seen at once."""
@@ -50,14 +50,14 @@ a write of its own."""
 EVIDENCE_AFTER_SECONDS: Final = 15.0
 """How old the evidence in status may get: so much is measured again after a crash."""
 
-_NONE: Final = Obstacles()
+_NONE: Final = Blockers()
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Reconciler:
-    """Works on keys, one at a time each. Holds no memory but what the cluster can tell again."""
+    """Works on keys, one at a time each. Holds no memory but what can be read from the cluster again."""
 
     kube: Kube
     store: Store
@@ -69,7 +69,7 @@ class Reconciler:
     lag_seconds: float = GatewaySettings().lag_seconds
     _fleet: Fleet = field(init=False)
     _applier: Applier = field(init=False)
-    _obstacles: dict[Key, Obstacles] = field(default_factory=dict)
+    _blockers: dict[Key, Blockers] = field(default_factory=dict)
     _uncounted_since: dict[Key, float] = field(default_factory=dict)
     """Since when a status is kept back that only counts pods anew."""
 
@@ -95,16 +95,16 @@ class Reconciler:
                     self.queue.add(key, delay=again)
             finally:
                 self.queue.done(key)
-                for waiting in self.looked(key):
+                for waiting in self.admitted_after(key):
                     self.queue.add(waiting)
 
-    def looked(self, key: Key) -> Iterator[Key]:
-        """Models whose turn it is now that the look at this one is over."""
+    def admitted_after(self, key: Key) -> Iterator[Key]:
+        """Models whose turn it is now that the reconcile of this one is over."""
         self._fleet.finished(key)
         return self._fleet.next()
 
     async def reconcile(self, key: Key) -> float | None:
-        """Look at one model and act once. Returns seconds until the next look, None to wait for an event."""
+        """One reconcile of one model. Returns after how many seconds to requeue, None to wait for an event."""
         model = self.store.model(key)
         if model is None or model.deleting:
             return await self._let_go(key, model)
@@ -116,7 +116,7 @@ class Reconciler:
             model,
             now=self.now(),
             sampling=self.sampling,
-            obstacles=self._obstacles.get(key),
+            blockers=self._blockers.get(key),
         )
         observed = replace(observed, turn=self._fleet.turn(key), lag_seconds=self.lag_seconds)
         if orphans := adopted(observed):
@@ -126,7 +126,7 @@ class Reconciler:
         kept = await self._applier.keep_snapshots(model, _snapshots(observed, decision))
         if kept.errors and not _is_under_way(model, decision):
             raise kept.errors[0]  # no status may name a revision whose snapshot may not be stored
-        if (kept.contested or kept.refused) and not _is_under_way(model, decision):
+        if (kept.name_conflicts or kept.refused) and not _is_under_way(model, decision):
             return await self._held_up(key, observed, kept)
         complete = within_limit(conditions.complete(observed, decision))
         counts_in = self._counts_in(key, observed, complete)
@@ -138,17 +138,17 @@ class Reconciler:
             applied = await self._applier.apply(
                 observed, _projection(observed, decision), decision.status.decision
             )
-        finally:  # the decision is recorded, and will not be told by the next look
+        finally:  # the decision is recorded, and will not be announced by the next reconcile
             await self._report(observed, decision)
         await events.publish(
             self.kube, model, decision.status.decision, tuple(applied.corrections), observed.now
         )
-        applied.contested |= kept.contested
+        applied.name_conflicts |= kept.name_conflicts
         applied.refused += kept.refused
-        await self._report_obstacles(key, observed, decision, applied)
-        if applied.errors and not (_is_leaving(decision) or self._obstacles.get(key, _NONE).failed):
+        await self._report_blockers(key, observed, decision, applied)
+        if applied.errors and not (_is_leaving(decision) or self._blockers.get(key, _NONE).failed):
             raise applied.errors[0]
-        again = self._next_look(key, observed, decision, applied)
+        again = self._requeue_after(key, observed, decision, applied)
         return min((wait for wait in (again, counts_in) if wait is not None), default=None)
 
     async def _take_back(self, key: Key, observed: Observed, orphans: Iterable[Child]) -> float:
@@ -158,30 +158,30 @@ class Reconciler:
             raise applied.errors[0]
         if applied.refused:
             return await self._held_up(key, observed, applied)
-        self._obstacles.pop(key, None)
+        self._blockers.pop(key, None)
         return 0.0
 
     async def _held_up(self, key: Key, observed: Observed, applied: Applied) -> float:
-        """Nothing is decided while what must be there first is refused, or its name is taken: that is all that is told."""
+        """Nothing is decided while what must be there first is refused, or its name is taken: that is all that is reported."""
         if applied.refused:
             decision = held(observed, conditions.refusal(applied.refused))
             await self._record(observed.model, conditions.complete(observed, decision))
-        return self._stands_back(key, applied)
+        return self._requeue_while_blocked(key, applied)
 
     async def _let_go(self, key: Key, model: Model | None) -> float | None:
         """Forget a model that goes. The garbage collector takes the children; a user's own route is put back first."""
-        self._obstacles.pop(key, None)
+        self._blockers.pop(key, None)
         self._uncounted_since.pop(key, None)
         self.sampling.forget(key)
         self._fleet.forget(key)
         return None if model is None else await self._applier.routes.release(model, self.now())
 
     async def _is_true(self, key: Key, model: Model) -> bool:
-        """Whether what is held of a model can be worked with; if not it is put right."""
+        """Whether what is held of a model can be worked with; if not it is repaired."""
         forged = [each for each in self.store.forged(model.uid) if not each.child.terminating]
         if forged and await self._applier.discard(forged):
             return False
-        return not self.store.doubts(key) or await self._is_there(key, model)
+        return not self.store.uncertainties(key) or await self._is_there(key, model)
 
     async def _is_there(self, key: Key, model: Model) -> bool:
         """Whether a model is still there, by the API server's own word.
@@ -194,7 +194,7 @@ class Reconciler:
             raw = await self.kube.get(MODEL_DEPLOYMENT, model.namespace, model.name)
         except NotFound:
             raw = None
-        self.store.trust(key)
+        self.store.clear_possibly_deleted(key)
         if raw is None or raw["metadata"]["uid"] != model.uid:
             self.store.remove(MODEL_DEPLOYMENT.kind, model.namespace, model.name, model.uid)
         is_newer = raw is not None and self.store.take({**raw, "kind": MODEL_DEPLOYMENT.kind})
@@ -203,7 +203,7 @@ class Reconciler:
     def _counts_in(self, key: Key, observed: Observed, complete: ModelDeploymentStatus) -> float | None:
         """Seconds until a status that only counts pods anew is written; None for one that is written now.
 
-        Once pods have been looked at, what keeps them from being ready is told at once.
+        Once pods have been listed, what keeps them from being ready is reported at once.
         """
         before = observed.model.status
         if complete == before or not conditions.only_counts_differ(before, complete):
@@ -239,30 +239,32 @@ class Reconciler:
             self.kube, observed.model, decision.status.decision, decision.announcements, observed.now
         )
 
-    async def _report_obstacles(
+    async def _report_blockers(
         self, key: Key, observed: Observed, decision: Decision, applied: Applied
     ) -> None:
-        """Tell once what is not taken or cannot be written; how it goes on is in status."""
-        refused = _not_yet_told(applied.refused, observed.refusals)
-        failed = _not_yet_told(self._persisting(key, applied), observed.failures)
-        told = tuple(
+        """Report once what is not taken or cannot be written; how it goes on is in status."""
+        refused = _not_yet_reported(applied.refused, observed.refusals)
+        failed = _not_yet_reported(self._persisting(key, applied), observed.failures)
+        reported = tuple(
             Announcement(reason=each.reason, message=each.message, warning=True)
-            for each in conditions.obstacles(refused, failed)
+            for each in conditions.blockers(refused, failed)
         )
-        await events.publish(self.kube, observed.model, decision.status.decision, told, observed.now)
+        await events.publish(self.kube, observed.model, decision.status.decision, reported, observed.now)
 
     def _persisting(self, key: Key, applied: Applied) -> tuple[str, ...]:
         """What could not be written, and could not the last time."""
-        return tuple(_of_same_objects(applied.failed, self._obstacles.get(key, _NONE).failed))
+        return tuple(_of_same_objects(applied.failed, self._blockers.get(key, _NONE).failed))
 
-    def _next_look(self, key: Key, observed: Observed, decision: Decision, applied: Applied) -> float | None:
+    def _requeue_after(
+        self, key: Key, observed: Observed, decision: Decision, applied: Applied
+    ) -> float | None:
         if applied.errors:
             logger.warning("%s: not everything could be written: %s", "/".join(key), applied.errors[0])
-        if applied.contested or applied.refused or applied.failed or key in self._obstacles:
-            again = self._stands_back(key, applied, observed)
+        if applied.name_conflicts or applied.refused or applied.failed or key in self._blockers:
+            again = self._requeue_while_blocked(key, applied, observed)
             return again if decision.wake_after is None else min(again, decision.wake_after)
         if applied.writes:
-            return 0.0  # our own writes are no events to us: look whether all is quiet
+            return 0.0  # our own writes are no events to us: check whether all is quiet
         route = observed.route
         waits = [
             decision.wake_after,
@@ -273,24 +275,24 @@ class Reconciler:
         ]
         return min((wait for wait in waits if wait is not None), default=None)
 
-    def _stands_back(self, key: Key, applied: Applied, observed: Observed | None = None) -> float:
+    def _requeue_while_blocked(self, key: Key, applied: Applied, observed: Observed | None = None) -> float:
         """Remember what stands in our way until it is gone; say so at once when it is new."""
-        before = self._obstacles.get(key, _NONE)
+        before = self._blockers.get(key, _NONE)
         still = {(each.kind, each.name) for each in observed.conflicts} if observed else set()
-        contested = frozenset(still | applied.contested)
-        now = Obstacles(
-            contested=contested,
+        name_conflicts = frozenset(still | applied.name_conflicts)
+        now = Blockers(
+            name_conflicts=name_conflicts,
             refusals=tuple(applied.refused),
             failed=tuple(applied.failed),
             persisting=self._persisting(key, applied),
         )
         if now == _NONE:
-            self._obstacles.pop(key, None)
+            self._blockers.pop(key, None)
             return 0.0
-        self._obstacles[key] = now
+        self._blockers[key] = now
         # Words that change with every attempt (a webhook's clock, say) are no reason to try at once.
-        known = now.contested == before.contested and _amounts(now) == _amounts(before)
-        return OBSTACLE_POLL_SECONDS if known else 0.0
+        known = now.name_conflicts == before.name_conflicts and _amounts(now) == _amounts(before)
+        return BLOCKER_POLL_SECONDS if known else 0.0
 
     def _failed(self, key: Key, error: Exception) -> None:
         """One place turns every error into a later attempt."""
@@ -298,11 +300,11 @@ class Reconciler:
         after = 0.0
         match error:
             case NamespaceTerminating():  # nothing is created there any more; the model's own deletion is an event
-                reason, after = type(error).__name__, OBSTACLE_POLL_SECONDS
+                reason, after = type(error).__name__, BLOCKER_POLL_SECONDS
                 logger.debug("%s: %s", name, error)
             case Conflict() | NotFound():
                 reason = type(error).__name__
-                logger.debug("%s: %s; looking again", name, error)
+                logger.debug("%s: %s; reconciling again", name, error)
             case ApiError():
                 reason, after = f"Api{error.status}", error.retry_after or 0.0
                 logger.warning("%s: the API server refused: %s", name, error)
@@ -364,18 +366,18 @@ def _projection(observed: Observed, decision: Decision) -> Projection:
     )
 
 
-def _not_yet_told(now: Sequence[str], before: Iterable[str]) -> list[str]:
-    """Obstacles of objects that had none before. Words that change with every attempt are no news."""
+def _not_yet_reported(now: Sequence[str], before: Iterable[str]) -> list[str]:
+    """Blockers of objects that had none before. Messages that change with every attempt are no news."""
     known = _of_same_objects(now, before)
     return [each for each in now if each not in known]
 
 
 def _of_same_objects(now: Iterable[str], before: Iterable[str]) -> list[str]:
-    """Obstacles of objects that had one before; each begins with kind and name."""
+    """Blockers of objects that had one before; each begins with kind and name."""
     known = {each.partition(":")[0] for each in before}
     return [each for each in now if each.partition(":")[0] in known]
 
 
-def _amounts(obstacles: Obstacles) -> tuple[bool, bool]:
+def _amounts(blockers: Blockers) -> tuple[bool, bool]:
     """Whether there are refusals, and failures that last."""
-    return bool(obstacles.refusals), bool(obstacles.persisting)
+    return bool(blockers.refusals), bool(blockers.persisting)

@@ -1,7 +1,7 @@
-"""Mark and sweep: what a watch has lost is found by comparing with a list of metadata, and mended.
+"""Mark and sweep: what a watch has lost is found by comparing with a list of metadata, and repaired.
 
 A watch lists once and then streams; an event that is lost while a stream lives never comes again, and a
-deletion during a gap is told by nobody. The list is served from the watch cache (resourceVersion=0), in
+deletion during a gap brings no event. The list is served from the watch cache (resourceVersion=0), in
 chunks and without specs, so that it costs the API server little.
 """
 
@@ -24,7 +24,7 @@ from modelward.settings import Settings
 _OBJECTS_PER_PERIOD: Final = 1_000
 _LONGEST_PERIOD_SECONDS: Final = 300.0
 _DEAD_AFTER_SWEEPS: Final = 3
-"""So many sweeps in a row that had to mend what a watch should have told, which itself told nothing: it is dead."""
+"""So many sweeps in a row that had to repair what a watch should have reported, while it brought nothing: it is dead."""
 _OLD_AFTER_PERIODS: Final = 3
 _FORGOTTEN_AFTER_SWEEPS: Final = 3
 """So many sweeps in a row that were refused a namespace: it is gone, with our rights in it, or not ours any more."""
@@ -47,10 +47,10 @@ class Resync:
     """By kind: when what is held was last known to be complete (monotonic seconds)."""
     listed: dict[tuple[str, str | None], str] = field(default_factory=dict)
     """By kind and namespace: the version of the list that has filled the store, where a watch is to begin."""
-    _told: Counter[str] = field(default_factory=Counter)
+    _reported: Counter[str] = field(default_factory=Counter)
     """By kind: `events` at the last sweep."""
     _silent: Counter[str] = field(default_factory=Counter)
-    """By kind: sweeps in a row that found what the silent watch should have told."""
+    """By kind: sweeps in a row that found what the silent watch should have reported."""
     _refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By kind and namespace: lists in a row that were refused."""
 
@@ -107,7 +107,7 @@ class Resync:
             await self.sweep(resource, stored=True)
 
     def dead(self) -> str:
-        """What only a restart mends: a watch that brings nothing though objects change. Empty while all is well."""
+        """What only a restart repairs: a watch that brings nothing though objects change. Empty while all is well."""
         dead = [kind for kind, sweeps in self._silent.items() if sweeps >= _DEAD_AFTER_SWEEPS]
         return f"the watch of {', '.join(dead)} is dead" if dead else ""
 
@@ -127,13 +127,13 @@ class Resync:
         return min(longest, self.settings.resync_seconds * share)
 
     def _watched(self, kind: str, *, lost: int) -> None:
-        """Note what a sweep tells of a watch. An event that is only late comes before the next sweep."""
-        told, self._told[kind] = self._told[kind], self.events.get(kind, 0)
-        silent = lost and told == self._told[kind]
+        """Note what a sweep shows of a watch. An event that is only late comes before the next sweep."""
+        reported, self._reported[kind] = self._reported[kind], self.events.get(kind, 0)
+        silent = lost and reported == self._reported[kind]
         self._silent[kind] = self._silent[kind] + 1 if silent else 0
 
     async def sweep(self, resource: Resource, *, stored: bool = False) -> int:
-        """How many events were lost; what they should have told is taken in."""
+        """How many events were lost; what they should have brought is taken in."""
         lost = 0
         before = self.store.versions(resource.kind)
         listed, refused = await self._listed(resource, stored=stored)
@@ -151,7 +151,7 @@ class Resync:
     async def _listed(
         self, resource: Resource, *, stored: bool
     ) -> tuple[dict[Key, tuple[str, int]], set[str | None]]:
-        """uid and resourceVersion of all that there is, and the namespaces that could not be looked into."""
+        """uid and resourceVersion of all that there is, and the namespaces that could not be listed."""
         listed: dict[Key, tuple[str, int]] = {}
         refused: set[str | None] = set()
         for namespace in self.scopes(resource):

@@ -26,8 +26,8 @@ class Fleet:
     """In the order of arrival."""
     _starting: set[Key] = field(default_factory=set)
     """Have taken their turn; the store does not show it yet."""
-    _told: frozenset[Key] = frozenset()
-    """Were told that it is their turn."""
+    _reported: frozenset[Key] = frozenset()
+    """Their turn has come."""
 
     def __post_init__(self) -> None:
         if self.limits.any:
@@ -55,11 +55,11 @@ class Fleet:
             self._starting.add(key)
 
     def finished(self, key: Key) -> None:
-        """The model was looked at: what it took is recorded now, or it never was."""
+        """The model was reconciled: what it took is recorded now, or it never was."""
         self._starting.discard(key)
 
     def forget(self, key: Key) -> None:
-        """The model is gone, or cannot be looked at: it keeps nobody waiting, and comes last when it is back."""
+        """The model is gone, or cannot be reconciled: it keeps nobody waiting, and comes last when it is back."""
         self._waiting.pop(key, None)
         self._starting.discard(key)
 
@@ -69,15 +69,15 @@ class Fleet:
             return
         running = self._running()
         queue = fleet.in_order(self._waiting, running)
-        told, self._told = self._told, fleet.granted(queue, running, self.limits)
-        yield from (key for key in queue if key in self._told - told)
+        reported, self._reported = self._reported, fleet.granted(queue, running, self.limits)
+        yield from (key for key in queue if key in self._reported - reported)
 
     def _running(self) -> frozenset[Key]:
         return self.store.rolling() | self._starting
 
 
 def _queued_since(model: Model) -> str:
-    """When the model began to wait, as its status tells; empty if it does not."""
+    """When the model began to wait, as its status shows; empty if it does not."""
     for condition in model.status.conditions:
         if condition.type == ConditionType.READY and condition.reason == Reason.QUEUED:
             return condition.last_transition_time

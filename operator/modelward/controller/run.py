@@ -1,4 +1,4 @@
-"""The operator as a process: start all parts, run until told to stop or a part fails, stop all parts."""
+"""The operator as a process: start all parts, run until asked to stop or a part fails, stop all parts."""
 
 import asyncio
 import functools
@@ -234,7 +234,7 @@ def _watching(core: _Core) -> Watching:
 
 async def _work(core: _Core) -> None:
     """What a leader does, and nobody else."""
-    core.store.unsettle()
+    core.store.forget_applied()
     core.queue.clear()
     core.intake.everything()
     urgent, counted = functools.partial(core.queue.add, urgent=True), core.metrics.count_page_read
@@ -312,7 +312,7 @@ async def _fill(discovery: Discovery, resync: Resync) -> None:
     """Read everything once; wait for an API server that is not there, or has no CRDs, yet."""
     while True:
         try:
-            await discovery.look()
+            await discovery.poll()
             await resync.fill()
         except NotFound as error:
             logger.warning("a kind is missing; are the CRDs installed (kubectl apply -f crds/)? %s", error)

@@ -82,7 +82,7 @@ class UserRoutes:
         """Put back what a deleted model has changed. Returns seconds until it is tried again, None when done.
 
         A deletion waits for it for a while only; one that waits for somebody else in any case, for as long as that. If
-        somebody took the finalizer off, status tells that the canary has weight.
+        somebody took the finalizer off, status shows that the canary has weight.
         """
         rollout, is_kept = model.status.rollout, {*model.finalizers} - {names.ROUTE_FINALIZER}
         if names.ROUTE_FINALIZER not in model.finalizers and not (rollout and rollout.weight_percent):

@@ -47,7 +47,7 @@ class Watching:
     resync: Resync
     discovery: Discovery
     event: Callable[[Any], None]
-    """Is told of every event."""
+    """Called for every event."""
     everything: Callable[[], None]
     """Has every model reconciled."""
 

@@ -1,4 +1,4 @@
-"""The name under which a process holds a lease; it tells another process of the same machine that its owner is dead.
+"""The name under which a process holds a lease; from it another process of the same machine learns that its owner is dead.
 
 A holder that was killed cannot give its lease back, so all others have to wait until it expires. Only who shares
 its kernel and its process namespace can know better: the next process of a developer, or of a test.

@@ -17,7 +17,7 @@ from modelward.errors import ApiError, ModelwardError, NotFound
 from modelward.leader.lease import Lease
 
 STUCK_AFTER_SECONDS: Final = 60.0
-"""A process that has not looked at its Lease for so long is stuck."""
+"""A process that has not polled its Lease for so long is stuck."""
 _RELEASE_SECONDS: Final = 2.0
 
 Term = Callable[[], Coroutine[Any, Any, None]]
@@ -28,23 +28,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often the Lease is looked at, in seconds."""
+    """How often the Lease is polled, in seconds."""
 
     renew_deadline: float = 10.0
     """A leader that has not renewed for so long stops. Shorter than the Lease."""
     retry: float = 2.0
-    """Pause between two renewals; candidates look a little more often."""
+    """Pause between two renewals; candidates poll a little more often."""
 
     @property
     def request(self) -> float:
-        """The longest that one look may take: a second one must fit before the deadline."""
+        """The longest that one poll may take: a second one must fit before the deadline."""
         return self.renew_deadline / 2
 
     def until_renewal(self) -> float:
         """A pause of the leader; never the same twice, so that many do not ask in step."""
         return self.retry * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
 
-    def until_look(self) -> float:
+    def until_poll(self) -> float:
         """A pause of a candidate. It is what a takeover may take longer than the Lease lasts."""
         return self.retry * random.uniform(0.5, 0.7)  # noqa: S311 - no secret
 
@@ -57,7 +57,7 @@ class Leader:
     gate: Gate
     pace: Pace = field(default_factory=Pace)
     _turned: float | None = None
-    """When the Lease was last looked at."""
+    """When the Lease was last polled."""
     _trouble: str = ""
 
     async def run(self, term: Term) -> None:
@@ -70,9 +70,9 @@ class Leader:
             await self._release()
 
     def stuck(self) -> str:
-        """What only a restart mends: nobody has looked at the Lease for long. Empty while all is well."""
+        """What only a restart repairs: nobody has polled the Lease for long. Empty while all is well."""
         silent = self.gate.clock() - self._turned if self._turned is not None else 0.0
-        return f"{self.lease} was not looked at for {silent:.0f} s" if silent > STUCK_AFTER_SECONDS else ""
+        return f"{self.lease} was not polled for {silent:.0f} s" if silent > STUCK_AFTER_SECONDS else ""
 
     def trouble(self) -> str:
         """What keeps this process from being a candidate, or from renewing. Empty while all is well."""
@@ -93,15 +93,15 @@ class Leader:
         self._turned = self.gate.clock()
         try:
             async with asyncio.timeout(self.pace.request):
-                await self.lease.look()
+                await self.lease.poll()
                 free_in = self.lease.free_in()
                 if free_in <= 0 and self._holds(await self.lease.take()):
                     return None
         except (ModelwardError, TimeoutError) as error:
             self._failed(error)
-            return self.pace.until_look()
+            return self.pace.until_poll()
         self._trouble = ""
-        return min(free_in, self.pace.until_look()) if free_in > 0 else self.pace.until_look()
+        return min(free_in, self.pace.until_poll()) if free_in > 0 else self.pace.until_poll()
 
     async def _lead(self, term: Term) -> None:
         """Work until the Lease is lost. Nothing of the work is left running at the end."""

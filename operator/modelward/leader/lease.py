@@ -62,7 +62,7 @@ class Lease:
 
     @property
     def holder(self) -> str:
-        """Identity of the holder; empty when it is free, or was not looked at yet."""
+        """Identity of the holder; empty when it is free, or was not polled yet."""
         return self._seen.spec.holder_identity or ""
 
     @property
@@ -70,7 +70,7 @@ class Lease:
         """Whether this process held it when it was last seen."""
         return self._exists and self.holder == self.identity
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """See it as it is. One that is gone is remembered: its holder may not know yet that it is."""
         try:
             self._see(await self.kube.get(LEASE, self.namespace, self.name))
@@ -106,7 +106,7 @@ class Lease:
         try:
             return await self._write(self._renewed())
         except (Conflict, NotFound):  # perhaps by a request of ours that had no answer
-            await self.look()
+            await self.poll()
             return await self._write(self._renewed()) if self.is_ours else None
 
     async def release(self) -> None:

@@ -116,7 +116,7 @@ def _spec(raw_route: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _weight(ref: Mapping[str, Any]) -> int:
-    """Without a word of the user it is 1."""
+    """By default it is 1."""
     weight = ref.get("weight")
     return 1 if weight is None else int(weight)
 

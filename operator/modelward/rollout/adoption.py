@@ -52,7 +52,7 @@ def adopted(observed: Observed) -> tuple[Child, ...]:
     return adoptable(observed) if named in wanted else ()
 
 
-def obstacle(observed: Observed) -> Blocked | None:
+def blocker(observed: Observed) -> Blocked | None:
     """Why a model does not start beside what serves for it already; None if nothing does.
 
     Also for a model that remembers, if a name that it needs is taken by what is its own.

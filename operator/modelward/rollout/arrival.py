@@ -20,7 +20,7 @@ alone that happens once in 20,000 times (e to the power of -10)."""
 def arrived(observed: Observed, rollout: RolloutStatus) -> datetime | None:
     """When requests were seen to come to the canary by its present weight; None: not yet.
 
-    At its first step any request tells; later a share that is nearer to its weight than to that of the step before.
+    At its first step any request shows it; later a share that is nearer to its weight than to that of the step before.
     """
     step, weight = rollout.step, rollout.weight_percent
     before = min(weight, steps.weight_of(observed.model.spec.rollout, step - 1)) if step else -weight

@@ -1,6 +1,6 @@
 """The way of a canary, phase by phase: from its first pod to the switch of roles, or back.
 
-Each look begins with what may end it, in whatever phase it is: pods that are ill, evidence that it is worse, a
+Each reconcile begins with what may end it, in whatever phase it is: unhealthy pods, evidence that it is worse, a
 deadline. Only then is asked whether it may go one step further. Unknown is never success.
 """
 
@@ -17,7 +17,7 @@ from modelward.rollout.decision import Progress
 from modelward.rollout.holding import is_held, nothing_to_protect
 from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger, following
+from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger, next_phase
 from modelward.rollout.rollback import left, switched_back, taken_back
 from modelward.traffic_shares import Router, router
 
@@ -43,7 +43,7 @@ def drained(observed: Observed, progress: Progress) -> Progress:
     """The previous revision's time runs whatever keeps the rest: a refused spec does not hold its pods."""
     if progress.phase is not Phase.DRAINING or drains(observed, progress):
         return progress
-    following(progress.phase, Trigger.DRAINED)
+    next_phase(progress.phase, Trigger.DRAINED)
     return progress.having(previous_revision="", rollout=None)
 
 
@@ -63,7 +63,7 @@ def promoted_by_hand(observed: Observed, progress: Progress) -> Progress:
     approvals = tuple(sorted({*progress.rollout.approvals, last}))
     message = f"Revision {progress.status.canary_revision} is promoted by annotation."
     promoted = progress.going(Trigger.PROMOTED, step=last, approvals=approvals)
-    return promoted.telling("StepAdvanced", message)
+    return promoted.announcing("StepAdvanced", message)
 
 
 def seconds_left(observed: Observed, progress: Progress, of: float) -> float:
@@ -93,9 +93,9 @@ def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
     """The progress without the canary, if its pods, the evidence or its deadline say so; and what the judge says."""
     status = progress.status
     canary = status.canary_revision
-    if ill := health.problem(observed, status):
-        message = f"Revision {canary} was rolled back: {ill.message}."
-        return taken_back(observed, progress, Trigger.ILL, ill.reason, message), Judgement()
+    if unhealthy := health.problem(observed, status):
+        message = f"Revision {canary} was rolled back: {unhealthy.message}."
+        return taken_back(observed, progress, Trigger.UNHEALTHY, unhealthy.reason, message), Judgement()
     if lost := room.preempted(observed, status):
         message = f"Revision {canary} was rolled back: {lost}."
         return taken_back(observed, progress, Trigger.PREEMPTS, Reason.PREEMPTS_STABLE, message), Judgement()
@@ -115,7 +115,7 @@ def _further(observed: Observed, progress: Progress, judgement: Judgement) -> Pr
     if _pods_lost(observed, progress):
         return progress.weightless().going(Trigger.PODS_LOST)
     match progress.phase:
-        case Phase.WARMING:
+        case Phase.SCALING_UP:
             return _warmed(observed, progress)
         case Phase.PROMOTING:
             return _promoted(observed, progress)
@@ -176,13 +176,13 @@ def _step_begun(observed: Observed, progress: Progress) -> Progress:
     step = steps.name_of(policy, rollout.step)
     canary = progress.status.canary_revision
     why = progress.status.analysis.message if progress.status.analysis else ""
-    told = (
+    reported = (
         ("CanaryStarted", f"Canary {canary} begins with {step}.")
         if first
         else ("StepAdvanced", f"Canary {canary} goes on to {step}. {why}".rstrip())
     )
     return next_step_judged(
-        progress.going(Trigger.STEP_BEGINS, weight_percent=weight, step_start_time=None).telling(*told)
+        progress.going(Trigger.STEP_BEGINS, weight_percent=weight, step_start_time=None).announcing(*reported)
     )
 
 
@@ -224,7 +224,7 @@ def _judged_at_step(observed: Observed, progress: Progress, judgement: Judgement
         return progress.going(Trigger.LAST_STEP_PASSED, step=len(observed.model.spec.rollout.planned_steps))
     if progress.phase is Phase.AWAITING_APPROVAL:
         return _approved(observed, progress)
-    waits = progress.phase is Phase.WARMING or not progress.rollout.step_start_time
+    waits = progress.phase is Phase.SCALING_UP or not progress.rollout.step_start_time
     if waits or is_held(observed, progress.status):
         return progress
     return _by_verdict(observed, progress, judgement)
@@ -255,13 +255,13 @@ def _with_metrics(observed: Observed, progress: Progress) -> Progress:
     """Metrics can be had again: nothing was known for a while, so the step asks for a fresh full window."""
     message = f"Metrics of canary {progress.status.canary_revision} can be had again; the step begins anew."
     progress = progress.going(Trigger.METRICS_BACK, step_start_time=format_micro(observed.now))
-    return next_step_judged(progress).telling("MetricsBack", message)
+    return next_step_judged(progress).announcing("MetricsBack", message)
 
 
 def _clocked(observed: Observed, progress: Progress) -> Progress:
     """The step's clock starts when the traffic is split as decided, and the pods are ready.
 
-    Where the canary's own counters tell since when it is, that is the start.
+    Where the canary's own counters show since when it is, that is the start.
     """
     if progress.rollout.step_start_time or not progress.rollout.weight_percent:
         return progress
@@ -291,7 +291,7 @@ def _inconclusive(observed: Observed, progress: Progress, judgement: Judgement) 
     """The longest time of the step is over without enough evidence."""
     canary = progress.status.canary_revision
     if judgement.may_advance:
-        progress = progress.telling("Inconclusive", judgement.message)
+        progress = progress.announcing("Inconclusive", judgement.message)
         return _passed(observed, _conclusive(progress))
     match observed.model.spec.rollout.on_inconclusive:
         case OnInconclusive.PROMOTE:
@@ -306,10 +306,10 @@ def _inconclusive(observed: Observed, progress: Progress, judgement: Judgement) 
 
 
 def _undecided(progress: Progress, judgement: Judgement) -> Progress:
-    """The canary waits for more evidence, or for a person's word."""
+    """The canary waits for more evidence, or for a person."""
     if progress.phase is Phase.INCONCLUSIVE:
         return progress
-    return progress.going(Trigger.INCONCLUSIVE).telling("Inconclusive", judgement.message, warning=True)
+    return progress.going(Trigger.INCONCLUSIVE).announcing("Inconclusive", judgement.message, warning=True)
 
 
 def _without_metrics(observed: Observed, progress: Progress, judgement: Judgement) -> Progress:
@@ -321,7 +321,7 @@ def _without_metrics(observed: Observed, progress: Progress, judgement: Judgemen
     if progress.phase is Phase.METRICS_UNAVAILABLE:
         return progress
     message = f"Metrics of canary {canary} cannot be had: {judgement.problem}."
-    return progress.going(Trigger.METRICS_LOST).telling("MetricsUnavailable", message, warning=True)
+    return progress.going(Trigger.METRICS_LOST).announcing("MetricsUnavailable", message, warning=True)
 
 
 # --- what people say ----------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def _paused(progress: Progress) -> Progress:
     if progress.phase is Phase.PAUSED:
         return progress
     message = f"Canary {progress.status.canary_revision} is paused by spec.rollout.paused."
-    return progress.going(Trigger.PAUSED).telling("Paused", message)
+    return progress.going(Trigger.PAUSED).announcing("Paused", message)
 
 
 def _resumed(observed: Observed, progress: Progress) -> Progress:
@@ -349,7 +349,7 @@ def _approval_awaited(observed: Observed, progress: Progress, step: int) -> Prog
         f"Canary {canary} waits for approval of {steps.name_of(model.spec.rollout, step)}: kubectl annotate mwd"
         f" {model.name} -n {model.namespace} --overwrite modelward.dev/approve={canary}/{step}"
     )
-    return progress.going(Trigger.APPROVAL_NEEDED).telling("Paused", message)
+    return progress.going(Trigger.APPROVAL_NEEDED).announcing("ApprovalRequired", message)
 
 
 def _approved(observed: Observed, progress: Progress) -> Progress:
@@ -384,7 +384,9 @@ def _switched(observed: Observed, progress: Progress) -> Progress:
     message = f"Revision {status.canary_revision} is ready and serves in place of {status.stable_revision}."
     if not readiness.has_size_of_step(observed, status):
         message = f"Revision {status.canary_revision} serves in place of {status.stable_revision}, which has no ready pod."
-    progress = progress.recording(observed.now, RolloutResult.PROMOTED, message).telling("Promoted", message)
+    progress = progress.recording(observed.now, RolloutResult.PROMOTED, message).announcing(
+        "Promoted", message
+    )
     kept = _keeps_previous(observed, progress)
     progress = progress.going(
         Trigger.SWITCHED if kept else Trigger.SWITCHED_FOR_GOOD,
@@ -409,9 +411,9 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
     status = progress.status
     stable, previous = status.stable_revision, status.previous_revision
     if readiness.serves(observed, previous):
-        if ill := health.problem(observed, status):
-            message = f"Revision {stable} was rolled back after its promotion: {ill.message}."
-            return switched_back(observed, progress, Trigger.ILL, ill.reason, message)
+        if unhealthy := health.problem(observed, status):
+            message = f"Revision {stable} was rolled back after its promotion: {unhealthy.message}."
+            return switched_back(observed, progress, Trigger.UNHEALTHY, unhealthy.reason, message)
         judgement = Judgement()
         if arms_of(observed.model):
             progress, judgement = judged(observed, progress)
@@ -423,15 +425,15 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
         return progress
     if needed:
         why = f"{stable} waits for what its pods hold ({', '.join(sorted(needed))})"
-        progress = progress.telling(
+        progress = progress.announcing(
             "PreviousEnded", f"Revision {previous} is not kept warm any longer: {why}."
         )
-    following(progress.phase, Trigger.KEPT)
+    next_phase(progress.phase, Trigger.KEPT)
     return progress.having(previous_revision="", rollout=None, analysis=None)
 
 
 def _deployed(observed: Observed, progress: Progress) -> Progress:
     message = f"Revision {progress.status.stable_revision} is ready and serves."
-    following(progress.phase, Trigger.READY)
+    next_phase(progress.phase, Trigger.READY)
     progress = progress.recording(observed.now, RolloutResult.PROMOTED, message)
-    return progress.having(rollout=None).telling("Promoted", message)
+    return progress.having(rollout=None).announcing("Promoted", message)

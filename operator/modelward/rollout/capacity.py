@@ -48,7 +48,7 @@ def next_scaling(observed: Observed, stable_revision: str | None = None) -> Scal
 
 
 def replicas_of_user(observed: Observed, status: ModelDeploymentStatus) -> int | None:
-    """How many pods the user's word asks for; None when an autoscaler owns the count."""
+    """How many pods the user's spec asks for; None when an autoscaler owns the count."""
     if observed.model.spec.autoscaling:
         return None
     if status.scaling and status.scaling.held_replicas is not None:
@@ -57,7 +57,7 @@ def replicas_of_user(observed: Observed, status: ModelDeploymentStatus) -> int |
 
 
 def whole(observed: Observed, status: ModelDeploymentStatus) -> int:
-    """How many pods stable has at full size: the user's word, or what its autoscaler has come to."""
+    """How many pods stable has at full size: the user's spec, or what its autoscaler has come to."""
     asked = replicas_of_user(observed, status)
     if asked is not None:
         return asked

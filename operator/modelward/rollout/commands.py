@@ -34,14 +34,14 @@ class Order:
     """The rejected content that may be tried again."""
     aborted: str = ""
     """The revision that is to be taken back: the canary, or the one that is watched after its promotion."""
-    returned_to: str = ""
+    rolled_back_to: str = ""
     """The kept revision that is to serve again."""
     promoted: str = ""
     """The canary that is to get all traffic."""
     approved: int | None = None
     """The step of the canary that may begin."""
     ignored: tuple[str, ...] = ()
-    """Why commands that do not apply do nothing, in words."""
+    """Why commands that do not apply do nothing: messages."""
 
 
 def pending(model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision]) -> Order:
@@ -56,14 +56,14 @@ def pending(model: Model, status: ModelDeploymentStatus, revisions: Mapping[str,
     refusals = dict(_refused(new, model, status, revisions))
     taken = {name: value for name, value in new.items() if name not in refusals}
     retried = _rejected_content(status, taken["retry"].partition("/")[0]) if "retry" in taken else ""
-    # One word about the canary at a time: the safest wins.
+    # One command about the canary at a time: the safest wins.
     first = next((name for name in ("abort", "rollback", "promote", "approve") if name in taken), "")
     return Order(
         acknowledged=acknowledged,
         starts_anew=not first and _starts_anew(taken, model, status, retried),
         retried=retried,
         aborted=taken["abort"] if first == "abort" else "",
-        returned_to=taken["rollback"].partition("/")[0] if first == "rollback" else "",
+        rolled_back_to=taken["rollback"].partition("/")[0] if first == "rollback" else "",
         promoted=taken["promote"] if first == "promote" else "",
         approved=_approved_step(taken["approve"], status) if first == "approve" else None,
         ignored=tuple(f"{name}: {why}" for name, why in refusals.items()),
@@ -79,7 +79,7 @@ def present(model: Model) -> CommandsStatus:
 def keeps_pinned_runtime(model: Model) -> bool:
     """Whether the latest command is a plain restart, which promises the same pods again.
 
-    `model.status` still has what was acknowledged before; a refresh in the same look wins over a restart.
+    `model.status` still has what was acknowledged before; a refresh in the same reconcile wins over a restart.
     """
     before = model.status.commands
     restarted = model.commands.get("restart", before.restart) != before.restart
@@ -118,7 +118,7 @@ def _phase(status: ModelDeploymentStatus) -> Phase:
 
 
 def _cannot_adopt(value: str, status: ModelDeploymentStatus) -> str:
-    """What was taken back is there when a decision is made; what was not is told by what stands in the way."""
+    """What was taken back is there when a decision is made; what was not is named in the conditions."""
     return (
         ""
         if value == status.stable_revision

@@ -1,4 +1,4 @@
-"""Status in words: conditions from what was decided and what was seen. The only place that makes a condition.
+"""Conditions, from what was decided and what was seen. The only place that makes a condition.
 
 The table of situations is that of the API reference, section "Status". Everything is computed from the world
 anew; the old conditions only give the time of the last change, so that it moves only when a status does.
@@ -78,26 +78,26 @@ def _without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 
 
 def refusal(refusals: Sequence[str]) -> Blocked:
-    """What the API server says, in its own words; it is tried again by itself."""
+    """The API server's message; the write is retried automatically."""
     message = f"The API server refuses an object that is needed. {'; '.join(refusals)}"
     return Blocked(reason=Reason.REFUSED, message=message)
 
 
 def failure(failures: Sequence[str]) -> Blocked:
-    """What could not be written though nobody refuses it; it is tried again by itself."""
+    """What could not be written though nobody refuses it; the write is retried automatically."""
     message = f"An object that is needed could not be written again and again. {'; '.join(failures)}"
     return Blocked(reason=Reason.REFUSED, message=message)
 
 
-def obstacles(refusals: Sequence[str], failures: Sequence[str]) -> tuple[Blocked, ...]:
+def blockers(refusals: Sequence[str], failures: Sequence[str]) -> tuple[Blocked, ...]:
     """What keeps objects from being written: what is refused, and what fails again and again."""
     refused = (refusal(refusals),) if refusals else ()
     return (*refused, failure(failures)) if failures else refused
 
 
-def _obstacle(observed: Observed) -> Blocked | None:
+def _blocker(observed: Observed) -> Blocked | None:
     """The same in one; None when nothing keeps them."""
-    found = obstacles(observed.refusals, observed.failures)
+    found = blockers(observed.refusals, observed.failures)
     message = " ".join(each.message for each in found)
     return Blocked(reason=Reason.REFUSED, message=message) if found else None
 
@@ -112,7 +112,7 @@ def _live(status: ModelDeploymentStatus) -> list[str]:
 
 
 _CANARY_REASONS: Final = {
-    Phase.AWAITING_APPROVAL: Reason.PAUSED,
+    Phase.AWAITING_APPROVAL: Reason.APPROVAL_REQUIRED,
     Phase.PAUSED: Reason.PAUSED,
     Phase.INCONCLUSIVE: Reason.INCONCLUSIVE,
     Phase.METRICS_UNAVAILABLE: Reason.METRICS_UNAVAILABLE,
@@ -120,7 +120,7 @@ _CANARY_REASONS: Final = {
 
 
 def _situation(observed: Observed, decision: Decision) -> _Situation:
-    refused = _obstacle(observed)
+    refused = _blocker(observed)
     if blocked := decision.blocked or refused or routing.problem(observed):
         besides = refused.message if refused and refused != blocked else ""
         waits = f"The change {decision.waiting}." if decision.waiting else ""
@@ -129,7 +129,7 @@ def _situation(observed: Observed, decision: Decision) -> _Situation:
     if phase is Phase.DEPLOYING or phase in WITH_CANARY:
         return _changing(observed, decision, phase)
     if phase is Phase.ROLLING_BACK:
-        message = " ".join((_told(decision), *_terminating(observed)))
+        message = " ".join((_reported(decision), *_terminating(observed)))
         return _Situation(reason=Reason.CANARY_STEP, message=message, ready=_U, progressing=_T)
     if decision.waiting:
         stable = decision.status.stable_revision
@@ -145,18 +145,20 @@ def _changing(observed: Observed, decision: Decision, phase: Phase) -> _Situatio
     if overdue := readiness.overdue(observed, awaited):
         return _stalled(Reason.DEADLINE_EXCEEDED, f"Revision {awaited} is {overdue}.")
     if phase in WAITING:
-        return _Situation(reason=_CANARY_REASONS[phase], message=_told(decision), ready=_U, progressing=_U)
+        return _Situation(
+            reason=_CANARY_REASONS[phase], message=_reported(decision), ready=_U, progressing=_U
+        )
     first = phase is Phase.DEPLOYING
-    starting = first or (phase is Phase.WARMING and not _weight(status))
+    starting = first or (phase is Phase.SCALING_UP and not _weight(status))
     return _Situation(
         reason=Reason.DEPLOYING if starting else Reason.CANARY_STEP,
-        message=_told(decision),
+        message=_reported(decision),
         ready=_F if first else _U,
         progressing=_T,
     )
 
 
-def _told(decision: Decision) -> str:
+def _reported(decision: Decision) -> str:
     """What `status.rollout.message` says."""
     return decision.status.rollout.message if decision.status.rollout else ""
 

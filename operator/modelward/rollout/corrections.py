@@ -1,4 +1,4 @@
-"""What a person is told whose edit of a child was undone: that it was, and the command that does what they meant."""
+"""The Event for a person whose edit of a child was undone: that it was, and the command that does what they meant."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,7 +13,7 @@ REASON: Final = "DriftCorrected"
 def edited(model: Model, child: Child, manifest: Mapping[str, Any]) -> Announcement:
     """An object was written again as the model has it: a restart, another image, anything else."""
     who = f" by {child.edited_by}" if child.edited_by else ""
-    return _told(
+    return _reported(
         f"{child.kind} {child.name} was changed{who} and is as before: {_remedy(model, child, manifest)}"
     )
 
@@ -21,7 +21,7 @@ def edited(model: Model, child: Child, manifest: Mapping[str, Any]) -> Announcem
 def scaled(model: Model, child: Deployment, replicas: int) -> Announcement:
     """A Deployment has the count again that the model asks for."""
     command = f"kubectl scale mwd {model.name} -n {model.namespace} --replicas={child.replicas}"
-    return _told(
+    return _reported(
         f"Deployment {child.name} was scaled to {child.replicas} by {child.scaled_by} and has {replicas} replicas again:"
         f" ModelDeployment {model.name} has the number of pods, {command}"
     )
@@ -41,5 +41,5 @@ def _images(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(each.get("image", "")) for each in containers)
 
 
-def _told(message: str) -> Announcement:
+def _reported(message: str) -> Announcement:
     return Announcement(reason=REASON, message=f"{message}.", warning=True)

@@ -20,9 +20,9 @@ from modelward.api.times import format_micro
 from modelward.rollout import adoption, capacity, commands, fleet, health, readiness, room, traffic
 from modelward.rollout.canary import drains, followed, guarded, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
-from modelward.rollout.messages import narrated
+from modelward.rollout.messages import with_message
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import WITH_CANARY, Phase, Trigger, following
+from modelward.rollout.phases import WITH_CANARY, Phase, Trigger, next_phase
 from modelward.rollout.revisions import revision_hash
 from modelward.rollout.rollback import (
     left,
@@ -37,9 +37,9 @@ from modelward.rollout.rollback import (
 from modelward.rollout.snapshot import take_snapshot
 
 _MOST_STEPS: Final = 12
-"""More transitions than any look can need; each is checked against the table of phases."""
-LOOK_SECONDS: Final = 5.0
-"""How often a rollout is looked at even if nothing is seen to happen."""
+"""More transitions than any reconcile can need; each is checked against the table of phases."""
+REQUEUE_SECONDS: Final = 5.0
+"""How often a rollout is reconciled even if nothing is seen to happen."""
 
 
 def decide(observed: Observed) -> Decision:
@@ -51,9 +51,9 @@ def decide(observed: Observed) -> Decision:
     progress = _recovered(observed, progress)
     progress = _commanded(observed, progress)
     progress = progress.having(scaling=capacity.next_scaling(observed, progress.status.stable_revision))
-    left = adoption.obstacle(observed)
-    if obstacle := problem or left or (_conflict(observed) if observed.conflicts else None):
-        return _finished(observed, replace(guarded(observed, progress), blocked=obstacle))
+    left = adoption.blocker(observed)
+    if blocker := problem or left or (_conflict(observed) if observed.conflicts else None):
+        return _finished(observed, replace(guarded(observed, progress), blocked=blocker))
     return _finished(observed, _converged(observed, progress))
 
 
@@ -110,11 +110,11 @@ def _commanded(observed: Observed, progress: Progress) -> Progress:
         ),
     )
     for message in order.ignored:
-        progress = progress.telling("CommandIgnored", message, warning=True)
+        progress = progress.announcing("CommandIgnored", message, warning=True)
     if order.aborted:
         return _aborted(observed, progress, order.aborted)
-    if order.returned_to:
-        return _returned(observed, progress, order.returned_to)
+    if order.rolled_back_to:
+        return _rolled_back_by_user(observed, progress, order.rolled_back_to)
     if order.promoted:
         return promoted_by_hand(observed, progress)
     if order.approved is not None:
@@ -137,7 +137,7 @@ def _aborted(observed: Observed, progress: Progress, revision: str) -> Progress:
     return end(observed, progress, Trigger.ABORTED, Reason.ABORTED, message)
 
 
-def _returned(observed: Observed, progress: Progress, target: str) -> Progress:
+def _rolled_back_by_user(observed: Observed, progress: Progress, target: str) -> Progress:
     """A person wants a kept revision back while spec stays. What spec asks for is rejected until it changes.
 
     The previous revision, still warm, serves at once; another one is started first, in full.
@@ -145,13 +145,17 @@ def _returned(observed: Observed, progress: Progress, target: str) -> Progress:
     status = progress.status
     message = f"Rolled back to {target} by annotation."
     if progress.phase is Phase.WATCHING and target == status.previous_revision:
-        return switched_back(observed, progress, Trigger.RETURNED, Reason.RETURNED, message)
+        return switched_back(
+            observed, progress, Trigger.ROLLED_BACK_BY_USER, Reason.ROLLED_BACK_BY_USER, message
+        )
     if progress.phase in WITH_CANARY:
-        progress = taken_back(observed, progress, Trigger.RETURNED, Reason.RETURNED, message)
+        progress = taken_back(
+            observed, progress, Trigger.ROLLED_BACK_BY_USER, Reason.ROLLED_BACK_BY_USER, message
+        )
     wanted = revision_hash(observed.model.fields, progress.status.revision_nonce)
     if wanted == target:
         return progress
-    return rejected(observed, progress, wanted, Reason.RETURNED, message)
+    return rejected(observed, progress, wanted, Reason.ROLLED_BACK_BY_USER, message)
 
 
 # --- what spec asks for -------------------------------------------------------------------------------------
@@ -215,8 +219,8 @@ def _changed(observed: Observed, progress: Progress, wanted: str) -> Progress:
             return progress  # its traffic leaves it first
     if isinstance(taken, Blocked):
         return replace(progress, blocked=taken)
-    if obstacle := _still_sent_to(observed, progress, wanted):
-        return replace(progress, waiting=obstacle)
+    if blocker := _still_sent_to(observed, progress, wanted):
+        return replace(progress, waiting=blocker)
     if risk := _risk_to_stable(observed, progress, taken):
         return replace(progress, blocked=Blocked(reason=Reason.PREEMPTS_STABLE, message=risk))
     if _must_wait(observed, progress, wanted):
@@ -226,7 +230,7 @@ def _changed(observed: Observed, progress: Progress, wanted: str) -> Progress:
 
 
 def _still_sent_to(observed: Observed, progress: Progress, wanted: str) -> str:
-    """Which requests keep a change from setting out, in words; empty when none do.
+    """Which requests keep a change from setting out: a message; empty when none do.
 
     Those that may still come to the previous revision, whose pods would go; and those that would come to the new
     one before it has any weight, because the Service could not be switched back to stable.
@@ -291,7 +295,7 @@ def _asked_for(observed: Observed, progress: Progress) -> str:
 def _return_target(observed: Observed, progress: Progress) -> str:
     """The revision that `modelward.dev/rollback` named, as long as spec asks for what was rejected then."""
     status, refused = progress.status, rejection(observed, progress.status)
-    if refused is None or refused.reason != Reason.RETURNED:
+    if refused is None or refused.reason != Reason.ROLLED_BACK_BY_USER:
         return ""
     target = status.commands.rollback.partition("/")[0]
     failed = any(entry.revision == target for entry in status.rejected_revisions)
@@ -304,13 +308,13 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
     version = _version(progress, wanted)
     if not status.stable_revision:
         rollout = RolloutStatus(state=Phase.DEPLOYING, start_time=now)
-        return progress.having(stable_revision=wanted, rollout=rollout).telling(
+        return progress.having(stable_revision=wanted, rollout=rollout).announcing(
             "RevisionCreated", f"Deploying the first revision, {wanted}{version}."
         )
     is_return = wanted == _return_target(observed, progress)
     steps = len(observed.model.spec.rollout.planned_steps)
     rollout = RolloutStatus(
-        state=following(progress.phase, Trigger.CHANGED),
+        state=next_phase(progress.phase, Trigger.CHANGED),
         step=steps if is_return else 0,  # what has served before needs no steps
         start_time=now,
         approvals=(0,) if status.commands.approve == f"{wanted}/0" else (),
@@ -319,7 +323,7 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
     meanwhile = readiness.goes_on(observed, status)
     return progress.having(
         canary_revision=wanted, previous_revision="", rollout=rollout, analysis=None
-    ).telling(
+    ).announcing(
         "RevisionCreated",
         f"Revision {wanted}{version} is started beside {status.stable_revision}, which {meanwhile}.",
     )
@@ -344,7 +348,7 @@ def _conflict(observed: Observed) -> Blocked:
 
 
 def _finished(observed: Observed, progress: Progress) -> Decision:
-    progress = narrated(observed, progress)
+    progress = with_message(observed, progress)
     status = msgspec.structs.replace(progress.status, observed_generation=observed.model.generation)
     if _is_decision(observed.model.status, status):
         stamped = max((child.decision for child in observed.children), default=0)
@@ -362,12 +366,12 @@ def _finished(observed: Observed, progress: Progress) -> Decision:
 
 
 def _is_decision(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
-    """Whether anything was decided: newer evidence and other words alone are no decision."""
+    """Whether anything was decided: newer evidence and other messages alone are no decision."""
     return without_evidence(before) != without_evidence(after)
 
 
 def without_evidence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
-    """Status without what only reports: evidence, and the words about the rollout."""
+    """Status without what only reports: evidence, and the message about the rollout."""
     rollout = status.rollout
     if rollout is not None:
         rollout = msgspec.structs.replace(rollout, message="", actual_weight_percent=None)
@@ -376,18 +380,18 @@ def without_evidence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 
 def _wake_after(observed: Observed, progress: Progress) -> float | None:
     waits: list[float | None] = [readiness.wake_after(observed, progress.status)]
-    waits.append(health.look_again(observed, progress.status))
+    waits.append(health.requeue_after(observed, progress.status))
     if progress.phase in (Phase.DRAINING, Phase.WATCHING):
-        waits.append(seconds_left(observed, progress, traffic.drain_seconds(observed)) or LOOK_SECONDS)
+        waits.append(seconds_left(observed, progress, traffic.drain_seconds(observed)) or REQUEUE_SECONDS)
     if progress.phase is Phase.WATCHING:
         keep = observed.model.spec.rollout.keep_previous_seconds
-        waits.append(min(LOOK_SECONDS, seconds_left(observed, progress, keep) or LOOK_SECONDS))
+        waits.append(min(REQUEUE_SECONDS, seconds_left(observed, progress, keep) or REQUEUE_SECONDS))
     if progress.phase is Phase.ROLLING_BACK:
         waits.append(1.0)
     if progress.phase in WITH_CANARY:
-        waits.append(LOOK_SECONDS)
+        waits.append(REQUEUE_SECONDS)
     if progress.waiting:
-        waits.append(fleet.look_again(observed.turn))
+        waits.append(fleet.requeue_after(observed.turn))
     if observed.conflicts or (progress.blocked and progress.blocked.reason is Reason.NAME_CONFLICT):
         waits.append(readiness.POLL_SECONDS)
     return min((wait for wait in waits if wait is not None), default=None)

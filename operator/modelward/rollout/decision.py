@@ -18,7 +18,7 @@ from modelward.api.status import (
     clip,
 )
 from modelward.api.times import format_micro
-from modelward.rollout.phases import Phase, Trigger, following
+from modelward.rollout.phases import Phase, Trigger, next_phase
 
 _LONGEST_WORD: Final = 128
 """Characters of a version and of a tool's name that status takes."""
@@ -35,7 +35,7 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is to be: the next status (conditions apart), what to tell, and when to look again."""
+    """What is to be: the next status (conditions apart), what to announce, and after how long to requeue."""
 
     status: ModelDeploymentStatus
     revisions: Mapping[str, Revision]
@@ -72,7 +72,7 @@ class Progress:
 
     def going(self, trigger: Trigger, **changes: object) -> "Progress":
         """The same in the phase that follows, with some fields of the rollout changed."""
-        return self.rolling(state=following(self.phase, trigger), **changes)
+        return self.rolling(state=next_phase(self.phase, trigger), **changes)
 
     def rolling(self, **changes: object) -> "Progress":
         """The same in the same phase, with some fields of the rollout changed."""
@@ -83,10 +83,10 @@ class Progress:
         had = self.rollout.weight_percent or self.rollout.withdrawn_weight_percent
         return self.rolling(weight_percent=0, withdrawn_weight_percent=had)
 
-    def telling(self, reason: str, message: str, *, warning: bool = False) -> "Progress":
+    def announcing(self, reason: str, message: str, *, warning: bool = False) -> "Progress":
         """The same with one more Event to publish."""
-        told = Announcement(reason=reason, message=message, warning=warning)
-        return replace(self, announcements=(*self.announcements, told))
+        reported = Announcement(reason=reason, message=message, warning=warning)
+        return replace(self, announcements=(*self.announcements, reported))
 
     @property
     def rollout(self) -> RolloutStatus:

@@ -63,7 +63,7 @@ def turn(key: Key, waiting: Collection[Key], running: Collection[Key], limits: L
     )
 
 
-def look_again(turn: Turn) -> float:
+def requeue_after(turn: Turn) -> float:
     """Seconds until a model that waits should show its place anew. Its turn wakes it at once, whatever this says.
 
     The whole queue together writes at most five times a second.

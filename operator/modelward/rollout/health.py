@@ -23,9 +23,9 @@ the node or the container engine was restarted).
 Rules 1, 2, 3 and 5 ask for a larger share of the canary's pods than of stable's. If stable's share is as large, both
 suffer from the same thing (a database, a node pool, bad requests), and the canary is not to blame:
 `shared` says so. It is no reason to go on either (see `holding`) until it is over: all pods that showed it have been
-ready again, or gone, for a minute. Restarts (4) in both arms are told in the same way.
+ready again, or gone, for a minute. Restarts (4) in both arms count in the same way.
 
-Not ill, by themselves: a pod without a node, an image that cannot be pulled, a model that loads for long. They
+Not unhealthy, by themselves: a pod without a node, an image that cannot be pulled, a model that loads for long. They
 run into the deadline, whose clock begins when a pod has a node (see `readiness.overdue`). A pod that never
 gets a node waits for ever, by intent: capacity may come. The conditions say what it waits for, all the time.
 """
@@ -46,7 +46,7 @@ INIT_RESTARTS: Final = 5
 ALL_LOST_SECONDS: Final = 3.0
 SOME_LOST_SECONDS: Final = 60.0
 CALM_SECONDS: Final = 60.0
-"""So long after its last mishap a pod counts as well: the kubelet tells of that mishap for as long as the pod lives."""
+"""So long after its last mishap a pod counts as well: the kubelet reports that mishap for as long as the pod lives."""
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _UNSEEN: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
@@ -84,7 +84,7 @@ _Sign = Callable[[Pod, datetime | None], bool]
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """One way to be ill."""
+    """One way to be unhealthy."""
 
     reason: Reason
     sign: _Sign
@@ -140,14 +140,14 @@ _RULES: Final = (
 
 
 def problem(observed: Observed, status: ModelDeploymentStatus) -> Illness | None:
-    """What is wrong with the canary and not as much with stable; None if nothing is, as far as pods tell.
+    """What is wrong with the canary and not as much with stable; None if nothing is, as far as pods show.
 
     Without a canary: with the promoted revision, beside the previous one. A revision without pods compares with
     nothing: any illness is the other's own then. `status` is the one that is being decided: a canary that sets
-    out in this very look has had no traffic, whatever its pods went through before.
+    out in this very reconcile has had no traffic, whatever its pods went through before.
     """
     mine, other = _arms(observed, status)
-    return next(_illnesses(observed, status, mine, other), None)
+    return next(_unhealthy_pods(observed, status, mine, other), None)
 
 
 def shared(observed: Observed, status: ModelDeploymentStatus) -> str:
@@ -164,9 +164,9 @@ def _alike(
 ) -> Iterator[tuple[str, tuple[Pod, ...]]]:
     """What both suffer from in words, and the pods of both that do."""
     for rule in (*_RULES, *(_lost_rules(observed, mine) if _has_traffic(status) else ())):
-        if (ill := mine.suffering(rule.sign)) and not mine.exceeds(other, rule.sign, rule.stables):
+        if (unhealthy := mine.suffering(rule.sign)) and not mine.exceeds(other, rule.sign, rule.stables):
             words = f"a pod of {mine.name} {rule.words}, and so does as large a share of {other.name}'s pods"
-            yield words, (*ill, *other.suffering(rule.stables))
+            yield words, (*unhealthy, *other.suffering(rule.stables))
     ended, others = mine.suffering(_has_ended), other.suffering(_has_ended)
     if others and sum(pod.restarts for pod in ended) >= RESTARTS:
         yield f"{mine.name}'s pods were restarted, and so were {other.name}'s", (*ended, *others)
@@ -179,8 +179,8 @@ def _is_over(observed: Observed, pod: Pod) -> bool:
     return (pod.ready or bool(pod.failed)) and bool(times) and observed.now - max(times) >= calm
 
 
-def look_again(observed: Observed, status: ModelDeploymentStatus) -> float | None:
-    """Seconds until the clock alone can make a compared revision ill; None while no pod has lost its readiness.
+def requeue_after(observed: Observed, status: ModelDeploymentStatus) -> float | None:
+    """Seconds until the clock alone can make a compared revision unhealthy; None while no pod has lost its readiness.
 
     Everything else comes as an event: pods are watched (docs/design/0007).
     """
@@ -213,7 +213,7 @@ def _arms(observed: Observed, status: ModelDeploymentStatus) -> tuple[_Arm, _Arm
 
 
 def _counted(observed: Observed, revision: str | None) -> tuple[Pod, ...]:
-    """Pods that tell something about their model."""
+    """Pods that show something about their model."""
     pods = pods_of(observed, revision)
     return tuple(pod for pod in pods if not pod.deleting and (not pod.failed or pod.over_storage_limit))
 
@@ -225,18 +225,18 @@ def _began(observed: Observed, status: ModelDeploymentStatus, revision: str) -> 
     return deployment.created if deployment else None
 
 
-def _illnesses(
+def _unhealthy_pods(
     observed: Observed, status: ModelDeploymentStatus, mine: _Arm, other: _Arm
 ) -> Iterator[Illness]:
     for rule in _RULES:
         if mine.exceeds(other, rule.sign, rule.stables):
-            yield _illness(mine, other, rule)
+            yield _unhealthy_pod(mine, other, rule)
     if restarting := _restarting(mine, other):
         yield restarting
     if _has_traffic(status):
         for rule in _lost_rules(observed, mine):
             if mine.exceeds(other, rule.sign, rule.stables):
-                yield _illness(mine, other, rule)
+                yield _unhealthy_pod(mine, other, rule)
 
 
 def _restarting(mine: _Arm, other: _Arm) -> Illness | None:
@@ -292,17 +292,19 @@ def _has_traffic(status: ModelDeploymentStatus) -> bool:
     """Whether requests reach the first of the two: as the canary by its weight, once promoted always."""
     if not status.canary_revision:
         return True
-    # A canary that has lost its pods has no weight meanwhile; its step still tells that it had some.
+    # A canary that has lost its pods has no weight meanwhile; its step still shows that it had some.
     return bool(status.rollout and (status.rollout.weight_percent > 0 or status.rollout.step_start_time))
 
 
 # --- words --------------------------------------------------------------------------------------------------
 
 
-def _illness(mine: _Arm, other: _Arm, rule: _Rule) -> Illness:
-    ill, theirs = mine.suffering(rule.sign), other.suffering(rule.stables)
-    worst = max(ill, key=lambda pod: (pod.restarts, pod.name))
-    counts = f"{len(ill)} of its {_pods(len(mine.pods))}; {other.name}: {len(theirs)} of {len(other.pods)}"
+def _unhealthy_pod(mine: _Arm, other: _Arm, rule: _Rule) -> Illness:
+    unhealthy, theirs = mine.suffering(rule.sign), other.suffering(rule.stables)
+    worst = max(unhealthy, key=lambda pod: (pod.restarts, pod.name))
+    counts = (
+        f"{len(unhealthy)} of its {_pods(len(mine.pods))}; {other.name}: {len(theirs)} of {len(other.pods)}"
+    )
     message = f"pod {worst.name} of {mine.name} {rule.words}{_details(worst)} ({counts})"
     return Illness(reason=rule.reason, message=message)
 

@@ -56,7 +56,7 @@ def judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
     try:
         return judge_by(observed, progress)
     except (ArithmeticError, LookupError, ValueError):
-        # A hand may have written a memory that is read and cannot be counted on with: it would keep every look
+        # A hand may have written a memory that is read and cannot be counted on with: it would keep every reconcile
         # from ending, the way back included. Without it the same samples are judged anew.
         if progress.status.analysis is None:
             raise
@@ -141,7 +141,7 @@ def _starts(model: Model) -> bool:
     if rollout is None or not status.canary_revision or not status.stable_revision:
         return False
     weights = rollout.weight_percent or rollout.withdrawn_weight_percent
-    return rollout.state == Phase.WARMING and not weights
+    return rollout.state == Phase.SCALING_UP and not weights
 
 
 def next_step_judged(progress: Progress) -> Progress:
@@ -222,7 +222,7 @@ def _last_sample(progress: Progress) -> float:
 
 
 def _sampled(observed: Observed, progress: Progress, time: float, policy: Policy) -> Progress:
-    """The time of the sample; after a gap in which nobody looked the step asks for a full window again."""
+    """The time of the sample; after a gap in which nobody sampled the step asks for a full window again."""
     before = _last_sample(progress)
     longest = max(LONGEST_GAP_SECONDS, 2 * policy.interval_seconds)
     if before and time - before > longest and progress.phase in (Phase.ANALYZING, Phase.INCONCLUSIVE):
@@ -234,15 +234,15 @@ def _sampled(observed: Observed, progress: Progress, time: float, policy: Policy
 
 def _step(observed: Observed, progress: Progress) -> Step:
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    following = None
+    next_phase = None
     if progress.phase is not Phase.WATCHING and rollout.weight_percent < steps.WHOLE:
-        following = float(steps.weight_of(policy, steps.step_above(policy, rollout.weight_percent)))
+        next_phase = float(steps.weight_of(policy, steps.step_above(policy, rollout.weight_percent)))
     now = observed.now.timestamp()
     return Step(
         time=now,
         started=parse(rollout.step_start_time).timestamp() if rollout.step_start_time else now,
         weight_percent=rollout.weight_percent,
-        next_weight_percent=following,
+        next_weight_percent=next_phase,
     )
 
 

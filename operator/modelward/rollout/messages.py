@@ -1,6 +1,6 @@
 """What a rollout does or waits for, in one sentence: `status.rollout.message`, and the message of conditions.
 
-Nothing in it counts seconds: words that change by the clock alone would be writes for nothing.
+Nothing in it counts seconds: messages that change by the clock alone would be writes for nothing.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from modelward.rollout.phases import WAITING, Phase
 from modelward.traffic_shares import Router, Size, router
 
 _UNEQUAL: Final = 2.0
-"""A load per pod that differs by more than this factor is told."""
+"""A load per pod that differs by more than this factor is in the message."""
 
 
-def narrated(observed: Observed, progress: Progress) -> Progress:
-    """The same, told."""
+def with_message(observed: Observed, progress: Progress) -> Progress:
+    """The same, with its message."""
     if progress.status.rollout is None:
         return progress
     message = " ".join(part for part in _sentences(observed, progress) if part)
@@ -59,15 +59,15 @@ def _sentences(observed: Observed, progress: Progress) -> Iterator[str]:
 def _of_phase(observed: Observed, progress: Progress) -> str:
     if progress.phase in WAITING:
         return _waiting(observed, progress)
-    tell = _TELLERS.get(progress.phase)
-    return tell(observed, progress) if tell else ""
+    message_of = _MESSAGES.get(progress.phase)
+    return message_of(observed, progress) if message_of else ""
 
 
 def _deploying(observed: Observed, progress: Progress) -> str:
     return _starting(observed, progress, progress.status.stable_revision)
 
 
-def _warming(observed: Observed, progress: Progress) -> str:
+def _scaling_up(observed: Observed, progress: Progress) -> str:
     canary, weight = progress.status.canary_revision, progress.rollout.weight_percent
     if not weight:
         return f"{_starting(observed, progress, canary)} {_beside(observed, progress)}"
@@ -123,9 +123,9 @@ def _draining(_: Observed, progress: Progress) -> str:
     return f"Revision {progress.status.previous_revision} finishes what it has."
 
 
-_TELLERS: Final = {
+_MESSAGES: Final = {
     Phase.DEPLOYING: _deploying,
-    Phase.WARMING: _warming,
+    Phase.SCALING_UP: _scaling_up,
     Phase.ANALYZING: _analyzing,
     Phase.PROMOTING: _promoting,
     Phase.WATCHING: _watching,
@@ -240,7 +240,7 @@ def _load(observed: Observed, progress: Progress) -> str:
     if factor > _UNEQUAL:
         return f"Each of its pods carries {factor:.1f} times what one of stable's does, so its latency does not count."
     if factor < 1 / _UNEQUAL:
-        return f"Each of its pods carries {factor:.2f} times what one of stable's does, so it may look faster than it is."
+        return f"Each of its pods carries {factor:.2f} times what one of stable's does, so it may seem faster than it is."
     return ""
 
 

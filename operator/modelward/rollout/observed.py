@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from modelward.analysis.gathered import Evidence
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.weights import Rule
@@ -123,7 +123,7 @@ class Exit:
     container: str
     code: int
     reason: str
-    """The kubelet's word, such as OOMKilled, Error or Completed."""
+    """The kubelet's reason, such as OOMKilled, Error or Completed."""
     time: datetime | None = None
     overdue_seconds: int = 0
     """The kubelet stopped it, because it was not ready within so many seconds (startupSeconds); 0: nobody did, as far as
@@ -243,7 +243,7 @@ class Observed:
     """By revision."""
     service: Service | None = None
     route: Route | None = None
-    """What splits traffic; None without `spec.traffic`. It tells itself if it is missing."""
+    """What splits traffic; None without `spec.traffic`. It reports itself if it is missing."""
     children: tuple[Child, ...] = ()
     """All of them, of every kind, Deployments and Service included."""
     orphans: tuple[Child, ...] = ()

@@ -1,6 +1,6 @@
 """The phases of a rollout as one table: what may follow what. Tests and documentation read it from here.
 
-Phase is an internal word: users read conditions. It is stored in `status.rollout.state`; a model without a
+Phase is an internal term: users read conditions. It is stored in `status.rollout.state`; a model without a
 rollout is SERVING and has no `status.rollout`. How a rollout ended (Promoted, RolledBack, Superseded,
 Aborted) is in `status.history`, and shown by conditions until spec changes.
 """
@@ -17,7 +17,7 @@ class Phase(StrEnum):
     """One revision, the stable one; no rollout."""
     DEPLOYING = "Deploying"
     """The first revision is being started: there is nothing to protect, it is stable from the start."""
-    WARMING = "Warming"
+    SCALING_UP = "ScalingUp"
     """Pods of the canary are being started, for its first step or for the next one; the weight stays."""
     ANALYZING = "Analyzing"
     """The canary has the weight of its step and is judged."""
@@ -37,6 +37,10 @@ class Phase(StrEnum):
     """The new revision is stable; the previous one finishes what it has, and goes."""
     ROLLING_BACK = "RollingBack"
     """Traffic leaves the canary; its pods end as soon as it has."""
+
+
+RENAMED: Final = {"ScalingUp": Phase.SCALING_UP}
+"""Phases in the status of earlier versions, and what they are called now."""
 
 
 class Trigger(StrEnum):
@@ -67,7 +71,7 @@ class Trigger(StrEnum):
     INCONCLUSIVE = "Inconclusive"
     """The longest time of the step is over without enough evidence."""
     CONCLUSIVE = "Conclusive"
-    """There is enough evidence after all, or another word on what to do without."""
+    """There is enough evidence after all, or another policy for what to do without."""
     METRICS_LOST = "MetricsLost"
     """Metrics cannot be had."""
     METRICS_BACK = "MetricsBack"
@@ -86,7 +90,7 @@ class Trigger(StrEnum):
     """The revision that lost its traffic had its time to finish."""
     WORSE = "Worse"
     """The judge has found the canary to be worse than stable."""
-    ILL = "Ill"
+    UNHEALTHY = "Unhealthy"
     """Pods crash, run out of memory or do not come back."""
     DEADLINE = "Deadline"
     """The canary did not get ready in time."""
@@ -94,7 +98,7 @@ class Trigger(StrEnum):
     """The canary, of a higher priority, holds the room that stable waits for."""
     ABORTED = "Aborted"
     """A person took the canary back."""
-    RETURNED = "Returned"
+    ROLLED_BACK_BY_USER = "RolledBackByUser"
     """A person went back to an earlier revision."""
     UNKNOWN = "Unknown"
     """Nothing can be said about the canary, and the policy is to roll back then."""
@@ -108,16 +112,16 @@ WAITING: Final = (
 )
 """The canary stays at its weight until something is said, or seen."""
 
-WITH_CANARY: Final = (Phase.WARMING, Phase.ANALYZING, *WAITING, Phase.PROMOTING)
+WITH_CANARY: Final = (Phase.SCALING_UP, Phase.ANALYZING, *WAITING, Phase.PROMOTING)
 """There is a canary, and it is judged as long as it has any weight."""
 
 TAKES_BACK: Final = (
     Trigger.WORSE,
-    Trigger.ILL,
+    Trigger.UNHEALTHY,
     Trigger.DEADLINE,
     Trigger.PREEMPTS,
     Trigger.ABORTED,
-    Trigger.RETURNED,
+    Trigger.ROLLED_BACK_BY_USER,
     Trigger.SUPERSEDED,
 )
 """What ends a canary, in whatever phase it is."""
@@ -126,47 +130,52 @@ _JUDGED: Final = (Phase.ANALYZING, Phase.INCONCLUSIVE, Phase.METRICS_UNAVAILABLE
 """The next step depends on the evidence alone, so a want of it counts."""
 
 TRANSITIONS: Final[dict[tuple[Phase, Trigger], Phase]] = {
-    (Phase.SERVING, Trigger.CHANGED): Phase.WARMING,
+    (Phase.SERVING, Trigger.CHANGED): Phase.SCALING_UP,
     (Phase.DEPLOYING, Trigger.READY): Phase.SERVING,
-    (Phase.DEPLOYING, Trigger.CHANGED): Phase.WARMING,
-    (Phase.WARMING, Trigger.STEP_BEGINS): Phase.ANALYZING,
-    (Phase.ANALYZING, Trigger.STEP_PASSED): Phase.WARMING,
-    **{(phase, Trigger.PODS_LOST): Phase.WARMING for phase in (Phase.ANALYZING, *WAITING, Phase.PROMOTING)},
-    **{(phase, Trigger.PAUSED): Phase.PAUSED for phase in (Phase.WARMING, Phase.AWAITING_APPROVAL, *_JUDGED)},
-    (Phase.WARMING, Trigger.APPROVAL_NEEDED): Phase.AWAITING_APPROVAL,
+    (Phase.DEPLOYING, Trigger.CHANGED): Phase.SCALING_UP,
+    (Phase.SCALING_UP, Trigger.STEP_BEGINS): Phase.ANALYZING,
+    (Phase.ANALYZING, Trigger.STEP_PASSED): Phase.SCALING_UP,
+    **{
+        (phase, Trigger.PODS_LOST): Phase.SCALING_UP for phase in (Phase.ANALYZING, *WAITING, Phase.PROMOTING)
+    },
+    **{
+        (phase, Trigger.PAUSED): Phase.PAUSED
+        for phase in (Phase.SCALING_UP, Phase.AWAITING_APPROVAL, *_JUDGED)
+    },
+    (Phase.SCALING_UP, Trigger.APPROVAL_NEEDED): Phase.AWAITING_APPROVAL,
     (Phase.ANALYZING, Trigger.APPROVAL_NEEDED): Phase.AWAITING_APPROVAL,
     (Phase.ANALYZING, Trigger.INCONCLUSIVE): Phase.INCONCLUSIVE,
     (Phase.ANALYZING, Trigger.METRICS_LOST): Phase.METRICS_UNAVAILABLE,
     (Phase.INCONCLUSIVE, Trigger.METRICS_LOST): Phase.METRICS_UNAVAILABLE,
-    (Phase.AWAITING_APPROVAL, Trigger.APPROVED): Phase.WARMING,
+    (Phase.AWAITING_APPROVAL, Trigger.APPROVED): Phase.SCALING_UP,
     (Phase.PAUSED, Trigger.RESUMED): Phase.ANALYZING,
-    (Phase.PAUSED, Trigger.STEP_AHEAD): Phase.WARMING,
+    (Phase.PAUSED, Trigger.STEP_AHEAD): Phase.SCALING_UP,
     (Phase.INCONCLUSIVE, Trigger.CONCLUSIVE): Phase.ANALYZING,
     (Phase.METRICS_UNAVAILABLE, Trigger.METRICS_BACK): Phase.ANALYZING,
-    (Phase.WARMING, Trigger.LAST_STEP_PASSED): Phase.PROMOTING,
+    (Phase.SCALING_UP, Trigger.LAST_STEP_PASSED): Phase.PROMOTING,
     (Phase.ANALYZING, Trigger.LAST_STEP_PASSED): Phase.PROMOTING,
     **{
         (phase, Trigger.LAST_STEP_PASSED): Phase.PROMOTING
         for phase in (Phase.AWAITING_APPROVAL, Phase.INCONCLUSIVE, Phase.METRICS_UNAVAILABLE)
     },
-    **{(phase, Trigger.PROMOTED): Phase.PROMOTING for phase in (Phase.WARMING, Phase.ANALYZING, *WAITING)},
+    **{(phase, Trigger.PROMOTED): Phase.PROMOTING for phase in (Phase.SCALING_UP, Phase.ANALYZING, *WAITING)},
     (Phase.PROMOTING, Trigger.SWITCHED): Phase.WATCHING,
     (Phase.PROMOTING, Trigger.SWITCHED_FOR_GOOD): Phase.DRAINING,
     (Phase.WATCHING, Trigger.KEPT): Phase.SERVING,
-    (Phase.WATCHING, Trigger.CHANGED): Phase.WARMING,
+    (Phase.WATCHING, Trigger.CHANGED): Phase.SCALING_UP,
     (Phase.DRAINING, Trigger.DRAINED): Phase.SERVING,
-    (Phase.DRAINING, Trigger.CHANGED): Phase.WARMING,
+    (Phase.DRAINING, Trigger.CHANGED): Phase.SCALING_UP,
     # Every phase in which a canary runs can roll back, and so can the watch after its promotion.
     **dict.fromkeys(product(WITH_CANARY, TAKES_BACK), Phase.ROLLING_BACK),
     **dict.fromkeys(product(_JUDGED, (Trigger.UNKNOWN,)), Phase.ROLLING_BACK),
     **{
         (Phase.WATCHING, trigger): Phase.ROLLING_BACK
-        for trigger in (Trigger.WORSE, Trigger.ILL, Trigger.ABORTED, Trigger.RETURNED)
+        for trigger in (Trigger.WORSE, Trigger.UNHEALTHY, Trigger.ABORTED, Trigger.ROLLED_BACK_BY_USER)
     },
     (Phase.ROLLING_BACK, Trigger.DRAINED): Phase.SERVING,
 }
 
 
-def following(phase: Phase, trigger: Trigger) -> Phase:
+def next_phase(phase: Phase, trigger: Trigger) -> Phase:
     """The phase after `trigger` in `phase`. Raises KeyError for what the table does not have."""
     return TRANSITIONS[phase, trigger]

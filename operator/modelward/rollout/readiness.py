@@ -1,4 +1,4 @@
-"""Is a revision ready, since when is it awaited, and what keeps it. Pods tell, clocks are in `observed.now`."""
+"""Is a revision ready, since when is it awaited, and what keeps it. Pods show it, clocks are in `observed.now`."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,8 +11,8 @@ from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.traffic import leads_elsewhere
 from modelward.traffic_shares import Router, router
 
-LOOK_AFTER_SECONDS: Final = 5.0
-"""A pod that is not ready after this long is looked at; most are ready before, and cost no request."""
+LIST_AFTER_SECONDS: Final = 5.0
+"""A pod that is not ready after this long is listed; most are ready before, and cost no request."""
 POLL_SECONDS: Final = 15.0
 SLOWEST_POLL_SECONDS: Final = 60.0
 """Pods are not watched: while a revision is not ready they are read again at this pace, slower with age."""
@@ -117,13 +117,13 @@ def is_unavailable(observed: Observed) -> bool:
 
 
 def unready_revisions(observed: Observed) -> tuple[str, ...]:
-    """Revisions whose pods are awaited for so long that somebody should look at them."""
+    """Revisions whose pods are awaited for so long that they are listed."""
     return tuple(
         deployment.revision
         for deployment in observed.deployments.values()
         if deployment.revision
         and deployment.ready < deployment.replicas
-        and observed.now - deployment.created >= timedelta(seconds=LOOK_AFTER_SECONDS)
+        and observed.now - deployment.created >= timedelta(seconds=LIST_AFTER_SECONDS)
     )
 
 
@@ -132,7 +132,7 @@ def overdue(observed: Observed, revision: str | None) -> str:
 
     The clock of each pod runs from the moment it was scheduled, or lost its readiness: waiting for a node is
     not the model's fault. A pod without a node misses no deadline, and keeps no other pod from missing its own;
-    `what_keeps` tells of it for as long as it waits.
+    `what_keeps` reports it for as long as it waits.
     """
     seconds = observed.model.spec.rollout.progress_deadline_seconds
     limit = observed.now - timedelta(seconds=seconds)
@@ -164,7 +164,7 @@ def what_keeps(observed: Observed, revision: str | None) -> str:
 
 
 def pods_of(observed: Observed, revision: str | None) -> tuple[Pod, ...]:
-    """The pods of a revision, as far as they were looked at."""
+    """The pods of a revision, as far as they were listed."""
     return tuple(pod for pod in observed.pods if pod.revision == revision)
 
 
@@ -178,7 +178,7 @@ def wake_after(observed: Observed, status: ModelDeploymentStatus) -> float | Non
 def _wait(observed: Observed, revision: str) -> float:
     deployment = observed.deployment(revision)
     if deployment is None:
-        return LOOK_AFTER_SECONDS
+        return LIST_AFTER_SECONDS
     age = (observed.now - deployment.created).total_seconds()
     pace = POLL_SECONDS if revision == observed.model.status.canary_revision else SLOWEST_POLL_SECONDS
-    return min(pace, max(LOOK_AFTER_SECONDS, age / 4))
+    return min(pace, max(LIST_AFTER_SECONDS, age / 4))

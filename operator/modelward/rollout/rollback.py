@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from modelward.api.conditions import Blocked, Reason
+from modelward.api.conditions import Blocked, Reason, reason_of
 from modelward.api.revision import Revision
 from modelward.api.status import (
     HISTORY_LENGTH,
@@ -22,7 +22,7 @@ from modelward.api.times import format_micro, format_seconds, is_time, parse
 from modelward.rollout.arrival import is_quiet
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase, Trigger, following
+from modelward.rollout.phases import Phase, Trigger, next_phase
 from modelward.rollout.readiness import goes_on, serves
 from modelward.rollout.revisions import revision_hash
 from modelward.rollout.room import making_room
@@ -34,11 +34,11 @@ UNWRITTEN_SECONDS: Final = 5
 """How long a write that takes the canary's traffic may be refused, or come too late; then its pods end without it:
 what sends to all pods alike has only stable's left."""
 LEAVING_SECONDS: Final = 10
-"""How long a Gateway may take to report that the weight is 0; then it counts as told."""
+"""How long a Gateway may take to report that the weight is 0; then it counts as reported."""
 _TO_THE_SECOND: Final = timedelta(seconds=1)
 """The API server notes the time of a write without its fraction."""
 _SHOWN_AS_THEY_ARE: Final = (Reason.ABORTED, Reason.DEADLINE_EXCEEDED)
-"""Reasons of a rejection that conditions name. All others are RolledBack there; the record tells them apart."""
+"""Reasons of a rejection that conditions name. All others are RolledBack there; the record distinguishes them."""
 
 
 def rejection(observed: Observed, status: ModelDeploymentStatus) -> RejectedRevision | None:
@@ -58,7 +58,7 @@ def noted_rejections(revisions: Iterable[Revision]) -> tuple[RejectedRevision, .
                 RejectedRevision(
                     revision=revision.name,
                     content=revision.content,
-                    reason=reason if reason in Reason.__members__.values() else Reason.ROLLED_BACK,
+                    reason=reason_of(reason) or Reason.ROLLED_BACK,
                     message=clip(message),
                     time=time if is_time(time) else None,
                 )
@@ -111,7 +111,7 @@ def superseded(observed: Observed, progress: Progress, why: str, *, at_once: boo
     """
     message = f"Revision {progress.status.canary_revision} was superseded: {why}."
     progress = progress.recording(observed.now, RolloutResult.SUPERSEDED, message)
-    progress = progress.telling("Superseded", message)
+    progress = progress.announcing("Superseded", message)
     return left(observed, _leaving(observed, progress, Trigger.SUPERSEDED), at_once=at_once)
 
 
@@ -155,7 +155,7 @@ def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Pr
         progress = progress.weightless().rolling(step_start_time=format_micro(observed.now))
     if not _has_left(observed, progress):
         return progress
-    following(progress.phase, Trigger.DRAINED)
+    next_phase(progress.phase, Trigger.DRAINED)
     return without_canary(progress)
 
 
@@ -181,7 +181,7 @@ def _result(trigger: Trigger) -> RolloutResult:
 def _announced(observed: Observed, progress: Progress, trigger: Trigger, message: str) -> Progress:
     """With an Event, which may say what is seen of stable: it speaks of its own moment."""
     whole = f"{message} {_stable_goes_on(observed, progress)}"
-    return progress.telling(_result(trigger).value, whole, warning=True)
+    return progress.announcing(_result(trigger).value, whole, warning=True)
 
 
 def _stable_goes_on(observed: Observed, progress: Progress) -> str:
@@ -204,8 +204,8 @@ def _has_left(observed: Observed, progress: Progress) -> bool:
     former = progress.rollout.withdrawn_weight_percent
     if not (routed and former) or _nobody_serves(observed, status):
         return True
-    told = done or is_over(observed, since, LEAVING_SECONDS)
-    return told and (is_quiet(observed, former) or _has_lagged(observed, since))
+    reported = done or is_over(observed, since, LEAVING_SECONDS)
+    return reported and (is_quiet(observed, former) or _has_lagged(observed, since))
 
 
 def _nobody_serves(observed: Observed, status: ModelDeploymentStatus) -> bool:

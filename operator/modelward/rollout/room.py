@@ -78,7 +78,7 @@ def asks_for_new_revision(observed: Observed) -> bool:
 def may_preempt(observed: Observed, stable: Revision | None, new: Revision) -> str:
     """Why pods of a new revision may preempt those of stable, as a clause; empty when they cannot.
 
-    A pod keeps the priority that it was admitted with, whatever becomes of its class: pods of stable tell theirs. A
+    A pod keeps the priority that it was admitted with, whatever becomes of its class: pods of stable show theirs. A
     class that is not known, or where none may be read, may have any priority.
     """
     if stable is None:

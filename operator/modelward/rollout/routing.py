@@ -26,7 +26,7 @@ class Reached:
 
     done: bool
     message: str = ""
-    """What it waits for; with `done`, what is odd about it. In words, to stand after a semicolon."""
+    """What it waits for; with `done`, what is odd about it. A message, to stand after a semicolon."""
     problem: Blocked | None = None
     """What somebody must change before it can be done."""
     percent: float | None = None
@@ -38,7 +38,7 @@ class Reached:
 def reached(
     observed: Observed, weight_percent: int, *, status: ModelDeploymentStatus | None = None
 ) -> Reached:
-    """Whether the canary gets `weight_percent` of the requests, as far as the route tells.
+    """Whether the canary gets `weight_percent` of the requests, as far as the route shows.
 
     `status` names the revisions; the recorded one unless given. Without `spec.traffic` there is no route to ask.
     """
@@ -73,7 +73,7 @@ def left_behind(observed: Observed, status: ModelDeploymentStatus) -> tuple[str,
 
 
 def problem(observed: Observed, weight_percent: int = 0) -> Blocked | None:
-    """What somebody must mend before the route of `spec.traffic` can share out traffic; None when it can."""
+    """What somebody must fix before the route of `spec.traffic` can share out traffic; None when it can."""
     route = observed.route
     if route is None:
         return None
@@ -109,7 +109,7 @@ def _problems(observed: Observed, route: Route, weight_percent: int) -> Iterator
 
 
 def _problems_of_user(observed: Observed, route: Route, weight_percent: int) -> Iterator[str]:
-    """In the order in which a person would mend them."""
+    """In the order in which a person would fix them."""
     label = f"{names.WEIGHTS_LABEL}={names.WEIGHTS_MANAGED}"
     if not route.opted_in:
         yield (

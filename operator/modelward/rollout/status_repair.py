@@ -1,28 +1,29 @@
-"""Status as it can be gone on from: what contradicts itself in it is put right, once, where it is read.
+"""Status as it can be gone on from: what contradicts itself in it is repaired, once, where it is read.
 
-The operator never writes such a status. Another version may have, which knows a phase that this one does not; or
-a hand. What it says of the revisions is believed first; a canary of which nothing sure is said warms up again
-at its step, and is judged before it goes on.
+The operator never writes such a status. Another version may have, which names phases and reasons otherwise; or
+a person. What it says of the revisions is believed first; a canary of which nothing sure is said scales up again
+at its step, and is judged before it goes on. Names of earlier versions become those of this one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
-from modelward.api.conditions import Status
+from modelward.api.conditions import Status, reason_of
 from modelward.api.fields import MOST_REPLICAS
 from modelward.api.status import (
     AnalysisStatus,
     Condition,
     MetricStatus,
     ModelDeploymentStatus,
+    RejectedRevision,
     RolloutStatus,
     ScalingStatus,
     number,
 )
 from modelward.api.times import is_time
-from modelward.rollout.phases import WITH_CANARY, Phase
+from modelward.rollout.phases import RENAMED, WITH_CANARY, Phase
 
 _OF_CANARY: Final = (*WITH_CANARY, Phase.ROLLING_BACK)
 _FIGURES: Final = (
@@ -38,7 +39,7 @@ _STATUSES: Final = frozenset(Status)
 _OF_PREVIOUS: Final = (Phase.WATCHING, Phase.DRAINING)
 
 
-def mended(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+def repaired(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     """The same status; where it makes no sense, the nearest that does."""
     canary = status.canary_revision if status.stable_revision != status.canary_revision else ""
     canary = canary if status.stable_revision else ""
@@ -48,6 +49,7 @@ def mended(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
         canary_revision=canary,
         previous_revision=status.previous_revision if state in _OF_PREVIOUS else "",
         rollout=_rollout(status.rollout, state),
+        rejected_revisions=tuple(_rejected(status.rejected_revisions)),
         analysis=_analysis(status.analysis),
         conditions=tuple(_dated(status.conditions)),
         scaling=_scaling(status.scaling),
@@ -56,12 +58,20 @@ def mended(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 
 def _state(status: ModelDeploymentStatus, canary: str) -> Phase:
     """The phase that fits the revisions."""
-    said = status.rollout.state if status.rollout else Phase.SERVING
+    stored = status.rollout.state if status.rollout else Phase.SERVING
+    stored = RENAMED.get(stored, stored)
     if canary:
-        return Phase(said) if said in _OF_CANARY else Phase.WARMING
+        return Phase(stored) if stored in _OF_CANARY else Phase.SCALING_UP
     if status.previous_revision not in {"", status.stable_revision} and status.stable_revision:
-        return Phase(said) if said in _OF_PREVIOUS else Phase.SERVING
-    return Phase.DEPLOYING if said == Phase.DEPLOYING and status.stable_revision else Phase.SERVING
+        return Phase(stored) if stored in _OF_PREVIOUS else Phase.SERVING
+    return Phase.DEPLOYING if stored == Phase.DEPLOYING and status.stable_revision else Phase.SERVING
+
+
+def _rejected(entries: Iterable[RejectedRevision]) -> Iterator[RejectedRevision]:
+    """With the reasons of this version; one of a later version stays as it is."""
+    for entry in entries:
+        reason = reason_of(entry.reason)
+        yield msgspec.structs.replace(entry, reason=reason) if reason else entry
 
 
 def _rollout(rollout: RolloutStatus | None, state: Phase) -> RolloutStatus | None:

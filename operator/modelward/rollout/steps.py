@@ -37,7 +37,7 @@ def awaits_approval(policy: RolloutPolicy, rollout: RolloutStatus, step: int) ->
 
 
 def place_of(policy: RolloutPolicy, step: int) -> str:
-    """A step as people count, where its weight is told anyway: `step 2 of 4`."""
+    """A step as people count, where its weight is written anyway: `step 2 of 4`."""
     return f"step {step + 1} of {len(policy.planned_steps) + 1}"
 
 

@@ -98,7 +98,7 @@ def drain_seconds(observed: Observed) -> float:
 def _is_followed(observed: Observed, status: ModelDeploymentStatus) -> bool:
     """Whether requests come by the weights of the step that is to begin.
 
-    As far as counters tell, and for no longer than a Gateway may lag.
+    As far as counters show, and for no longer than a Gateway may lag.
     """
     rollout, route = status.rollout, observed.route
     if rollout is None or rollout.step_start_time or rollout.state not in _AT_STEP:

@@ -86,7 +86,7 @@ def _by_format(model: ModelSource, runtimes: Iterable[Runtime]) -> Choice | Bloc
         try:
             supported = decode_runtime(runtime.spec).formats
         except InvalidSpec:
-            continue  # a broken runtime serves nobody; who names it is told
+            continue  # a broken runtime serves nobody; a model that names it is blocked
         priorities = [each.priority for each in supported if _reads(each, model)]
         if priorities:
             fitting.append((_namespace_first(runtime), -max(priorities), runtime.name, runtime))

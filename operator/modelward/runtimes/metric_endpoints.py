@@ -22,7 +22,7 @@ _KEPT: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MetricEndpoints:
     """Signals and metrics page of a revision's pods, as it pinned them."""
 
     signals: Signals = _NO_SIGNALS
@@ -33,9 +33,9 @@ class Measured:
     """What $(MODEL_NAME) and the like stand for in its pods."""
 
 
-def measured(revision: Revision) -> Measured:
+def measured(revision: Revision) -> MetricEndpoints:
     """What the revision's server shows: the runtime's word, with what the user says instead of it."""
-    return _measured(_Pinned(revision))
+    return _metric_endpoints(_Pinned(revision))
 
 
 class _Pinned:
@@ -57,20 +57,20 @@ class _Pinned:
 
 
 @lru_cache(maxsize=_KEPT)
-def _measured(key: _Pinned) -> Measured:
+def _metric_endpoints(key: _Pinned) -> MetricEndpoints:
     revision = key.revision
     try:
         runtime = pinned(revision.runtime).spec if revision.runtime else None
         overrides = msgspec.convert(without_nulls(revision.spec.get("runtime") or {}), RuntimeOverrides)
     except (InvalidSpec, KeyError, msgspec.ValidationError):
-        return Measured()
+        return MetricEndpoints()
     signals = overrides.signals or (runtime.signals if runtime else None) or _NO_SIGNALS
     endpoint = overrides.metrics or (runtime.metrics if runtime else None)
     variables = model_variables(revision.template)
     if endpoint is None:
-        return Measured(signals=signals, variables=variables)
+        return MetricEndpoints(signals=signals, variables=variables)
     base = runtime.container.ports if runtime else Ports()
-    return Measured(
+    return MetricEndpoints(
         signals=signals,
         port=_port(endpoint, port_numbers(base, overrides.ports)),
         path=endpoint.path,

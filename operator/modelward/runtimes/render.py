@@ -21,7 +21,7 @@ CONTAINER: Final = "model-server"
 USER_ID: Final = 65532
 """The numeric UID of the pods ("nonroot" of distroless images): `runAsNonRoot` cannot check a name."""
 PRE_STOP_SECONDS: Final = 5
-"""A pod goes on serving this long after it was told to end: endpoints, kube-proxy and routers need a moment to
+"""A pod goes on serving this long after its deletion: endpoints, kube-proxy and routers need a moment to
 learn of it. Without, a rolling change was measured to lose 127 of 15,900 requests."""
 DEFAULT_HTTP_PORT: Final = 8080
 DEFAULT_REQUESTS: Final = {"cpu": "100m", "memory": "256Mi"}

@@ -1,4 +1,4 @@
-"""At rest: what stable's pods do when nothing is rolled out, within one budget for the whole fleet.
+"""The baseline: what stable's pods do when nothing is rolled out, within one budget for the whole fleet.
 
 A judge must know by how much counts scatter without any change (modelward.analysis.noise). To see that at
 every time scale, a model is read as often as in a rollout, for a window of some minutes; then it is the turn
@@ -28,15 +28,15 @@ WINDOW_SECONDS: Final = 600.0
 RIPE_SECONDS: Final = 3600.0
 RIPE_CASES: Final = 1000
 """What was read for so long, and shows so many cases, is kept with the revision."""
-MOST_PODS_AT_REST: Final = 8
-"""Of a model with more pods, these tell about the others."""
+MOST_BASELINE_PODS: Final = 8
+"""Of a model with more pods, these stand for the others."""
 
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resting:
+class BaselineModel:
     """A model that could be read while nothing is rolled out."""
 
     key: Key
@@ -48,12 +48,12 @@ class Resting:
     @property
     def cost(self) -> int:
         """Scrapes a round."""
-        return min(MOST_PODS_AT_REST, max(1, self.pods))
+        return min(MOST_BASELINE_PODS, max(1, self.pods))
 
 
 @dataclass(slots=True, kw_only=True)
 class _Window:
-    resting: Resting
+    baseline_model: BaselineModel
     noise: Noise
     since: float
     read_seconds: float = 0.0
@@ -61,13 +61,13 @@ class _Window:
 
 
 @dataclass(slots=True, kw_only=True)
-class Rest:
+class Baseline:
     """Reads models at rest, one after the other, and keeps what it learned."""
 
     pods: PodSource
     models: Callable[[], list[Key]]
     """All models, in any order."""
-    look: Callable[[Key], Resting | None]
+    model_of: Callable[[Key], BaselineModel | None]
     """What may be read of a model now; None while something is rolled out, or nothing is known to read."""
     clock: Callable[[], float]
     scrapes_per_second: float
@@ -94,7 +94,11 @@ class Rest:
     def noise(self, key: Key, revision: str, metrics: tuple[MetricPolicy, ...]) -> Noise:
         """What is known of a revision; without history an empty one."""
         window = self._windows.get(key)
-        if window and window.resting.side.revision == revision and window.resting.metrics == metrics:
+        if (
+            window
+            and window.baseline_model.side.revision == revision
+            and window.baseline_model.metrics == metrics
+        ):
             text: str | None = encode(window.noise)
         else:
             text = self._known.get((key, revision), ("", 0.0))[0] or self.remembered(key, revision)
@@ -106,7 +110,7 @@ class Rest:
     def ripe(self, key: Key, revision: str) -> str:
         """What is known of a revision that is being read, as text, if it is known well; else empty."""
         window = self._windows.get(key)
-        if window is None or window.resting.side.revision != revision or not _is_ripe(window):
+        if window is None or window.baseline_model.side.revision != revision or not _is_ripe(window):
             return ""
         text = encode(window.noise)
         return text if len(text) <= MOST_NOISE_CHARACTERS else ""
@@ -132,49 +136,49 @@ class Rest:
         waiting = len(there) > len(self._windows)
         for key, window in list(self._windows.items()):
             over = waiting and self.clock() - window.since >= self.window_seconds
-            now = self.look(key) if key in there else None
-            if now is None or over or _other(now, window.resting):
+            now = self.model_of(key) if key in there else None
+            if now is None or over or _other(now, window.baseline_model):
                 del self._windows[key]
                 if key in there:
                     self._keep(window)
             else:
-                window.resting = now
+                window.baseline_model = now
 
     def _keep(self, window: _Window) -> None:
         """Only of the revision that serves: the history of others is of no use any more."""
-        key = window.resting.key
+        key = window.baseline_model.key
         for entry in [entry for entry in self._known if entry[0] == key]:
             del self._known[entry]
         if window.noise.sums:
-            self._known[key, window.resting.side.revision] = encode(window.noise), window.read_seconds
+            self._known[key, window.baseline_model.side.revision] = encode(window.noise), window.read_seconds
 
     def _open_windows(self, keys: list[Key]) -> None:
         """Give windows to the next models, as far as the budget goes: always to one at least."""
         budget = self.scrapes_per_second * ROUND_SECONDS
         for _ in range(len(keys)):
-            used = sum(window.resting.cost for window in self._windows.values())
+            used = sum(window.baseline_model.cost for window in self._windows.values())
             key = keys[self._next % len(keys)]
-            if key not in self._windows and (resting := self.look(key)):
-                if self._windows and used + resting.cost > budget:
+            if key not in self._windows and (baseline_model := self.model_of(key)):
+                if self._windows and used + baseline_model.cost > budget:
                     return
-                noise = self.noise(key, resting.side.revision, resting.metrics)
-                read = self._known.get((key, resting.side.revision), ("", 0.0))[1]
+                noise = self.noise(key, baseline_model.side.revision, baseline_model.metrics)
+                read = self._known.get((key, baseline_model.side.revision), ("", 0.0))[1]
                 self._windows[key] = _Window(
-                    resting=resting, noise=noise, since=self.clock(), read_seconds=read
+                    baseline_model=baseline_model, noise=noise, since=self.clock(), read_seconds=read
                 )
             self._next += 1
 
     async def _read(self, window: _Window) -> None:
         """Read one model. No error of it ends the reading of the others, which go on in the same round."""
-        resting = window.resting
+        baseline_model = window.baseline_model
         try:
             polled = await self.pods.poll(
-                resting.key, {Arm.STABLE: resting.side}, self.clock(), most=MOST_PODS_AT_REST
+                baseline_model.key, {Arm.STABLE: baseline_model.side}, self.clock(), most=MOST_BASELINE_PODS
             )
             if polled.poll.pods:
                 self._take(window, polled.poll)
         except Exception:
-            logger.exception("%s/%s: reading at rest failed, please report it", *resting.key)
+            logger.exception("%s/%s: reading at rest failed, please report it", *baseline_model.key)
 
     def _take(self, window: _Window, poll: Poll) -> None:
         before, was_ripe = window.noise.time, _is_ripe(window)
@@ -182,14 +186,14 @@ class Rest:
         if before is not None:
             window.read_seconds += min(poll.time - before, 2 * ROUND_SECONDS)
         if not was_ripe and _is_ripe(window):
-            self.wake(window.resting.key)
+            self.wake(window.baseline_model.key)
 
 
 def _is_ripe(window: _Window) -> bool:
     return window.read_seconds >= RIPE_SECONDS and window.noise.cases >= RIPE_CASES
 
 
-def _other(now: Resting, before: Resting) -> bool:
+def _other(now: BaselineModel, before: BaselineModel) -> bool:
     return (now.side, now.metrics) != (before.side, before.metrics)
 
 

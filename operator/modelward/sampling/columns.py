@@ -19,7 +19,7 @@ from modelward.sampling.queries import Part
 from modelward.sampling.scrapes import Scrape
 from modelward.sampling.selectors import Selector
 from modelward.sampling.spelling import as_shown, spellings
-from modelward.sampling.targets import Wanted, WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import GaugeTarget, HistogramTarget, RatioTarget, SampleTarget
 
 TARGET: Final = ("job", "instance")
 """Which scrape a series comes from."""
@@ -36,26 +36,26 @@ _NO_PAGE: Final = Page(series={}, types={})
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Values of one scrape are put together: by target, and by the labels that tell several scrapes of one page apart."""
+    """Values of one scrape are put together: by target, and by the labels that distinguish several scrapes of one page."""
 
     replicas: tuple[str, ...]
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """All labels that tell scrapes apart."""
+        """All labels that distinguish scrapes."""
         return (*TARGET, *self.replicas)
 
-    def parts(self, wanted: Wanted) -> tuple[Part, ...]:
+    def parts(self, wanted: SampleTarget) -> tuple[Part, ...]:
         """What is asked of a metric."""
         values = [self.values(wanted, selector) for selector in _selectors(wanted)]
         times = [self.times(selector, which) for selector in mains(wanted) for which in ("max", "min")]
-        counts = [self.counts(wanted.gauge)] if isinstance(wanted, WantedGauge) else []
+        counts = [self.counts(wanted.gauge)] if isinstance(wanted, GaugeTarget) else []
         return (*values, *times, *counts)
 
-    def values(self, wanted: Wanted, selector: Selector) -> Part:
+    def values(self, wanted: SampleTarget, selector: Selector) -> Part:
         """The counters; of a gauge the mean, which is its value if it is one series."""
-        le = ("le",) if isinstance(wanted, WantedHistogram) else ()
-        operator = "avg" if isinstance(wanted, WantedGauge) else "sum"
+        le = ("le",) if isinstance(wanted, HistogramTarget) else ()
+        operator = "avg" if isinstance(wanted, GaugeTarget) else "sum"
         return Part(selector=selector, operator=operator, by=(*self.labels, *le))
 
     def counts(self, selector: Selector) -> Part:
@@ -72,25 +72,25 @@ def scrapes_of(selector: Selector) -> Part:
     return Part(selector=selector, operator="max", by=None, function="timestamp")
 
 
-def mains(wanted: Wanted) -> tuple[Selector, ...]:
+def mains(wanted: SampleTarget) -> tuple[Selector, ...]:
     """The series by which is seen when a metric was scraped."""
     match wanted:
-        case WantedRatio():
+        case RatioTarget():
             return tuple(each for part in wanted.total.parts for each in spelled(part))
-        case WantedHistogram():
+        case HistogramTarget():
             return (wanted.buckets,)
-        case WantedGauge():
+        case GaugeTarget():
             return (wanted.gauge,)
 
 
-def _selectors(wanted: Wanted) -> tuple[Selector, ...]:
-    if isinstance(wanted, WantedRatio):
+def _selectors(wanted: SampleTarget) -> tuple[Selector, ...]:
+    if isinstance(wanted, RatioTarget):
         return (*mains(wanted), *(each for part in wanted.hits.parts for each in spelled(part)))
     return mains(wanted)
 
 
 def spelled(selector: Selector) -> tuple[Selector, ...]:
-    """The selector, and the same of the counter whose family the name may be: a source has no types that would tell."""
+    """The selector, and the same of the counter whose family the name may be: a source has no types that would show it."""
     name, other = spellings(selector.name)
     return (selector, Selector(other, selector.matchers)) if len(other) > len(name) else (selector,)
 
@@ -102,11 +102,11 @@ class Answer:
     grouping: Grouping
     tables: Mapping[Part, Table]
 
-    def has(self, wanted: Wanted, selector: Selector) -> bool:
+    def has(self, wanted: SampleTarget, selector: Selector) -> bool:
         """Whether any series is meant by a selector."""
         return bool(self.tables[self.grouping.values(wanted, selector)])
 
-    def are_of_one_scrape(self, wanted: Wanted) -> bool:
+    def are_of_one_scrape(self, wanted: SampleTarget) -> bool:
         """Whether all series of each target were read at one time."""
         return all(
             self._values_of(self.grouping.times(selector))
@@ -138,7 +138,7 @@ def _table(found: Iterable[Series], grouping: Grouping, pod: str) -> Table:
 class Column:
     """What came in for one metric of one revision."""
 
-    wanted: Wanted
+    wanted: SampleTarget
     answer: Answer
     page: Page = field(default=_NO_PAGE)
     """What there is of the names of which nothing was meant."""
@@ -181,7 +181,7 @@ class Column:
 
         grouping, wanted = self.answer.grouping, self.wanted
         match wanted:
-            case WantedRatio():
+            case RatioTarget():
                 total, hits = (
                     [cell for part in parts for cell in cells(self._shown(part))]
                     for parts in (wanted.total.parts, wanted.hits.parts)
@@ -189,10 +189,10 @@ class Column:
                 if not total:
                     raise self.problem or missing(wanted.name, wanted.total)
                 return ratio(wanted, _numbers(hits), _numbers(self._of_one_target(total)), declared=False)
-            case WantedHistogram():
+            case HistogramTarget():
                 found = self._of_one_target(cells(grouping.values(wanted, wanted.buckets)))
                 return histogram(wanted, [(le, value) for le, _, value in found])
-            case WantedGauge():
+            case GaugeTarget():
                 found = self._of_one_target(cells(grouping.values(wanted, wanted.gauge)))
                 # Of several series an average came back, which says nothing: they are shown as more than one.
                 series = 1 if _numbers(cells(grouping.counts(wanted.gauge))) == [1.0] else 2

@@ -1,9 +1,9 @@
-"""Several scrapes of one page: which labels tell them apart, so that nothing is counted twice.
+"""Several scrapes of one page: which labels distinguish them, so that nothing is counted twice.
 
 Replicas of a Prometheus read the same pods, and behind one address (Thanos, a federation) each series is there once
 for each of them; a pod whose containers declare no port is scraped once for each container. What a scrape is called
 shows in `up`, which has the labels of the target and of the server and none of the page's. Where a server has no
-`up`, the times tell: all series of a page have the time of its scrape, and two who read it never read at one time.
+`up`, the times show it: all series of a page have the time of its scrape, and two who read it never read at one time.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ from typing import Final
 from modelward.clients.prometheus import Series
 
 REPLICA_LABELS: Final = ("__replica__", "prometheus_replica")
-"""What replicas are called by the Prometheus Operator and by Mimir: always told apart."""
+"""What replicas are called by the Prometheus Operator and by Mimir: always distinguished."""
 
 Target = tuple[str, ...]
 Labels = Mapping[str, str]
@@ -33,7 +33,7 @@ def differing(series: Iterable[Series], target: Target) -> set[str]:
 
 
 def untimely(series: Iterable[Series], target: Target) -> set[str]:
-    """The labels that tell apart series of one target which share no scrape; `series` are times of scrapes."""
+    """The labels that distinguish series of one target which share no scrape; `series` are times of scrapes."""
     found: set[str] = set()
     for each in _by_target(series, target).values():
         scrapes = _scrapes(each)

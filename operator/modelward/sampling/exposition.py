@@ -18,7 +18,7 @@ from modelward.sampling import spelling
 from modelward.sampling.lines import Line, Page, read_page
 from modelward.sampling.selectors import Selector, Sum
 from modelward.sampling.spelling import Seen, as_shown, labels_of, spellings, unmeant
-from modelward.sampling.targets import Wanted, WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import GaugeTarget, HistogramTarget, RatioTarget, SampleTarget
 
 PROCESS_START: Final = "process_start_time_seconds"
 """What client libraries say of the process (https://prometheus.io/docs/instrumenting/writing_clientlibs/)."""
@@ -46,7 +46,7 @@ class Readings:
     """When the process that answered started; None: it does not say."""
 
 
-def readings(text: str, wanted: Collection[Wanted]) -> Readings:
+def readings(text: str, wanted: Collection[SampleTarget]) -> Readings:
     """The readings of a page. Raises MetricsUnknown if it is none."""
     page = read_page(text, frozenset(name for each in wanted for name in names(each)), {PROCESS_START})
     metrics: dict[str, Reading] = {}
@@ -56,7 +56,7 @@ def readings(text: str, wanted: Collection[Wanted]) -> Readings:
             metrics[each.name] = _reading(page, each)
         except MetricsUnknown as problem:
             problems[each.name] = problem
-    ratios = [each for each in wanted if isinstance(each, WantedRatio) and each.name in metrics]
+    ratios = [each for each in wanted if isinstance(each, RatioTarget) and each.name in metrics]
     labels = {each.name: labels_of(page, each) for each in ratios}
     lacking = {
         each.name: unknown for each in ratios if (unknown := spelling.without_labels(labels[each.name], each))
@@ -71,16 +71,16 @@ def readings(text: str, wanted: Collection[Wanted]) -> Readings:
     )
 
 
-def names(wanted: Wanted) -> tuple[str, ...]:
+def names(wanted: SampleTarget) -> tuple[str, ...]:
     """Names of the series that a metric needs."""
     match wanted:
-        case WantedRatio():
+        case RatioTarget():
             return tuple(
                 name for part in (*wanted.hits.parts, *wanted.total.parts) for name in spellings(part.name)
             )
-        case WantedHistogram():
+        case HistogramTarget():
             return (wanted.buckets.name,)
-        case WantedGauge():
+        case GaugeTarget():
             return (wanted.gauge.name,)
 
 
@@ -90,18 +90,18 @@ def _process_started(page: Page) -> float | None:
     return found[0] if len(found) == 1 and 0 < found[0] < math.inf else None
 
 
-def _reading(page: Page, wanted: Wanted) -> Reading:
+def _reading(page: Page, wanted: SampleTarget) -> Reading:
     match wanted:
-        case WantedRatio():
+        case RatioTarget():
             return _ratio(page, wanted)
-        case WantedHistogram():
+        case HistogramTarget():
             lines = _chosen(page, wanted.buckets, _HISTOGRAMS)
             return histogram(wanted, [(line.labels.get("le", ""), line.value) for line in lines])
-        case WantedGauge():
+        case GaugeTarget():
             return gauge(wanted, _values(page, wanted.gauge, _GAUGES))
 
 
-def _ratio(page: Page, wanted: WantedRatio) -> RatioReading:
+def _ratio(page: Page, wanted: RatioTarget) -> RatioReading:
     hits = [as_shown(page, part) for part in wanted.hits.parts]
     total = [as_shown(page, part) for part in wanted.total.parts]
     return ratio(
@@ -112,13 +112,13 @@ def _ratio(page: Page, wanted: WantedRatio) -> RatioReading:
     )
 
 
-def without_labels(page: Page, wanted: WantedRatio) -> MetricsUnknown | None:
+def without_labels(page: Page, wanted: RatioTarget) -> MetricsUnknown | None:
     """That a label which a selector needs is on none of the series of its name."""
     return spelling.without_labels(labels_of(page, wanted), wanted)
 
 
 def ratio(
-    wanted: WantedRatio, hits: Iterable[float], total: Iterable[float], *, declared: bool
+    wanted: RatioTarget, hits: Iterable[float], total: Iterable[float], *, declared: bool
 ) -> RatioReading:
     """The sums of two counters. A series is born with its first case, so hits that are absent are none.
 
@@ -131,7 +131,7 @@ def ratio(
     return RatioReading(hits=sums[0], total=sums[1])
 
 
-def histogram(wanted: WantedHistogram, cases: Iterable[tuple[str, float]]) -> HistogramReading:
+def histogram(wanted: HistogramTarget, cases: Iterable[tuple[str, float]]) -> HistogramReading:
     """The sums of buckets by `le`, bounds in seconds or as they are."""
     buckets: dict[float, float] = {}
     series: Counter[float] = Counter()
@@ -152,7 +152,7 @@ def histogram(wanted: WantedHistogram, cases: Iterable[tuple[str, float]]) -> Hi
     return HistogramReading(buckets=ordered)
 
 
-def gauge(wanted: WantedGauge, values: Iterable[float]) -> GaugeReading:
+def gauge(wanted: GaugeTarget, values: Iterable[float]) -> GaugeReading:
     """The one value: a sum or a mean of several would be a guess."""
     found = list(values)
     if not found:

@@ -9,7 +9,7 @@ from modelward.analysis.readings import Arm
 from modelward.sampling.pods import Polled
 
 MOST_MISSES: Final = 4
-"""Looks in a row without something that is needed, after which it counts as unknown."""
+"""Polls in a row without something that is needed, after which it counts as unknown."""
 _NO_PODS: Final = {
     Arm.CANARY: MetricsProblem(reason=Unknown.NO_PODS, message="no pod of the canary runs its server"),
     Arm.STABLE: MetricsProblem(reason=Unknown.NO_PODS, message="no pod of stable runs its server"),

@@ -1,6 +1,6 @@
 """What a selector says of which a metric source has no series: no case yet, or what no series could ever match.
 
-Asked only where something matches nothing, and with as few series as tell it: those of the name by the labels that the
+Asked only where something matches nothing, and with as few series as show it: those of the name by the labels that the
 selectors speak of. All labels that there are come in only for the sentence that names a missing one. Whether a label
 exists is decided for a revision as a whole: some labels are born with the first failure, of whichever pod.
 """
@@ -15,11 +15,11 @@ from modelward.sampling.lines import Line, Page
 from modelward.sampling.queries import Asked, Part, PodsOf, Queries
 from modelward.sampling.selectors import Selector
 from modelward.sampling.spelling import as_shown, unmeant
-from modelward.sampling.targets import WantedRatio
+from modelward.sampling.targets import RatioTarget
 
 
-async def column(queries: Queries, whose: PodsOf, time: float, wanted: WantedRatio, answer: Answer) -> Column:
-    """The column of a ratio. That what matches nothing cannot be looked at closer is a problem of this metric alone."""
+async def column(queries: Queries, whose: PodsOf, time: float, wanted: RatioTarget, answer: Answer) -> Column:
+    """The column of a ratio. That what matches nothing cannot be examined is a problem of this metric alone."""
     odd = _odd(wanted, answer)
     if not odd:
         return Column(wanted=wanted, answer=answer)
@@ -35,7 +35,7 @@ async def column(queries: Queries, whose: PodsOf, time: float, wanted: WantedRat
     return Column(wanted=wanted, answer=answer, page=page, problem=problem)
 
 
-def _odd(wanted: WantedRatio, answer: Answer) -> list[Selector]:
+def _odd(wanted: RatioTarget, answer: Answer) -> list[Selector]:
     """Selectors that mean no series, and those of hits that are fulfilled by whatever lacks a label."""
     negative = [part for part in wanted.hits.parts if any(each.accepts("") for each in part.matchers)]
     parts = (*wanted.total.parts, *wanted.hits.parts)
@@ -61,7 +61,7 @@ async def _page(queries: Queries, whose: PodsOf, time: float, parts: tuple[Part,
 
 
 async def _with_all_labels(
-    queries: Queries, whose: PodsOf, time: float, wanted: WantedRatio, odd: Iterable[Selector]
+    queries: Queries, whose: PodsOf, time: float, wanted: RatioTarget, odd: Iterable[Selector]
 ) -> MetricsUnknown | None:
     """That a label is missing, with those that there are; None if that cannot be had."""
     parts = tuple(replace(part, by=None) for part in _grouped(odd))
@@ -71,7 +71,7 @@ async def _with_all_labels(
         return None
 
 
-def _unseen(wanted: WantedRatio, unknown: MetricsUnknown) -> MetricsUnknown:
+def _unseen(wanted: RatioTarget, unknown: MetricsUnknown) -> MetricsUnknown:
     problem = unknown.problem
     return MetricsUnknown(
         problem.reason, f"metric {wanted.name}: whether its labels are right is not known: {problem.message}"

@@ -1,4 +1,4 @@
-"""The parts put together, and what the store tells of models at rest."""
+"""The parts put together, and what the store holds of models without a rollout."""
 
 import ssl
 import time
@@ -18,7 +18,7 @@ from modelward.clients.scrape import Scraper
 from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings
 from modelward.rollout.observed import Pod
-from modelward.sampling.baseline import Rest, Resting
+from modelward.sampling.baseline import Baseline, BaselineModel
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import PrometheusSource
 from modelward.sampling.queries import LabelNames, Queries
@@ -38,14 +38,14 @@ def steady_clock() -> Callable[[], float]:
 
 
 @dataclass(slots=True)
-class AtRest:
+class BaselineModels:
     """What may be read of a model while nothing is rolled out; kept until its spec or revision changes."""
 
     store: Store
-    _known: dict[Key, tuple[tuple[str, int, str], Resting | None]] = field(default_factory=dict)
+    _known: dict[Key, tuple[tuple[str, int, str], BaselineModel | None]] = field(default_factory=dict)
 
     def pods(self, key: Key) -> tuple[Pod, ...]:
-        """The pods of a model, as the watch tells."""
+        """The pods of a model, as the watch shows them."""
         model = self.store.model(key)
         return self.store.pods(model) if model else ()
 
@@ -57,7 +57,7 @@ class AtRest:
             (each.noise for each in snapshots if each.child.revision == revision and not each.flaw), ""
         )
 
-    def look(self, key: Key) -> Resting | None:
+    def model_of(self, key: Key) -> BaselineModel | None:
         """The model, if it serves, has signals, and no rollout is under way."""
         model = self.store.model(key)
         if model is None or model.deleting or model.problem:
@@ -70,13 +70,13 @@ class AtRest:
         state = model.uid, model.generation, status.stable_revision
         known = self._known.get(key)
         if known is None or known[0] != state:
-            known = state, self._resting(key, model)
+            known = state, self._baseline_model(key, model)
             self._known[key] = known
             while len(self._known) > _MOST_KNOWN:
                 self._known.pop(next(iter(self._known)))
         return self._as_of_now(model, known[1])
 
-    def _resting(self, key: Key, model: Model) -> Resting | None:
+    def _baseline_model(self, key: Key, model: Model) -> BaselineModel | None:
         name, analysis = model.status.stable_revision, model.spec.analysis
         snapshots = self.store.snapshots(model.uid)
         revision = next((each.read() for each in snapshots if each.child.revision == name), None)
@@ -85,13 +85,13 @@ class AtRest:
             metrics = policy_of(analysis, model.spec.rollout, signals_of(name, revision)).metrics
         except MetricsUnknown:
             return None
-        return Resting(key=key, side=side, metrics=metrics, pods=0)
+        return BaselineModel(key=key, side=side, metrics=metrics, pods=0)
 
-    def _as_of_now(self, model: Model, resting: Resting | None) -> Resting | None:
-        if resting is None:
+    def _as_of_now(self, model: Model, baseline_model: BaselineModel | None) -> BaselineModel | None:
+        if baseline_model is None:
             return None
-        revision = resting.side.revision
-        return replace(resting, pods=sum(pod.revision == revision for pod in self.store.pods(model)))
+        revision = baseline_model.side.revision
+        return replace(baseline_model, pods=sum(pod.revision == revision for pod in self.store.pods(model)))
 
 
 @asynccontextmanager
@@ -101,19 +101,19 @@ async def sampling(
     wake: Callable[[Key], None],
     supervisor: Supervisor,
     count: Callable[[str], None] = lambda _result: None,
-) -> AsyncIterator[tuple[Sampler, Rest]]:
+) -> AsyncIterator[tuple[Sampler, Baseline]]:
     """A Sampler that may be used at once, and the reading at rest, whose `run` is a part of the process.
 
-    `supervisor` looks after its tasks; `count` is told how each reading of a page went. Raises InvalidSettings if a source's CA file cannot be read.
+    `supervisor` restarts its tasks; `count` is called with how each reading of a page went. Raises InvalidSettings if a source's CA file cannot be read.
     """
     servers = [(source, _server(source)) for source in settings.sources]
     scraper = Scraper(timeout=settings.scrape_timeout_seconds)  # after all that may raise: it is to be closed
-    clock, at_rest = steady_clock(), AtRest(store)
+    clock, at_rest = steady_clock(), BaselineModels(store)
     pods = PodSource(scraper, at_rest.pods, count)
-    rest = Rest(
+    rest = Baseline(
         pods=pods,
         models=lambda: list(store.models()),
-        look=at_rest.look,
+        model_of=at_rest.model_of,
         clock=clock,
         scrapes_per_second=settings.scrapes_per_second,
         remembered=at_rest.noise,

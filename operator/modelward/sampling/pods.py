@@ -14,7 +14,7 @@ from modelward.rollout.observed import Pod
 from modelward.sampling.exposition import Readings, readings
 from modelward.sampling.spelling import Seen, together, without_labels
 from modelward.sampling.subject import Key, Side
-from modelward.sampling.targets import Wanted, WantedRatio
+from modelward.sampling.targets import RatioTarget, SampleTarget
 
 MOST_PODS: Final = 64
 """Pods of an arm that are read. Of more, always the same ones: their names decide."""
@@ -50,7 +50,7 @@ class Polled:
 
 
 class PodSource:
-    """Reads pods that the watch tells of."""
+    """Reads pods that the watch shows."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class PodSource:
         watched: Callable[[Key], Sequence[Pod]],
         count: Callable[[str], None] = lambda _result: None,
     ) -> None:
-        """`watched` gives all pods of a model as they are now; `count` is told how each reading went."""
+        """`watched` gives all pods of a model as they are now; `count` is called with how each reading went."""
         self._scraper = scraper
         self._watched = watched
         self._count = count
@@ -85,7 +85,7 @@ class PodSource:
         chosen = [(arm, pod) for arm, side in sides.items() for pod in _chosen(pods, side.revision, most)]
         results = await asyncio.gather(*(self._result(pod, arm, sides[arm]) for arm, pod in chosen))
         for arm, side in sides.items():
-            _settle_labels([each for each in results if each.arm is arm], side.wanted)
+            _match_labels([each for each in results if each.arm is arm], side.wanted)
         poll = Poll(
             time=now,
             weight_percent=weight_percent,
@@ -156,7 +156,7 @@ class _Result:
             )
 
 
-def _read(body: Body, wanted: Collection[Wanted]) -> Readings:
+def _read(body: Body, wanted: Collection[SampleTarget]) -> Readings:
     """The readings of a page, of whatever type it is said to be. Raises MetricsUnknown."""
     try:
         return readings(body.text, wanted)
@@ -168,14 +168,14 @@ def _read(body: Body, wanted: Collection[Wanted]) -> Readings:
         ) from unknown
 
 
-def _settle_labels(results: Collection[_Result], wanted: Iterable[Wanted]) -> None:
+def _match_labels(results: Collection[_Result], wanted: Iterable[SampleTarget]) -> None:
     """Take a label for one that the server has if any pod of the arm shows it, and for none if no pod does.
 
-    One pod alone does not tell: a label may be on failures only, and an arm of which the pods without a failure were
+    One pod alone does not show it: a label may be on failures only, and an arm of which the pods without a failure were
     left out would be one of failures.
     """
     for each in wanted:
-        if not isinstance(each, WantedRatio):
+        if not isinstance(each, RatioTarget):
             continue
         seen = together(result.labels.get(each.name, {}) for result in results)
         unknown = without_labels(seen, each)

@@ -1,7 +1,7 @@
 """Polls out of a server that remembers: raw counters as they stood at the end of each interval.
 
-Times are multiples of the interval, and pods are told by the names that Kubernetes gives them, so a look at
-the past gives what a look at that time gave: after a restart the same samples follow, and the same verdict.
+Times are multiples of the interval, and pods are known by the names that Kubernetes gives them, so a query of
+the past gives what a query at that time gave: after a restart the same samples follow, and the same verdict.
 Raw counters are asked for, never `rate()` or `increase()` (see modelward.analysis.counters).
 """
 
@@ -25,7 +25,7 @@ from modelward.sampling.queries import Asked, PodsOf, Queries
 from modelward.sampling.scrapes import Newest, Scrape
 from modelward.sampling.selectors import Selector
 from modelward.sampling.subject import Key, Side
-from modelward.sampling.targets import Wanted, WantedGauge, WantedRatio
+from modelward.sampling.targets import GaugeTarget, RatioTarget, SampleTarget
 
 STALE_INTERVALS: Final = 4
 STALE_LEAST_SECONDS: Final = 75.0
@@ -34,19 +34,19 @@ HISTORY_SECONDS: Final = 3600.0
 HISTORY_CHUNK_SECONDS: Final = 360.0
 """The hour is asked for in parts, to keep each answer small."""
 MOST_TIMES: Final = 20
-"""Looks that are made up for in one query after a pause."""
+"""Polls that are made up for in one query after a pause."""
 _GENERATED: Final = 58
 """Kubernetes cuts a pod's name there, before five random characters (apiserver's names.SimpleNameGenerator)."""
 _SCRAPES_OF_UP: Final = scrapes_of(Selector("up"))
 _MOST_GROUPINGS: Final = 3
-_PROCESS: Final = WantedGauge(name=PROCESS_START, gauge=Selector(PROCESS_START))
-"""Asked for like any other metric: it tells of the same scrape. No metric of a user has an underscore in its name."""
+_PROCESS: Final = GaugeTarget(name=PROCESS_START, gauge=Selector(PROCESS_START))
+"""Asked for like any other metric: it is of the same scrape. No metric of a user has an underscore in its name."""
 _STALE: Final = MetricsProblem(
     reason=Unknown.STALE, message="what the metric source has of it is old: it is not scraped any more"
 )
 _SCRAPES_BEFORE: Final = 4
 _SCRAPES_APART_SECONDS: Final = 60.0
-"""Looks before a single one, to see whether series share a scrape: minutes, since that is how far apart scrapes are."""
+"""Polls before a single one, to see whether series share a scrape: minutes, since that is how far apart scrapes are."""
 
 
 def boundary(time: float, interval: float) -> float:
@@ -63,7 +63,7 @@ def pod_pattern(key: Key, revision: str) -> str:
     if len(deployment) + 2 > _GENERATED:
         raise MetricsUnknown(
             Unknown.NO_PODS,
-            "the model's name is too long to tell its revisions apart by the names of pods: use the source Pods,"
+            "the model's name is too long to distinguish its revisions by the names of pods: use the source Pods,"
             f" or a name of at most {_GENERATED - len(revision) - 3} characters",
         )
     return deployment.replace(".", "[.]") + "-[a-z0-9-]{5,16}"  # a name has nothing else to be escaped
@@ -86,9 +86,9 @@ class PrometheusSource:
         pods: Collection[Pod] = (),
         newest: Newest | None = None,
     ) -> list[Polled]:
-        """What the counters were at these evenly spaced times; `pods` tells more of those that are there now.
+        """What the counters were at these evenly spaced times; `pods` has more of those that are there now.
 
-        `newest` is what looks before this one have seen of the same pods. Raises MetricsUnknown if the server does not
+        `newest` is what polls before this one have seen of the same pods. Raises MetricsUnknown if the server does not
         give an answer that can be used.
         """
         arms = list(sides)
@@ -127,7 +127,7 @@ class PrometheusSource:
         )
 
     async def _answer(
-        self, whose: PodsOf, times: tuple[float, ...], wanted: Collection[Wanted]
+        self, whose: PodsOf, times: tuple[float, ...], wanted: Collection[SampleTarget]
     ) -> tuple[Answer, bool]:
         """What one server says of all that is wanted, and whether it keeps `up`. Raises MetricsUnknown.
 
@@ -149,19 +149,25 @@ class PrometheusSource:
         )
 
     async def _column(
-        self, whose: PodsOf, times: tuple[float, ...], wanted: Wanted, answer: Answer, *, is_up_kept: bool
+        self,
+        whose: PodsOf,
+        times: tuple[float, ...],
+        wanted: SampleTarget,
+        answer: Answer,
+        *,
+        is_up_kept: bool,
     ) -> Column:
         try:
             if not is_up_kept and wanted is not _PROCESS:
                 await self._require_one_scraper(whose, times, answer, wanted)
         except MetricsUnknown as unknown:
             return Column(wanted=wanted, answer=answer, problem=unknown)
-        if isinstance(wanted, WantedRatio):
+        if isinstance(wanted, RatioTarget):
             return await meaning.column(self.queries, whose, times[-1], wanted, answer)
         return Column(wanted=wanted, answer=answer)
 
     async def _require_one_scraper(
-        self, whose: PodsOf, times: tuple[float, ...], answer: Answer, wanted: Wanted
+        self, whose: PodsOf, times: tuple[float, ...], answer: Answer, wanted: SampleTarget
     ) -> None:
         """Raise MetricsUnknown if series of one pod are of several scrapes, and none can be taken for the truth."""
         if answer.are_of_one_scrape(wanted):

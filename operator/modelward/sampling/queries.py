@@ -20,7 +20,7 @@ from modelward.clients.prometheus import Prometheus, Series
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.selectors import NUMBER, Matcher, Operator, Selector, aggregated, union
 
-GATHER_SECONDS: Final = 0.05
+OBSERVE_SECONDS: Final = 0.05
 """How long a query waits for others like it."""
 MOST_TOGETHER: Final = 32
 """Rollouts in one query: their patterns stay within a few KiB."""
@@ -120,7 +120,7 @@ class Queries:
 
     async def _gathered(self, asked: Asked, whose: list[PodsOf]) -> _Found:
         """Wait for others, then ask for all."""
-        await asyncio.sleep(GATHER_SECONDS)
+        await asyncio.sleep(OBSERVE_SECONDS)
         self._close(asked, whose)
         return await self._put(asked, whose)
 

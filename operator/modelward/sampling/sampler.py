@@ -1,4 +1,4 @@
-"""The Sampler: follows rollouts in the background, so that a reconcile only looks at what has come in.
+"""The Sampler: samples rollouts in the background, so that a reconcile only reads what has come in.
 
 Every rollout has a task of its own: one that hangs delays no other, and one that ends is begun again by the
 supervisor, with what it has read. That is kept in memory until it is recorded in status; only the leader reads.
@@ -12,18 +12,18 @@ from functools import partial
 from typing import Final
 
 from modelward.analysis.counters import Counters
-from modelward.analysis.gathered import Evidence
 from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
 from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.analysis_policy import PODS
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.freshness import MOST_MISSES
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import HISTORY_SECONDS, MOST_TIMES, PrometheusSource, boundary
-from modelward.sampling.sampler_task import Follower, Following
+from modelward.sampling.sampler_task import Follower, SamplerTask
 from modelward.sampling.subject import Key, Side, Subject
 from modelward.sampling.supervisor import Supervisor, Work
 
@@ -45,7 +45,7 @@ class NamedSource:
 
 @dataclass(slots=True, kw_only=True)
 class Sampler(Follower):
-    """`clock` gives Unix seconds that never go back; `wake` has a model looked at."""
+    """`clock` gives Unix seconds that never go back; `wake` requeues a model."""
 
     pods: PodSource
     sources: Mapping[str, NamedSource]
@@ -56,34 +56,34 @@ class Sampler(Follower):
     ripe: Callable[[Key, str], str] = lambda _key, _revision: ""
     """The same as text, once it is known well."""
     supervisor: Supervisor = field(default_factory=Supervisor)
-    _followed: dict[Key, Following] = field(default_factory=dict)
+    _followed: dict[Key, SamplerTask] = field(default_factory=dict)
 
     def track(self, subject: Subject, since: float | None = None) -> None:
         """Follow a rollout, or go on with what is wanted of it now. `since`: time of the last recorded sample."""
-        following = self._followed.get(subject.key)
-        if following is None or following.subject.rollout != subject.rollout:
+        task = self._followed.get(subject.key)
+        if task is None or task.subject.rollout != subject.rollout:
             self.forget(subject.key)
-            idle = following.idle if following and subject.begins(following.subject) else Idle()
-            following = self._followed[subject.key] = self._begun(subject, since, idle)
-        elif following.subject.interval_seconds == subject.interval_seconds:
-            following.subject = subject
+            idle = task.idle if task and subject.begins(task.subject) else Idle()
+            task = self._followed[subject.key] = self._begun(subject, since, idle)
+        elif task.subject.interval_seconds == subject.interval_seconds:
+            task.subject = subject
             return
-        following.subject = subject
-        if work := self._work(following):
+        task.subject = subject
+        if work := self._work(task):
             self.supervisor.begin(subject.key, work, pace=subject.interval_seconds)
 
-    def _begun(self, subject: Subject, since: float | None, idle: Idle) -> Following:
-        following = Following(
+    def _begun(self, subject: Subject, since: float | None, idle: Idle) -> SamplerTask:
+        task = SamplerTask(
             subject=subject,
             idle=idle,
             noise=self.noise(subject.key, subject.stable.revision, subject.metrics),
             counters=Counters(latency=subject.latencies()),
         )
         if since is not None and subject.source == PODS:
-            following.ahead = max(0.0, since - self.clock())
+            task.ahead = max(0.0, since - self.clock())
         elif since is not None and 0 <= self.clock() - since <= HISTORY_SECONDS:
-            following.last = since
-        return following
+            task.last = since
+        return task
 
     def forget(self, key: Key) -> None:
         """Stop following; what was not recorded is lost."""
@@ -92,8 +92,8 @@ class Sampler(Follower):
 
     def evidence(self, key: Key, since: float | None = None) -> Evidence:
         """What came after `since`, the time of the last recorded sample: call it for what is tracked only."""
-        following = self._followed.get(key)
-        return following.evidence(since) if following else Evidence()
+        task = self._followed.get(key)
+        return task.evidence(since) if task else Evidence()
 
     def learnt(self, key: Key, revision: str) -> str:
         """The noise of a revision's pods as text, once it is known well enough to be kept; empty before that."""
@@ -108,65 +108,65 @@ class Sampler(Follower):
         self._followed.clear()
         await self.supervisor.stop()
 
-    def _work(self, following: Following) -> Work | None:
+    def _work(self, task: SamplerTask) -> Work | None:
         """What is done for a rollout, for ever; None if nothing can be: its problem says why."""
-        name = following.subject.source
+        name = task.subject.source
         if name == PODS:
-            return partial(self._follow_pods, following)
+            return partial(self._follow_pods, task)
         if source := self.sources.get(name):
-            return partial(self._follow_source, following, source)
-        following.problem = MetricsProblem(
+            return partial(self._follow_source, task, source)
+        task.problem = MetricsProblem(
             reason=Unknown.SOURCE_UNKNOWN,
             message=f"the operator's configuration has no metric source {name!r}",
         )
         return None
 
-    async def _follow_pods(self, following: Following) -> None:
+    async def _follow_pods(self, task: SamplerTask) -> None:
         due = self.clock()
         while True:
             await asyncio.sleep(max(0.0, due - self.clock()))
-            due = max(due, self.clock() - following.subject.interval_seconds)
-            due += following.subject.interval_seconds
-            await self._guarded(following, self._poll_pods(following))
+            due = max(due, self.clock() - task.subject.interval_seconds)
+            due += task.subject.interval_seconds
+            await self._guarded(task, self._poll_pods(task))
 
-    async def _poll_pods(self, following: Following) -> bool:
-        subject = following.subject
-        now = following.time_of(self.clock())
+    async def _poll_pods(self, task: SamplerTask) -> bool:
+        subject = task.subject
+        now = task.time_of(self.clock())
         polled = await self.pods.poll(
             subject.key, _sides(subject), now, weight_percent=subject.weight_percent
         )
-        return following.take(polled)
+        return task.take(polled)
 
-    async def _follow_source(self, following: Following, source: NamedSource) -> None:
-        await self._guarded(following, self._learn(following, source))
+    async def _follow_source(self, task: SamplerTask, source: NamedSource) -> None:
+        await self._guarded(task, self._learn(task, source))
         while True:
-            interval = following.subject.interval_seconds
+            interval = task.subject.interval_seconds
             now = self.clock() - source.delay_seconds
-            due = boundary(following.last, interval) + interval if following.last is not None else now
-            await asyncio.sleep(max(due - now, interval if following.misses else 0.0))
-            await self._guarded(following, self._poll_source(following, source))
+            due = boundary(task.last, interval) + interval if task.last is not None else now
+            await asyncio.sleep(max(due - now, interval if task.misses else 0.0))
+            await self._guarded(task, self._poll_source(task, source))
 
-    async def _learn(self, following: Following, source: NamedSource) -> bool:
+    async def _learn(self, task: SamplerTask, source: NamedSource) -> bool:
         """Take in what the server remembers of stable; all the rest of the rollout goes by without it if it fails."""
-        subject = following.subject
+        subject = task.subject
         end = boundary(self.clock() - source.delay_seconds, subject.interval_seconds)
         if not subject.idle:
-            following.learn(
+            task.learn(
                 await source.source.history(
-                    subject.key, subject.stable, end, subject.interval_seconds, following.newest
+                    subject.key, subject.stable, end, subject.interval_seconds, task.newest
                 )
             )
         return False
 
-    async def _poll_source(self, following: Following, source: NamedSource) -> bool:
-        """Take in all that is due: one look as a rule, several after a pause, with the last look as the start."""
-        subject = following.subject
+    async def _poll_source(self, task: SamplerTask, source: NamedSource) -> bool:
+        """Take in all that is due: one poll as a rule, several after a pause, with the last poll as the start."""
+        subject = task.subject
         interval = subject.interval_seconds
         end = boundary(self.clock() - source.delay_seconds, interval)
-        times = _times(following, end)
+        times = _times(task, end)
         if not times:
             return False
-        tell = False
+        is_news = False
         for polled in await source.source.polls(
             subject.key,
             _sides(subject),
@@ -174,25 +174,25 @@ class Sampler(Follower):
             interval=interval,
             weight_percent=subject.weight_percent,
             pods=self.pods.serving(subject.key, subject.canary.revision, subject.stable.revision),
-            newest=following.newest,
+            newest=task.newest,
         ):
-            tell = following.take(polled) or tell
-        return tell
+            is_news = task.take(polled) or is_news
+        return is_news
 
-    async def _guarded(self, following: Following, look: Awaitable[bool]) -> None:
-        """Take a look, and tell the queue if there is something to tell."""
-        key = following.subject.key
+    async def _guarded(self, task: SamplerTask, poll: Awaitable[bool]) -> None:
+        """Take a poll, and requeue the model if there is something new."""
+        key = task.subject.key
         try:
-            tell = await look
+            is_news = await poll
         except MetricsUnknown as unknown:
-            tell = following.miss(unknown.problem, MOST_MISSES)
+            is_news = task.miss(unknown.problem, MOST_MISSES)
         except Exception:
             logger.exception("%s/%s: unexpected error, please report it", *key)
-            tell = following.miss(_BUG, MOST_MISSES)
-        if self._followed.get(key) is not following:
+            is_news = task.miss(_BUG, MOST_MISSES)
+        if self._followed.get(key) is not task:
             return
         self.supervisor.alive(key)
-        if tell:
+        if is_news:
             self.wake(key)
 
 
@@ -200,13 +200,13 @@ def _sides(subject: Subject) -> dict[Arm, Side]:
     return {arm: subject.side(arm) for arm in Arm}
 
 
-def _times(following: Following, end: float) -> tuple[float, ...]:
+def _times(task: SamplerTask, end: float) -> tuple[float, ...]:
     """The boundaries after the last poll, up to `end`; the recorded time itself is where counting goes on."""
-    interval, last = following.subject.interval_seconds, following.last
+    interval, last = task.subject.interval_seconds, task.last
     if last is None:
         return (end,)
     first = boundary(last, interval)
-    if following.polled or first < last:  # a recorded time that is no boundary: what is in between is lost
+    if task.polled or first < last:  # a recorded time that is no boundary: what is in between is lost
         first += interval
     count = int((end - first) / interval + 1e-9) + 1
     return tuple(first + interval * number for number in range(max(0, min(count, MOST_TIMES))))

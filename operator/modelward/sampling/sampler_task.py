@@ -1,6 +1,6 @@
 """A rollout that is being followed: from polls to samples, kept until they are recorded.
 
-All the arithmetic of time is here, none of the waiting: `due` says when the next look is, and the look is
+All the arithmetic of time is here, none of the waiting: `due` says when the next poll is, and the poll is
 handed in.
 """
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from modelward.analysis.counters import Counters, Sample
-from modelward.analysis.gathered import Evidence
 from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, Poll
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.analysis.tracks import flawed
 from modelward.api.model import Model
 from modelward.api.revision import Revision
@@ -30,7 +30,7 @@ MOST_SAMPLES: Final = 1000
 """Kept while nothing can be recorded, because the API server is away; then the oldest go."""
 
 POLLS_TO_BE_MEANT: Final = 2
-"""Looks with traffic for the canary, from which on a total that no series is meant by is unknown."""
+"""Polls with traffic for the canary, from which on a total that no series is meant by is unknown."""
 
 
 class Follower(ABC):
@@ -84,7 +84,7 @@ class Follower(ABC):
 
 
 @dataclass(slots=True, kw_only=True)
-class Following:
+class SamplerTask:
     """The memory of one rollout. Lost with the process: samples that were not recorded are then lost, too."""
 
     subject: Subject
@@ -107,21 +107,21 @@ class Following:
     ahead: float = 0.0
     """By how much the recorded time is ahead of the clock, which was set back: times must rise all the same."""
     misses: int = 0
-    """Looks in a row that failed as a whole."""
+    """Polls in a row that failed as a whole."""
     weighted: int = 0
-    """Looks in a row at which the canary was meant to get requests."""
+    """Polls in a row at which the canary was meant to get requests."""
 
     def time_of(self, clock: float) -> float:
-        """The time of a look, to the millisecond: status keeps it exactly, so no sample counts twice."""
+        """The time of a poll, to the millisecond: status keeps it exactly, so no sample counts twice."""
         return round(clock + self.ahead, 3)
 
     def take(self, polled: Polled) -> bool:
-        """Take a poll in. Whether there is something to tell: a sample, or another problem than before."""
+        """Take a poll in. Whether there is something new: a sample, or another problem than before."""
         self.misses = 0
         self.last, self.polled = polled.poll.time, True
         idle, self.idle = self.idle, self.idle.plus(polled.poll)
         if self.subject.idle:
-            return self.idle.tells_more(idle)
+            return self.idle.differs_from(idle)
         before = self.problem
         self.weighted = self.weighted + 1 if polled.poll.weight_percent > 0 else 0
         meant_nowhere = None
@@ -133,7 +133,7 @@ class Following:
         if given_up := self.freshness.given_up(polled):
             poll = replace(poll, unread=tuple(each for each in poll.unread if each[0] not in given_up))
         if poll.weight_percent and self.history is None and self.noise.time is not None:
-            # Before the canary gets requests all is history; the first look tells what was since the pods' start.
+            # Before the canary gets requests all is history; the first poll shows what was since the pods' start.
             self.history = self.noise
         self.noise = self.noise.plus(poll)
         self.counters, sample = self.counters.advance(poll)
@@ -148,7 +148,7 @@ class Following:
         return MetricsProblem(reason=Unknown.METRIC_INVALID, message=flawed(flaws)) if flaws else None
 
     def miss(self, problem: MetricsProblem, most: int) -> bool:
-        """A look that failed as a whole. Whether there is something to tell: it was one too many."""
+        """A poll that failed as a whole. Whether there is something new: it was one too many."""
         if self.subject.idle:
             return False
         self.misses += 1

@@ -1,7 +1,7 @@
 """What the newest scrape says: behind one address, answers go back in time.
 
 Replicas of a Prometheus behind one address scrape at times of their own, and each query is answered by another one. So
-a look may show an older scrape than the look before; so may the one replica that is left when the other has ended, or one
+a poll may show an older scrape than the poll before; so may the one replica that is left when the other has ended, or one
 that was restarted and shows its last values from before. Read as they come, counters would fall and rise again, as those
 of several workers do. An older scrape is no reading: the newest that was seen stays what is known.
 """
@@ -28,7 +28,7 @@ class Scrape:
 
 @dataclass(slots=True)
 class Newest:
-    """The newest scrape that was seen, by pod and metric. Looks are handed in in the order of their times."""
+    """The newest scrape that was seen, by pod and metric. Polls are handed in in the order of their times."""
 
     _seen: dict[tuple[str, str], Scrape] = field(default_factory=dict)
 

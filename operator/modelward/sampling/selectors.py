@@ -32,14 +32,14 @@ _STRING: Final = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`'
 _ONE: Final = rf"[A-Za-z_:][A-Za-z0-9_:]*(?:\{{(?:[^\"'`(){{}}]|{_STRING})*\}})?"
 _OUTLINE: Final = re.compile(_ONE, re.DOTALL)
 _OUTLINE_OF_SUM: Final = re.compile(rf"\s*{_ONE}(?:\s*\+\s*{_ONE})*\s*", re.DOTALL)
-"""Looked at before the parser does, which takes seconds for a thousand open brackets."""
+"""Checked before the parser runs, which takes seconds for a thousand open brackets."""
 _VARIABLE: Final = re.compile(r"(\$?)\$\(([A-Z_][A-Z0-9_]*)\)")
 """As Kubernetes writes a variable in arguments; with two dollars it is none."""
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 NUMBER: Final = "query_part"
-"""The label that tells the queries of a union apart."""
+"""The label that distinguishes the queries of a union."""
 
 
 class Operator(StrEnum):

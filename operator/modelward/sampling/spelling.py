@@ -1,7 +1,7 @@
 """Selectors that mean nothing of what a page shows: what is understood, and what is said about the rest.
 
 A selector that matches no series reads as "no case", which is what a healthy server shows, too. So whatever could never
-match is told apart from what has not happened yet: the name of a family for that of its counter, a label that no series
+match is distinguished from what has not happened yet: the name of a family for that of its counter, a label that no series
 of the name has, a value that none of them has.
 """
 
@@ -13,7 +13,7 @@ from modelward.api.printable import printable
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.lines import Line, Page
 from modelward.sampling.selectors import Matcher, Operator, Selector, quoted
-from modelward.sampling.targets import WantedRatio
+from modelward.sampling.targets import RatioTarget
 
 _TOTAL: Final = "_total"
 _MOST_LABELS: Final = 8
@@ -38,7 +38,7 @@ def as_shown(page: Page, selector: Selector) -> Selector:
     return Selector(other, selector.matchers)
 
 
-def labels_of(page: Page, wanted: WantedRatio) -> Seen:
+def labels_of(page: Page, wanted: RatioTarget) -> Seen:
     """The labels that there are on any series of each name, by the name that was asked for; absent: no series."""
     names = {part.name: as_shown(page, part).name for part in (*wanted.hits.parts, *wanted.total.parts)}
     return {
@@ -57,7 +57,7 @@ def together(seen: Iterable[Seen]) -> Seen:
     return merged
 
 
-def without_labels(seen: Seen, wanted: WantedRatio) -> MetricsUnknown | None:
+def without_labels(seen: Seen, wanted: RatioTarget) -> MetricsUnknown | None:
     """That there are series of a name, none of which has a label that the selector needs; None: it is not so."""
     for part in (*wanted.hits.parts, *wanted.total.parts):
         there = seen.get(part.name)
@@ -91,7 +91,7 @@ def _labels(there: Iterable[str]) -> str:
     return f"their labels are {', '.join(names[:_MOST_LABELS])}{more}"
 
 
-def unmeant(page: Page, wanted: WantedRatio) -> MetricsUnknown | None:
+def unmeant(page: Page, wanted: RatioTarget) -> MetricsUnknown | None:
     """That the page has series of the total's names, of which none is meant, with the nearest; None: it is not so."""
     parts = [as_shown(page, part) for part in wanted.total.parts]
     lines = [(part, line) for part in parts for line in page.series.get(part.name, ())]

@@ -15,8 +15,8 @@ from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.signals import Signals
 from modelward.clients.unknown import MetricsUnknown
-from modelward.runtimes.metric_endpoints import Measured, measured
-from modelward.sampling.targets import Wanted, WantedHistogram, wanted_metrics
+from modelward.runtimes.metric_endpoints import MetricEndpoints, measured
+from modelward.sampling.targets import HistogramTarget, SampleTarget, sample_targets
 
 Key = tuple[str, str]
 """(namespace, name) of a ModelDeployment."""
@@ -35,7 +35,7 @@ class Side:
     """One revision of a model."""
 
     revision: str
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[SampleTarget, ...]
     endpoint: Endpoint | None
     """None: it has no page; a metric source may know its metrics all the same."""
 
@@ -80,7 +80,7 @@ class Subject:
 
     def latencies(self) -> frozenset[str]:
         """Names of the histograms: new pods are left out of them until they are warm."""
-        return frozenset(each.name for each in self.stable.wanted if isinstance(each, WantedHistogram))
+        return frozenset(each.name for each in self.stable.wanted if isinstance(each, HistogramTarget))
 
 
 def is_idle(model: Model) -> bool:
@@ -116,13 +116,13 @@ def subject_of(
 
 def signals_of(name: str, revision: Revision | None) -> Signals:
     """The signals of a revision: the user's, else its runtime's. Raises MetricsUnknown if it is gone."""
-    return _measured(name, revision).signals
+    return _metric_endpoints(name, revision).signals
 
 
 def side_of(name: str, revision: Revision | None, policy: AnalysisPolicy) -> Side:
     """What is to be read of a revision. Raises MetricsUnknown."""
-    shown = _measured(name, revision)
-    wanted = wanted_metrics(policy, shown.signals, shown.variables)
+    shown = _metric_endpoints(name, revision)
+    wanted = sample_targets(policy, shown.signals, shown.variables)
     if not wanted:
         raise MetricsUnknown(
             Unknown.NO_SIGNALS,
@@ -137,7 +137,7 @@ def side_of(name: str, revision: Revision | None, policy: AnalysisPolicy) -> Sid
     return Side(revision=name, wanted=wanted, endpoint=endpoint)
 
 
-def _measured(name: str, revision: Revision | None) -> Measured:
+def _metric_endpoints(name: str, revision: Revision | None) -> MetricEndpoints:
     if revision is None:
         raise MetricsUnknown(Unknown.NO_ENDPOINT, f"revision {name}: its snapshot is gone")
     return measured(revision)

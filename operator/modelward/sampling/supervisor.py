@@ -1,8 +1,8 @@
-"""Tasks that run until they are told to end: one that ends otherwise, for whatever reason, is begun again.
+"""Tasks that run until they are cancelled: one that ends otherwise, for whatever reason, is begun again.
 
 A cancellation may reach a task that nobody meant (a library's, or that of a future which several wait for), and no
-`except Exception` sees it. So it is not the task that promises to go on: who is asked for it looks after it here.
-A task also tells that it is alive; how long it has not is a metric, and readiness names one that is silent for too long.
+`except Exception` sees it. So it is not the task that promises to go on: its supervisor restarts it here.
+A task also reports that it is alive; how long it has not is a metric, and readiness names one that is silent for too long.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from modelward.sampling.subject import Key
 AGAIN_SECONDS: Final = 1.0
 """Pause before a task is begun again: one that ends at once, each time, must not take the processor for itself."""
 SILENT_SECONDS: Final = 600.0
-"""A task is silent when it has told nothing for so long beyond its own pace. Longer than any of its requests may take:
+"""A task is silent when it has reported nothing for so long beyond its own pace. Longer than any of its requests may take:
 an hour of history, in parts, from a server with the longest timeout that settings allow."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]

@@ -15,7 +15,7 @@ SECONDS: Final = {Unit.SECONDS: 1.0, Unit.MILLISECONDS: 1e-3, Unit.MICROSECONDS:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedRatio:
+class RatioTarget:
     """Two counters; each may be the sum of some."""
 
     name: str
@@ -24,7 +24,7 @@ class WantedRatio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedHistogram:
+class HistogramTarget:
     """A classic histogram; `buckets` are its series with `le`."""
 
     name: str
@@ -34,19 +34,19 @@ class WantedHistogram:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedGauge:
+class GaugeTarget:
     """A value as it is."""
 
     name: str
     gauge: Selector
 
 
-Wanted = WantedRatio | WantedHistogram | WantedGauge
+SampleTarget = RatioTarget | HistogramTarget | GaugeTarget
 
 
-def wanted_metrics(
+def sample_targets(
     policy: AnalysisPolicy, signals: Signals, variables: Mapping[str, str] = MappingProxyType({})
-) -> tuple[Wanted, ...]:
+) -> tuple[SampleTarget, ...]:
     """What `spec.analysis` asks for, or else every signal that the runtime declares.
 
     A signal that the runtime lacks is left out. `variables` are those that $(NAME) in a selector stands for. Raises
@@ -62,24 +62,24 @@ def wanted_metrics(
     return tuple(_expanded(each, variables, field) for field, each in found if each)
 
 
-def _expanded(wanted: Wanted, variables: Mapping[str, str], field: str) -> Wanted:
+def _expanded(wanted: SampleTarget, variables: Mapping[str, str], field: str) -> SampleTarget:
     try:
         match wanted:
-            case WantedRatio():
+            case RatioTarget():
                 hits, total = (
                     Sum(tuple(part.expanded(variables) for part in each.parts))
                     for each in (wanted.hits, wanted.total)
                 )
                 return replace(wanted, hits=hits, total=total)
-            case WantedHistogram():
+            case HistogramTarget():
                 return replace(wanted, buckets=wanted.buckets.expanded(variables))
-            case WantedGauge():
+            case GaugeTarget():
                 return replace(wanted, gauge=wanted.gauge.expanded(variables))
     except ValueError as error:
         raise MetricsUnknown(Unknown.SELECTOR_INVALID, f"{field}: {error}") from error
 
 
-def _metric(index: int, metric: Metric, signals: Signals) -> Wanted | None:
+def _metric(index: int, metric: Metric, signals: Signals) -> SampleTarget | None:
     field = f"spec.analysis.metrics[{index}]"
     if metric.signal:
         return _signal(metric.name, metric.signal, signals)
@@ -88,11 +88,11 @@ def _metric(index: int, metric: Metric, signals: Signals) -> Wanted | None:
     if metric.histogram:
         return _histogram(metric.name, metric.histogram, metric.unit, field)
     if metric.gauge:
-        return WantedGauge(name=metric.name, gauge=parse_selector(metric.gauge, f"{field}.gauge"))
+        return GaugeTarget(name=metric.name, gauge=parse_selector(metric.gauge, f"{field}.gauge"))
     return None
 
 
-def _signal(name: str, signal: SignalName, signals: Signals) -> Wanted | None:
+def _signal(name: str, signal: SignalName, signals: Signals) -> SampleTarget | None:
     field = f"runtime signals.{signal}"
     match signal:
         case SignalName.ERRORS:
@@ -106,16 +106,16 @@ def _signal(name: str, signal: SignalName, signals: Signals) -> Wanted | None:
             return _histogram(name, predictions.histogram, None, field) if predictions else None
 
 
-def _ratio(name: str, hits: str, total: str, field: str) -> WantedRatio:
-    return WantedRatio(
+def _ratio(name: str, hits: str, total: str, field: str) -> RatioTarget:
+    return RatioTarget(
         name=name,
         hits=parse_sum(hits, f"{field}.hits"),
         total=parse_sum(total, f"{field}.total"),
     )
 
 
-def _histogram(name: str, histogram: str, unit: Unit | None, field: str) -> WantedHistogram:
-    return WantedHistogram(
+def _histogram(name: str, histogram: str, unit: Unit | None, field: str) -> HistogramTarget:
+    return HistogramTarget(
         name=name,
         buckets=_of_family(parse_selector(histogram, f"{field}.histogram")),
         scale=SECONDS[unit or Unit.SECONDS],

@@ -2,7 +2,7 @@
 
 Conflicts, generations, subresources, finalizers and the field managers of spec follow the real one (https://kubernetes.io/docs/reference/using-api/api-concepts/,
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management); field management is
-coarser: it tells apart only the keys at the top of spec.
+coarser: it distinguishes only the keys at the top of spec.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +52,7 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class ApiServer:
-    """All objects by place. Every write is told to `written`, with the object before and after.
+    """All objects by place. `written` is called for every write, with the object before and after.
 
     An object is never changed in place: a write puts another one there.
     """
@@ -115,7 +115,7 @@ class ApiServer:
         """Change an object by `edit`, which gets a copy. Raises Refused (404, 409, 422)."""
         before, after = self._held(at), self.would(at, edit, subresource=subresource)
         if after == before:
-            # Told nevertheless: a write that changes nothing is a request too many.
+            # Reported nevertheless: a write that changes nothing is a request too many.
             self.written(
                 Write(manager=manager, verb="patch", subresource=subresource, before=before, after=before)
             )

@@ -50,7 +50,7 @@ class _Configuration:
 class Connection:
     """What `Kube` needs of an API client: it sends requests to the server in memory.
 
-    `interrupt` is told before and after each write, and may raise to stop the operator there.
+    `interrupt` is called before and after each write, and may raise to stop the operator there.
     """
 
     server: ApiServer

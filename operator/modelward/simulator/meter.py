@@ -1,6 +1,6 @@
 """What reads the pods' metrics in a rehearsal, in place of `modelward.sampling.sampler`.
 
-The memory and the arithmetic of what has come in are the operator's own; the looks go by the virtual clock, and the
+The memory and the arithmetic of what has come in are the operator's own; the polls go by the virtual clock, and the
 counters come from `traffic`.
 """
 
@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Final
 
 from modelward.analysis.counters import Counters
-from modelward.analysis.gathered import Evidence
 from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
 from modelward.analysis.problem import MetricsProblem, Unknown
@@ -23,13 +22,14 @@ from modelward.analysis.readings import (
     RatioReading,
     Reading,
 )
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.analysis_policy import MetricKind
 from modelward.api.names import MODEL_LABEL, REVISION_LABEL, model_label
 from modelward.api.times import parse
 from modelward.sampling.pods import Polled
-from modelward.sampling.sampler_task import Follower, Following
+from modelward.sampling.sampler_task import Follower, SamplerTask
 from modelward.sampling.subject import Key, Side, Subject
-from modelward.sampling.targets import WantedGauge, WantedHistogram
+from modelward.sampling.targets import GaugeTarget, HistogramTarget
 from modelward.simulator.api_server import ApiServer, Raw
 from modelward.simulator.nodes import Life, Nodes
 from modelward.simulator.traffic import BOUNDS, Counted, Traffic, floored
@@ -51,18 +51,18 @@ class Meter(Follower):
     traffic: Traffic
     start: datetime
     second: Callable[[], float]
-    _followed: dict[Key, Following] = field(default_factory=dict)
+    _followed: dict[Key, SamplerTask] = field(default_factory=dict)
     _due: dict[Key, float] = field(default_factory=dict)
 
     def track(self, subject: Subject, since: float | None = None) -> None:  # noqa: ARG002 - nothing is lost here
         """Follow a rollout, or go on with what is wanted of it now."""
-        following = self._followed.get(subject.key)
-        if following and following.subject.rollout == subject.rollout:
-            following.subject = subject
+        task = self._followed.get(subject.key)
+        if task and task.subject.rollout == subject.rollout:
+            task.subject = subject
             return
-        self._followed[subject.key] = Following(
+        self._followed[subject.key] = SamplerTask(
             subject=subject,
-            idle=following.idle if following and subject.begins(following.subject) else Idle(),
+            idle=task.idle if task and subject.begins(task.subject) else Idle(),
             noise=self._history(subject),
             counters=Counters(latency=subject.latencies()),
         )
@@ -78,22 +78,22 @@ class Meter(Follower):
         self._due.pop(key, None)
 
     def act(self) -> Iterator[Key]:
-        """Look at all pods that are due; yields the models that have something new."""
+        """Poll all pods that are due; yields the models that have something new."""
         for key, due in list(self._due.items()):
             if due <= self.second():
-                following = self._followed[key]
-                self._due[key] = self.second() + following.subject.interval_seconds
-                if following.take(self._polled(following)):
+                task = self._followed[key]
+                self._due[key] = self.second() + task.subject.interval_seconds
+                if task.take(self._polled(task)):
                     yield key
 
     def next_second(self) -> float | None:
-        """When the next look is due."""
+        """When the next poll is due."""
         return min(self._due.values(), default=None)
 
-    # --- one look -------------------------------------------------------------------------------------------
+    # --- one poll -------------------------------------------------------------------------------------------
 
-    def _polled(self, following: Following) -> Polled:
-        subject = following.subject
+    def _polled(self, task: SamplerTask) -> Polled:
+        subject = task.subject
         read: list[PodReading] = []
         unread: dict[str, tuple[Arm, MetricsProblem]] = {}
         for arm in Arm:
@@ -103,7 +103,7 @@ class Meter(Follower):
                 elif life.ready:
                     unread[pod["metadata"]["name"]] = arm, _REFUSED
         poll = Poll(
-            time=following.time_of(self._unix(self.second())),
+            time=task.time_of(self._unix(self.second())),
             weight_percent=subject.weight_percent,
             pods=tuple(read),
             unread=tuple((name, arm) for name, (arm, _) in unread.items()),
@@ -136,7 +136,7 @@ class Meter(Follower):
         )
 
     def _history(self, subject: Subject) -> Noise:
-        """What reading at rest has told of stable: its pods counted evenly since they run."""
+        """What the baseline has shown of stable: its pods counted evenly since they run."""
         noise = Noise(metrics=subject.metrics)
         pods = [
             (self._reading(pod, life, Arm.STABLE, subject), self.second() - (life.started or 0.0))
@@ -168,21 +168,21 @@ def _metrics(counted: Counted, side: Side, subject: Subject) -> dict[str, Readin
     found: dict[str, Reading] = {}
     for wanted in side.wanted:
         match wanted:
-            case WantedHistogram():
+            case HistogramTarget():
                 counts = floored(scores if wanted.name in drifting else counted.buckets)
                 found[wanted.name] = HistogramReading(buckets=dict(zip(BOUNDS, counts, strict=True)))
-            case WantedGauge():
+            case GaugeTarget():
                 found[wanted.name] = GaugeReading(value=1.0)
             case _:
                 found[wanted.name] = RatioReading(hits=errors, total=total)
     return found
 
 
-def _of_worker(workers: int, look: int, metrics: dict[str, Reading]) -> dict[str, Reading]:
+def _of_worker(workers: int, polled: int, metrics: dict[str, Reading]) -> dict[str, Reading]:
     """What one of the workers of a pod has counted: the second twice as much as the first, and so on."""
     if workers == 1:
         return metrics
-    return _scaled(metrics, 2 * (1 + look % workers) / (workers * (workers + 1)))
+    return _scaled(metrics, 2 * (1 + polled % workers) / (workers * (workers + 1)))
 
 
 def _scaled(metrics: Mapping[str, Reading], factor: float) -> dict[str, Reading]:

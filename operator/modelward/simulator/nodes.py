@@ -1,4 +1,4 @@
-"""The nodes: where pods get room, load their model, crash, are held back, and are told of in their status.
+"""The nodes: where pods get room, load their model, crash, are held back, and are reported in their status.
 
 The words are those of the kubelet. A container that ends is started again at once the first time, and then
 after 10, 20, 40 ... 300 s (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy).
@@ -23,7 +23,7 @@ _NO_ROOM: Final = "0/1 nodes are available: 1 Too many pods."
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """What is known of a pod that its status does not tell."""
+    """What is known of a pod that its status does not show."""
 
     number: int
     """Of the pods of its revision, from 1."""
@@ -52,7 +52,7 @@ class Nodes:
     start: datetime
     """When second 0 was."""
     second: Callable[[], float]
-    tell: Callable[[str], None]
+    note: Callable[[str], None]
     """Takes what a reader of the story should know."""
     lives: dict[str, Life] = field(default_factory=dict)
     """By uid."""
@@ -95,7 +95,7 @@ class Nodes:
         life = self.lives[pod["metadata"]["uid"]]
         life.failed, life.ready, life.started = True, False, None
         self.changes += 1
-        self.tell(f"Pod {pod['metadata']['name']} is evicted: its node is low on memory")
+        self.note(f"Pod {pod['metadata']['name']} is evicted: its node is low on memory")
         self._write(pod, life)
 
     def lose(self, revision: str, count: int) -> None:
@@ -124,7 +124,7 @@ class Nodes:
     def _schedule(self, pod: Raw, life: Life) -> None:
         if self._is_full() and not self._preempt(pod):
             if not pod.get("status"):
-                self.tell(f"Pod {pod['metadata']['name']} finds no node: there is no room")
+                self.note(f"Pod {pod['metadata']['name']} finds no node: there is no room")
                 self._write(pod, life)
             return
         life.scheduled = self.second()
@@ -142,7 +142,7 @@ class Nodes:
         victim = min(placed, key=_priority, default=None)
         if victim is None or _priority(victim) >= _priority(pod):
             return False
-        self.tell(f"Pod {victim['metadata']['name']} is preempted by {pod['metadata']['name']}")
+        self.note(f"Pod {victim['metadata']['name']} is preempted by {pod['metadata']['name']}")
         self._end(victim)
         return True
 
@@ -168,7 +168,7 @@ class Nodes:
         ready = version.passes_probe and (loaded := self._loaded(life)) is not None and loaded <= now
         if ready != life.ready:
             if life.ready and (life.restarts, life.resumes) == (restarts, held):
-                self.tell(f"Pod {pod['metadata']['name']} does not answer its readiness probe any more")
+                self.note(f"Pod {pod['metadata']['name']} does not answer its readiness probe any more")
             life.ready, life.ready_since = ready, self._time()
         changed = self._state(life) != before
         self.changes += changed
@@ -180,12 +180,12 @@ class Nodes:
         life.ended = {"exitCode": code, "reason": reason, "finishedAt": self._time()}
         how = "is killed for its use of memory" if version.out_of_memory else f"ends with exit code {code}"
         if life.restarts == 0:
-            self.tell(f"Pod {name} {how}, and is started again")
+            self.note(f"Pod {name} {how}, and is started again")
             life.restarts = 1
             self._start(pod, life)
             return
         backoff = min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** (life.restarts - 1))
-        self.tell(f"Pod {name} {how}, and is held back for {backoff:.0f} s")
+        self.note(f"Pod {name} {how}, and is held back for {backoff:.0f} s")
         life.started, life.resumes = None, self.second() + backoff
 
     def _start(self, pod: Raw, life: Life) -> None:
@@ -263,14 +263,14 @@ class Nodes:
             state = {
                 "waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}
             }
-        told = {
+        reported = {
             "name": container["name"],
             "image": container["image"],
             "ready": life.ready,
             "restartCount": life.restarts,
             "state": state,
         }
-        return told | ({"lastState": {"terminated": life.ended}} if life.ended else {})
+        return reported | ({"lastState": {"terminated": life.ended}} if life.ended else {})
 
     def _time(self, second: float | None = None) -> str:
         """The kubelet's times have no fractions."""

@@ -1,8 +1,8 @@
 """The simulation: a virtual clock, a cluster in memory, and the operator as it is.
 
 Time stands still while anything is left to do and then jumps to the next moment at which something happens:
-an act of the script, a pod that gets ready or crashes, a report of a Gateway, a look at metrics, an event that
-arrives, a look that the operator asked for.
+an act of the script, a pod that gets ready or crashes, a report of a Gateway, a poll of metrics, an event that
+arrives, a requeue that the operator asked for.
 """
 
 import heapq
@@ -33,7 +33,7 @@ from modelward.simulator.world import World
 START: Final = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 """When every rehearsal begins, whatever the time is."""
 RESTART_SECONDS: Final = 2.0
-"""From the end of an operator to the first look of its successor."""
+"""From the end of an operator to the first reconcile of its successor."""
 _MOST_ROUNDS: Final = 200
 """More rounds without the clock moving are a loop that never ends."""
 _WATCHED: Final = frozenset(resource.kind for resource in (*WATCHED, HTTP_ROUTE))
@@ -47,7 +47,7 @@ class Stopped(BaseException):
 
 
 class Restless(AssertionError):
-    """The operator looks again and again, and the clock does not move."""
+    """The operator reconciles again and again, and the clock does not move."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +56,14 @@ class Act:
 
     second: float
     words: str
-    """Empty if `do` tells it itself."""
+    """Empty if `do` writes the line itself."""
     do: "Callable[[Simulation], None]"
     actor: str = "user"
 
 
 @dataclass(slots=True, kw_only=True)
 class Disturbance:
-    """What goes wrong: nothing, unless told."""
+    """What goes wrong: nothing by default."""
 
     delay_seconds: Callable[[], float] = lambda: 0.0
     """How late the next event of a watch arrives."""
@@ -81,7 +81,7 @@ class Happening:
 
 
 class Watch(Protocol):
-    """Somebody who looks on."""
+    """An observer."""
 
     def written(self, simulation: "Simulation", write: Write, /) -> None:
         """A write was carried out."""
@@ -97,8 +97,8 @@ class _Operator:
     store: Store
     reconciler: Reconciler
     meter: Meter
-    looks: dict[Key, float] = field(default_factory=dict)
-    """When each model is to be looked at, in seconds of the clock."""
+    reconciles: dict[Key, float] = field(default_factory=dict)
+    """When each model is to be reconciled, in seconds of the clock."""
     failures: dict[Key, int] = field(default_factory=dict)
 
 
@@ -115,13 +115,13 @@ class Simulation:
         disturbance: Disturbance | None = None,
         watch: "Watch | None" = None,
     ) -> None:
-        """`watch` is told of every write, and of every moment before time moves on."""
+        """`watch` is called for every write, and for every moment before time moves on."""
         self.second = 0.0
         self.happened: list[Happening] = []
         self.errors: list[tuple[float, ModelwardError]] = []
-        """What the operator was refused; it looked again."""
-        self.looks = 0
-        """How often the operator has looked."""
+        """What the operator was refused; it reconciled again."""
+        self.reconciles = 0
+        """How often the operator has reconciled."""
         self.world = world or World()
         self._limits = limits or Limits()
         self._without_gateway_api = without_gateway_api
@@ -133,7 +133,7 @@ class Simulation:
         self._operator_writes = 0
         self.server = ApiServer(now=self.now, written=self._written)
         self.nodes = Nodes(
-            server=self.server, world=self.world, start=START, second=self._second, tell=self._told_by_cluster
+            server=self.server, world=self.world, start=START, second=self._second, note=self._note_of_cluster
         )
         self.gateway = Gateway(server=self.server, world=self.world, now=self.now, second=self._second)
         self.traffic = Traffic(server=self.server, world=self.world, nodes=self.nodes, gateway=self.gateway)
@@ -149,15 +149,15 @@ class Simulation:
     def run(self, until: float) -> None:
         """Play until that second."""
         while True:
-            self._settle()
-            following = self._next_second()
-            if following is None or following > until:
+            self._run_until_quiet()
+            task = self._next_second()
+            if task is None or task > until:
                 self._pass(until)
                 return
-            self._pass(max(self.second, following))
+            self._pass(max(self.second, task))
 
     def restart(self) -> None:
-        """End the operator, and start it anew with what the cluster tells."""
+        """End the operator, and start it anew with what the cluster holds."""
         self._operator = self._started()
 
     def plan(self, act: Act) -> None:
@@ -168,7 +168,7 @@ class Simulation:
         """The one ModelDeployment of the script; of several the first."""
         return next(self.server.find(MODEL_DEPLOYMENT.kind))
 
-    def tell(self, actor: str, words: str) -> None:
+    def note(self, actor: str, words: str) -> None:
         """Note what a reader of the story should know."""
         self.happened.append(Happening(self.second, actor, words))
 
@@ -189,10 +189,10 @@ class Simulation:
         self.traffic.advance(second - self.second)
         self.second = second
 
-    def _settle(self) -> None:
+    def _run_until_quiet(self) -> None:
         """Do all that is due now."""
         for _ in range(_MOST_ROUNDS):
-            steps = (self._act, self._move_cluster, self._deliver, self._measure, self._look)
+            steps = (self._act, self._move_cluster, self._deliver, self._measure, self._reconcile)
             if not sum(step() for step in steps):  # all of them, so not any()
                 return
         raise Restless(f"after {_MOST_ROUNDS} rounds there is still something to do at {self.second} s")
@@ -204,7 +204,7 @@ class Simulation:
             self.gateway.next_second(),
             *(event[0] for event in self._events[:1]),
             self._operator.meter.next_second(),
-            *self._operator.looks.values(),
+            *self._operator.reconciles.values(),
         ]
         return min((time for time in times if time is not None), default=None)
 
@@ -213,7 +213,7 @@ class Simulation:
         while self._acts and self._acts[0].second <= self.second:
             act = self._acts.pop(0)
             if act.words:
-                self.tell(act.actor, act.words)
+                self.note(act.actor, act.words)
             act.do(self)
             acted = True
         return acted
@@ -226,8 +226,8 @@ class Simulation:
         self.gateway.act()
         return before != self.server.version
 
-    def _told_by_cluster(self, words: str) -> None:
-        self.tell("cluster", words)
+    def _note_of_cluster(self, words: str) -> None:
+        self.note("cluster", words)
 
     # --- watches --------------------------------------------------------------------------------------------
 
@@ -266,7 +266,7 @@ class Simulation:
         self._wake(raw, pod_of)
 
     def _wake(self, raw: Mapping[str, Any], pod_of: Key | None = None) -> None:
-        """Have the models looked at that an object concerns."""
+        """Requeue the models that an object concerns."""
         store, metadata = self._operator.store, raw["metadata"]
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         keys: list[Key] = []
@@ -281,7 +281,7 @@ class Simulation:
             keys = [owner]
         elif raw["kind"] == HTTP_ROUTE.kind:
             keys = list(store.referring(namespace, name))
-        self._operator.looks.update(dict.fromkeys(keys, self.second))
+        self._operator.reconciles.update(dict.fromkeys(keys, self.second))
 
     # --- the operator ---------------------------------------------------------------------------------------
 
@@ -317,17 +317,17 @@ class Simulation:
             raise Stopped
 
     def _measure(self) -> bool:
-        """Metrics are read in the background; what is new has the model looked at."""
+        """Metrics are read in the background; what is new requeues the model."""
         news = list(self._operator.meter.act())
-        self._operator.looks.update(dict.fromkeys(news, self.second))
+        self._operator.reconciles.update(dict.fromkeys(news, self.second))
         return bool(news)
 
-    def _look(self) -> bool:
+    def _reconcile(self) -> bool:
         operator = self._operator
-        due = [key for key, second in operator.looks.items() if second <= self.second]
+        due = [key for key, second in operator.reconciles.items() if second <= self.second]
         for key in due:
-            del operator.looks[key]
-            self.looks += 1
+            del operator.reconciles[key]
+            self.reconciles += 1
             try:
                 again = finished(operator.reconciler.reconcile(key))
             except Stopped:
@@ -340,9 +340,11 @@ class Simulation:
             else:
                 operator.failures.pop(key, None)
             if again is not None:
-                operator.looks[key] = min(self.second + again, operator.looks.get(key, float("inf")))
-            for waiting in operator.reconciler.looked(key):
-                operator.looks[waiting] = self.second
+                operator.reconciles[key] = min(
+                    self.second + again, operator.reconciles.get(key, float("inf"))
+                )
+            for waiting in operator.reconciler.admitted_after(key):
+                operator.reconciles[waiting] = self.second
         return bool(due)
 
 

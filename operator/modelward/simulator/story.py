@@ -1,6 +1,6 @@
 """The story of a rehearsal, one line for each thing that happened: when, who, what, and why.
 
-Evidence that comes in without a decision is told once, just before what follows from it.
+Evidence that comes in without a decision is written once, just before what follows from it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,20 +38,20 @@ class Line:
         return f"{self.second:8.1f} s  {self.actor:<8}  {self.text}"
 
 
-def tell(simulation: Simulation) -> str:
+def as_text(simulation: Simulation) -> str:
     """All lines as one text."""
     return "".join(f"{line}\n" for line in lines(simulation))
 
 
 def lines(simulation: Simulation) -> Iterator[Line]:
     """What happened, in its order."""
-    return _in_fewer_words(_latest_evidence(line for each in simulation.happened for line in _lines(each)))
+    return _shortened(_latest_evidence(line for each in simulation.happened for line in _lines(each)))
 
 
-def _in_fewer_words(told: Iterable[Line]) -> Iterator[Line]:
+def _shortened(reported: Iterable[Line]) -> Iterator[Line]:
     """An Event that only repeats what status has just said is not written out once more."""
     status: Line | None = None
-    for line in told:
+    for line in reported:
         status = line if line.kind == "status" else status
         note = line.text.partition(": ")[2]
         if line.kind == "event" and status and status.second == line.second and note in status.text:
@@ -60,10 +60,10 @@ def _in_fewer_words(told: Iterable[Line]) -> Iterator[Line]:
             yield line
 
 
-def _latest_evidence(told: Iterable[Line]) -> Iterator[Line]:
+def _latest_evidence(reported: Iterable[Line]) -> Iterator[Line]:
     """Of evidence that only grows, the latest before anything else happens."""
     kept: Line | None = None
-    for line in told:
+    for line in reported:
         if kept and line.kind != "evidence":
             yield kept
         kept = line if line.kind == "evidence" else None
@@ -80,11 +80,11 @@ def _lines(happening: Happening) -> Iterator[Line]:
         return
     actor = _ACTORS.get(what.manager)
     if actor is None:
-        return  # an act has told it
+        return  # an act has written it
     kind, _, name = what.place
     match kind, what.verb:
         case "Pod", _:
-            pass  # the Deployment's status tells, and what is special is told by the nodes
+            pass  # the Deployment's status shows it, and what is special is noted by the nodes
         case "Event", _:
             reason, note = what.object["reason"], what.object["note"]
             yield Line(second=second, actor=actor, kind="event", text=f"says {reason}: {note}", reason=reason)

@@ -1,6 +1,6 @@
 """Requests: sent to each model at a steady rate, split as its Service or its route does it, and counted by the pods.
 
-Counts are the expected ones, without chance: a story is the same each time it is told.
+Counts are the expected ones, without chance: a story is the same each time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ class Answered:
 
 @dataclass(slots=True, kw_only=True)
 class Traffic:
-    """Told of time that passes while nothing else does."""
+    """Called for time that passes while nothing else does."""
 
     server: ApiServer
     world: World

@@ -30,7 +30,7 @@ class Version:
     """Whether a pod that has loaded its model answers its readiness probe."""
     shows_metrics: bool = True
     workers: int = 1
-    """Processes of each pod that count by themselves; each look at the metrics is answered by the next of them."""
+    """Processes of each pod that count by themselves; each scrape is answered by the next of them."""
     probes_per_second: float = 0.0
     """Probes and scrapes of each pod, where its server counts them as it counts requests."""
 
@@ -91,6 +91,6 @@ class World:
 
 
 def version_of(pod: Mapping[str, Any]) -> str:
-    """The version of the model in a pod, as its environment tells."""
+    """The version of the model in a pod, as its environment names it."""
     variables = pod["spec"]["containers"][0].get("env") or []
     return next((str(each.get("value", "")) for each in variables if each["name"] == "MODEL_VERSION"), "")

@@ -16,12 +16,12 @@ def at_most(hits: int, number: int, share: float) -> float:
     return min(1.0, total)
 
 
-def upper_bound(hits: int, number: int, doubt: float = 0.05) -> float:
+def upper_bound(hits: int, number: int, significance: float = 0.05) -> float:
     """The largest share with which so few hits are not yet unlikely (Clopper and Pearson 1934, one-sided)."""
     low, high = hits / number, 1.0
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if at_most(hits, number, middle) > doubt else (low, middle)
+        low, high = (middle, high) if at_most(hits, number, middle) > significance else (low, middle)
     return high
 
 

@@ -32,7 +32,7 @@ EXIT_MORE_THAN_PROMISED = 3
 
 _HELP = """Try the judge on the past: on a saved file, or on the history in a Prometheus.
 
-Would it have rolled back healthy pods of mine? Look here before rollbacks are automatic:
+Would it have rolled back healthy pods of mine? Check here before rollbacks are automatic:
 
 \b
   modelward backtest aa --prometheus http://prometheus:9090 \\
@@ -54,7 +54,7 @@ Keep the history as a file, which `modelward judge` reads, too:
   modelward backtest record --prometheus ... > recording.jsonl
 
 Nothing is written to a cluster, and only --prometheus opens a connection. docs/backtest.md has examples, the form of the
-JSON, and what the figures can and cannot tell.
+JSON, and what the figures can and cannot show.
 
 Exit codes: 0 done; 1 lines were not used (each is named), nothing could be judged, or the server gave no answer; 2 wrong
 usage; 3 `aa` found more than the promised share of false rollbacks.

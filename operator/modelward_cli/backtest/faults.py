@@ -113,7 +113,7 @@ def _spread(
 def binomial(number: int, share: float, random: Random) -> int:
     """How many of `number` happen, each with probability `share`, in time that grows with the logarithm of `number`.
 
-    The middle one of the uniform numbers is drawn first; it tells on which side the rest is to be counted
+    The middle one of the uniform numbers is drawn first; it decides on which side the rest is to be counted
     (Devroye, Non-Uniform Random Variate Generation, 1986, X.4.3).
     """
     hits = 0

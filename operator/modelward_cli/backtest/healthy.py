@@ -14,7 +14,7 @@ from modelward_cli.backtest.windows import Cutting, Trial, Window, trials
 from modelward_cli.judge.protocol import Header, Line
 from modelward_cli.judge.replay import Word
 
-DOUBT = 0.05
+SIGNIFICANCE = 0.05
 """More false alarms than happen so rarely at the promised rate are more than promised."""
 
 
@@ -90,4 +90,4 @@ def concluded(alarms: int, number: int, alpha: float) -> Conclusion:
     if not alarms:
         return Conclusion.NONE
     chance = 1 - at_most(alarms - 1, number, alpha)
-    return Conclusion.WITHIN_PROMISE if chance >= DOUBT else Conclusion.MORE_THAN_PROMISED
+    return Conclusion.WITHIN_PROMISE if chance >= SIGNIFICANCE else Conclusion.MORE_THAN_PROMISED

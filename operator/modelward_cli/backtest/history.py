@@ -1,6 +1,6 @@
 """The past of a model out of a Prometheus, as the lines of a recording.
 
-Which revisions served, and which share of the traffic the canary got, the operator's own metrics tell
+Which revisions served, and which share of the traffic the canary got, the operator's own metrics show
 (`modelward_model_info`, `modelward_canary_weight_percent`), if the server has them; else they are given.
 """
 
@@ -69,7 +69,7 @@ class Period:
 
 @dataclass(slots=True)
 class Readiness:
-    """Since when pods are Ready, as far as counters tell: a new one since the look before its first request.
+    """Since when pods are Ready, as far as counters show: a new one since the poll before its first request.
 
     The operator leaves pods out of latency until they are warm, so a back-test has to.
     """
@@ -77,9 +77,9 @@ class Readiness:
     _since: dict[str, float | None] = field(default_factory=dict)
     """By pod; None: longer than is known."""
     _before: float | None = None
-    """Time of the look before."""
+    """Time of the poll before."""
 
-    def told(self, poll: Poll) -> Poll:
+    def reported(self, poll: Poll) -> Poll:
         """The poll, with what is known now."""
         for pod in poll.pods:
             if pod.pod not in self._since and (self._before is None or _has_counted(pod)):
@@ -122,8 +122,8 @@ class History:
                 if (who.stable, who.canary) != self._served:
                     write(await self._begin(source, who, run[0]))
                 for poll in await self._polls(source, who, run):
-                    told = replace(poll, weight_percent=served[poll.time].weight_percent)
-                    write(poll_line(self._rollout, self._ready.told(told)))
+                    reported = replace(poll, weight_percent=served[poll.time].weight_percent)
+                    write(poll_line(self._rollout, self._ready.reported(reported)))
         if not self._names:
             raise MetricsUnknown(
                 Unknown.NO_PODS,
@@ -170,9 +170,9 @@ class History:
             for time, (stable, canary) in found.items()
         }
 
-    def _as_served(self, stable: str, canary: str, told: float) -> Served:
+    def _as_served(self, stable: str, canary: str, reported: float) -> Served:
         """A canary without traffic is not yet one that is judged, and then one no more."""
-        weight = told if self.period.weight_percent is None else self.period.weight_percent
+        weight = reported if self.period.weight_percent is None else self.period.weight_percent
         if canary and isnan(weight):
             raise MetricsUnknown(
                 Unknown.METRIC_MISSING,
@@ -190,12 +190,12 @@ class History:
     async def _revisions(self, times: tuple[float, ...]) -> dict[float, tuple[str, str]]:
         found: dict[float, tuple[str, str]] = {}
         for series in await self._own(_INFO, times):
-            told = series.labels.get("stable", ""), series.labels.get("canary", "")
+            reported = series.labels.get("stable", ""), series.labels.get("canary", "")
             for time, _ in series.points:
                 at = round(time, 3)
-                # At a change both are told for a moment: the canary is news.
-                if told[0] and (at not in found or told[1]):
-                    found[at] = told
+                # At a change both are shown for a moment: the canary is news.
+                if reported[0] and (at not in found or reported[1]):
+                    found[at] = reported
         return found
 
     async def _own(self, name: str, times: tuple[float, ...]) -> list[Series]:

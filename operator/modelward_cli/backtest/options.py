@@ -71,9 +71,9 @@ SOURCE = together(
         "--to", "end", metavar="TIME", help="Or 2026-11-22T10:00:00Z, or Unix seconds. Default: now."
     ),
     click.option("--interval", type=float, default=15.0, show_default=True, help="Seconds between polls."),
-    click.option("--stable", help="Revision that served. Default: what the operator's metrics tell."),
+    click.option("--stable", help="Revision that served. Default: what the operator's metrics show."),
     click.option("--canary", help="Revision that was the canary; with --stable."),
-    click.option("--weight-percent", type=float, help="Traffic of the canary, if no metric tells it."),
+    click.option("--weight-percent", type=float, help="Traffic of the canary, if no metric shows it."),
 )
 RULES = together(
     click.option(

@@ -51,7 +51,7 @@ class Player:
         self._replay = Replay(header, every=trace is not None)
         self._rules = rules
         self._trace = trace
-        self._series = Series(keep_seconds=2 * max((rule.looks_back for rule in rules), default=0.0))
+        self._series = Series(keep_seconds=2 * max((rule.window_seconds for rule in rules), default=0.0))
         self._began: float | None = None
         self._ended: float | None = None
         self._decided: Said | None = None
@@ -123,7 +123,7 @@ class Player:
         )
 
     def _count(self, poll: Poll) -> None:
-        """Count for the other rules, and let them look, while the canary has traffic."""
+        """Count for the other rules, and check them, while the canary has traffic."""
         metrics = metrics_of(self._replay.policy)
         if self._began is None:
             if self._replay.began is None:
@@ -134,7 +134,7 @@ class Player:
             return
         self._ended = poll.time
         for rule in self._rules:
-            self._look(rule, poll.time)
+            self._poll(rule, poll.time)
         self._series.forget(poll.time)
 
     def _begin(self, time: float, metrics: Metrics) -> None:
@@ -143,8 +143,8 @@ class Player:
         for rule in self._rules:
             rule.begin(time)
 
-    def _look(self, rule: Rule, time: float) -> None:
-        rule.look(self._series, time)
+    def _poll(self, rule: Rule, time: float) -> None:
+        rule.check(self._series, time)
         when = rule.rolled_back
         if when is not None and rule.name not in self._found:
             self._found[rule.name] = self._series.at(when)

@@ -12,11 +12,11 @@ from modelward_cli.judge.protocol import Header, Line, parsed
 
 RolloutId = str | int
 Note = Callable[[int, str], None]
-"""Told of a line, by its number, and of what is wrong with it."""
+"""Called with the number of a line, and what is wrong with it."""
 
 
 def lines_of(raw_lines: Iterable[bytes], note: Note) -> Iterator[Line]:
-    """The lines that can be used, in order; of the others `note` is told."""
+    """The lines that can be used, in order; `note` is called for the others."""
     times: dict[RolloutId, float] = {}
     for number, raw in enumerate(raw_lines, 1):
         if not raw.strip():

@@ -87,7 +87,7 @@ def _advice(result: AAResult) -> str:
 
 _ADVICE = {
     Conclusion.NONE: "Nothing here speaks against rolling back automatically.",
-    Conclusion.WITHIN_PROMISE: "That many may happen by chance. Look at the list: is it always the same pod, or hour?",
+    Conclusion.WITHIN_PROMISE: "That many may happen by chance. Check the list: is it always the same pod, or hour?",
     Conclusion.MORE_THAN_PROMISED: (
         "That is more than promised. Before rollbacks are automatic: see why these pods differ, raise tolerancePercent,"
         " or set dryRun for the metric."

@@ -2,7 +2,7 @@
 
 Flagger 1.x (pkg/controller/scheduler.go): every interval the canary's share of successes and its 99th percentile over
 that interval. A check that fails is counted, also one without data; the count is not reset. At the beginning of a
-check, `threshold` failed ones roll back: threshold 5 acts in the sixth minute. Stable is never looked at.
+check, `threshold` failed ones roll back: threshold 5 acts in the sixth minute. Stable is never compared.
 
 Argo Rollouts 1.10 (analysis/analysis.go): every interval a measurement; more than `failureLimit` failed ones fail the
 analysis. 0/0 is not at least 95 %, so it fails. The example of its documentation measures every five minutes by
@@ -29,8 +29,8 @@ class Rule(Protocol):
         """What tables call it."""
 
     @property
-    def looks_back(self) -> float:
-        """How many seconds before a look it asks about."""
+    def window_seconds(self) -> float:
+        """How many seconds before a check it asks about."""
 
     @property
     def rolled_back(self) -> float | None:
@@ -39,8 +39,8 @@ class Rule(Protocol):
     def begin(self, time: float) -> None:
         """The canary gets traffic from `time` on."""
 
-    def look(self, series: Series, time: float) -> None:
-        """Make all looks that are due by `time`."""
+    def check(self, series: Series, time: float) -> None:
+        """Make all checks that are due by `time`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,16 +61,16 @@ class Flagger:
         return "Flagger"
 
     @property
-    def looks_back(self) -> float:
-        """How many seconds before a look it asks about."""
+    def window_seconds(self) -> float:
+        """How many seconds before a check it asks about."""
         return self.interval
 
     def begin(self, time: float) -> None:
         """The canary gets traffic from `time` on."""
         self._due = time + self.interval
 
-    def look(self, series: Series, time: float) -> None:
-        """Make all looks that are due by `time`."""
+    def check(self, series: Series, time: float) -> None:
+        """Make all checks that are due by `time`."""
         while self.rolled_back is None and self._due <= time + _CLOSE:
             if self.failed >= self.threshold:
                 self.rolled_back = self._due
@@ -105,19 +105,19 @@ class Argo:
     _due: float = field(default=0.0)
 
     @property
-    def looks_back(self) -> float:
-        """How many seconds before a look it asks about."""
+    def window_seconds(self) -> float:
+        """How many seconds before a check it asks about."""
         return self.window or self.interval
 
     def begin(self, time: float) -> None:
         """The canary gets traffic from `time` on."""
         self._due = time + self.interval
 
-    def look(self, series: Series, time: float) -> None:
-        """Make all looks that are due by `time`."""
+    def check(self, series: Series, time: float) -> None:
+        """Make all checks that are due by `time`."""
         while self.rolled_back is None and self._due <= time + _CLOSE:
             end = self._due + _CLOSE
-            errors = series.over(self._due - self.looks_back + _CLOSE, end).errors
+            errors = series.over(self._due - self.window_seconds + _CLOSE, end).errors
             failing = errors is not None and (
                 not errors.total or 100 * (errors.total - errors.hits) < self.success_percent * errors.total
             )

@@ -76,7 +76,7 @@ def _first(metrics: list[MetricPolicy]) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Series:
-    """The counts of both versions, with as much of the canary's past as a rule looks back."""
+    """The counts of both versions, with as much of the canary's past as a rule uses."""
 
     keep_seconds: float
     canary: Counted = NOTHING
@@ -100,7 +100,7 @@ class Series:
         self._past.append((time, self.canary))
 
     def forget(self, time: float) -> None:
-        """Forget what no rule that has looked at `time` will ask for again."""
+        """Forget what no rule that was checked at `time` will ask for again."""
         while len(self._past) > 1 and self._past[1][0] <= time - self.keep_seconds:
             self._past.popleft()
 

@@ -15,7 +15,7 @@ from modelward.api.signals import Signals
 from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings, InvalidSpec
 from modelward.runtimes.choose import CLUSTER_KIND, NAMESPACED_KIND, Runtime, choose
-from modelward.sampling.targets import Wanted, wanted_metrics
+from modelward.sampling.targets import SampleTarget, sample_targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Asked:
 
     namespace: str
     name: str
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[SampleTarget, ...]
     policy: Mapping[str, Any] = field(default_factory=dict)
     """spec.analysis and spec.rollout as the user gave them."""
 
@@ -44,7 +44,7 @@ def from_manifest(text: str, namespace: str | None = None, name: str | None = No
         spec = decode_spec(raw)
         # What else pods have in their variables belongs to a revision, and the past has many.
         variables = {"MODEL_NAME": (spec.model.name if spec.model else None) or name}
-        wanted = wanted_metrics(spec.analysis, _signals(spec, list(_runtimes(documents))), variables)
+        wanted = sample_targets(spec.analysis, _signals(spec, list(_runtimes(documents))), variables)
     except InvalidSpec as error:
         raise InvalidSettings(f"manifest: {error}") from error
     except MetricsUnknown as unknown:
@@ -92,7 +92,7 @@ def from_selectors(namespace: str, name: str, selectors: Mapping[str, str | None
     if selectors.get("histogram"):
         signals["latency"] = {"histogram": selectors["histogram"], "unit": selectors.get("unit") or "Seconds"}
     try:
-        wanted = wanted_metrics(AnalysisPolicy(), msgspec.convert(signals, Signals), {"MODEL_NAME": name})
+        wanted = sample_targets(AnalysisPolicy(), msgspec.convert(signals, Signals), {"MODEL_NAME": name})
     except MetricsUnknown as unknown:
         raise InvalidSettings(unknown.problem.message.removeprefix("runtime signals.")) from unknown
     except msgspec.ValidationError as error:

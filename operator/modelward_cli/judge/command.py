@@ -9,9 +9,9 @@ import msgspec
 
 from modelward.api.printable import printable
 from modelward.errors import InvalidLine
-from modelward_cli.judge.parking import Parking
 from modelward_cli.judge.protocol import Header, Line, parsed
 from modelward_cli.judge.replay import Replay, Said
+from modelward_cli.judge.spill import Spill
 
 EXIT_REFUSED = 1
 """Some lines could not be used."""
@@ -26,7 +26,7 @@ class Session:
         self._walk = walk
         self._every = every
         self._active: OrderedDict[str | int, Replay] = OrderedDict()
-        self._parked = Parking()
+        self._parked = Spill()
         self._ended: set[str | int] = set()
         self._order: dict[str | int, None] = {}
 

@@ -60,7 +60,7 @@ class _Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     step_max_seconds: float = 600
     on_inconclusive: OnInconclusive = OnInconclusive.PAUSE
     own_requests_per_second: float = 0.0
-    """Of a recording: what probes and scrapes ask of each pod. A model's template tells it."""
+    """Of a recording: what probes and scrapes ask of each pod. A model's template has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +278,7 @@ def _flat(raw: Any) -> dict[str, Any]:
 
 def _check(given: _Policy, steps: tuple[float, ...]) -> None:
     names = [metric.name for metric in given.metrics]
-    for sound, complaint in (
+    for sound, problem_text in (
         (50 <= given.confidence_percent < 100, "confidencePercent must be from 50 to below 100"),
         (0 <= given.tolerance_percent <= 1000, "tolerancePercent must be from 0 to 1000"),
         (
@@ -295,7 +295,7 @@ def _check(given: _Policy, steps: tuple[float, ...]) -> None:
         (len(names) == len(set(names)), "metrics must have different names"),
     ):
         if not sound:
-            raise InvalidLine(f"policy.{complaint}")
+            raise InvalidLine(f"policy.{problem_text}")
     for metric in given.metrics:
         _check_metric(metric)
 
@@ -303,7 +303,7 @@ def _check(given: _Policy, steps: tuple[float, ...]) -> None:
 def _check_metric(metric: _Metric) -> None:
     tolerance, limit, share = metric.tolerance_percent, metric.limit_percent, metric.share
     guard, gauge = metric.kind is MetricKind.GUARD, metric.kind is MetricKind.GAUGE
-    for sound, complaint in (
+    for sound, problem_text in (
         (tolerance is None or 0 <= tolerance <= 1000, "tolerancePercent must be from 0 to 1000"),
         (limit is None or 0 <= limit <= 100, "limitPercent must be from 0 to 100"),
         (share is None or 0 < share <= 100, "share must be above 0 and at most 100"),
@@ -314,7 +314,7 @@ def _check_metric(metric: _Metric) -> None:
         ),
     ):
         if not sound:
-            raise InvalidLine(f"policy.metrics, {metric.name}: {complaint}")
+            raise InvalidLine(f"policy.metrics, {metric.name}: {problem_text}")
 
 
 # --- scrapes ------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class Replay:
         self.time: float | None = None
         """Of the last poll; None before the first."""
         self.samples: list[Sample] = []
-        """What the last poll completed, for those who look over the judge's shoulder."""
+        """What the last poll completed, for callers that show how the judge came to its verdict."""
 
     def take(self, poll: Poll) -> Iterator[Said]:
         """What there is to say after `poll`, which is later than the last."""
@@ -145,10 +145,10 @@ class Replay:
         if isnan(poll.weight_percent):
             poll = replace(poll, weight_percent=self._weight)
         poll = self._with_readiness(poll)
-        self._look(poll)
+        self._poll(poll)
         if self._counters is None:
             self._counters = self._begun(poll)
-            self._past = None  # an hour of polls; what it tells is in the reference
+            self._past = None  # an hour of polls; what it shows is in the reference
         self._idle = self._idle.plus(poll)
         self._state = with_idle(self._policy, self._state, self._idle)
         self._move(poll)
@@ -173,15 +173,15 @@ class Replay:
             return poll
         return replace(poll, pods=tuple(replace(pod, ready_since=-inf) for pod in poll.pods))
 
-    def _look(self, poll: Poll) -> None:
+    def _poll(self, poll: Poll) -> None:
         """Which metrics there are. As long as no canary traffic has flowed, more may show."""
         if self._state.frozen:
             return
         polls = [*(self._past or ()), poll] if self._counters is None else [poll]
         new = {
             name: reading
-            for look in polls
-            for pod in look.pods
+            for polled in polls
+            for pod in polled.pods
             for name, reading in pod.metrics.items()
             if name not in self._shown
         }
@@ -221,8 +221,8 @@ class Replay:
         )
 
     def _at(self, weight: float, started: float) -> Step:
-        following = self._given.next_weight(weight)
-        return Step(time=started, started=started, weight_percent=weight, next_weight_percent=following)
+        task = self._given.next_weight(weight)
+        return Step(time=started, started=started, weight_percent=weight, next_weight_percent=task)
 
     def _move(self, poll: Poll) -> None:
         """The step of the input: it begins where the weight changes."""

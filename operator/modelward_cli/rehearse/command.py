@@ -45,8 +45,8 @@ def run(options: Options) -> int:
     except InvalidManifest as error:
         click.echo(printable_lines(f"modelward: {error}"), err=True)
         return EXIT_INVALID
-    told = as_json(setting, played) if options.json else printable_lines(as_text(setting, played))
-    click.echo(told, nl=False)
+    reported = as_json(setting, played) if options.json else printable_lines(as_text(setting, played))
+    click.echo(reported, nl=False)
     return EXIT_AS_EXPECTED if all(each.as_expected for each in played) else EXIT_OTHERWISE
 
 
@@ -58,13 +58,13 @@ def as_text(setting: Setting, played: list[Rehearsal]) -> str:
 def as_json(setting: Setting, played: list[Rehearsal]) -> str:
     """All stories as one JSON object; docs/rehearsal.md has its fields."""
     metadata = setting.before.model["metadata"]
-    told = {
+    reported = {
         "version": FORMAT_VERSION,
         "model": {"namespace": metadata["namespace"], "name": metadata["name"]},
         "assumptions": list(setting.assumptions),
         "rehearsals": [_plain(each) for each in played],
     }
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(reported), indent=2).decode() + "\n"
 
 
 def _setting(options: Options) -> Setting:
@@ -160,7 +160,7 @@ def _plain(rehearsal: Rehearsal) -> dict[str, Any]:
 
 
 def _event(line: Line) -> dict[str, Any]:
-    told = {"second": line.second, "actor": line.actor, "kind": line.kind, "text": line.text}
+    reported = {"second": line.second, "actor": line.actor, "kind": line.kind, "text": line.text}
     more = {"subject": line.subject, "reason": line.reason}
     weight = {} if line.weight_percent is None else {"weightPercent": line.weight_percent}
-    return told | {key: value for key, value in more.items() if value} | weight
+    return reported | {key: value for key, value in more.items() if value} | weight

@@ -152,10 +152,10 @@ class _Play:
 
     def rehearsal(self) -> Rehearsal:
         """How it went."""
-        simulation, told = self.simulation, list(lines(self.simulation))
+        simulation, reported = self.simulation, list(lines(self.simulation))
         after = [
             replace(line, second=round(line.second - self.change_second, 3))
-            for line in told
+            for line in reported
             if line.second >= self.change_second
         ]
         end, message = self._end()
@@ -185,7 +185,7 @@ class _Play:
         if not self.scenario.room:
             world.room = sum(1 for _ in simulation.server.find("Pod"))
         self.lost_before = simulation.traffic.lost
-        simulation.tell("user", f"changes {'; '.join(differences(self.setting))}")
+        simulation.note("user", f"changes {'; '.join(differences(self.setting))}")
         after = self.setting.after
 
         def edit(raw: Raw) -> None:
@@ -226,7 +226,7 @@ class _Play:
         weight = status.rollout.weight_percent
         step = next(number for number, each in enumerate(steps) if each.weight_percent > weight)
         value = f"{status.canary_revision}/{step}"
-        simulation.tell("user", f"approves: modelward.dev/approve={value}")
+        simulation.note("user", f"approves: modelward.dev/approve={value}")
 
         def edit(raw: Raw) -> None:
             raw["metadata"].setdefault("annotations", {})["modelward.dev/approve"] = value
@@ -234,7 +234,7 @@ class _Play:
         simulation.server.change(self._at, USER, edit)
 
     def _turn_bad(self, simulation: Simulation) -> None:
-        simulation.tell("cluster", "the new version begins to crash")
+        simulation.note("cluster", "the new version begins to crash")
         world = simulation.world
         world.others = replace(world.others, **self.scenario.after_promotion)
 

@@ -51,7 +51,7 @@ def _shared_has_two(spec: Raw) -> bool:
     return bool((autoscaling.get("minReplicas", 1) if autoscaling else spec.get("replicas", 1)) >= 2)
 
 
-def _looks_within_a_step(spec: Raw) -> bool:
+def _polls_within_a_step(spec: Raw) -> bool:
     interval = (spec.get("analysis") or {}).get("intervalSeconds")
     return interval is None or interval <= (spec.get("rollout") or {}).get("stepMinSeconds", _STEP_MIN)
 
@@ -89,7 +89,7 @@ def _exactly_one_way(traffic: Raw) -> bool:
 SPEC: Final = tuple(
     zip(
         ModelDeploymentSpec.RULES,
-        (_has_runtime, _shared_has_two, _looks_within_a_step, _starts_before_deadline),
+        (_has_runtime, _shared_has_two, _polls_within_a_step, _starts_before_deadline),
         strict=True,
     )
 )

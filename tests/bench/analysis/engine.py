@@ -11,7 +11,7 @@ from bench.analysis.fisher import log_normaliser
 from bench.analysis.rivals import Judge
 from bench.analysis.traffic import Arms
 
-BETS: Final = (1.2, 1.6, 3.0, 8.0, 40.0, 300.0)
+ALTERNATIVES: Final = (1.2, 1.6, 3.0, 8.0, 40.0, 300.0)
 HALF_HOUR_SECONDS: Final = 1800.0
 _STRATA_APART: Final = 12.0
 
@@ -22,7 +22,7 @@ class Rule:
 
     alpha: float = 0.01
     margin: float = 1.25
-    bets: tuple[float, ...] = BETS
+    alternatives: tuple[float, ...] = ALTERNATIVES
     strata: float = 120.0
     """H: half of the restarts have begun after so many strata. Half an hour."""
     restarts: bool = True
@@ -38,7 +38,11 @@ class Rule:
 
     def opposite(self) -> Self:
         """The rule that looks for too few instead of too many."""
-        return replace(self, margin=1.0 / self.margin, bets=tuple(1.0 / bet for bet in self.bets))
+        return replace(
+            self,
+            margin=1.0 / self.margin,
+            alternatives=tuple(1.0 / alternative for alternative in self.alternatives),
+        )
 
 
 class Ratio:
@@ -48,18 +52,18 @@ class Ratio:
         """Nothing seen yet."""
         self.rule = rule
         self._phi = np.broadcast_to(np.asarray(phi, dtype=np.float64), (rollouts,)).copy()
-        self._log = np.full((len(rule.bets), rollouts), np.log(0.5 if rule.restarts else 1.0))
+        self._log = np.full((len(rule.alternatives), rollouts), np.log(0.5 if rule.restarts else 1.0))
         self._strata = np.zeros(rollouts)
         self._open = np.zeros((4, rollouts), dtype=np.int64)
         self._polls = np.zeros(rollouts, dtype=np.int64)
-        self._log_bets = np.log(np.array(rule.bets))
-        self._log_psi = np.log(rule.margin) + np.concatenate([[0.0], self._log_bets])
+        self._log_alternatives = np.log(np.array(rule.alternatives))
+        self._log_psi = np.log(rule.margin) + np.concatenate([[0.0], self._log_alternatives])
 
     @property
     def evidence(self) -> Floats:
         """E of every rollout."""
-        stake = np.log(0.5) - np.log1p(self._strata / _STRATA_APART)
-        read: Floats = np.exp((1.0 - 1.0 / self._phi) * stake + self._log / self._phi).mean(axis=0)
+        prior_weight = np.log(0.5) - np.log1p(self._strata / _STRATA_APART)
+        read: Floats = np.exp((1.0 - 1.0 / self._phi) * prior_weight + self._log / self._phi).mean(axis=0)
         return read
 
     @property
@@ -95,9 +99,9 @@ class Ratio:
         self._restart(closed)
         n_c, e_c, n_s, e_s = self._open
         hits = e_c + e_s
-        telling = np.flatnonzero(closed & (n_c > 0) & (n_s > 0) & (hits > 0) & (hits < n_c + n_s))
-        if telling.size:
-            self._log[:, telling] += self._increments(self._open[:, telling], self._phi[telling])
+        informative = np.flatnonzero(closed & (n_c > 0) & (n_s > 0) & (hits > 0) & (hits < n_c + n_s))
+        if informative.size:
+            self._log[:, informative] += self._increments(self._open[:, informative], self._phi[informative])
         self._open[:, closed] = 0
         self._polls[closed] = 0
 
@@ -111,7 +115,7 @@ class Ratio:
     def _increments(self, opened: Counts, phi: Floats) -> Floats:
         n_c, e_c, n_s, e_s = opened
         log_g = log_normaliser(n_c, n_s, e_c + e_s, self._log_psi)
-        gained = e_c * self._log_bets[:, None] - log_g[1:] + log_g[0]
+        gained = e_c * self._log_alternatives[:, None] - log_g[1:] + log_g[0]
         capped: Floats = np.minimum(gained, -self.rule.cap * np.log(self.rule.alpha) * phi)
         return capped
 

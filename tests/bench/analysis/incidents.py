@@ -74,17 +74,17 @@ def with_gaps(arms: Arms, missing: float, rng: np.random.Generator) -> Arms:
     canary = [np.cumsum(counts, axis=0) for counts in (arms.n_c, arms.e_c)]
     stable = [np.cumsum(counts, axis=0) for counts in (arms.n_s, arms.e_s)]
     columns = np.arange(shape[1])
-    read_c, read_s, told_c, told_s = (np.full(shape[1], -1) for _ in range(4))
+    read_c, read_s, reported_c, reported_s = (np.full(shape[1], -1) for _ in range(4))
     rows: list[list[Counts]] = []
     for row in range(shape[0]):
         read_c, read_s = np.where(fresh_c[row], row, read_c), np.where(fresh_s[row], row, read_s)
-        both = (read_c > told_c) & (read_s > told_s)
-        now_c, now_s = np.where(both, read_c, told_c), np.where(both, read_s, told_s)
+        both = (read_c > reported_c) & (read_s > reported_s)
+        now_c, now_s = np.where(both, read_c, reported_c), np.where(both, read_s, reported_s)
         rows.append(
-            [_between(counts, told_c, now_c, columns) for counts in canary]
-            + [_between(counts, told_s, now_s, columns) for counts in stable]
+            [_between(counts, reported_c, now_c, columns) for counts in canary]
+            + [_between(counts, reported_s, now_s, columns) for counts in stable]
         )
-        told_c, told_s = now_c, now_s
+        reported_c, reported_s = now_c, now_s
     n_c, e_c, n_s, e_s = (np.stack(column) for column in zip(*rows, strict=True))
     return Arms(seconds=arms.seconds, n_c=n_c, e_c=e_c, n_s=n_s, e_s=e_s, weights=arms.weights)
 

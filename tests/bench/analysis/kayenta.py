@@ -43,7 +43,7 @@ def _rates(arms: Arms, errors: Counts, requests: Counts) -> Points:
 
 
 def kayenta_on(canary: Points, stable: Points, rng: np.random.Generator) -> Floats:
-    """When two series of minutes are told apart."""
+    """When two series of minutes are distinguished."""
     times = np.full(canary.shape[1], NEVER)
     for minutes in range(_EVERY_MINUTES, len(canary) + 1, _EVERY_MINUTES):
         open_still = np.flatnonzero(np.isinf(times))

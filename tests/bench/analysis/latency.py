@@ -1,4 +1,4 @@
-"""Times of requests in the buckets of a histogram, and the rules that look at them."""
+"""Times of requests in the buckets of a histogram, and the rules that check them."""
 
 from dataclasses import dataclass
 from typing import Final

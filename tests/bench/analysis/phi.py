@@ -13,16 +13,16 @@ HALF_LIFE_SECONDS: Final = 1800.0
 WITHOUT_HISTORY: Final = 2.0
 _PRIOR_X2: Final = 40.0
 _PRIOR_FREEDOM: Final = 20.0
-_DOUBT: Final = 24.0
-_HALF_THE_DOUBT: Final = 16.0
-_HALF_THE_DOUBT_OF_CLUMPS: Final = 32.0
+_INFLATION: Final = 24.0
+_HALF_INFLATION: Final = 16.0
+_HALF_INFLATION_OF_CLUMPS: Final = 32.0
 _FIRST_FREEDOM: Final = 4.0
 
 
 def calibrated(n: Counts, e: Counts, seconds: float, half_life: float | None = None) -> Floats:
-    """phi of each rollout from [looks, pods, rollouts], `seconds` apart: the largest of all lengths of blocks.
+    """phi of each rollout from [polls, pods, rollouts], `seconds` apart: the largest of all lengths of blocks.
 
-    Lengths below the distance of looks fall together. With `half_life` (seconds) old blocks count less.
+    Lengths below the distance of polls fall together. With `half_life` (seconds) old blocks count less.
     """
     rows = sorted({max(1, round(length / seconds)) for length in BLOCK_SECONDS})
     halves = [seconds * length / half_life if half_life else 0.0 for length in rows]
@@ -30,7 +30,7 @@ def calibrated(n: Counts, e: Counts, seconds: float, half_life: float | None = N
 
 
 def learnt(n: Counts, e: Counts, seconds: float, before: int = 0) -> Floats:
-    """phi after each look of a rollout, [looks, rollouts]; the first `before` looks are of the time before it."""
+    """phi after each poll of a rollout, [polls, rollouts]; the first `before` polls are of the time before it."""
     now = np.arange(before + 1, len(n) + 1)
     rows = sorted({max(1, round(length / seconds)) for length in BLOCK_SECONDS})
     summed = [np.concatenate([np.zeros_like(each[:1]), np.cumsum(each, axis=0)]) for each in (n, e)]
@@ -46,7 +46,7 @@ def learnt(n: Counts, e: Counts, seconds: float, before: int = 0) -> Floats:
 
 
 def _open(summed: Counts, now: Counts, begun: Counts, length: int) -> Counts:
-    """Counts of the block that is open at each look; a single pod stands beside itself in the block before."""
+    """Counts of the block that is open at each poll; a single pod stands beside itself in the block before."""
     counts = summed[now] - summed[begun]
     if counts.shape[1] > 1:
         return counts
@@ -57,9 +57,9 @@ def _open(summed: Counts, now: Counts, begun: Counts, length: int) -> Counts:
 def _known(sums: Sequence[tuple[Floats, Floats]]) -> Floats:
     """phi from X2 and degrees of freedom of each length, the shortest first."""
     usual: Floats = _shrunk(*sums[0])
-    phi: Floats = _doubted(*sums[0], np.ones_like(usual), _HALF_THE_DOUBT_OF_CLUMPS)
+    phi: Floats = _inflated(*sums[0], np.ones_like(usual), _HALF_INFLATION_OF_CLUMPS)
     for x2, freedom in sums[1:]:
-        phi = np.maximum(phi, _doubted(x2, freedom, usual, _HALF_THE_DOUBT))
+        phi = np.maximum(phi, _inflated(x2, freedom, usual, _HALF_INFLATION))
     return phi
 
 
@@ -68,12 +68,12 @@ def _shrunk(x2: Floats, freedom: Floats) -> Floats:
     return shrunk
 
 
-def _doubted(x2: Floats, freedom: Floats, usual: Floats, half: float) -> Floats:
+def _inflated(x2: Floats, freedom: Floats, usual: Floats, half: float) -> Floats:
     known = freedom + _FIRST_FREEDOM
-    doubt = _DOUBT / (1.0 + (known / half) ** 2)
+    mark_inflated = _INFLATION / (1.0 + (known / half) ** 2)
     by_chance = (freedom + np.sqrt(freedom / 2.0)) * usual
-    doubted: Floats = _shrunk(x2, freedom) + doubt * np.maximum(0.0, x2 - by_chance) / known
-    return doubted
+    inflated: Floats = _shrunk(x2, freedom) + mark_inflated * np.maximum(0.0, x2 - by_chance) / known
+    return inflated
 
 
 def dispersion(n: Counts, e: Counts, rows: int, half_lives: float = 0.0) -> tuple[Floats, Floats]:
@@ -98,10 +98,10 @@ def _scatter(n: Counts, e: Counts, rows: int) -> tuple[Floats, Floats]:
 def _of_rows(n: Counts, e: Counts) -> tuple[Floats, Floats]:
     """The same of counts that are summed by block already."""
     requests, hits = n.sum(axis=1), e.sum(axis=1)
-    telling = (hits > 0) & (hits < requests)
-    rate = np.where(telling, hits / np.maximum(requests, 1), 0.5)[:, None]
+    informative = (hits > 0) & (hits < requests)
+    rate = np.where(informative, hits / np.maximum(requests, 1), 0.5)[:, None]
     expected = n * rate
     squares = np.where(n > 0, (e - expected) ** 2 / np.where(n > 0, expected * (1.0 - rate), 1.0), 0.0)
-    x2 = np.where(telling, squares.sum(axis=1), 0.0)
-    freedom = np.where(telling, (n > 0).sum(axis=1) - 1, 0).astype(np.float64)
+    x2 = np.where(informative, squares.sum(axis=1), 0.0)
+    freedom = np.where(informative, (n > 0).sum(axis=1) - 1, 0).astype(np.float64)
     return x2, freedom

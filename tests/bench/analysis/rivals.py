@@ -1,7 +1,7 @@
 """The rules of others, from their documentation and source: when each would roll back.
 
 Flagger 1.x (`pkg/controller/scheduler.go`), Argo Rollouts 1.10 (`analysis/analysis.go`), Netflix's test of counts
-(Lindon & Malek 2022, arXiv 2011.03567), a repeated z-test, and a Bayesian posterior looked at repeatedly (Iter8 v1).
+(Lindon & Malek 2022, arXiv 2011.03567), a repeated z-test, and a Bayesian posterior checked repeatedly (Iter8 v1).
 """
 
 import math

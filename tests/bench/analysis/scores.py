@@ -1,4 +1,4 @@
-"""Prediction scores in ten buckets, and the rules that look at their distribution."""
+"""Prediction scores in ten buckets, and the rules that check their distribution."""
 
 from typing import Final
 

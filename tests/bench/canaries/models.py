@@ -1,4 +1,4 @@
-"""Manifests of the models that are rolled out: the test server, which fails as told."""
+"""Manifests of the models that are rolled out: the test server, which fails as reported."""
 
 from typing import Any, Final
 

@@ -26,9 +26,9 @@ def _figures(
     scenario: Scenario, outcomes: Sequence[Outcome], prediction: Prediction | None
 ) -> Iterator[Figure]:
     others = Counter(outcome.ended for outcome in outcomes if outcome.ended != scenario.wanted)
-    told = ", ".join(f"{count} {ended}" for ended, count in others.items())
+    reported = ", ".join(f"{count} {ended}" for ended, count in others.items())
     title = f"runs of {len(outcomes)} that did not end as {scenario.wanted}"
-    yield Figure(key="other_ends", title=title, value=others.total(), target=0, note=told)
+    yield Figure(key="other_ends", title=title, value=others.total(), target=0, note=reported)
     for name in dict.fromkeys(name for outcome in outcomes for name in outcome.times):
         values = [outcome.times[name] for outcome in outcomes if name in outcome.times]
         notes = _predicted(prediction) if name == scenario.predicts and prediction else {}

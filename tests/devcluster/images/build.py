@@ -77,7 +77,7 @@ def _build(recipe: Recipe, archive: Path, work: Path, go: Callable[[], str]) -> 
 
 
 def _provide_python(buildah: Buildah, work: Path) -> None:
-    """Puts the base under the tag that the Dockerfiles name, and under one that tells what it was made of."""
+    """Puts the base under the tag that the Dockerfiles name, and under one that shows what it was made of."""
     made_of = f"localhost/modelward-python:{content_key(PYTHON)}"
     if not buildah.has(made_of):
         context = stage(PYTHON, work / "python").context

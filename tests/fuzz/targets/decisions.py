@@ -26,7 +26,7 @@ _STARTS_ANEW: Final = {"retry", "restart", "refresh", "rollback"}
 
 
 def decided(data: bytes) -> None:
-    """A status that fits the schema, 32 KiB and the rules; deciding again decides nothing and tells nothing."""
+    """A status that fits the schema, 32 KiB and the rules; deciding again decides nothing and shows nothing."""
     observed = world(Source(data))
     decision = decide(observed)
     made = within_limit(conditions.complete(observed, decision))
@@ -130,7 +130,7 @@ def _backends(manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _decided(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
-    """Without what the judge says: of a phase that this look has come to, it says it at the next one."""
+    """Without what the judge says: of a phase that this check has come to, it says it at the next one."""
     return msgspec.structs.replace(status, analysis=None)
 
 

@@ -13,17 +13,17 @@ from modelward.sampling.columns import Answer, Cell, Column, Grouping, Table, ma
 from modelward.sampling.exposition import readings
 from modelward.sampling.queries import Part
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.targets import Wanted, WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import GaugeTarget, HistogramTarget, RatioTarget, SampleTarget
 
 Read = TypeVar("Read")
 WANTED: Final = (
-    WantedRatio(
+    RatioTarget(
         name="errors",
         hits=parse_sum('requests_total{code=~"5.."}', "hits"),
         total=parse_sum("requests_total", "total"),
     ),
-    WantedHistogram(name="latency", buckets=parse_selector("latency_ms_bucket", "histogram"), scale=1e-3),
-    WantedGauge(name="queue", gauge=parse_selector('queue{model="fraud"}', "gauge")),
+    HistogramTarget(name="latency", buckets=parse_selector("latency_ms_bucket", "histogram"), scale=1e-3),
+    GaugeTarget(name="queue", gauge=parse_selector('queue{model="fraud"}', "gauge")),
 )
 PAGE: Final = """\
 # HELP requests_total Requests.
@@ -118,13 +118,13 @@ def cells(series: list[Series]) -> list[Cell]:
     return [(each.labels.get("le", ""), (), value) for each in series for _, value in each.points]
 
 
-def check_column(wanted: Wanted, first: list[Cell], second: list[Cell]) -> None:
+def check_column(wanted: SampleTarget, first: list[Cell], second: list[Cell]) -> None:
     """A reading that a judge can count with, or none."""
     grouping, place = Grouping(()), (0.0, "a")
     tables: dict[Part, Table] = {part: {place: first} for part in grouping.parts(wanted)}
-    if isinstance(wanted, WantedRatio):
+    if isinstance(wanted, RatioTarget):
         tables |= {grouping.values(wanted, hits): {place: second} for hits in wanted.hits.parts}
-    if isinstance(wanted, WantedGauge):
+    if isinstance(wanted, GaugeTarget):
         tables[grouping.counts(wanted.gauge)] = {place: second}
     tables |= {grouping.times(main): {place: [("", (), 1.0)]} for main in mains(wanted)}
     outcome = Column(wanted=wanted, answer=Answer(grouping, tables)).scrape(*place).outcome

@@ -1,4 +1,4 @@
-"""The door of the resource: spec, status and runtimes, as JSON that anybody may have written."""
+"""conversion of the resource: spec, status and runtimes, as JSON that anybody may have written."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import within_limit
 from modelward.errors import InvalidSpec
 from modelward.rollout.revisions import HASH_LENGTH, revision_fields, revision_hash
-from modelward.rollout.status_repair import mended
+from modelward.rollout.status_repair import repaired
 
 Read = TypeVar("Read", bound=ApiStruct)
 _STEP: Final = re.compile(r"\.(\w+)|\[\d+\]")
@@ -34,7 +34,7 @@ def spec(data: bytes) -> None:
     read = attempt(decode_spec, raw)
     if isinstance(read, InvalidSpec):
         assert spoiled, f"refused what the schema takes: {read}"
-        check_complaint(read, ModelDeploymentSpec)
+        check_problem(read, ModelDeploymentSpec)
         return
     check_round_trip(read, decode_spec)
     check_revision(raw)
@@ -48,7 +48,7 @@ def runtime(data: bytes) -> None:
     read = attempt(decode_runtime, raw)
     if isinstance(read, InvalidSpec):
         assert spoiled, f"refused what the schema takes: {read}"
-        check_complaint(read, ModelRuntimeSpec)
+        check_problem(read, ModelRuntimeSpec)
         return
     check_round_trip(read, decode_runtime)
 
@@ -63,20 +63,20 @@ def anything(data: bytes) -> None:
         (attempt(decode_runtime, raw), ModelRuntimeSpec),
     ):
         if isinstance(read, InvalidSpec):
-            check_complaint(read, struct)
+            check_problem(read, struct)
     check_status(raw)
     check_revision(raw)
 
 
 def status(data: bytes) -> None:
-    """All of a status that fits is read; what is read needs no salvage; mending is done once; it can be made small."""
+    """All of a status that fits is read; what is read needs no partial decoding; repairing is done once; it can be made small."""
     source = Source(data)
     spoiled = source.chance()
     raw = typed(source, ModelDeploymentStatus, spoiled=spoiled)
     dropped = check_status(raw)
     assert spoiled or not dropped, dropped
-    made = mended(decode_status(raw).status)
-    assert mended(made) == made
+    made = repaired(decode_status(raw).status)
+    assert repaired(made) == made
     small = within_limit(made)
     assert within_limit(small) == small
     assert decode_status(encode(small)) == (small, ())
@@ -100,7 +100,7 @@ def check_status(raw: dict[str, Any]) -> tuple[str, ...]:
     return dropped
 
 
-def check_complaint(error: InvalidSpec, struct: type[ApiStruct]) -> None:
+def check_problem(error: InvalidSpec, struct: type[ApiStruct]) -> None:
     """The path leads to a field of the schema, the message says how it must be."""
     assert error.message.startswith("must "), error
     assert not error.message.startswith("must be different"), error

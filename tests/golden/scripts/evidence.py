@@ -1,4 +1,4 @@
-"""What requests tell: good and bad versions at each step, too little evidence, none at all."""
+"""What requests show: good and bad versions at each step, too little evidence, none at all."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ THREE_STEPS: dict[str, Any] = {
     "steps": [{"weightPercent": 5}, {"weightPercent": 25}, {"weightPercent": 50}],
 }
 FEW = 0.05
-"""Requests per second that tell nothing within a step."""
+"""Requests per second that shows nothing within a step."""
 GUARDED: dict[str, Any] = {
     "metrics": [
         {"name": "errors", "signal": "errors"},
@@ -117,7 +117,7 @@ EVIDENCE = (
         ends=700,
     ),
     Script(
-        title="each look is answered by another worker: nothing is judged by that, and a version that shares goes on",
+        title="each poll is answered by another worker: nothing is judged by that, and a version that shares goes on",
         acts=(create(0, **judged()), change(60, "2"), change(200, "3")),
         versions={"2": Version(workers=2)},
         ends=500,

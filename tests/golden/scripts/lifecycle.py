@@ -85,14 +85,14 @@ LIFECYCLE = (
         versions={"2": NEVER},
     ),
     Script(
-        title="the first revision never gets ready and a change heals it",
+        title="the first revision never gets ready and a change repairs it",
         acts=(create(0, rollout=ROLL_BACK), change(300, "2")),
         versions={"1": NEVER},
         ends=600,
         loses=True,
     ),
     Script(
-        title="superseded twice, then reverted while warming",
+        title="superseded twice, then reverted while scaling up",
         acts=(create(0), change(60, "2"), change(100, "3"), change(140, "4"), change(180, "1")),
         versions={"2": SLOW, "3": SLOW, "4": SLOW},
     ),
@@ -102,7 +102,7 @@ LIFECYCLE = (
         races=True,
     ),
     Script(
-        title="rejected, applied again, retried in vain, and retried once it is mended",
+        title="rejected, applied again, retried in vain, and retried once it is fixed",
         acts=(
             create(0, rollout=ROLL_BACK),
             change(60, "2"),
@@ -126,7 +126,7 @@ LIFECYCLE = (
         ),
     ),
     Script(
-        title="refreshed to a broken runtime, and again once it is mended",
+        title="refreshed to a broken runtime, and again once it is fixed",
         acts=(
             other(0, "creates the runtime onnx", _create_runtime),
             create(0, **(BY_FORMAT | {"rollout": ROLL_BACK})),

@@ -15,7 +15,7 @@ SLOW = Version(load_seconds=20)
 HOUR = 3600.0
 
 _PHASES: dict[str, tuple[dict[str, Any], tuple[Act, ...], float]] = {
-    "while it warms up": (routed(), (), 70),
+    "while it scales up": (routed(), (), 70),
     "at its first step": (routed(), (), 90),
     "between two steps": (routed(replicas=4), (), 120),
     "while it waits for approval": (routed(rollout=APPROVED), (), 150),

@@ -1,4 +1,4 @@
-"""What pods tell, without a single request: they load, crash, run out of memory, lose their probe, find no node."""
+"""What pods show, without a single request: they load, crash, run out of memory, lose their probe, find no node."""
 
 from typing import Any
 

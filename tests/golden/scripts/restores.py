@@ -44,7 +44,7 @@ def _selected(sim: Simulation) -> str:
     return str(ready["message"]).rpartition("adopt=")[2]
 
 
-def _rejected_then_orphaned(title: str, spec: dict[str, Any], *, told: bool = True) -> Script:
+def _rejected_then_orphaned(title: str, spec: dict[str, Any], *, reported: bool = True) -> Script:
     return Script(
         title=title,
         acts=(
@@ -52,7 +52,7 @@ def _rejected_then_orphaned(title: str, spec: dict[str, Any], *, told: bool = Tr
             change(60, "2"),
             becomes(60, "2", error_percent=30),
             _orphaned(200),
-            *((annotate(260, "adopt", _selected),) if told else ()),
+            *((annotate(260, "adopt", _selected),) if reported else ()),
         ),
         ends=420,
         loses="traffic" in spec,
@@ -62,5 +62,7 @@ def _rejected_then_orphaned(title: str, spec: dict[str, Any], *, told: bool = Tr
 RESTORES = (
     _rejected_then_orphaned("F20 a model whose change was rejected is orphaned and applied again", judged()),
     _rejected_then_orphaned("F20 the same through a route of its own", routed()),
-    _rejected_then_orphaned("F20 the same and nobody says that it is to be taken back", judged(), told=False),
+    _rejected_then_orphaned(
+        "F20 the same and nobody says that it is to be taken back", judged(), reported=False
+    ),
 )

@@ -1,4 +1,4 @@
-"""The test model server keeps the protocol, counts what it does, and fails as told."""
+"""The test model server keeps the protocol, counts what it does, and fails as reported."""
 
 import signal
 import threading
@@ -22,7 +22,7 @@ def running() -> Iterator[Served]:
 
 @pytest.fixture
 def served(running: Served) -> Iterator[Served]:
-    """The shared server, healed afterwards."""
+    """The shared server, recovered afterwards."""
     yield running
     assert running.put_faults().status_code == 200
     until(running.is_ready)
@@ -106,7 +106,7 @@ def test_body_that_is_not_json_is_refused(served: Served) -> None:
     ],
 )
 def test_what_is_not_there_is_404(served: Served, path: str) -> None:
-    """Unknown models, versions and routes are told apart from failures."""
+    """Unknown models, versions and routes are distinguished from failures."""
     response = served.http.get(path)
     assert response.status_code == 404
     assert response.json()["error"]
@@ -160,7 +160,7 @@ def _is_up(client: httpx.Client, url: str) -> bool:
 
 
 class TestFaults:
-    """Each fault does what it says, set by environment or at run time, and `{}` heals."""
+    """Each fault does what it says, set by environment or at run time, and `{}` recovers."""
 
     def test_by_environment(self) -> None:
         """Faults of the environment are in force from the first request and shown."""
@@ -267,7 +267,7 @@ class TestFaults:
         assert not served.is_ready()
 
     def test_corrupt_model_at_run_time(self) -> None:
-        """A running server told to load a damaged file ends."""
+        """A running server asked to load a damaged file ends."""
         with serving() as served:
             served.put_faults(corrupt_model="exit")
             assert served.exit_code() == 1
@@ -284,7 +284,7 @@ class TestFaults:
             assert served.exit_code() == 1
 
     def test_crash_on_start(self, served: Served) -> None:
-        """The process ends at once; a running server cannot be told so."""
+        """The process ends at once; a running server cannot be known so."""
         process = start(FAULT_CRASH_ON_START="true")
         process.communicate(timeout=20)
         assert process.returncode == 1

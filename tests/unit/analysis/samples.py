@@ -18,7 +18,7 @@ BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, inf)
 
 
 def make_policy(*metrics: MetricPolicy, **fields: Any) -> Policy:
-    """A policy with a look every 15 s; of errors alone when no metric is given."""
+    """A policy with a poll every 15 s; of errors alone when no metric is given."""
     return Policy(metrics=metrics or (ERRORS,), **fields)
 
 
@@ -69,10 +69,10 @@ def judged(
 
 
 def assessed(
-    policy: Policy, state: State, started: float = 0, weight: float = 10, following: float | None = 25
+    policy: Policy, state: State, started: float = 0, weight: float = 10, task: float | None = 25
 ) -> Assessment:
     """The assessment at the time of the last sample."""
-    step = Step(time=state.time or 0, started=started, weight_percent=weight, next_weight_percent=following)
+    step = Step(time=state.time or 0, started=started, weight_percent=weight, next_weight_percent=task)
     return assess(policy, state, step)
 
 

@@ -62,7 +62,7 @@ def increment(kind: MetricKind, bounds: int, cases: float) -> Increment:
 
 
 def sample(policy: Policy, time: float, bounds: int, cases: float) -> Sample:
-    """One look."""
+    """One poll."""
     return Sample(
         time=time,
         weight_percent=100 / 3,

@@ -33,29 +33,29 @@ def margins() -> Iterator[tuple[int, int, int]]:
 
 
 def expectations(margin: float, psi: float, phi: float = 1.0) -> Iterator[tuple[float, ...]]:
-    """The mean of LR ** (1/phi) of each bet when the odds ratio is psi, for all margins of a table."""
+    """The mean of LR ** (1/phi) of each e-value when the odds ratio is psi, for all margins of a table."""
     for cases, stable_cases, m in margins():
         weights = {e: w * psi**e for e, w in weights_of_tables(cases, stable_cases, m).items()}
         total = sum(weights.values())
-        sums = [0.0] * len(core.RATIO_BETS)
+        sums = [0.0] * len(core.RATIO_ALTERNATIVES)
         for e, weight in weights.items():
             ratios = core.likelihood_ratios((e, cases, m - e, stable_cases), margin)
             assert ratios is not None
-            for bet, ratio in enumerate(ratios):
-                sums[bet] += weight / total * exp(ratio / phi)
+            for alternative, ratio in enumerate(ratios):
+                sums[alternative] += weight / total * exp(ratio / phi)
         yield tuple(sums)
 
 
 @pytest.mark.parametrize("margin", MARGINS)
-def test_each_bet_is_fair_at_the_margin(margin: float) -> None:
+def test_each_alternative_is_fair_at_the_margin(margin: float) -> None:
     """Over all tables with at most 12 cases in each arm the mean is 1, within 1e-9 (it is within 2e-14)."""
     worst = max(abs(mean - 1) for means in expectations(margin, margin) for mean in means)
     assert worst < 1e-9
 
 
 @pytest.mark.parametrize("margin", MARGINS)
-def test_each_bet_loses_inside_the_margin(margin: float) -> None:
-    """Where the canary is better than the margin allows, no bet gains on average."""
+def test_each_alternative_loses_inside_the_margin(margin: float) -> None:
+    """Where the canary is better than the margin allows, no e-value gains on average."""
     assert all(mean < 1 + 1e-12 for means in expectations(margin, 0.99 * margin) for mean in means)
 
 
@@ -83,12 +83,12 @@ def test_ratios_are_those_of_scipy(drawn: tuple[int, int, float, float], margin:
         return
     assert ratios is not None
     at_margin = nchypergeom_fisher.pmf(hits, cases + stable_cases, cases, m, margin)
-    for k, ratio in zip(core.RATIO_BETS, ratios, strict=True):
-        at_bet = nchypergeom_fisher.pmf(hits, cases + stable_cases, cases, m, k * margin)
+    for k, ratio in zip(core.RATIO_ALTERNATIVES, ratios, strict=True):
+        at_alternative = nchypergeom_fisher.pmf(hits, cases + stable_cases, cases, m, k * margin)
         if (
-            min(at_margin, at_bet) > 1e-9
+            min(at_margin, at_alternative) > 1e-9
         ):  # SciPy's own error is absolute; far tails are left to the test below
-            assert ratio == pytest.approx(log(at_bet / at_margin), abs=1e-6)
+            assert ratio == pytest.approx(log(at_alternative / at_margin), abs=1e-6)
 
 
 @pytest.mark.parametrize("factor", [1, 5, 40])
@@ -108,49 +108,51 @@ def log_of(number: Fraction) -> float:
     return log(number.numerator) - log(number.denominator)
 
 
-def test_stakes_for_late_beginners_sum_to_one_half() -> None:
+def test_prior_weights_of_late_changes_sum_to_one_half() -> None:
     """Whatever the horizon: after H strata half of them are spent, and never more than all."""
     for horizon in (120, 360):
-        stakes = [exp(core.fresh_stake(t, horizon)) for t in range(1, 200_000)]
-        assert sum(stakes[:horizon]) == pytest.approx(0.25, abs=1e-9)
-        assert 0.499 < sum(stakes) < 0.5
+        weights = [exp(core.fresh_weight(t, horizon)) for t in range(1, 200_000)]
+        assert sum(weights[:horizon]) == pytest.approx(0.25, abs=1e-9)
+        assert 0.499 < sum(weights) < 0.5
 
 
 @given(
     st.lists(st.floats(-50, 50), min_size=6, max_size=6),
     st.lists(st.floats(-1e6, 1e6), min_size=6, max_size=6),
 )
-def test_no_stratum_grows_a_bet_beyond_the_cap(logs: list[float], ratios: list[float]) -> None:
+def test_no_stratum_grows_an_e_value_beyond_the_cap(logs: list[float], ratios: list[float]) -> None:
     """However extreme the counts are."""
-    cap, fresh = core.cap_of(0.01), core.fresh_stake(1, 120)
-    still = core.bet_on(tuple(logs), None, fresh=fresh, cap=cap)
-    after = core.bet_on(tuple(logs), ratios, fresh=fresh, cap=cap)
+    cap, fresh = core.cap_of(0.01), core.fresh_weight(1, 120)
+    still = core.multiplied(tuple(logs), None, fresh=fresh, cap=cap)
+    after = core.multiplied(tuple(logs), ratios, fresh=fresh, cap=cap)
     assert all(new <= old + cap + 1e-9 for new, old in zip(after, still, strict=True))
 
 
 def test_no_scrape_alone_reaches_the_limit() -> None:
     """From a fresh start, the most extreme first stratum gives less than a third of what is needed."""
     cap = core.cap_of(0.01)
-    logs = core.bet_on(core.begun(core.RATIO_BETS), [inf] * 6, fresh=core.fresh_stake(1, 120), cap=cap)
+    logs = core.multiplied(
+        core.begun(core.RATIO_ALTERNATIVES), [inf] * 6, fresh=core.fresh_weight(1, 120), cap=cap
+    )
     assert exp(core.log_mean(logs)) < 100 / 3
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.001, 0.02, 0.5, 1.0])
-def test_a_bet_against_a_limit_is_fair_at_the_limit(limit: float) -> None:
+def test_a_test_against_a_limit_is_fair_at_the_limit(limit: float) -> None:
     """The mean over all counts of 30 cases is 1 at the limit."""
     cases = 30
-    for bet in range(len(core.RATIO_BETS)):
+    for alternative in range(len(core.RATIO_ALTERNATIVES)):
         mean = sum(
             comb(cases, e)
             * limit**e
             * (1 - limit) ** (cases - e)
-            * exp(core.limit_ratios(e, cases, limit)[bet])
+            * exp(core.limit_ratios(e, cases, limit)[alternative])
             for e in range(cases + 1)
         )
         assert mean == pytest.approx(1, abs=1e-9)
 
 
-def test_a_bet_on_a_sign_is_fair() -> None:
+def test_a_sign_test_is_fair() -> None:
     """Up and down are worth the same on average; a tie says nothing."""
     for up, down in zip(core.sign_ratios(1), core.sign_ratios(-1), strict=True):
         assert exp(up) + exp(down) == pytest.approx(2)

@@ -15,14 +15,14 @@ PAST = BucketCounts(bounds=(0.1, 0.5, 1.0, inf), cumulative=(8_000, 9_850, 9_980
 """Of ten thousand requests."""
 
 
-def _judged(bounds: tuple[float, ...], looks: int = 1) -> State:
+def _judged(bounds: tuple[float, ...], polls: int = 1) -> State:
     """After intervals with these buckets, in which both arms are alike."""
     cases = [1] * len(bounds)
     reference = Reference(
         metrics={"latency": MetricReference(histogram=PAST, phis={0.1: 3.0, 0.5: 4.0, 1.0: 5.0})}
     )
     increment = buckets(cases, [9] * len(bounds), bounds)
-    return judged(make_policy(LATENCY), series(looks, latency=increment), reference)
+    return judged(make_policy(LATENCY), series(polls, latency=increment), reference)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def _judged(bounds: tuple[float, ...], looks: int = 1) -> State:
 def test_f06_latency_keeps_the_bounds_that_its_past_and_the_page_have(
     bounds: tuple[float, ...], chosen: tuple[float, ...], phis: tuple[float, ...]
 ) -> None:
-    """What stable did before still tells how many requests are slow, and by how much that scatters."""
+    """What stable did before still shows how many requests are slow, and by how much that scatters."""
     metric = _judged(bounds).metrics[0]
     assert metric.joined
     assert (metric.bounds, metric.phis) == (chosen, phis)

@@ -34,13 +34,13 @@ def test_f06_a_counter_of_a_server_that_was_corrected_is_believed_after_ten_rise
     assert bases(tracks[-3:]) == [45, 45, 49]
 
 
-@pytest.mark.parametrize("per_look", [1, 100, 20_000])
-def test_f06_how_much_traffic_there_is_decides_little(per_look: int) -> None:
-    """What is usual is found in a few looks; a look without a request proves nothing, and ends nothing."""
-    draw = random.Random(per_look)
+@pytest.mark.parametrize("per_poll", [1, 100, 20_000])
+def test_f06_how_much_traffic_there_is_decides_little(per_poll: int) -> None:
+    """What is usual is found in a few polls; a poll without a request proves nothing, and ends nothing."""
+    draw = random.Random(per_poll)
     total, numbers = 0.0, [*JUMPS]
-    for look in range(50):
-        total += 0 if look % 5 == 0 else per_look * draw.uniform(0.5, 1.5)
+    for poll in range(50):
+        total += 0 if poll % 5 == 0 else per_poll * draw.uniform(0.5, 1.5)
         numbers.append(total)
     tracks = tracked(numbers)
     first = believed(tracks).index(True, 1)
@@ -91,7 +91,7 @@ def _by_chance(workers: int, draw: random.Random) -> Iterator[int]:
 
 
 def _sticky(workers: int, draw: random.Random) -> Iterator[int]:
-    """A connection is kept for some looks."""
+    """A connection is kept for some polls."""
     while True:
         yield from [draw.randrange(workers)] * draw.randint(1, 40)
 
@@ -114,7 +114,7 @@ SPREADS: dict[str, Callable[[int, random.Random], float]] = {
 @pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize("workers", [2, 3, 12, 13, 40, 64])
 def test_f06_idle_workers_are_never_believed_again(workers: int, spread: str, order: Order) -> None:
-    """In any order, for a thousand looks, also where there are more of them than rises are asked for."""
+    """In any order, for a thousand polls, also where there are more of them than rises are asked for."""
     for seed in range(3):
         draw = random.Random(f"{workers} {seed}")
         counters = [SPREADS[spread](n, draw) for n in range(workers)]
@@ -157,7 +157,7 @@ def test_f06_a_clock_that_is_set_by_a_second_or_two_is_no_other_process(back: fl
 
 
 def test_f06_a_clock_that_drifts_is_no_other_process() -> None:
-    """By less than that from look to look, and by more in all."""
+    """By less than that from poll to poll, and by more in all."""
     tracks = tracked([10.0 * n for n in range(20)], [Origin(1.0, 500.0 - n) for n in range(20)])
     assert all(believed(tracks))
     assert not tracks[-1].several

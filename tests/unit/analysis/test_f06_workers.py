@@ -78,7 +78,7 @@ def test_f06_a_restart_that_is_known_before_the_counter_falls_excuses_that_fall(
 
 
 def test_f06_a_restart_of_the_container_excuses_a_fall_beside_several_processes() -> None:
-    """The kubelet tells of it; process starts that alternate do not take that away."""
+    """The kubelet shows it; process starts that alternate do not take that away."""
     starts = [(1.0, 101.0), (1.0, 112.0), (1.0, 101.0), (2.0, 203.0), (3.0, 214.0)]
     tracks = tracked([100, 110, 120, 5, 3], [Origin(container=one, process=other) for one, other in starts])
     assert tracks[2].several
@@ -176,7 +176,7 @@ def test_f06_one_metric_jumps_and_another_does_not() -> None:
     ]
     assert counters.flaws == {"errors": Flaw.JUMPS}
     assert made[1] is not None
-    assert made[1].doubtful == {"errors"}
+    assert made[1].uncertain == {"errors"}
 
 
 def test_f06_a_canary_of_many_pods_goes_on_without_the_one_that_fell() -> None:
@@ -199,11 +199,11 @@ def test_f06_a_canary_of_many_pods_goes_on_without_the_one_that_fell() -> None:
     sample = sampled(polls)[0][2]
     assert sample is not None
     assert sample.metrics["errors"].canary == RatioCounts(hits=0, total=20)
-    assert sample.doubtful == {"errors"}
+    assert sample.uncertain == {"errors"}
 
 
 def test_f06_a_histogram_whose_bounds_change_is_not_read_from_zero() -> None:
-    """A worker may have other buckets: those that were there before tell the difference."""
+    """A worker may have other buckets: those that were there before give the difference."""
     shapes = ({0.1: 40.0, 1.0: 50.0, float("inf"): 50.0}, {0.1: 41.0, 0.5: 42.0, float("inf"): 52.0})
     polls = [
         Poll(
@@ -223,7 +223,7 @@ def test_f06_a_histogram_whose_bounds_change_is_not_read_from_zero() -> None:
 
 
 def test_f06_noise_is_not_learnt_from_counters_that_jump() -> None:
-    """What they have told is forgotten, too."""
+    """What they have reported is forgotten, too."""
     noise = Noise(metrics=(MetricPolicy(name="errors", kind=MetricKind.RATIO),))
     draw = random.Random(1)
     for number in range(60):
@@ -284,7 +284,7 @@ def test_f06_equal_arms_are_not_rolled_back(workers: int) -> None:
     assert all(each.word is not Word.PROMOTE for one in said for each in one)
 
 
-def test_f06_what_was_told_before_is_dropped_and_the_step_begins_anew() -> None:
+def test_f06_what_was_reported_before_is_dropped_and_the_step_begins_anew() -> None:
     """Evidence of a bad canary is gone, too, once its counters turn out to be none."""
     totals = [0, 40, 80, 120, 50, 160, 60, 200]
     polls = [

@@ -41,7 +41,7 @@ def after(state: State, *increments: Increment, phi: float | None = None) -> Sta
 def test_f14_no_discount_makes_more_of_evidence_than_it_is(
     logs: list[float], phi: float, strata: int
 ) -> None:
-    """It is ahead by the stake at most, for any phi >= 1, also one that was chosen after the fact."""
+    """It is ahead by the prior weight at most, for any phi >= 1, also one that was chosen after the fact."""
     read, fair = core.discounted(logs, phi, strata), core.log_mean(logs)
     assert exp(read) <= (exp(fair) + 0.5) * (1 + 1e-9)
     assert core.discounted(logs, 1.0, strata) == pytest.approx(fair)
@@ -116,7 +116,7 @@ def test_f14_the_limit_of_what_is_discounted_has_one_more() -> None:
 
 
 def test_f14_a_restart_forgets_no_noise() -> None:
-    """Who has just begun to look knows less than status does: less noise is believed when it is known half as well."""
+    """Who has just begun to poll knows less than status does: less noise is believed when it is known half as well."""
     state = informed(begin(make_policy(), NO_HISTORY), known(5.0, freedom=400))
     restarted = decode(encode(state))
     assert restarted == state
@@ -133,19 +133,19 @@ def test_f14_little_knowledge_is_no_more_noise() -> None:
 
 
 def polls(hits: list[int]) -> list[Poll]:
-    """Five pods of stable, each with 1,000 requests a look, and hits by pod and look."""
+    """Five pods of stable, each with 1,000 requests a poll, and hits by pod and poll."""
     made, sums = [], [0] * 5
-    for look in range(12):
-        sums = [before + hits[(look + pod) % len(hits)] for pod, before in enumerate(sums)]
+    for poll in range(12):
+        sums = [before + hits[(poll + pod) % len(hits)] for pod, before in enumerate(sums)]
         pods = tuple(
             PodReading(
                 pod=f"s{pod}",
                 arm=Arm.STABLE,
-                metrics={"errors": RatioReading(hits=total, total=1000 * (look + 1))},
+                metrics={"errors": RatioReading(hits=total, total=1000 * (poll + 1))},
             )
             for pod, total in enumerate(sums)
         )
-        made.append(Poll(time=15.0 * (look + 1), weight_percent=10, pods=pods))
+        made.append(Poll(time=15.0 * (poll + 1), weight_percent=10, pods=pods))
     return made
 
 
@@ -154,7 +154,7 @@ def polls(hits: list[int]) -> list[Poll]:
     [pytest.param([10, 10, 9, 11], 1, 2, id="calm"), pytest.param([0, 0, 50, 0], 5, 200, id="in bursts")],
 )
 def test_f14_noise_is_learnt_during_the_rollout(hits: list[int], least: float, most: float) -> None:
-    """From stable's pods, look by look, beginning with the guess for no history."""
+    """From stable's pods, poll by poll, beginning with the guess for no history."""
     noise, state = Noise(metrics=(ERRORS,)), begin(make_policy(), NO_HISTORY)
     assert state.metrics[0].phis == (2.0,)
     for poll in polls(hits):
@@ -172,10 +172,10 @@ def test_f14_less_scatter_than_chance_has_is_luck() -> None:
 
 def test_f14_noise_that_few_comparisons_show_is_taken_for_more() -> None:
     """The pods that are there are few draws, and the canary's is one more; the doubt goes with the comparisons."""
-    doubts = [phi([(10 * freedom, freedom)]) / 10 for freedom in (8, 16, 32, 96, 1000)]
-    assert doubts == sorted(doubts, reverse=True)
-    assert doubts[0] > 5
-    assert doubts[-1] < 1.05
+    uncertainties = [phi([(10 * freedom, freedom)]) / 10 for freedom in (8, 16, 32, 96, 1000)]
+    assert uncertainties == sorted(uncertainties, reverse=True)
+    assert uncertainties[0] > 5
+    assert uncertainties[-1] < 1.05
 
 
 def test_f14_bursts_that_short_blocks_show_are_not_doubted_in_long_ones() -> None:
@@ -189,16 +189,16 @@ def test_f14_a_block_that_is_still_open_counts() -> None:
     """Pods that differ show it before the longest block is over."""
     differing = [[0, 20, 0, 20, 0], [0, 40, 0, 40, 0], [0, 60, 0, 60, 0]]
     noise = Noise(metrics=(ERRORS,))
-    for look, sums in enumerate(differing):
+    for poll, sums in enumerate(differing):
         pods = tuple(
             PodReading(
                 pod=f"s{pod}",
                 arm=Arm.STABLE,
-                metrics={"errors": RatioReading(hits=total, total=1000 * (look + 1))},
+                metrics={"errors": RatioReading(hits=total, total=1000 * (poll + 1))},
             )
             for pod, total in enumerate(sums)
         )
-        noise = noise.plus(Poll(time=5.0 * (look + 1), weight_percent=10, pods=pods))
+        noise = noise.plus(Poll(time=5.0 * (poll + 1), weight_percent=10, pods=pods))
     assert noise.sums["errors"].blocks[-1].freedom == (0.0,)
     x2, freedom = noise.sums["errors"].blocks[-1].shown[0]
     assert freedom == 4

@@ -57,26 +57,26 @@ def poll(
 
 
 def played(
-    *, before: int, looks: int, probes: float, users: float = 0.0, own: Own = NOTHING, pods: int = 1
+    *, before: int, polls: int, probes: float, users: float = 0.0, own: Own = NOTHING, pods: int = 1
 ) -> list[Assessment]:
-    """What is said at each look of a rollout at 25 %, after looks without weight: per pod and five seconds."""
+    """What is said at each poll of a rollout at 25 %, after polls without weight: per pod and five seconds."""
     policy = make_policy(ERRORS, interval_seconds=5, own=own)
     idle, counters, state = Idle(), Counters(), begin(policy, INDEPENDENT)
     canary, stable, said = 0.0, 1000.0, []
     started = 5.0 * before
-    for number in range(before + looks):
+    for number in range(before + polls):
         weight = 0 if number < before else 25
         canary += probes + (users if weight else 0)
         stable += probes + 300
-        look = poll(5.0 * number, weight, canary, stable, pods=pods)
-        idle = idle.plus(look)
+        polled = poll(5.0 * number, weight, canary, stable, pods=pods)
+        idle = idle.plus(polled)
         if not weight:
             continue
         state = with_idle(policy, state, idle)
-        counters, sample = counters.advance(look)
+        counters, sample = counters.advance(polled)
         if sample:
             state = decode(encode(observe(policy, state, sample)))
-        step = Step(time=look.time, started=started, weight_percent=25, next_weight_percent=100)
+        step = Step(time=polled.time, started=started, weight_percent=25, next_weight_percent=100)
         said.append(assess(policy, state, step))
     return said
 
@@ -89,23 +89,23 @@ def played(
 )
 def test_f10_a_canary_that_only_probes_reach_never_advances(probes: float, own: Own, pods: int) -> None:
     """Two requests in five seconds led to a promotion after 885 s. However many there are, and of however many pods."""
-    said = played(before=3, looks=300, probes=probes, own=own, pods=pods)
+    said = played(before=3, polls=300, probes=probes, own=own, pods=pods)
     assert {each.verdict for each in said} <= {Verdict.CONTINUE, Verdict.INCONCLUSIVE}
     assert said[-1].verdict is Verdict.INCONCLUSIVE
     assert not said[-1].may_advance
     assert "probes and scrapes" in said[100].message
 
 
-def test_f10_what_the_operator_causes_itself_is_known_without_a_look_before() -> None:
+def test_f10_what_the_operator_causes_itself_is_known_without_a_poll_before() -> None:
     """Nothing was seen before it had weight: the template's probes and our own readings count for nothing."""
-    said = played(before=0, looks=300, probes=2, own=OWN)
+    said = played(before=0, polls=300, probes=2, own=OWN)
     assert Verdict.ADVANCE not in {each.verdict for each in said}
     assert not said[-1].may_advance
 
 
 def test_f10_users_beyond_the_probes_are_evidence() -> None:
     """As many as are needed anyway, and no more."""
-    said = played(before=3, looks=60, probes=2, users=40, own=OWN)
+    said = played(before=3, polls=60, probes=2, users=40, own=OWN)
     assert said[-1].verdict is Verdict.ADVANCE
     assert "beyond" in said[2].message
 
@@ -113,8 +113,8 @@ def test_f10_users_beyond_the_probes_are_evidence() -> None:
 @pytest.mark.parametrize("own", [Own(), OWN])
 def test_f10_a_server_that_does_not_count_probes_loses_nothing(own: Own) -> None:
     """It showed none while all of them were asked: every request is a user's, from the first on."""
-    with_probes = played(before=5, looks=60, probes=0, users=2, own=own)
-    without = played(before=0, looks=60, probes=0, users=2)
+    with_probes = played(before=5, polls=60, probes=0, users=2, own=own)
+    without = played(before=0, polls=60, probes=0, users=2)
     assert [each.message for each in with_probes] == [each.message for each in without]
 
 
@@ -249,8 +249,8 @@ def test_f10_what_a_pod_counts_until_it_is_ready_is_of_no_user() -> None:
     policy = make_policy(ERRORS, interval_seconds=5, own=OWN)
     counters, state = Counters(), with_idle(policy, begin(policy, INDEPENDENT), Idle())
     for number in range(13):
-        look = poll(5.0 * number, 25, 5.0 * number, 300.0 * number, ready=58.0 if number == 12 else None)
-        counters, sample = counters.advance(look)
+        polled = poll(5.0 * number, 25, 5.0 * number, 300.0 * number, ready=58.0 if number == 12 else None)
+        counters, sample = counters.advance(polled)
         state = observe(policy, state, sample) if sample else state
     assert state.metrics[0].step.canary == 60
     assert state.metrics[0].fresh == 60
@@ -288,13 +288,13 @@ def test_f10_latency_alone_is_no_evidence_either() -> None:
             )
             for arm, n in ((Arm.CANARY, 2.0 * number), (Arm.STABLE, 300.0 * number))
         )
-        look = Poll(time=5.0 * number, weight_percent=weight, pods=pods)
-        idle = idle.plus(look)
+        polled = Poll(time=5.0 * number, weight_percent=weight, pods=pods)
+        idle = idle.plus(polled)
         if weight:
             state = with_idle(policy, state, idle)
-            counters, sample = counters.advance(look)
+            counters, sample = counters.advance(polled)
             state = observe(policy, state, sample) if sample else state
-            step = Step(time=look.time, started=15, weight_percent=25, next_weight_percent=50)
+            step = Step(time=polled.time, started=15, weight_percent=25, next_weight_percent=50)
             said.append(assess(policy, state, step))
     assert Verdict.ADVANCE not in {each.verdict for each in said}
     assert not said[-1].may_advance

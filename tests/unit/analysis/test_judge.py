@@ -84,10 +84,8 @@ def test_a_good_canary_advances_when_its_harm_is_bounded() -> None:
     assert answer(policy, series(7, errors=few)).verdict is Verdict.CONTINUE
     assert answer(policy, series(8, errors=few)).verdict is Verdict.CONTINUE  # 40 requests
     assert answer(policy, series(9, errors=few)).verdict is Verdict.ADVANCE
-    assert answer(policy, series(9, errors=few), following=100).verdict is Verdict.CONTINUE
-    assert (
-        answer(policy, series(9, errors=ratio((0, 25), (0, 225))), following=100).verdict is Verdict.ADVANCE
-    )
+    assert answer(policy, series(9, errors=few), task=100).verdict is Verdict.CONTINUE
+    assert answer(policy, series(9, errors=ratio((0, 25), (0, 225))), task=100).verdict is Verdict.ADVANCE
 
 
 def test_nothing_advances_while_evidence_builds_up() -> None:
@@ -112,7 +110,7 @@ def test_no_requests_is_never_a_reason_to_advance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("canary", "following", "may"),
+    ("canary", "task", "may"),
     [
         pytest.param((0, 2), 25, True, id="an intermediate step may be left"),
         pytest.param((0, 2), 100, False, id="the last one may not"),
@@ -120,11 +118,11 @@ def test_no_requests_is_never_a_reason_to_advance() -> None:
         pytest.param((1, 300), 25, False, id="nor while evidence builds up"),
     ],
 )
-def test_inconclusive(canary: tuple[int, int], following: float, may: bool) -> None:  # noqa: FBT001
+def test_inconclusive(canary: tuple[int, int], task: float, may: bool) -> None:  # noqa: FBT001
     """After ten minutes at a step without an answer."""
     samples = series(40, errors=ratio((0, 0), (1, 900)))
     samples[1:4] = series(3, start=15, errors=ratio(canary, (0, 900)))
-    last = answer(make_policy(), samples, following=following)
+    last = answer(make_policy(), samples, task=task)
     assert (last.verdict, last.may_advance) == (Verdict.INCONCLUSIVE, may)
 
 
@@ -134,8 +132,8 @@ def test_a_step_begins_with_counters_anew_and_evidence_goes_on() -> None:
     before = judged(policy, series(20, errors=ratio((2, 1500), (9, 13500))))
     state = next_step(before)
     assert [metric.tests for metric in state.metrics] == [metric.tests for metric in before.metrics]
-    assert assessed(policy, state, started=300, following=50).verdict is Verdict.CONTINUE
-    assert assessed(policy, state, started=300, following=50).metrics[0].canary_total == 30_000
+    assert assessed(policy, state, started=300, task=50).verdict is Verdict.CONTINUE
+    assert assessed(policy, state, started=300, task=50).metrics[0].canary_total == 30_000
 
 
 def test_a_change_of_weight_closes_the_stratum() -> None:
@@ -177,7 +175,7 @@ def test_a_common_incident_without_history_is_seen_by_the_steps_before() -> None
     state = next_step(judged(policy, series(10, errors=WELL)))
     for sample in series(10, start=150, errors=BOTH_BAD):
         state = observe(policy, state, sample)
-    assert assessed(policy, state, started=150, following=50).verdict is Verdict.HOLD
+    assert assessed(policy, state, started=150, task=50).verdict is Verdict.HOLD
 
 
 def test_an_incident_that_is_over_is_forgotten() -> None:
@@ -195,7 +193,7 @@ def test_a_common_incident_never_rolls_back() -> None:
 
 
 def test_a_hotfix_goes_out() -> None:
-    """Stable fails, the canary mends it."""
+    """Stable fails, the canary repairs it."""
     last = answer(make_policy(), series(10, errors=ratio((3, 150), (135, 1350))))
     assert last.verdict is Verdict.ADVANCE
 
@@ -275,7 +273,7 @@ def test_drift_rolls_back_where_the_user_says_so() -> None:
 
 
 def test_a_missing_bucket_is_drift_too() -> None:
-    """Fewer cases are as telling as more."""
+    """Fewer cases are as informative as more."""
     gone = buckets([0, 17, 17, 17, 17, 17, 17, 16, 16, 16], [135] * 10, TENTHS)
     assert answer(make_policy(ERRORS, SCORES), series(20, errors=WELL, scores=gone)).verdict is Verdict.HOLD
 
@@ -296,14 +294,14 @@ def test_a_guard_does_not_count_while_stable_fails_it() -> None:
 
 
 def test_after_promotion_only_guards_act() -> None:
-    """Nothing runs beside the new version: failures are told from nothing but a limit."""
+    """Nothing runs beside the new version: failures are distinguished from nothing but a limit."""
     alone = ratio((8, 1500), (0, 0))
     for policy, verdict in (
         (make_policy(ERRORS), Verdict.CONTINUE),
         (make_policy(ERRORS, replace(GUARD, limit=0.002)), Verdict.ROLL_BACK),
     ):
         samples = series(20, 100, errors=alone, slo=alone)
-        last = answer(policy, samples, weight=100, following=None)
+        last = answer(policy, samples, weight=100, task=None)
         assert last.verdict is verdict
 
 
@@ -362,7 +360,7 @@ def test_the_set_is_frozen_when_traffic_begins() -> None:
 
 def test_before_traffic_nothing_is_missing() -> None:
     """A weight of 0, or no request yet."""
-    waiting = answer(make_policy(), series(3, 0, errors=ratio((0, 0), (1, 900))), weight=0, following=5)
+    waiting = answer(make_policy(), series(3, 0, errors=ratio((0, 0), (1, 900))), weight=0, task=5)
     assert (waiting.verdict, waiting.unknown) == (Verdict.CONTINUE, ())
 
 

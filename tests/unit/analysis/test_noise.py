@@ -114,7 +114,7 @@ def test_the_usual_rate_is_that_of_the_history() -> None:
 
 
 def test_counters_since_the_start_stand_in_for_history() -> None:
-    """One look at pods that have served for long."""
+    """One check pods that have served for long."""
     old = [
         PodReading(pod=f"stable-{n}", arm=Arm.STABLE, metrics={"errors": RatioReading(hits=5, total=5000)})
         for n in (1, 2)

@@ -67,7 +67,7 @@ def test_what_the_user_writes_counts() -> None:
 
 
 def metric(name: str, kind: MetricKind = MetricKind.RATIO, **fields: Any) -> MetricPolicy:
-    """A metric; errors are told by their name."""
+    """A metric; errors are known by their name."""
     return MetricPolicy(name=name, kind=kind, errors=name == "errors", **fields)
 
 

@@ -31,12 +31,12 @@ def test_nothing_is_known_without_a_case() -> None:
 
 
 def test_bounds_hold_at_all_times() -> None:
-    """500 streams of 500 requests, looked at after every 25: at most one in twenty is ever excluded wrongly, both ends."""
+    """500 streams of 500 requests, checked after every 25: at most one in twenty is ever excluded wrongly, both ends."""
     random = default_rng(7)
     rate, wrong = 0.05, 0
     for _ in range(500):
-        looks = range(25, 501, 25)
-        seen = random.binomial(25, rate, size=len(looks)).cumsum()
-        bounds = ((lower_bound(int(e), n), upper_bound(int(e), n)) for e, n in zip(seen, looks, strict=True))
+        polls = range(25, 501, 25)
+        seen = random.binomial(25, rate, size=len(polls)).cumsum()
+        bounds = ((lower_bound(int(e), n), upper_bound(int(e), n)) for e, n in zip(seen, polls, strict=True))
         wrong += any(not low <= rate <= high for low, high in bounds)
     assert wrong <= 500 * 0.05

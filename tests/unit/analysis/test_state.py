@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelward.analysis.core import cap_of, fresh_stake
+from modelward.analysis.core import cap_of, fresh_weight
 from modelward.analysis.counters import Increment, Sample
 from modelward.analysis.judge import begin, decode, encode, observe
 from modelward.analysis.noise import INDEPENDENT
@@ -63,7 +63,7 @@ def histories(draw: st.DrawFn, kind: MetricKind) -> list[Sample]:
 
 
 def evidence(state: State) -> list[tuple[float, ...]]:
-    """All bets of all tests."""
+    """All e-values of all tests."""
     return [logs for metric in state.metrics for logs in metric.tests]
 
 
@@ -86,7 +86,7 @@ def test_a_restart_at_any_poll_changes_nothing(kind: MetricKind, data: st.DataOb
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_no_sample_multiplies_evidence_beyond_the_cap(kind: MetricKind, data: st.DataObject) -> None:
-    """What it adds besides are the stakes of those who begin late."""
+    """What it adds besides are the prior weight of those who begin late."""
     policy = make_policy(KINDS[kind])
     state = begin(policy, INDEPENDENT)
     for sample in data.draw(histories(kind)):
@@ -99,16 +99,16 @@ def test_no_sample_multiplies_evidence_beyond_the_cap(kind: MetricKind, data: st
         growth = exp(strata * cap_of(policy.alpha))
         pairs = zip(evidence(before), evidence(state), strict=True)
         changes = [(exp(old), exp(new)) for olds, news in pairs for old, new in zip(olds, news, strict=True)]
-        assert all(new <= (old + ALL_LATE_STAKES) * growth * (1 + 1e-9) for old, new in changes)
+        assert all(new <= (old + ALL_LATE_WEIGHTS) * growth * (1 + 1e-9) for old, new in changes)
 
 
-ALL_LATE_STAKES = 0.5
+ALL_LATE_WEIGHTS = 0.5
 
 
 def grown_alone(metric: MetricState) -> bool:
-    """Whether nothing but the stakes of late beginners was added."""
-    stakes = 0.5 + sum(exp(fresh_stake(t, 120)) for t in range(1, metric.strata + 1))
-    return all(abs(exp(value) - stakes) < 1e-9 for logs in metric.tests for value in logs)
+    """Whether nothing but the prior weight of late beginners was added."""
+    weights = 0.5 + sum(exp(fresh_weight(t, 120)) for t in range(1, metric.strata + 1))
+    return all(abs(exp(value) - weights) < 1e-9 for logs in metric.tests for value in logs)
 
 
 @pytest.mark.parametrize("kind", [MetricKind.RATIO, MetricKind.LATENCY, MetricKind.DISTRIBUTION])

@@ -254,7 +254,7 @@ def test_defaults_are_left_out_on_the_way_out() -> None:
     assert encode(RuntimeOverrides()) == {}
 
 
-def complaint(spec: dict[str, Any]) -> InvalidSpec | None:
+def problem_text(spec: dict[str, Any]) -> InvalidSpec | None:
     """Return what is wrong with `spec`; None if nothing is. Any other error fails the test."""
     try:
         decode_spec(spec)
@@ -277,6 +277,6 @@ def test_a_bottomless_spec_is_an_invalid_spec() -> None:
 def test_anything_else_is_an_invalid_spec(raw: Any) -> None:
     """Whatever comes, there is a spec or an InvalidSpec, never another error."""
     for key in ("model", "runtime", "rollout", "podLabels", "resources", "analysis", "replicas"):
-        if error := complaint({key: raw}):
+        if error := problem_text({key: raw}):
             assert error.path.startswith(f"spec.{key}")
             assert error.message.startswith("must ")

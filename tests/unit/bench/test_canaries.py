@@ -36,7 +36,7 @@ def test_a_service_that_selects_all_pods_gives_each_revision_a_share() -> None:
     assert sight.weightless(Way.SERVICE, "fraud", "b", 0.0) == 5.0
 
 
-def test_figures_tell_the_median_beside_the_simulation_and_what_ended_otherwise() -> None:
+def test_figures_show_the_median_beside_the_simulation_and_what_ended_otherwise() -> None:
     """A run that missed its verdict counts as one that did not end as wanted, and adds no time."""
     outcomes = [
         Outcome(

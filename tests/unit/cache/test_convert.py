@@ -1,4 +1,4 @@
-"""The door: what is read of raw objects, and that nothing in them makes it fail."""
+"""conversion: what is read of raw objects, and that nothing in them makes it fail."""
 
 import copy
 from datetime import UTC, datetime
@@ -134,7 +134,7 @@ json_values = st.recursive(
 @given(
     st.dictionaries(st.sampled_from(["model", "runtime", "replicas", "rollout"]), json_values), json_values
 )
-def test_no_spec_and_no_status_makes_the_door_fail(spec: Raw, status: Any) -> None:
+def test_no_spec_and_no_status_makes_decoding_fail(spec: Raw, status: Any) -> None:
     """Whatever is in it."""
     raw = identified(manifest("1"))
     raw["spec"], raw["status"] = spec, status
@@ -225,11 +225,11 @@ def changed(edit: Any) -> bool:
     ],
 )
 def test_the_digest_is_of_what_is_ours_to_say(edit: Any, moves: bool) -> None:  # noqa: FBT001
-    """It tells a foreign edit from the noise of controllers."""
+    """It shows a foreign edit from the noise of controllers."""
     assert changed(edit) is moves
 
 
-def test_a_service_tells_what_it_selects() -> None:
+def test_a_service_shows_what_it_selects() -> None:
     """Or nothing, when it is not ours."""
     raw = deployment()
     raw |= {"kind": "Service", "spec": {"selector": {REVISION_LABEL: "x"}}}
@@ -407,7 +407,7 @@ def test_the_last_end_of_a_container() -> None:
 
 
 def test_an_init_container_that_has_done_its_work_has_not_failed() -> None:
-    """One that fails again and again is told apart from the server."""
+    """One that fails again and again is distinguished from the server."""
     done = {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-11-22T12:00:03Z"}
     failed = {**done, "exitCode": 3, "reason": "Error"}
     assert convert.pod(full_pod(initContainerStatuses=[{"state": {"terminated": done}}])).ended is None
@@ -435,7 +435,7 @@ def test_an_evicted_pod(condition: list[Raw], own_fault: bool) -> None:  # noqa:
     assert (pod.failed, pod.over_storage_limit) == ("Evicted", own_fault)
 
 
-def test_a_pod_that_is_over_without_a_word_has_failed() -> None:
+def test_a_pod_that_is_over_without_a_person_has_failed() -> None:
     """Nobody may take it for a live one."""
     assert convert.pod(full_pod(phase="Failed")).failed == "Failed"
 

@@ -1,4 +1,4 @@
-"""HTTPRoutes at the door: weights, and what the Gateways say."""
+"""HTTPRoutes at conversion: weights, and what the Gateways say."""
 
 from typing import Any
 

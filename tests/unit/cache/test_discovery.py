@@ -40,24 +40,24 @@ def discovery(cluster: Cluster, *namespaces: str) -> Discovery:
 
 
 async def test_a_kind_comes_and_goes() -> None:
-    """Each change is told once."""
+    """Each change is reported once."""
     cluster = Cluster()
     found = discovery(cluster)
-    await found.look()
+    await found.poll()
     assert (
         "does not have the kind (gateway.networking.k8s.io/v1 HTTPRoute)"
         in found.store.absent[HTTP_ROUTE.kind]
     )
     assert not found.changed.is_set()
     cluster.served = True
-    await found.look()
+    await found.poll()
     assert found.store.absent == {}
     assert found.changed.is_set()
     found.changed.clear()
-    await found.look()
+    await found.poll()
     assert not found.changed.is_set()
     cluster.served = False
-    await found.look()
+    await found.poll()
     assert found.changed.is_set()
     assert HTTP_ROUTE.kind in found.store.absent
 
@@ -67,10 +67,10 @@ async def test_no_answer_does_not_mean_that_a_kind_is_gone() -> None:
     cluster = Cluster()
     cluster.served = True
     found = discovery(cluster)
-    await found.look()
+    await found.poll()
     cluster.away = True
     with pytest.raises(ApiError):
-        await found.look()
+        await found.poll()
     assert found.store.absent == {}
 
 
@@ -79,9 +79,9 @@ async def test_a_kind_that_may_not_be_read_is_not_there_for_us() -> None:
     cluster = Cluster()
     cluster.served, cluster.refuses = True, Refused(403, "Forbidden", "httproutes is forbidden")
     found = discovery(cluster, "a", "b")
-    await found.look()
+    await found.poll()
     assert "has no right to it (httproutes is forbidden)" in found.store.absent[HTTP_ROUTE.kind]
     cluster.refuses = None
-    await found.look()
+    await found.poll()
     assert found.store.absent == {}
     assert cluster.asked == ["a", "b", "a"], "one that may be read is enough"

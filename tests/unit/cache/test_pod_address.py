@@ -79,5 +79,5 @@ def test_pods_of_others_are_not_asked(change: dict[str, Any]) -> None:
 
 
 def test_an_address_without_a_node() -> None:
-    """A pod whose node is not told has an address of its own all the same."""
+    """A pod whose node is not reported has an address of its own all the same."""
     assert is_own_address("10.0.0.7", "")

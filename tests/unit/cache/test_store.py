@@ -50,7 +50,7 @@ def child(
 
 
 def removed(store: Store, raw: Raw) -> None:
-    """Tell the store that an object is gone."""
+    """Report the store that an object is gone."""
     metadata = raw["metadata"]
     store.remove(raw["kind"], metadata.get("namespace", ""), metadata["name"], metadata["uid"])
 
@@ -70,7 +70,7 @@ def selected(store: Store) -> list[str | None]:
     ],
 )
 def test_the_newest_view_wins(versions: list[int], taken: bool) -> None:  # noqa: FBT001 - a parametrized case
-    """A late event never undoes what an answer has told."""
+    """A late event never undoes what an answer has shown."""
     store = Store()
     store.put(child(versions[0], revision="first"))
     assert store.put(child(versions[1], revision="second")) is taken
@@ -86,7 +86,7 @@ def test_what_is_gone_does_not_come_back_by_a_late_event() -> None:
     assert selected(store) == []
 
 
-def test_an_object_that_was_made_again_stays_when_the_first_is_told_gone() -> None:
+def test_an_object_that_was_made_again_stays_when_the_first_is_reported_gone() -> None:
     """The deletion names a uid."""
     store = Store()
     store.put(child(1, uid="old", revision="old"))

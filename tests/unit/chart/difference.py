@@ -18,7 +18,7 @@ _FROM_FILES: Final = {
 _TITLE: Final = {"apiVersion", "kind", "metadata.name", "metadata.namespace"}
 
 
-def told(before: list[Manifest], after: list[Manifest]) -> str:
+def reported(before: list[Manifest], after: list[Manifest]) -> str:
     """Objects that go (-), come (+) or change, with each changed field."""
     old, new = ({title(each): each for each in side} for side in (before, after))
     lines = [f"- {name}" for name in sorted(old.keys() - new.keys())]

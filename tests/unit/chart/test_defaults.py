@@ -141,7 +141,7 @@ def test_the_chart_has_the_version_of_the_project() -> None:
     assert (chart().version, chart().metadata["appVersion"]) == (version, version)
 
 
-def test_the_notes_tell_what_is_left_to_do() -> None:
+def test_the_notes_show_what_is_left_to_do() -> None:
     """As long as it is."""
     assert "rollout status -n modelward-system deployment/modelward" in notes()
     for advice, values in (

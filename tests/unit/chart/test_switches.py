@@ -11,7 +11,7 @@ import pytest
 from generate.chart_values import Values
 from support.chart import rendered
 from unit.chart.cases import CASES
-from unit.chart.difference import told
+from unit.chart.difference import reported
 
 SNAPSHOTS: Final = Path(__file__).parent / "snapshots"
 
@@ -19,7 +19,7 @@ SNAPSHOTS: Final = Path(__file__).parent / "snapshots"
 @pytest.mark.parametrize("name", CASES)
 def test_a_switch_changes_this_and_nothing_else(name: str) -> None:
     """Beside the defaults."""
-    change = told(rendered(), rendered(CASES[name]))
+    change = reported(rendered(), rendered(CASES[name]))
     file = SNAPSHOTS / f"{name}.txt"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         file.write_text(change, encoding="utf-8")

@@ -123,7 +123,7 @@ async def test_a_kubeconfig_that_cannot_be_read_is_not_quoted(tmp_path: Path, co
     assert "hunter2" not in str(raised.value)
 
 
-def test_a_pod_uses_its_own_account_unless_it_is_told_otherwise(
+def test_a_pod_uses_its_own_account_unless_spec_names_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kubeconfig that is named wins."""

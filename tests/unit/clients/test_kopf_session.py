@@ -243,7 +243,7 @@ async def played(world: World, version: int) -> None:
         await world.until(version)
         assert not running.done()
     finally:
-        running.cancel()  # told to stop, Kopf would wait for the server, which runs in the same event loop
+        running.cancel()  # asked to stop, Kopf would wait for the server, which runs in the same event loop
         await asyncio.gather(running, return_exceptions=True)
         await world.session.close()
     assert world.logins == 1

@@ -150,7 +150,7 @@ async def test_too_many_requests_says_how_long_to_wait(
         pytest.param(200, [1, 2], id="JSON that is no object"),
     ],
 )
-async def test_what_is_no_answer_of_kubernetes_is_told_apart(world: World, status: int, body: Any) -> None:
+async def test_what_is_no_answer_of_kubernetes_is_distinguished(world: World, status: int, body: Any) -> None:
     """A login page must not read as an empty list, nor a proxy's 404 as a deleted object."""
     world.answers(status, body)
     with pytest.raises(ApiError, match="is this an API server") as raised:
@@ -158,8 +158,8 @@ async def test_what_is_no_answer_of_kubernetes_is_told_apart(world: World, statu
     assert type(raised.value) is ApiError
 
 
-async def test_a_kind_that_is_missing_is_told_apart(world: World) -> None:
-    """The API server's own words for a path that it does not serve; they tell what to do, and nothing of an object."""
+async def test_a_kind_that_is_missing_is_distinguished(world: World) -> None:
+    """The API server's own words for a path that it does not serve; they show what to do, and nothing of an object."""
     world.answers(404, "404 page not found\n")
     with pytest.raises(ApiError, match="are the CRDs installed") as raised:
         await world.kube.get(DEPLOYMENT, "shop", "fraud")
@@ -167,7 +167,7 @@ async def test_a_kind_that_is_missing_is_told_apart(world: World) -> None:
 
 
 async def test_a_connection_that_is_reset_is_unreachable(world: World) -> None:
-    """Whether the request was carried out is not known: look again."""
+    """Whether the request was carried out is not known: poll again."""
 
     async def reset(request: web.Request) -> web.StreamResponse:
         assert request.transport
@@ -204,7 +204,7 @@ async def test_nobody_listening_is_unreachable(world: World) -> None:
 
 
 async def test_a_request_is_never_repeated_by_the_library(world: World) -> None:
-    """What may have been carried out is looked at again first."""
+    """What may have been carried out is checked again first."""
     world.refuses(503, "ServiceUnavailable")
     with pytest.raises(ApiError):
         await world.kube.create(DEPLOYMENT, {"metadata": {"namespace": "shop"}})
@@ -254,7 +254,7 @@ async def test_every_delete_has_preconditions(world: World) -> None:
     assert world.server.asked[0][2]["preconditions"] == {"uid": "u", "resourceVersion": "7"}
 
 
-async def test_f22_a_delete_tells_what_is_left(world: World) -> None:
+async def test_f22_a_delete_shows_what_is_left(world: World) -> None:
     """An object that finalizers keep, which the API server shows, or nothing."""
     left = {"kind": "Deployment", "metadata": {"name": "fraud", "deletionTimestamp": "2026-11-22T12:00:00Z"}}
     world.answers(body=left)
@@ -290,21 +290,21 @@ async def test_cancelling_a_request_is_not_an_error_of_the_server(world: World) 
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "reported"),
     [
         ('pods is forbidden: User "system:serviceaccount:a:b" cannot list resource "pods"', True),
         ("exceeded quota: small, requested: services=1, used: services=1, limited: services=1", False),
     ],
 )
-async def test_a_right_that_is_missing_is_told_with_the_remedy(
-    world: World, *, message: str, told: bool
+async def test_a_right_that_is_missing_is_reported_with_the_remedy(
+    world: World, *, message: str, reported: bool
 ) -> None:
     """What else is forbidden has other remedies."""
     world.answers(403, {"kind": "Status", "reason": "Forbidden", "message": message})
     with pytest.raises(Refused) as raised:
         await world.kube.get(POD, "shop", "x")
     assert raised.value.message.startswith(message)
-    assert ("a right of the operator is missing" in raised.value.message) == told
+    assert ("a right of the operator is missing" in raised.value.message) == reported
 
 
 async def test_f01_a_refusal_names_the_fields(world: World) -> None:
@@ -321,7 +321,7 @@ async def test_f01_a_refusal_names_the_fields(world: World) -> None:
 
 
 async def test_f01_a_webhook_that_cannot_be_had_is_a_refusal(world: World) -> None:
-    """Nothing passes without it: the user is told, as of any refusal."""
+    """Nothing passes without it: the user is shown, as of any refusal."""
     message = 'Internal error occurred: failed calling webhook "freeze.example.com": connection refused'
     world.answers(500, {"kind": "Status", "reason": "InternalError", "message": message})
     with pytest.raises(Refused, match=r"freeze\.example\.com"):

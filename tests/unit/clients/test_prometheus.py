@@ -201,7 +201,7 @@ async def test_f04_queries_that_are_given_up_cost_no_connection(turns: int) -> N
 
 
 def test_a_file_of_authorities_that_is_none(tmp_path: Path) -> None:
-    """Told at start, not at the first rollout."""
+    """Reported at start, not at the first rollout."""
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
     with pytest.raises(OSError, match=r".*"):

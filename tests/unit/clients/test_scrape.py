@@ -172,7 +172,7 @@ async def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_cookies_are_not_given_back_and_connections_are_kept() -> None:
-    """Two readings take one connection, and the second says nothing that the first was told."""
+    """Two readings take one connection, and the second says nothing that the first was reported."""
     async with faulty_server(answer(PAGE, headers="Set-Cookie: a=b; Path=/\r\n")) as server:
         scraper = Scraper()
         page = Page(address=ADDRESS, port=server.port, path="/metrics")

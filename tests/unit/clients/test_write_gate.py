@@ -42,7 +42,7 @@ def test_a_new_gate_is_shut() -> None:
     ],
 )
 def test_a_gate_is_open_until_its_deadline(until: float, now: float, passes: bool) -> None:  # noqa: FBT001
-    """It shuts by itself: a process that slept need not be told."""
+    """It shuts by itself: a process that slept need not be reported."""
     clock = Clock()
     gate = Gate(clock=clock)
     gate.open(until)

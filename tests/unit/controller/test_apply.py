@@ -16,7 +16,7 @@ from modelward.api.names import (
     VERDICT_ANNOTATION,
 )
 from modelward.controller.apply import NOTE_AGAIN_SECONDS, REPAIR_PERIOD, REPAIRS_PER_PERIOD
-from modelward.controller.reconcile import OBSTACLE_POLL_SECONDS
+from modelward.controller.reconcile import BLOCKER_POLL_SECONDS
 from modelward.errors import Conflict, Unreachable
 from modelward.simulator.api_server import Raw
 from modelward.simulator.world import Version
@@ -30,7 +30,7 @@ async def serving(cluster: MemoryCluster | None = None, **spec: Any) -> MemoryCl
     """A cluster in which version 1 serves and nothing is left to do."""
     cluster = cluster or MemoryCluster()
     cluster.create(manifest("1", **spec))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
     cluster.writes()
     return cluster
@@ -85,7 +85,7 @@ async def test_what_is_ours_to_say_is_put_back(kind: str, path: str, value: Any)
     after = cluster.get(kind, name)
     assert (after["spec"], after["metadata"]["labels"]) == (before["spec"], before["metadata"]["labels"])
     assert [what for _, what, _ in cluster.writes() if what not in ("status", "Event")] == [kind]
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert {what for _, what, _ in cluster.writes()} <= {"status"}
 
 
@@ -99,10 +99,10 @@ async def test_what_is_not_ours_to_say_stays() -> None:
         raw["metadata"]["annotations"]["example.com/checked"] = "yes"
 
     cluster.edit("Deployment", name, theirs)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.writes() == []
     cluster.edit("Deployment", name, lambda raw: set_in(raw, "spec strategy", {"type": "Recreate"}))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     metadata = cluster.get("Deployment", name)["metadata"]
     assert cluster.get("Deployment", name)["spec"]["strategy"] != {"type": "Recreate"}
     assert metadata["labels"]["example.com/team"] == "shop"
@@ -110,11 +110,11 @@ async def test_what_is_not_ours_to_say_stays() -> None:
 
 
 async def test_what_was_changed_while_no_operator_ran_is_put_back() -> None:
-    """The field managers tell of it; what nobody changed is not written."""
+    """The field managers show of it; what nobody changed is not written."""
     cluster = await serving()
     cluster.edit("Service", NAME, lambda raw: set_in(raw, "spec selector", {"app": "theirs"}))
     cluster.start()
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert [each for each in cluster.writes() if each[1] != "Event"] == [("patch", "Service", NAME)]
 
 
@@ -122,7 +122,7 @@ async def test_an_operator_that_starts_writes_nothing() -> None:
     """Where all is as it should be."""
     cluster = await serving()
     cluster.start()
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.writes() == []
 
 
@@ -133,7 +133,7 @@ async def test_an_object_without_any_labels_or_annotations_gets_ours_again(part:
     name = cluster.child()
     before = cluster.get("Deployment", name)["metadata"][part]
     cluster.edit("Deployment", name, lambda raw: raw["metadata"].pop(part))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     after = cluster.get("Deployment", name)["metadata"][part]
     decided = {DECISION_ANNOTATION: str(cluster.status()["decision"])} if part == "annotations" else {}
     assert after == {**before, **decided}
@@ -146,7 +146,7 @@ async def test_a_snapshot_without_labels_gets_them_again() -> None:
     name = cluster.child()
     before = cluster.get("ControllerRevision", name)
     cluster.edit("ControllerRevision", name, lambda raw: raw["metadata"].pop("labels"))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     after = cluster.get("ControllerRevision", name)
     assert after["data"] == before["data"]
     assert after["metadata"]["labels"] == before["metadata"]["labels"]
@@ -198,7 +198,7 @@ async def test_a_write_whose_answer_is_lost_is_not_taken_for_somebody_elses() ->
     with pytest.raises(Unreachable):
         await cluster.reconcile()
     assert fault.struck == 1
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.writes().count(("patch", "Service", NAME)) == 1
 
 
@@ -214,7 +214,7 @@ async def test_a_write_from_an_old_view_changes_nothing() -> None:
     with pytest.raises(Conflict):
         await cluster.reconcile()
     assert cluster.get("Service", NAME)["spec"]["selector"] == {"app": "new"}
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert (
         cluster.get("Service", NAME)["spec"]["selector"][REVISION_LABEL] == cluster.status()["stableRevision"]
     )
@@ -258,7 +258,7 @@ async def test_the_number_of_a_decision_is_above_that_of_every_child() -> None:
     decided_later(cluster, 99)
     cluster.spec(replicas=1)
     cluster.writes()
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.status()["decision"] >= 99
     assert cluster.writes()[0] == ("patch", "status", NAME)
     assert cluster.get("Deployment", cluster.child())["spec"]["replicas"] == 1
@@ -268,7 +268,7 @@ async def test_what_loses_its_owner_is_given_it_again_only_if_it_is_ours() -> No
     """An object without our controller is a foreign one: left alone and said."""
     cluster = await serving()
     cluster.edit("Service", NAME, lambda raw: raw["metadata"].pop("ownerReferences"))
-    assert await cluster.settle() == OBSTACLE_POLL_SECONDS
+    assert await cluster.run_until_quiet() == BLOCKER_POLL_SECONDS
     assert cluster.condition()[1] == "NameConflict"
     assert "ownerReferences" not in cluster.get("Service", NAME)["metadata"]
 
@@ -285,7 +285,7 @@ async def test_an_object_of_ours_that_the_watch_has_not_shown_yet_is_met_by_its_
     await cluster.reconcile()  # no event has come
     assert fault.struck == 1
     assert cluster.names("Deployment") == made
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
 
 
@@ -299,7 +299,7 @@ async def test_a_name_that_is_free_again_when_it_is_asked_for_is_taken_at_the_ne
     gone = overtaken(lambda: cluster.delete("Service", NAME))
     cluster.fail("GET", "Service", gone, times=1)
     assert await cluster.reconcile() == 0.0
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
 
 
@@ -319,7 +319,7 @@ async def test_a_labelled_object_of_another_namespace_is_no_child() -> None:
             "spec": {},
         }
     )
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert ("Service", "elsewhere", "stray") in cluster.server.objects
 
 
@@ -341,10 +341,10 @@ async def test_replicas_of_the_user_are_followed() -> None:
     name = cluster.child()
     for replicas in (5, 1, 0, 3):
         cluster.spec(replicas=replicas)
-        await cluster.settle()
+        await cluster.run_until_quiet()
         assert cluster.get("Deployment", name)["spec"]["replicas"] == replicas
     cluster.edit("Deployment", name, lambda raw: set_in(raw, "spec replicas", 9), subresource="scale")
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.get("Deployment", name)["spec"]["replicas"] == 3
 
 
@@ -354,7 +354,7 @@ async def test_a_change_of_replicas_touches_nothing_else() -> None:
     name = cluster.child()
     before, pods = cluster.get("Deployment", name)["spec"], set(cluster.names("Pod"))
     cluster.spec(replicas=4)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert {**cluster.get("Deployment", name)["spec"], "replicas": 2} == before
     assert pods < set(cluster.names("Pod"))
     assert "Service" not in {what for _, what, _ in cluster.writes()}
@@ -365,7 +365,7 @@ async def test_an_autoscaler_takes_over_at_the_count_that_it_finds() -> None:
     cluster = await serving(replicas=10)
     name = cluster.child()
     cluster.spec(autoscaling=AUTOSCALING)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.get("Deployment", name)["spec"]["replicas"] == 10
     assert MANAGER not in replicas_owner(cluster, name)
     assert cluster.names("HorizontalPodAutoscaler") == [name]
@@ -373,7 +373,7 @@ async def test_an_autoscaler_takes_over_at_the_count_that_it_finds() -> None:
 
 
 async def test_a_count_that_is_out_of_our_hands_by_then_is_not_given_up_again() -> None:
-    """Somebody else's write took it; what is read tells."""
+    """Somebody else's write took it; what is read shows."""
     cluster = await serving(replicas=10)
     name = cluster.child()
 
@@ -383,7 +383,7 @@ async def test_a_count_that_is_out_of_our_hands_by_then_is_not_given_up_again() 
     cluster.spec(autoscaling=AUTOSCALING)
     cluster.watch()
     cluster.fail("GET", "Deployment", overtaken(take), times=1)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.get("Deployment", name)["spec"]["replicas"] == 12
     assert MANAGER not in replicas_owner(cluster, name)
 
@@ -395,7 +395,7 @@ async def test_what_an_autoscaler_does_is_not_undone() -> None:
     cluster.edit(
         "Deployment", name, lambda raw: set_in(raw, "spec replicas", 7), by="hpa", subresource="scale"
     )
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.get("Deployment", name)["spec"]["replicas"] == 7
     assert {what for _, what, _ in cluster.writes()} <= {"status"}
 
@@ -407,13 +407,13 @@ async def test_an_autoscaler_that_goes_leaves_its_count() -> None:
     cluster.edit(
         "Deployment", name, lambda raw: set_in(raw, "spec replicas", 7), by="hpa", subresource="scale"
     )
-    await cluster.settle()
+    await cluster.run_until_quiet()
     cluster.spec(autoscaling=None)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.names("HorizontalPodAutoscaler") == []
     assert cluster.get("Deployment", name)["spec"]["replicas"] == 7
     cluster.spec(replicas=3)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.get("Deployment", name)["spec"]["replicas"] == 3
 
 
@@ -421,16 +421,16 @@ async def test_an_autoscaler_is_given_a_first_push_from_zero() -> None:
     """It leaves alone what has no pods."""
     cluster = MemoryCluster()
     cluster.create(manifest("1", replicas=0))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     name = cluster.child()
     assert cluster.names("Pod") == []
     cluster.spec(autoscaling=AUTOSCALING)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.get("Deployment", name)["spec"]["replicas"] >= AUTOSCALING["minReplicas"]
 
 
 async def test_a_count_whose_answer_is_lost_is_set_once() -> None:
-    """The watch tells that it was."""
+    """The watch shows that it was."""
     cluster = await serving()
     name = cluster.child()
     cluster.spec(replicas=4)
@@ -438,7 +438,7 @@ async def test_a_count_whose_answer_is_lost_is_set_once() -> None:
     fault = cluster.fail("PATCH", "Deployment", lost, times=1)
     with pytest.raises(Unreachable):
         await cluster.reconcile()
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert fault.struck == 1
     assert cluster.get("Deployment", name)["spec"]["replicas"] == 4
     counts = [
@@ -455,10 +455,10 @@ async def test_replicas_that_are_refused_are_said_and_tried_again() -> None:
     name = cluster.child()
     cluster.fail("PATCH", "Deployment", refused(403, "Forbidden", "exceeded quota: pods"))
     cluster.spec(replicas=4)
-    assert await cluster.settle() == OBSTACLE_POLL_SECONDS
+    assert await cluster.run_until_quiet() == BLOCKER_POLL_SECONDS
     assert "exceeded quota: pods" in cluster.condition()[2]
-    cluster.heal()
-    await cluster.after(OBSTACLE_POLL_SECONDS)
+    cluster.reconnect()
+    await cluster.after(BLOCKER_POLL_SECONDS)
     assert cluster.get("Deployment", name)["spec"]["replicas"] == 4
     assert cluster.condition()[:2] == ("True", "Available")
 
@@ -490,7 +490,7 @@ async def test_a_canary_that_cannot_be_made_leaves_stable_as_it_is() -> None:
     fault = cluster.fail("POST", "Deployment", refused(403, "Forbidden", "exceeded quota: pods"))
     cluster.spec(model={"version": "2"})
     for _ in range(5):
-        await cluster.after(OBSTACLE_POLL_SECONDS)
+        await cluster.after(BLOCKER_POLL_SECONDS)
     assert fault.struck
     assert cluster.names("Deployment") == [old]
     assert cluster.get("Deployment", old)["status"]["readyReplicas"] == 2
@@ -528,7 +528,7 @@ async def test_what_is_gone_when_it_is_to_be_deleted_is_no_error() -> None:
     )
     await cluster.reconcile()
     assert cluster.names("PodDisruptionBudget") == []
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
 
 
@@ -546,7 +546,7 @@ async def test_what_was_changed_since_it_was_seen_is_not_deleted_unseen() -> Non
     )
     with pytest.raises(Conflict):
         await cluster.reconcile()
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.names("PodDisruptionBudget") == [NAME]
 
 
@@ -562,7 +562,7 @@ async def test_a_surplus_object_of_ours_is_deleted() -> None:
             "spec": raw["spec"],
         }
     )
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.writes() == [("delete", "Service", "surplus")]
 
 
@@ -610,9 +610,9 @@ async def test_a_note_that_is_forbidden_is_tried_again_and_holds_nothing_up() ->
     cluster = await serving(rollout=CANARY)
     name, fault = await rejected(cluster, refused(403, "Forbidden"))
     assert fault.struck
-    assert await cluster.settle() == NOTE_AGAIN_SECONDS
+    assert await cluster.run_until_quiet() == NOTE_AGAIN_SECONDS
     assert cluster.condition()[1] != "Refused"
-    cluster.heal()
+    cluster.reconnect()
     await cluster.after(NOTE_AGAIN_SECONDS)
     assert cluster.get("ControllerRevision", name)["metadata"]["annotations"][VERDICT_ANNOTATION]
 
@@ -637,7 +637,7 @@ async def test_an_object_of_a_kind_that_the_cluster_does_not_have_is_left_out() 
     cluster = MemoryCluster()
     cluster.store.absent["HTTPRoute"] = "this cluster does not have the kind"
     cluster.create(manifest("1", traffic={"gateway": {"parentRefs": [{"name": "public"}]}}))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.names("HTTPRoute") == []
     assert len(cluster.names("Deployment")) == 1
     assert "Gateway API" in cluster.condition()[2]

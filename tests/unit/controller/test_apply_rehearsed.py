@@ -88,7 +88,9 @@ def test_f24_a_count_is_set_once_however_late_the_watch_is(lag: float) -> None:
     assert [error for _, error in sim.errors if f" Deployment {NAME}-" in str(error)] == []
 
 
-def test_f24_a_count_that_a_policy_changes_is_told_and_not_fought(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f24_a_count_that_a_policy_changes_is_reported_and_not_fought(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Whoever clamps deployments/scale wins; the condition says so, and a try each few seconds suffices."""
     would = ApiServer.would
 
@@ -290,7 +292,7 @@ def test_f23_a_policy_that_refuses_once_takes_nothing_of_the_users() -> None:
     assert sim.model()["status"]["history"][0]["result"] == "Promoted"
 
 
-def test_f23_a_write_that_is_refused_whatever_others_set_is_told() -> None:
+def test_f23_a_write_that_is_refused_whatever_others_set_is_reported() -> None:
     """What is refused in any case (a change freeze) is Refused, and nothing of the user's is lost by it."""
 
     def admit(raw: Raw) -> None:
@@ -332,14 +334,14 @@ def deletes(second: float, kind: str) -> Act:
 
 
 def test_f22_a_service_that_is_kept_while_it_is_deleted_is_followed_and_made_anew() -> None:
-    """It still leads to pods, so it is written as before; that it goes is told; when it is gone there is another one."""
+    """It still leads to pods, so it is written as before; that it goes is reported; when it is gone there is another one."""
     acts = (edited(20, "Service", held), deletes(30, "Service"), change(40, "2"))
     sim = played(*acts, until=400)
     assert service(sim)["spec"]["selector"]["modelward.dev/revision"] == stable(sim)
     assert sim.model()["status"]["history"][0]["result"] == "Promoted"
-    told = f"Service {NAME} is deleted, kept by the finalizers {HOLD}."
-    assert ready(sim)["message"].endswith(told)
-    assert condition(sim, "Available")["message"].endswith(told)
+    reported = f"Service {NAME} is deleted, kept by the finalizers {HOLD}."
+    assert ready(sim)["message"].endswith(reported)
+    assert condition(sim, "Available")["message"].endswith(reported)
     uid = service(sim)["metadata"]["uid"]
     later = played(*acts, edited(380, "Service", freed), until=400)
     assert service(later)["metadata"]["uid"] != uid
@@ -347,7 +349,7 @@ def test_f22_a_service_that_is_kept_while_it_is_deleted_is_followed_and_made_ane
     assert "is deleted" not in ready(later)["message"]
 
 
-def test_f22_what_is_not_wanted_and_kept_is_deleted_once_and_told() -> None:
+def test_f22_what_is_not_wanted_and_kept_is_deleted_once_and_reported() -> None:
     """No request is repeated while a finalizer keeps it."""
 
     def kept(sim: Simulation) -> None:
@@ -357,7 +359,7 @@ def test_f22_what_is_not_wanted_and_kept_is_deleted_once_and_told() -> None:
     deleted = [write for _, write in sim.writes if "deletionTimestamp" in write.object["metadata"]]
     assert len(deleted) == 1
     assert f"PodDisruptionBudget {NAME} is deleted, kept by the finalizers {HOLD}." in ready(sim)["message"]
-    assert sim.looks < 100
+    assert sim.reconciles < 100
 
 
 def test_f22_a_forged_snapshot_that_is_kept_holds_its_revision_up_and_says_so() -> None:
@@ -380,7 +382,7 @@ def test_f22_a_forged_snapshot_that_is_kept_holds_its_revision_up_and_says_so() 
     sim = played(*acts, until=200)
     assert f"ControllerRevision {name}: the one before it is deleted, kept by" in ready(sim)["message"]
     assert stable(sim) == sim.model()["status"]["history"][-1]["revision"]
-    assert sim.looks < 150
+    assert sim.reconciles < 150
     later = played(*acts, other(200, "lets it go", free), until=600)
     assert later.model()["status"]["history"][0]["result"] == "Promoted"
     assert later.server.get("ControllerRevision", NAMESPACE, name)["data"]["content"] != "forged"

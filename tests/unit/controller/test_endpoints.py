@@ -15,7 +15,7 @@ class Process:
     """What the checks say, and a client of the endpoints."""
 
     client: httpx.AsyncClient
-    ill: list[str] = field(default_factory=list)
+    unhealthy: list[str] = field(default_factory=list)
     unready: list[str] = field(default_factory=list)
     scrapes: int = 0
 
@@ -37,8 +37,8 @@ async def process() -> AsyncIterator[Process]:
         found = Process(client)
         endpoints = Endpoints(
             registry=registry,
-            healthy=(lambda: "", lambda: "; ".join(found.ill)),
-            ready=(lambda: "; ".join(found.unready), lambda: "; ".join(found.ill)),
+            healthy=(lambda: "", lambda: "; ".join(found.unhealthy)),
+            ready=(lambda: "; ".join(found.unready), lambda: "; ".join(found.unhealthy)),
             before_scrape=found.scraped,
         )
         client.base_url = httpx.URL(f"http://127.0.0.1:{await endpoints.start('127.0.0.1', 0)}")
@@ -61,7 +61,7 @@ async def test_each_problem_is_a_line_and_the_status_is_503(process: Process) ->
     assert (await process.get("/healthz")).status_code == 200
     answer = await process.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "the first list is not complete\n")
-    process.ill = ["the event loop stands still"]
+    process.unhealthy = ["the event loop stands still"]
     assert (await process.get("/healthz")).status_code == 503
     answer = await process.get("/readyz")
     assert answer.text.splitlines() == ["the first list is not complete", "the event loop stands still"]

@@ -1,4 +1,4 @@
-"""What is told of a decision: Events and counters."""
+"""What is notified of a decision: Events and counters."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from modelward.controller.events import count_rollout, event
 from modelward.controller.metrics import Metrics
 from modelward.rollout.decision import Announcement
 
-TOLD = Announcement(reason="Promoted", message="It is ready.")
+REPORTED = Announcement(reason="Promoted", message="It is ready.")
 
 
-def made(decision: int = 3, told: Announcement = TOLD, **words: Any) -> dict[str, Any]:
+def made(decision: int = 3, reported: Announcement = REPORTED, **words: Any) -> dict[str, Any]:
     """The Event of an announcement."""
-    return event(make_model("1", **words), decision, told, NOW)
+    return event(make_model("1", **words), decision, reported, NOW)
 
 
 def test_an_event_is_about_the_model() -> None:
@@ -37,9 +37,11 @@ def test_an_event_cannot_be_sent_twice() -> None:
     "other",
     [
         pytest.param({"decision": 4}, id="another decision"),
-        pytest.param({"told": Announcement(reason="RolledBack", message="")}, id="another reason"),
+        pytest.param({"reported": Announcement(reason="RolledBack", message="")}, id="another reason"),
         pytest.param({"name": "other"}, id="another model"),
-        pytest.param({"told": Announcement(reason="Promoted", message="Another.")}, id="other words: F19"),
+        pytest.param(
+            {"reported": Announcement(reason="Promoted", message="Another.")}, id="other words: F19"
+        ),
     ],
 )
 def test_other_events_have_other_names(other: dict[str, Any]) -> None:
@@ -54,13 +56,13 @@ def test_the_name_fits_whatever_the_models_name_is() -> None:
 
 def test_a_warning_is_one() -> None:
     """A rollback is shown as what it is."""
-    assert made(told=Announcement(reason="RolledBack", message="", warning=True))["type"] == "Warning"
+    assert made(reported=Announcement(reason="RolledBack", message="", warning=True))["type"] == "Warning"
 
 
 @pytest.mark.parametrize("letter", ["x", "ä", "\N{PILE OF POO}"])
 def test_a_long_note_is_cut_to_what_the_api_server_takes(letter: str) -> None:
     """1024 bytes, however many characters that is."""
-    note = made(told=Announcement(reason="RolledBack", message=letter * 3000))["note"]
+    note = made(reported=Announcement(reason="RolledBack", message=letter * 3000))["note"]
     assert 900 < len(note.encode()) <= 1024
 
 

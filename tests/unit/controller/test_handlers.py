@@ -30,7 +30,7 @@ def pod_event(kind: str, version: int) -> dict[str, Any]:
     return {"type": kind, "object": {"kind": "Pod", "metadata": {**metadata, "labels": {MODEL_LABEL: NAME}}}}
 
 
-def test_a_child_that_goes_makes_its_model_doubtful() -> None:
+def test_a_child_that_goes_marks_its_model_possibly_deleted() -> None:
     """It may be the garbage collector, after a model that is gone."""
     taken = intake(make_status("a"))
     owner = {"apiVersion": "modelward.dev/v1alpha1", "kind": "ModelDeployment", "name": NAME, "uid": "m"}
@@ -38,18 +38,18 @@ def test_a_child_that_goes_makes_its_model_doubtful() -> None:
     metadata |= {"ownerReferences": [{**owner, "controller": True}], "labels": {}, "annotations": {}}
     service = {"kind": "Service", "metadata": metadata, "spec": {}}
     taken.event({"type": "ADDED", "object": service})
-    assert not taken.store.doubts((NAMESPACE, NAME))
+    assert not taken.store.uncertainties((NAMESPACE, NAME))
     taken.event({"type": "DELETED", "object": service})
-    assert taken.store.doubts((NAMESPACE, NAME))
-    taken.store.trust((NAMESPACE, NAME))
-    assert not taken.store.doubts((NAMESPACE, NAME))
+    assert taken.store.uncertainties((NAMESPACE, NAME))
+    taken.store.clear_possibly_deleted((NAMESPACE, NAME))
+    assert not taken.store.uncertainties((NAMESPACE, NAME))
 
 
 @pytest.mark.parametrize(
-    ("status", "looks"),
+    ("status", "reconciles"),
     [
         pytest.param(
-            make_status("a", canary_revision="b", rollout=RolloutStatus(state="Warming")), 1, id="a canary"
+            make_status("a", canary_revision="b", rollout=RolloutStatus(state="ScalingUp")), 1, id="a canary"
         ),
         pytest.param(
             make_status("b", previous_revision="a", rollout=RolloutStatus(state="Watching")),
@@ -60,13 +60,13 @@ def test_a_child_that_goes_makes_its_model_doubtful() -> None:
     ],
 )
 def test_an_event_of_a_pod_is_urgent_while_revisions_are_compared(
-    status: ModelDeploymentStatus, looks: int
+    status: ModelDeploymentStatus, reconciles: int
 ) -> None:
-    """At rest its Deployment tells all that is of interest, and 1,000 starting models stay cheap."""
+    """At rest its Deployment shows all that is of interest, and 1,000 starting models stay cheap."""
     taken = intake(status)
     for version, kind in enumerate(("ADDED", "MODIFIED", "DELETED"), start=2):
         taken.event(pod_event(kind, version))
-        assert taken.queue.depth() == looks
+        assert taken.queue.depth() == reconciles
     assert taken.store.model_of_pod(NAMESPACE, "p") is None
 
 

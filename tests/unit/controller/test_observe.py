@@ -13,7 +13,7 @@ from modelward.api.names import (
     WEIGHTS_LABEL,
     WEIGHTS_MANAGED,
 )
-from modelward.controller.observe import Obstacles, gather
+from modelward.controller.observe import Blockers, gather
 from modelward.errors import ApiError, Unreachable
 from modelward.rollout.observed import Observed
 from modelward.simulator.api_server import Raw
@@ -28,13 +28,13 @@ async def serving(**spec: Any) -> MemoryCluster:
     """A cluster in which version 1 serves."""
     cluster = MemoryCluster()
     cluster.create(manifest("1", **spec))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
     return cluster
 
 
-async def observed(cluster: MemoryCluster, **obstacles: Any) -> Observed:
-    """What a reconcile would see now, and that it costs no more requests than are told by the result."""
+async def observed(cluster: MemoryCluster, **blockers: Any) -> Observed:
+    """What a reconcile would see now, and that it costs no more requests than are known by the result."""
     model = cluster.store.model(KEY)
     assert model
     return await gather(
@@ -43,7 +43,7 @@ async def observed(cluster: MemoryCluster, **obstacles: Any) -> Observed:
         model,
         now=cluster.now(),
         sampling=cluster.sampling,
-        obstacles=Obstacles(**obstacles) if obstacles else None,
+        blockers=Blockers(**blockers) if blockers else None,
     )
 
 
@@ -116,7 +116,7 @@ async def test_a_template_that_we_would_not_write_is_not_restored(forge: Any) ->
 
 
 async def test_a_deployment_with_the_label_of_another_revision_is_none_of_it() -> None:
-    """Its name tells which one it is."""
+    """Its name shows which one it is."""
     cluster = await serving()
     name = cluster.child()
     cluster.edit(
@@ -150,7 +150,7 @@ async def test_what_cannot_be_read_is_no_world_to_decide_on(behave: Any, error: 
 
 
 async def test_pods_of_a_model_that_only_serves_are_left_out() -> None:
-    """There is nothing that they could tell."""
+    """There is nothing that they could show."""
     assert (await observed(await serving())).pods == ()
 
 
@@ -158,7 +158,7 @@ async def test_pods_of_both_arms_are_seen_but_for_those_that_end() -> None:
     """While a canary is compared."""
     cluster = await serving(rollout=CANARY)
     cluster.spec(model={"version": "2"})
-    await cluster.settle()
+    await cluster.run_until_quiet()
     leaving = cluster.names("Pod")[0]
     cluster.edit("Pod", leaving, lambda raw: raw["metadata"].update(finalizers=["example.com/hold"]))
     cluster.delete("Pod", leaving)
@@ -169,12 +169,12 @@ async def test_pods_of_both_arms_are_seen_but_for_those_that_end() -> None:
     assert {pod.name for pod in seen.pods} == set(cluster.names("Pod")) - {leaving}
 
 
-async def test_pods_that_are_not_ready_for_long_are_looked_at() -> None:
+async def test_pods_that_are_not_ready_for_long_are_listed() -> None:
     """So that status says what keeps them."""
     cluster = MemoryCluster()
     cluster.world.others = Version(load_seconds=None)
     cluster.create(manifest("1"))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert (await observed(cluster)).pods == ()
     await cluster.after(60.0)
     assert len((await observed(cluster)).pods) == 2
@@ -184,7 +184,7 @@ async def test_a_pod_that_merely_has_the_labels_of_another_model_is_not_its_own(
     """By namespace and label of the model."""
     cluster = await serving(rollout=CANARY)
     cluster.spec(model={"version": "2"})
-    await cluster.settle()
+    await cluster.run_until_quiet()
     canary = cluster.status()["canaryRevision"]
     metadata = {"namespace": NAMESPACE, "name": "stray", "labels": {MODEL_LABEL: "x", REVISION_LABEL: canary}}
     cluster.create({"kind": "Pod", "metadata": metadata, "spec": {"containers": []}})
@@ -245,15 +245,15 @@ async def test_whose_an_object_in_the_way_is(metadata: dict[str, Any], by: str, 
     cluster.create(raw, by=by or "nobody")
     if not by:
         cluster.edit("Service", "theirs", lambda raw: raw["metadata"].pop("managedFields", None))
-    (conflict,) = (await observed(cluster, contested=frozenset({("Service", "theirs")}))).conflicts
+    (conflict,) = (await observed(cluster, name_conflicts=frozenset({("Service", "theirs")}))).conflicts
     assert (conflict.kind, conflict.name, conflict.owner) == ("Service", "theirs", owner)
 
 
 async def test_what_is_gone_or_ours_by_now_is_in_nobodys_way() -> None:
-    """It is asked for each time; no watch tells."""
+    """It is asked for each time; no watch shows."""
     cluster = await serving()
-    contested = frozenset({("Service", "gone"), ("Service", NAME)})
-    seen = await observed(cluster, contested=contested, refusals=("Service x: no",))
+    name_conflicts = frozenset({("Service", "gone"), ("Service", NAME)})
+    seen = await observed(cluster, name_conflicts=name_conflicts, refusals=("Service x: no",))
     assert seen.conflicts == ()
     assert seen.refusals == ("Service x: no",)
 
@@ -269,7 +269,7 @@ async def test_a_route_of_our_own_is_seen_once_it_is_there() -> None:
     missing = (await observed(cluster)).route
     assert missing
     assert (missing.own, missing.exists) == (True, False)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     route = (await observed(cluster)).route
     assert route
     assert (route.own, route.exists, route.owner_uid) == (True, True, cluster.store.model(KEY).uid)  # type: ignore[union-attr]
@@ -290,7 +290,7 @@ async def test_a_route_of_somebody_else_with_our_name_is_not_taken_for_ours() ->
 
 @pytest.mark.parametrize("labelled", [pytest.param(True, id="opted in"), pytest.param(False, id="not")])
 async def test_a_users_route_is_read_if_the_watch_does_not_show_it(*, labelled: bool) -> None:
-    """Without the label it may be looked at, not written."""
+    """Without the label it may be reconciled, not written."""
     cluster = MemoryCluster()
     labels = {WEIGHTS_LABEL: WEIGHTS_MANAGED} if labelled else {}
     metadata = {"namespace": NAMESPACE, "name": "routes", "labels": labels}

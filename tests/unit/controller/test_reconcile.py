@@ -12,7 +12,7 @@ from modelward.api.names import (
     MANAGER,
     ROUTE_FINALIZER,
 )
-from modelward.controller.reconcile import COUNTS_AFTER_SECONDS, OBSTACLE_POLL_SECONDS, ROUTE_POLL_SECONDS
+from modelward.controller.reconcile import BLOCKER_POLL_SECONDS, COUNTS_AFTER_SECONDS, ROUTE_POLL_SECONDS
 from modelward.controller.user_routes import PUT_BACK_SECONDS, RETRY_SECONDS
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, Refused, Unreachable
 from modelward.rollout.fleet import Limits
@@ -29,7 +29,7 @@ async def serving(cluster: MemoryCluster | None = None, **spec: Any) -> MemoryCl
     """A cluster in which version 1 serves and nothing is left to do."""
     cluster = cluster or MemoryCluster()
     cluster.create(manifest("1", **spec))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
     cluster.writes()
     return cluster
@@ -87,7 +87,7 @@ async def test_a_decision_from_an_old_view_is_neither_recorded_nor_acted_upon() 
         await cluster.reconcile()
     assert cluster.status() == {}
     assert cluster.names("Deployment") == []
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.get("Deployment", cluster.child())["spec"]["replicas"] == 3
 
 
@@ -96,7 +96,7 @@ async def test_a_decision_from_an_old_view_is_neither_recorded_nor_acted_upon() 
     [pytest.param(lost, True, id="the answer is lost"), pytest.param(unsent, False, id="it never arrived")],
 )
 async def test_no_object_follows_a_decision_that_may_not_be_recorded(behave: Any, *, stored: bool) -> None:
-    """Whether it was stored tells the watch; then it goes on from there, and nothing is announced twice."""
+    """Whether it was stored shows the watch; then it goes on from there, and nothing is announced twice."""
     cluster = MemoryCluster()
     cluster.create(manifest("1"))
     cluster.watch()
@@ -105,7 +105,7 @@ async def test_no_object_follows_a_decision_that_may_not_be_recorded(behave: Any
         await cluster.reconcile()
     assert bool(cluster.status()) is stored
     assert cluster.names("Deployment") == []
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
     reasons = [raw["reason"] for raw in cluster.server.find("Event")]
     assert len(reasons) == len(set(reasons))
@@ -124,7 +124,7 @@ async def test_what_was_decided_is_announced_although_an_object_cannot_be_writte
 
 
 async def test_an_announcement_that_is_refused_holds_nothing_up() -> None:
-    """The right to write Events may be missing; status.history keeps what they tell."""
+    """The right to write Events may be missing; status.history keeps what they show."""
     cluster = MemoryCluster()
     fault = cluster.fail("POST", "Event", refused(403, "Forbidden"))
     await serving(cluster)
@@ -137,7 +137,7 @@ async def test_counts_of_pods_are_recorded_in_one_go() -> None:
     cluster = MemoryCluster()
     cluster.world.others = Version(load_seconds=None)
     cluster.create(manifest("1", replicas=5))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     name = cluster.child()
     cluster.writes()
 
@@ -165,7 +165,7 @@ async def test_what_is_more_than_a_count_is_recorded_at_once() -> None:
     cluster = MemoryCluster()
     cluster.world.others = Version(load_seconds=None)
     cluster.create(manifest("1", replicas=2))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     for pods in (1, 2):
 
         def ready(raw: Raw, pods: int = pods) -> None:
@@ -182,24 +182,24 @@ async def test_what_is_more_than_a_count_is_recorded_at_once() -> None:
 
 
 async def test_without_its_snapshot_a_revision_is_not_begun() -> None:
-    """A quota, say: status says so in the API server's words, it is tried at a steady pace, and it heals by itself."""
+    """A quota, say: status says so in the API server's words, it is tried at a steady pace, and it recovers by itself."""
     cluster = MemoryCluster()
     cluster.create(manifest("1"))
     cluster.watch()
     fault = cluster.fail("POST", "ControllerRevision", refused(403, "Forbidden", "exceeded quota: small"))
     assert await cluster.reconcile() == 0.0
-    assert await cluster.settle() == OBSTACLE_POLL_SECONDS
+    assert await cluster.run_until_quiet() == BLOCKER_POLL_SECONDS
     status, reason, message = cluster.condition()
     assert (status, reason) == ("False", "Refused")
     assert "exceeded quota: small" in message
     assert cluster.names("Deployment") == []
     tried = fault.struck
     cluster.writes()
-    assert await cluster.after(OBSTACLE_POLL_SECONDS) == OBSTACLE_POLL_SECONDS
+    assert await cluster.after(BLOCKER_POLL_SECONDS) == BLOCKER_POLL_SECONDS
     assert fault.struck == tried + 1
     assert cluster.writes() == []
-    cluster.heal()
-    await cluster.after(OBSTACLE_POLL_SECONDS)
+    cluster.reconnect()
+    await cluster.after(BLOCKER_POLL_SECONDS)
     assert cluster.condition()[:2] == ("True", "Available")
 
 
@@ -208,7 +208,7 @@ async def test_what_serves_goes_on_when_the_next_snapshot_is_refused() -> None:
     cluster = await serving()
     cluster.fail("POST", "ControllerRevision", refused(403, "Forbidden", "exceeded quota: small"))
     cluster.spec(model={"version": "2"})
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[1] == "Refused"
     assert {what for _, what, _ in cluster.writes()} <= {"status", "Event"}
     assert cluster.get("Deployment", cluster.child())["status"]["readyReplicas"] == 2
@@ -225,7 +225,7 @@ async def test_a_snapshot_whose_answer_was_lost_is_found() -> None:
     # The event of its creation is late: the reconcile meets it by its name.
     assert await cluster.reconcile() == 0.0
     assert len(cluster.names("ControllerRevision")) == 1
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
 
 
@@ -233,19 +233,19 @@ async def test_a_snapshot_of_a_foreign_hand_with_the_name_that_is_needed() -> No
     """It is not touched; the condition names it, and it goes on when it is gone."""
     before = await serving()
     before.spec(model={"version": "2"})
-    await before.settle()
+    await before.run_until_quiet()
     name = before.child()
     cluster = await serving()
     cluster.create(foreign("ControllerRevision", name, labelled=True))
     theirs = cluster.get("ControllerRevision", name)
     cluster.spec(model={"version": "2"})
-    assert await cluster.settle() == OBSTACLE_POLL_SECONDS
+    assert await cluster.run_until_quiet() == BLOCKER_POLL_SECONDS
     status, reason, message = cluster.condition()
     assert (status, reason) == ("False", "NameConflict")
     assert name in message
     assert cluster.get("ControllerRevision", name) == theirs
     cluster.delete("ControllerRevision", name)
-    await cluster.after(OBSTACLE_POLL_SECONDS)
+    await cluster.after(BLOCKER_POLL_SECONDS)
     assert cluster.condition()[:2] == ("True", "Available")
     assert cluster.child() == name
 
@@ -272,7 +272,7 @@ async def test_a_forged_snapshot_is_deleted_before_anything_is_decided(forge: An
     cluster.watch()
     assert await cluster.reconcile() == 0.0
     assert cluster.writes() == [("delete", "ControllerRevision", name)]
-    await cluster.settle()
+    await cluster.run_until_quiet()
     after = cluster.get("ControllerRevision", name)["data"]
     assert (after["template"], after["spec"]) == (raw["data"]["template"], raw["data"]["spec"])
     assert {what for _, what, _ in cluster.writes()} <= {"ControllerRevision", "status"}
@@ -282,7 +282,7 @@ async def test_f01_a_forged_snapshot_that_may_not_be_deleted_holds_no_rollback_u
     """It is not read, and what is decided goes on without it."""
     cluster = await serving(rollout=CANARY)
     cluster.spec(model={"version": "2"})
-    await cluster.settle()
+    await cluster.run_until_quiet()
     await cluster.after(5)
     canary = cluster.child("canary")
     raw = cluster.get("ControllerRevision", canary)
@@ -306,7 +306,7 @@ async def test_f01_a_route_that_may_not_be_read_is_said_and_holds_no_decision_up
     cluster = MemoryCluster()
     forbidden = cluster.fail("GET", "HTTPRoute", refused(403, "Forbidden", "by a policy"))
     cluster.create(manifest("1", traffic={"httpRouteRef": {"name": "elsewhere"}}))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert forbidden.struck
     status, reason, message = cluster.condition()
     assert (status, reason) == ("False", "RouteNotReady")
@@ -319,7 +319,7 @@ async def test_a_snapshot_that_somebody_deleted_is_made_anew_from_what_runs() ->
     name = cluster.child()
     data, pods = cluster.get("ControllerRevision", name)["data"], cluster.names("Pod")
     cluster.delete("ControllerRevision", name)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     restored = cluster.get("ControllerRevision", name)["data"]
     assert (restored["template"], restored["spec"]) == (data["template"], data["spec"])
     assert cluster.names("Pod") == pods
@@ -330,7 +330,7 @@ async def test_a_snapshot_that_somebody_deleted_is_made_anew_from_what_runs() ->
 
 @pytest.mark.parametrize("labelled", [pytest.param(True, id="seen"), pytest.param(False, id="unseen")])
 async def test_an_object_of_somebody_else_is_left_alone_and_named(*, labelled: bool) -> None:
-    """Whether the watches show it or not; the model heals by itself once it is gone."""
+    """Whether the watches show it or not; the model recovers by itself once it is gone."""
     cluster = MemoryCluster()
     owner = {"kind": "Release", "name": "shop", "uid": "u-1", "controller": True}
     cluster.create(foreign("Service", NAME, labelled=labelled, ownerReferences=[owner]), by="helm")
@@ -338,26 +338,26 @@ async def test_an_object_of_somebody_else_is_left_alone_and_named(*, labelled: b
     cluster.server.objects["Release", NAMESPACE, "r"]["metadata"]["uid"] = "u-1"
     theirs = cluster.get("Service", NAME)
     cluster.create(manifest("1"))
-    assert await cluster.settle() == OBSTACLE_POLL_SECONDS
+    assert await cluster.run_until_quiet() == BLOCKER_POLL_SECONDS
     status, reason, message = cluster.condition()
     assert (status, reason) == ("False", "NameConflict")
     assert "Release shop (uid u-1)" in message
     assert cluster.get("Service", NAME) == theirs
     cluster.writes()
     cluster.connection.asked.clear()
-    assert await cluster.after(OBSTACLE_POLL_SECONDS) == OBSTACLE_POLL_SECONDS
+    assert await cluster.after(BLOCKER_POLL_SECONDS) == BLOCKER_POLL_SECONDS
     assert cluster.writes() == []
     cluster.delete("Service", NAME)
-    await cluster.after(OBSTACLE_POLL_SECONDS)
+    await cluster.after(BLOCKER_POLL_SECONDS)
     assert cluster.condition()[:2] == ("True", "Available")
 
 
-async def test_whose_an_object_is_tells_its_maker_where_it_has_no_owner() -> None:
+async def test_whose_an_object_is_shows_its_maker_where_it_has_no_owner() -> None:
     """The field manager that made it."""
     cluster = MemoryCluster()
     cluster.create(foreign("Service", NAME, labelled=False), by="terraform")
     cluster.create(manifest("1"))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert "made by terraform" in cluster.condition()[2]
 
 
@@ -366,41 +366,41 @@ async def test_an_object_that_is_refused_keeps_no_other_from_being_written() -> 
     cluster = MemoryCluster()
     cluster.create(manifest("1"))
     fault = cluster.fail("POST", "Service", refused(403, "Forbidden", "denied by policy freeze"))
-    assert await cluster.settle() == OBSTACLE_POLL_SECONDS
+    assert await cluster.run_until_quiet() == BLOCKER_POLL_SECONDS
     assert fault.struck
     assert cluster.names("Deployment") == [cluster.child()]
     status, reason, message = cluster.condition()
     assert (status, reason) == ("False", "Refused")
     assert "denied by policy freeze" in message
-    cluster.heal()
-    await cluster.after(OBSTACLE_POLL_SECONDS)
+    cluster.reconnect()
+    await cluster.after(BLOCKER_POLL_SECONDS)
     assert cluster.condition()[:2] == ("True", "Available")
 
 
 async def test_words_of_a_refusal_that_change_each_time_are_no_reason_to_hurry() -> None:
-    """A webhook that tells the time, say."""
+    """A webhook that shows the time, say."""
     cluster = MemoryCluster()
     cluster.create(manifest("1"))
     cluster.fail("POST", "Service", refused(403, "Forbidden", "at 12:00:00"))
-    await cluster.settle()
-    cluster.heal()
+    await cluster.run_until_quiet()
+    cluster.reconnect()
     cluster.fail("POST", "Service", refused(403, "Forbidden", "at 12:00:05"))
-    cluster.second += OBSTACLE_POLL_SECONDS
-    assert await cluster.reconcile() == OBSTACLE_POLL_SECONDS
-    await cluster.after(OBSTACLE_POLL_SECONDS)
-    await cluster.after(OBSTACLE_POLL_SECONDS)
+    cluster.second += BLOCKER_POLL_SECONDS
+    assert await cluster.reconcile() == BLOCKER_POLL_SECONDS
+    await cluster.after(BLOCKER_POLL_SECONDS)
+    await cluster.after(BLOCKER_POLL_SECONDS)
     assert "at 12:00:05" in cluster.condition()[2]
 
 
-async def test_one_refusal_after_another_object_is_in_the_way_is_told_at_once() -> None:
-    """New obstacles are recorded by a reconcile of their own, without a pause."""
+async def test_one_refusal_after_another_object_is_in_the_way_is_reported_at_once() -> None:
+    """New blockers are recorded by a reconcile of their own, without a pause."""
     cluster = MemoryCluster()
     cluster.create(manifest("1"))
     cluster.fail("POST", "Service", refused(403, "Forbidden"))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     cluster.delete("PodDisruptionBudget", NAME)
     cluster.create(foreign("PodDisruptionBudget", NAME, labelled=False))
-    cluster.second += OBSTACLE_POLL_SECONDS
+    cluster.second += BLOCKER_POLL_SECONDS
     cluster.watch()
     assert await cluster.reconcile() == 0.0
     await cluster.reconcile()
@@ -411,16 +411,16 @@ async def test_one_refusal_after_another_object_is_in_the_way_is_told_at_once() 
 
 
 async def test_what_serves_stays_as_it_is_under_a_spec_that_cannot_be_read() -> None:
-    """The condition says what is wrong; a good spec heals it."""
+    """The condition says what is wrong; a good spec recovers it."""
     cluster = await serving()
     cluster.spec(replicas="many")
-    await cluster.settle()
+    await cluster.run_until_quiet()
     status, reason, message = cluster.condition()
     assert (status, reason) == ("False", "InvalidSpec")
     assert "spec.replicas" in message
     assert {what for _, what, _ in cluster.writes()} <= {"status", "Event"}
     cluster.spec(replicas=3)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert cluster.condition()[:2] == ("True", "Available")
     assert cluster.status()["readyReplicas"] == 3
 
@@ -449,7 +449,7 @@ async def test_a_model_that_went_unseen_is_not_served_again() -> None:
     cluster.delete("ModelDeployment", NAME)
     cluster.delete("Deployment", cluster.names("Deployment")[0])
     cluster.store.remove("Deployment", NAMESPACE, *_deployment(cluster))
-    cluster.store.doubt(KEY)
+    cluster.store.mark_possibly_deleted(KEY)
     assert await cluster.reconcile() == 0.0
     assert await cluster.reconcile() is None
     assert cluster.names("Deployment") == []
@@ -466,9 +466,9 @@ async def test_a_model_of_the_same_name_is_another_one() -> None:
     first = cluster.get("ModelDeployment", NAME)["metadata"]["uid"]
     cluster.delete("ModelDeployment", NAME)
     second = cluster.create(manifest("1"))["metadata"]["uid"]
-    cluster.store.doubt(KEY)
+    cluster.store.mark_possibly_deleted(KEY)
     assert await cluster.reconcile() == 0.0
-    await cluster.settle()
+    await cluster.run_until_quiet()
     owners = {
         owner["uid"]
         for kind in ("Deployment", "Service", "ControllerRevision")
@@ -480,10 +480,10 @@ async def test_a_model_of_the_same_name_is_another_one() -> None:
 
 
 async def test_a_model_that_turns_out_to_be_newer_is_decided_anew() -> None:
-    """The question whether it is there brought its new spec, whose event will tell nothing any more."""
+    """The question whether it is there brought its new spec, whose event will shows nothing any more."""
     cluster = await serving()
     cluster.spec(replicas=4)
-    cluster.store.doubt(KEY)
+    cluster.store.mark_possibly_deleted(KEY)
     assert await cluster.reconcile() == 0.0
     assert cluster.writes() == []
     await cluster.reconcile()
@@ -493,11 +493,11 @@ async def test_a_model_that_turns_out_to_be_newer_is_decided_anew() -> None:
 async def test_a_model_that_is_there_is_worked_on() -> None:
     """One question, and no more."""
     cluster = await serving()
-    cluster.store.doubt(KEY)
+    cluster.store.mark_possibly_deleted(KEY)
     cluster.connection.asked.clear()
     assert await cluster.reconcile() is None
     assert [method for method, _ in cluster.connection.asked] == ["GET"]
-    assert not cluster.store.doubts(KEY)
+    assert not cluster.store.uncertainties(KEY)
 
 
 # --- a user's own route -------------------------------------------------------------------------------------
@@ -533,7 +533,7 @@ async def test_a_route_without_the_label_is_asked_for_at_a_steady_pace() -> None
     cluster = MemoryCluster()
     cluster.create(user_route(labels={}))
     cluster.create(manifest("1", traffic=ROUTE))
-    assert await cluster.settle() == ROUTE_POLL_SECONDS
+    assert await cluster.run_until_quiet() == ROUTE_POLL_SECONDS
     assert weights(cluster) == [100, 0]
 
 
@@ -541,7 +541,7 @@ async def test_a_route_that_is_not_there_is_asked_for_at_a_steady_pace() -> None
     """And the condition says what is missing."""
     cluster = MemoryCluster()
     cluster.create(manifest("1", traffic=ROUTE))
-    assert await cluster.settle() == ROUTE_POLL_SECONDS
+    assert await cluster.run_until_quiet() == ROUTE_POLL_SECONDS
     assert "HTTPRoute routes" in cluster.condition()[2]
 
 
@@ -660,7 +660,7 @@ async def test_one_create_is_tried_in_a_namespace_that_is_being_deleted() -> Non
 
         cluster.fail("POST", kind, behave)
     with pytest.raises(NamespaceTerminating):
-        await cluster.settle()
+        await cluster.run_until_quiet()
     assert len(tried) == 1
 
 
@@ -690,14 +690,14 @@ def test_a_model_that_fails_keeps_no_other_waiting() -> None:
 
 
 def test_a_model_that_waits_for_its_turn_gets_it_when_another_rollout_ends() -> None:
-    """No event of its own tells it."""
+    """No event of its own shows it."""
 
     async def play() -> MemoryCluster:
         cluster = MemoryCluster(limits=Limits(fleet=1), clock=asyncio.get_running_loop().time)
         names = (NAME, "other")
         for name in names:
             cluster.create(manifest("1", name=name, rollout={**CANARY, "stepMinSeconds": 5}))
-            await cluster.settle((NAMESPACE, name))
+            await cluster.run_until_quiet((NAMESPACE, name))
         for name in names:
             cluster.spec(name, model={"version": "2"})
             cluster.queue.add((NAMESPACE, name))

@@ -1,4 +1,4 @@
-"""The sweep: what watches lose is found, a dead watch is told from a late event, and a takeover asks what is stored."""
+"""The sweep: what watches lose is found, a dead watch is distinguished from a late event, and a takeover asks what is stored."""
 
 import asyncio
 from collections import Counter
@@ -85,7 +85,7 @@ class Cluster:
 
 @dataclass
 class World:
-    """A cluster, what is held of it, and what a watch has told."""
+    """A cluster, what is held of it, and what a watch has reported."""
 
     cluster: Cluster
     store: Store
@@ -133,7 +133,7 @@ async def test_nothing_is_lost_where_nothing_happened(world: World) -> None:
     assert (world.changed, world.gone, world.resync.dead()) == ([], [], "")
 
 
-async def test_a_change_and_a_deletion_that_no_watch_told_are_found(world: World) -> None:
+async def test_a_change_and_a_deletion_that_no_watch_reported_are_found(world: World) -> None:
     """Within one sweep."""
     world.cluster.write("new")
     del world.cluster.objects["known"]
@@ -141,7 +141,7 @@ async def test_a_change_and_a_deletion_that_no_watch_told_are_found(world: World
     assert (world.changed, world.gone) == (["new"], ["known"])
 
 
-async def test_a_watch_that_tells_nothing_of_changes_is_dead(world: World) -> None:
+async def test_a_watch_that_brings_nothing_of_changes_is_dead(world: World) -> None:
     """After three sweeps in a row that had to do its work; liveness then ends the process."""
     for number in range(3):
         assert world.resync.dead() == ""
@@ -150,8 +150,8 @@ async def test_a_watch_that_tells_nothing_of_changes_is_dead(world: World) -> No
     assert world.resync.dead() == "the watch of ModelDeployment is dead"
 
 
-async def test_a_watch_that_still_tells_something_is_not_dead(world: World) -> None:
-    """Events that are lost or late now and then are mended, and no reason to end."""
+async def test_a_watch_that_still_brings_something_is_not_dead(world: World) -> None:
+    """Events that are lost or late now and then are repaired, and no reason to end."""
     for number in range(10):
         world.cluster.write(f"lost-{number}")
         world.events[MODEL_DEPLOYMENT.kind] += 1
@@ -208,7 +208,7 @@ async def test_a_namespace_that_may_not_be_read_keeps_nobody_from_the_others() -
 
 
 async def test_what_was_in_a_namespace_is_forgotten_when_that_stays_closed() -> None:
-    """Nobody tells whether it is there: not by the first refusal, which may be a slip, and for no longer than needed."""
+    """Nobody shows whether it is there: not by the first refusal, which may be a slip, and for no longer than needed."""
     world = made(Settings(namespaces=("default", "gone")))
     world.cluster.write("there", "gone")
     await world.resync.fill()

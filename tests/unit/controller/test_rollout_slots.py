@@ -49,7 +49,7 @@ def world() -> World:
 
 
 def decides(fleet: Fleet, key: Key) -> bool:
-    """Look at a model that has changed: whether it sets out now."""
+    """Check a model that has changed: whether it sets out now."""
     turn = fleet.turn(key)
     canary = "c" if turn.granted else ""
     status = ModelDeploymentStatus(stable_revision="s", canary_revision=canary)
@@ -75,7 +75,7 @@ def test_a_place_that_was_not_taken_is_free_again(world: World) -> None:
 
 
 def test_the_end_of_a_rollout_wakes_the_next_once(world: World) -> None:
-    """At once, whatever time its own next look has."""
+    """At once, whatever time its own next reconcile has."""
     a, b, c = world.put("a", canary="x"), world.put("b"), world.put("c")
     fleet = Fleet(world.store, ONE)
     assert not decides(fleet, b)
@@ -101,7 +101,7 @@ def test_who_does_not_want_any_more_leaves_the_queue(world: World) -> None:
     assert list(fleet.next()) == [c]
 
 
-@pytest.mark.parametrize("gone", [True, False], ids=["it was deleted", "it cannot be looked at"])
+@pytest.mark.parametrize("gone", [True, False], ids=["it was deleted", "it cannot be reconciled"])
 def test_nobody_waits_for_one_that_cannot_set_out(world: World, gone: bool) -> None:  # noqa: FBT001 - a parametrized case
     """A poisoned model must not hold the place that it never takes."""
     world.put("a", canary="x")
@@ -117,7 +117,7 @@ def test_nobody_waits_for_one_that_cannot_set_out(world: World, gone: bool) -> N
 
 
 def test_after_a_restart_the_order_is_that_of_their_conditions(world: World) -> None:
-    """Whichever model is looked at first."""
+    """Whichever model is reconciled first."""
     world.put("a", canary="x")
     late = world.put("b", queued="2026-11-22T11:00:09Z")
     early = world.put("c", queued="2026-11-22T11:00:05Z")

@@ -90,7 +90,7 @@ class OneRoute(OneModel):
 async def test_f25_a_route_that_is_read_newer_than_its_event_brings_a_reconcile(
     read: dict[str, Any], percent: int
 ) -> None:
-    """Of every model that names it: the event, when it comes, tells nothing new, and so brings none."""
+    """Of every model that names it: the event, when it comes, shows nothing new, and so brings none."""
     store, queue = Store(), WorkQueue[Key](clock=lambda: 0.0)
     intake = Intake(store, queue)
     for name in ("fraud", "other"):

@@ -23,7 +23,7 @@ async def halved(**spec: Any) -> MemoryCluster:
     cluster = MemoryCluster()
     cluster.create(user_route())
     cluster.create(manifest("1", **{"rollout": CANARY, "replicas": 3, **spec}))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     cluster.spec(model={"version": "2"})
     for _ in range(20):
         await cluster.after(1.0)
@@ -141,13 +141,13 @@ async def test_f01_ready_names_what_cannot_be_written(
     assert f"could not be written again and again. {kind} {name}: " in cluster.condition()[2]
     notes = [raw["note"] for raw in cluster.server.find("Event") if raw["reason"] == "Refused"]
     assert sum(f"{kind} {name}: " in note for note in notes) == 1
-    cluster.heal()
+    cluster.reconnect()
     await live(cluster, lambda: "could not be written" not in cluster.condition()[2])
     assert "could not be written" not in cluster.condition()[2]
     assert "was aborted" in cluster.condition()[2]
 
 
-async def test_f01_one_conflict_is_not_told() -> None:
+async def test_f01_one_conflict_is_not_reported() -> None:
     """Somebody else was quicker once."""
     cluster = await halved()
     abort(cluster)
@@ -181,12 +181,12 @@ async def test_f01_a_share_that_a_frozen_route_still_gives_comes_to_stable_once_
     for method in ("PATCH", "DELETE", "POST"):
         cluster.fail(method, "Service", refused(403, "Forbidden"))
     await live(cluster, lambda: not cluster.status().get("canaryRevision"))
-    cluster.heal()
+    cluster.reconnect()
     cluster.fail("PATCH", "HTTPRoute", refused(422, "Invalid"))
     await live(cluster, lambda: False, seconds=20)
     led = cluster.get("Service", service)["spec"]["selector"]["modelward.dev/revision"]
     assert led == cluster.status()["stableRevision"]
-    cluster.heal()
+    cluster.reconnect()
     await live(cluster, lambda: not cluster.has("Service", service))
     assert not cluster.has("Service", service)
 
@@ -198,26 +198,26 @@ async def test_f22_an_autoscaler_that_is_kept_while_it_is_deleted_is_not_fought(
     """Its bounds are the count; status names what keeps it."""
     cluster = MemoryCluster()
     cluster.create(manifest("1", autoscaling={"minReplicas": 4, "maxReplicas": 8}))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     stable = cluster.child()
     cluster.edit("HorizontalPodAutoscaler", stable, lambda raw: raw["metadata"].update(finalizers=[HOLD]))
     cluster.spec(autoscaling=None, replicas=3)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     cluster.writes()
     cluster.world.demand = 8
     for _ in range(10):
         await cluster.after(5.0)
     assert cluster.get("Deployment", stable)["spec"]["replicas"] == 3
     assert len(cluster.writes()) <= 1
-    told = f"HorizontalPodAutoscaler {stable} is deleted, kept by the finalizers {HOLD}."
-    assert told in cluster.condition()[2]
+    reported = f"HorizontalPodAutoscaler {stable} is deleted, kept by the finalizers {HOLD}."
+    assert reported in cluster.condition()[2]
 
 
 async def test_f22_nobody_is_fought_at_full_speed_about_a_count() -> None:
     """Somebody else scales the Deployment, whatever is written of it."""
     cluster = MemoryCluster()
     cluster.create(manifest("1"))
-    await cluster.settle()
+    await cluster.run_until_quiet()
     stable = cluster.child()
     cluster.writes()
     for _ in range(50):
@@ -237,7 +237,7 @@ async def test_f01_a_deleted_model_that_somebody_keeps_gives_the_users_route_bac
     assert weights(cluster) == [50, 50]
     cluster.edit("ModelDeployment", NAME, lambda raw: raw["metadata"]["finalizers"].append(HOLD))
     cluster.delete("ModelDeployment", NAME)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert weights(cluster) == [100, 0]
 
 
@@ -248,7 +248,7 @@ async def test_f01_a_deleted_model_that_somebody_keeps_gives_a_frozen_users_rout
     cluster.fail("PATCH", "HTTPRoute", refused(422, "Invalid"))
     cluster.delete("ModelDeployment", NAME)
     await live(cluster, lambda: False, seconds=60)
-    cluster.heal()
+    cluster.reconnect()
     await live(cluster, lambda: weights(cluster) == [100, 0])
     assert weights(cluster) == [100, 0]
 
@@ -260,5 +260,5 @@ async def test_f01_a_deleted_model_gives_the_users_route_back_though_somebody_to
     cluster = await halved(traffic=ROUTE)
     cluster.edit("ModelDeployment", NAME, lambda raw: raw["metadata"].update(finalizers=[HOLD]))
     cluster.delete("ModelDeployment", NAME)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     assert weights(cluster) == [100, 0]

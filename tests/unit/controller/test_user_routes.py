@@ -6,13 +6,13 @@ import pytest
 
 from builders import NAME
 from modelward.api.names import ROUTE_FINALIZER, WEIGHTS_LABEL
-from modelward.controller.reconcile import OBSTACLE_POLL_SECONDS
+from modelward.controller.reconcile import BLOCKER_POLL_SECONDS
 from modelward.controller.user_routes import ATTEMPTS
 from modelward.errors import Conflict, Unreachable
 from modelward.simulator.api_server import Raw
 from modelward.simulator.connection import Answer
 from support.memory_cluster import Forward, MemoryCluster, lost, overtaken, refused
-from support.user_route import routed, user_route, warming, weights
+from support.user_route import routed, scaling_up, user_route, weights
 
 
 def rename(cluster: MemoryCluster, host: str) -> None:
@@ -70,9 +70,9 @@ async def test_weights_are_put_back_and_the_finalizer_goes_with_them() -> None:
 
 async def test_a_change_of_the_user_in_the_same_moment_is_kept() -> None:
     """The weight is written into what is there by then."""
-    cluster = await warming()
+    cluster = await scaling_up()
     fault = cluster.fail("PATCH", "HTTPRoute", overtaken(lambda: rename(cluster, "b.example.com")), times=1)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     await cluster.after(1.0)
     assert fault.struck == 1
     assert weights(cluster) == [50, 50]
@@ -81,14 +81,14 @@ async def test_a_change_of_the_user_in_the_same_moment_is_kept() -> None:
 
 async def test_a_test_that_fails_in_the_same_moment_is_a_conflict() -> None:
     """The API server answers 422, and the route has moved on: it is read again."""
-    cluster = await warming()
+    cluster = await scaling_up()
 
     async def mismatch(forward: Forward) -> Answer:
         rename(cluster, "b.example.com")
         return await refused(422, "Invalid", "the server rejected our request")(forward)
 
     fault = cluster.fail("PATCH", "HTTPRoute", mismatch, times=1)
-    await cluster.settle()
+    await cluster.run_until_quiet()
     await cluster.after(1.0)
     assert fault.struck == 1
     assert weights(cluster) == [50, 50]
@@ -96,35 +96,35 @@ async def test_a_test_that_fails_in_the_same_moment_is_a_conflict() -> None:
 
 async def test_a_route_that_is_changed_again_and_again_is_left_for_later() -> None:
     """After a few attempts; no weight is written over somebody's change."""
-    cluster = await warming()
+    cluster = await scaling_up()
     hosts = iter(f"{number}.example.com" for number in range(100))
     fault = cluster.fail("PATCH", "HTTPRoute", overtaken(lambda: rename(cluster, next(hosts))))
     with pytest.raises(Conflict):
-        await cluster.settle()
+        await cluster.run_until_quiet()
     assert fault.struck == ATTEMPTS
     assert weights(cluster) == [100, 0]
-    cluster.heal()
+    cluster.reconnect()
     await cluster.after(1.0)
     assert weights(cluster) == [50, 50]
 
 
 @pytest.mark.parametrize("code", [pytest.param(403, id="forbidden"), pytest.param(422, id="invalid")])
 async def test_a_weight_that_admission_refuses_is_said(code: int) -> None:
-    """In the API server's words; it heals by itself."""
-    cluster = await warming()
+    """In the API server's words; it recovers by itself."""
+    cluster = await scaling_up()
     cluster.fail("PATCH", "HTTPRoute", refused(code, "Forbidden", "denied by policy freeze"))
-    await cluster.settle()
-    await cluster.after(OBSTACLE_POLL_SECONDS)
+    await cluster.run_until_quiet()
+    await cluster.after(BLOCKER_POLL_SECONDS)
     assert "denied by policy freeze" in cluster.condition()[2]
     assert weights(cluster) == [100, 0]
-    cluster.heal()
-    await cluster.after(OBSTACLE_POLL_SECONDS)
+    cluster.reconnect()
+    await cluster.after(BLOCKER_POLL_SECONDS)
     assert weights(cluster) == [50, 50]
 
 
 async def test_no_weight_is_given_while_the_service_behind_it_is_refused() -> None:
     """Requests would go where nothing is."""
-    cluster = await warming()
+    cluster = await scaling_up()
     canary_service = next(name for name in cluster.names("Service") if name != NAME)
     cluster.delete("Service", canary_service)
     fault = cluster.fail("POST", "Service", refused(403, "Forbidden"))
@@ -136,10 +136,10 @@ async def test_no_weight_is_given_while_the_service_behind_it_is_refused() -> No
 
 async def test_a_weight_whose_answer_is_lost_is_found() -> None:
     """It is not written twice."""
-    cluster = await warming()
+    cluster = await scaling_up()
     fault = cluster.fail("PATCH", "HTTPRoute", lost, times=1)
     with pytest.raises(Unreachable):
-        await cluster.settle()
+        await cluster.run_until_quiet()
     await cluster.after(1.0)
     assert fault.struck == 1
     assert weights(cluster) == [50, 50]
@@ -179,7 +179,7 @@ async def test_a_route_that_is_deleted_unseen_is_nothing_to_put_back() -> None:
 
 
 async def test_a_route_that_opts_out_unseen_is_left_alone() -> None:
-    """Its label is looked at in what is read, not in what is held."""
+    """Its label is reconciled in what is read, not in what is held."""
     cluster = await routed()
     cluster.edit("HTTPRoute", "routes", lambda raw: raw["metadata"]["labels"].pop(WEIGHTS_LABEL))
     cluster.delete("ModelDeployment", NAME)
@@ -208,9 +208,9 @@ async def test_another_route_takes_over_and_the_first_is_put_back() -> None:
 )
 async def test_no_weight_is_given_by_a_decision_that_is_not_the_latest(act: Any) -> None:
     """The model is asked for after the finalizer is on it."""
-    cluster = await warming()
+    cluster = await scaling_up()
     asked = cluster.fail("GET", "ModelDeployment", overtaken(lambda: act(cluster)), times=1)
     with pytest.raises(Conflict):
-        await cluster.settle()
+        await cluster.run_until_quiet()
     assert asked.struck == 1
     assert weights(cluster) == [100, 0]

@@ -67,8 +67,8 @@ class Parts:
     filled: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
-    told: list[Any] = field(default_factory=list)
-    looks: int = 0
+    reported: list[Any] = field(default_factory=list)
+    reconciles: int = 0
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.store)
@@ -97,12 +97,12 @@ class Parts:
             raise self.sweep_fails
 
     def everything(self) -> None:
-        """Look at every model."""
-        self.looks += 1
+        """Check every model."""
+        self.reconciles += 1
 
     def event(self, each: Any) -> None:
         """Take an event in."""
-        self.told.append(each)
+        self.reported.append(each)
         if each["type"] == "POISON":
             raise KeyError("metadata")
 
@@ -126,7 +126,7 @@ class Played:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.ensure_future(self._watching.run())
-        await self.settled()
+        await self.last_applied()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -134,7 +134,7 @@ class Played:
         await asyncio.gather(self._task, return_exceptions=True)
         assert self.kube.open == set()
 
-    async def settled(self) -> None:
+    async def last_applied(self) -> None:
         """Wait until all scripts are played and every stream that is wanted is open."""
         wanted = {str(each) for each in self._watching._wanted()}
         async with asyncio.timeout(5):
@@ -147,9 +147,9 @@ class Played:
         return [version for _, version in self.kube.asked]
 
     @property
-    def told(self) -> list[str]:
-        """The versions of the events that were told."""
-        return [each["object"]["metadata"]["resourceVersion"] for each in self.parts.told]
+    def reported(self) -> list[str]:
+        """The versions of the events that were reported."""
+        return [each["object"]["metadata"]["resourceVersion"] for each in self.parts.reported]
 
 
 @pytest.fixture(autouse=True)
@@ -175,25 +175,25 @@ async def test_it_goes_on_where_it_was(
     parts = Parts(kinds=(resource,))
     async with Played(parts, **{resource.plural: [[event(5), event(6), *end]]}) as played:
         assert played.versions == versions
-        assert played.told == ["5", "6"]
-    assert all(each["object"]["kind"] == resource.kind for each in parts.told)
+        assert played.reported == ["5", "6"]
+    assert all(each["object"]["kind"] == resource.kind for each in parts.reported)
     assert parts.swept == [resource.kind] * sweeps
     assert parts.failures(resource.kind) == failures
 
 
 async def test_it_begins_where_the_list_ended() -> None:
-    """What happened since is told; what was in the list is not sent again. Only once: later, that would be too old."""
+    """What happened since is reported; what was in the list is not sent again. Only once: later, that would be too old."""
     parts = Parts(listed={("Pod", None): "42"})
     async with Played(parts, pods=[[]]) as played:
         assert played.versions == ["42", "42"]
     assert parts.listed == {}
 
 
-async def test_a_bookmark_moves_the_version_and_tells_nothing() -> None:
+async def test_a_bookmark_moves_the_version_and_brings_nothing() -> None:
     """It says that nothing happened up to there."""
     async with Played(Parts(), pods=[[event(5), event(9, "BOOKMARK")]]) as played:
         assert played.versions == ["0", "9"]
-        assert played.told == ["5"]
+        assert played.reported == ["5"]
 
 
 async def test_each_namespace_has_its_stream() -> None:
@@ -217,7 +217,7 @@ async def test_a_stream_that_ends_takes_no_other_with_it(caplog: pytest.LogCaptu
 
 
 async def test_our_own_kinds_are_kopfs() -> None:
-    """Two watches of one kind would tell everything twice."""
+    """Two watches of one kind would show everything twice."""
     async with Played(Parts(kinds=(MODEL_DEPLOYMENT, SERVICE))) as played:
         assert played.kube.open == {"services"}
 
@@ -228,21 +228,21 @@ async def test_kinds_come_and_go() -> None:
     async with Played(parts) as played:
         parts.kinds = (*parts.kinds, HTTP_ROUTE)
         parts.changed.set()
-        await played.settled()
+        await played.last_applied()
         assert parts.filled == ["HTTPRoute"]
         assert ("httproutes", "77") in played.kube.asked
         parts.kinds = parts.kinds[:2]
         parts.changed.set()
-        await played.settled()
+        await played.last_applied()
         assert parts.dropped == ["HTTPRoute"]
-        assert (len(played.kube.asked), parts.looks) == (3, 2)
+        assert (len(played.kube.asked), parts.reconciles) == (3, 2)
 
 
 async def test_a_sweep_that_fails_does_not_end_the_watch() -> None:
     """The sweep of every minute makes up for it."""
     script: Script = [[event(5), ApiError(410, "Expired", "x")], [event(7)]]
     async with Played(Parts(sweep_fails=ModelwardError("away")), pods=script) as played:
-        assert played.told == ["5", "7"]
+        assert played.reported == ["5", "7"]
 
 
 async def test_an_object_that_nobody_can_read_does_not_end_the_watch(
@@ -250,13 +250,13 @@ async def test_an_object_that_nobody_can_read_does_not_end_the_watch(
 ) -> None:
     """It is said once in the log, and the next event is taken."""
     async with Played(Parts(), pods=[[event(5, "POISON"), event(6)]]) as played:
-        assert played.told == ["5", "6"]
+        assert played.reported == ["5", "6"]
         assert played.versions == ["0", "6"]
     assert "event of a Pod: unexpected error" in caplog.text
 
 
 async def test_a_right_that_is_missing_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Not at every attempt; and again if it comes back after it was mended."""
+    """Not at every attempt; and again if it comes back after it was repaired."""
     refused = Refused(403, "Forbidden", 'pods is forbidden: cannot watch resource "pods"')
     script: Script = [[refused], [refused], [refused], [event(5), refused]]
     async with Played(Parts(namespaces=("shop",)), pods__shop=script):

@@ -57,17 +57,17 @@ def budget_edited(sim: Simulation) -> None:
 
 
 @pytest.mark.parametrize(
-    "obstacle",
+    "blocker",
     [
         pytest.param(_freeze(75, "patch HTTPRoute"), id="refused"),
         pytest.param(other(75, "takes the label off", unlabelled), id="not ours to write any more"),
     ],
 )
-def test_f01_no_canary_inherits_the_weight_of_the_one_before_in_a_users_route(obstacle: Act) -> None:
+def test_f01_no_canary_inherits_the_weight_of_the_one_before_in_a_users_route(blocker: Act) -> None:
     """A route that still gives half to the Service of the canary leads to stable, until it may be written."""
     half = create(0, **judged(traffic=USERS, **HALF))
     sim = played(
-        _route(0), half, change(60, "2"), obstacle, annotate(80, "abort", canary), change(120, "3"), until=150
+        _route(0), half, change(60, "2"), blocker, annotate(80, "abort", canary), change(120, "3"), until=150
     )
     service = f"{NAME}-canary"
     assert share(sim, ROUTE, service) == 50

@@ -1,4 +1,4 @@
-"""The work queue, on a clock that moves only when told: nothing here sleeps."""
+"""The work queue, on a clock that moves only when reported: nothing here sleeps."""
 
 import asyncio
 
@@ -121,14 +121,14 @@ async def test_after_a_success_the_next_failure_is_a_first_one(queue: WorkQueue[
 
 
 async def test_an_event_does_not_wait_for_the_back_off(queue: WorkQueue[str]) -> None:
-    """The world has changed: look now."""
+    """The world has changed: reconcile now."""
     for _ in range(10):
         queue.fail("a")
     queue.add("a")
     assert await taken(queue) == ["a"]
 
 
-async def test_the_time_beyond_the_appointment_is_told(queue: WorkQueue[str], clock: Clock) -> None:
+async def test_the_time_beyond_the_appointment_is_reported(queue: WorkQueue[str], clock: Clock) -> None:
     """It becomes the metric of the queue's wait."""
     queue.add("a", delay=5)
     clock.now += 8

@@ -185,7 +185,7 @@ BREAKS: Final = (
 
 @pytest.mark.parametrize(("rule", "say"), BREAKS)
 def test_breaks(rule: str, say: Callable[[], list[str]]) -> None:
-    """It is told, under its id."""
+    """It is reported, under its id."""
     assert rule in {each.partition(":")[0] for each in say()}
 
 

@@ -21,7 +21,7 @@ RESTING = cr(
 )
 
 
-def resting(*more: Raw, name: str = "m") -> World:
+def baseline_model(*more: Raw, name: str = "m") -> World:
     """A model of which one revision serves."""
     objects = [
         edited(RESTING, "metadata.name", name),
@@ -37,7 +37,7 @@ def resting(*more: Raw, name: str = "m") -> World:
     return World(name, {(raw["kind"], raw["metadata"]["name"]): raw for raw in objects})
 
 
-def told(world: World) -> list[Seen]:
+def reported(world: World) -> list[Seen]:
     """The story of which a world is the end."""
     return [
         Seen(version=number, time=NOW, kind=at[0], raw=raw)
@@ -47,12 +47,12 @@ def told(world: World) -> list[Seen]:
 
 def compared(one: World, other: World) -> list[str]:
     """The differences of what two worlds come to."""
-    return list(differences(outcome(one, told(one)), outcome(other, told(other))))
+    return list(differences(outcome(one, reported(one)), outcome(other, reported(other))))
 
 
 def test_names_make_no_difference() -> None:
     """Two models that went the same way are equal."""
-    assert compared(resting(name="one-1"), resting(name="other-2")) == []
+    assert compared(baseline_model(name="one-1"), baseline_model(name="other-2")) == []
 
 
 @pytest.mark.parametrize(
@@ -70,16 +70,16 @@ def test_names_make_no_difference() -> None:
     ],
 )
 def test_differences(more: Raw, what: str) -> None:
-    """Each is told."""
-    assert any(each.startswith(what) for each in compared(resting(more), resting()))
+    """Each is reported."""
+    assert any(each.startswith(what) for each in compared(baseline_model(more), baseline_model()))
 
 
 def test_made_twice() -> None:
-    """A child that was made anew on the way is told, though the end is the same."""
-    world = resting()
+    """A child that was made anew on the way is reported, though the end is the same."""
+    world = baseline_model()
     before = Seen(version=0, time=NOW, kind="Service", raw=edited(service("old"), "metadata.uid", "first"))
-    twice = outcome(world, [before, *told(world)])
-    assert list(differences(twice, outcome(world, told(world)))) == [
+    twice = outcome(world, [before, *reported(world)])
+    assert list(differences(twice, outcome(world, reported(world)))) == [
         "L1: made Service MODEL: 2, undisturbed 1"
     ]
 
@@ -88,25 +88,25 @@ def test_owned_beside_an_autoscaler() -> None:
     """S7 at the end."""
     fields = [{"manager": "modelward", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]
     owned = edited(edited(deployment("old", 2), "metadata.name", "m-old"), "metadata.managedFields", fields)
-    assert list(unsettled(resting(AUTOSCALER, owned)))
-    assert not list(unsettled(resting(owned)))
+    assert list(unsettled(baseline_model(AUTOSCALER, owned)))
+    assert not list(unsettled(baseline_model(owned)))
 
 
 def test_rest() -> None:
     """One ready revision and nothing under way; not with a second one, a rollout, or a spec that was not seen."""
-    assert at_rest(resting())
+    assert at_rest(baseline_model())
     assert not at_rest(world())
-    assert not at_rest(resting(deployment("new", 0)))
-    assert not at_rest(resting(pod("c", "new")))
-    assert not at_rest(resting(edited(RESTING, "metadata.generation", 3)))
+    assert not at_rest(baseline_model(deployment("new", 0)))
+    assert not at_rest(baseline_model(pod("c", "new")))
+    assert not at_rest(baseline_model(edited(RESTING, "metadata.generation", 3)))
 
 
 def test_replay() -> None:
     """Each change comes with the world before it, and nothing of other models."""
-    seen = [*told(resting()), *told(resting(name="other"))]
+    seen = [*reported(baseline_model()), *reported(baseline_model(name="other"))]
     steps = [(len(world.objects), str(change)) for world, change in replay("m", seen, [])]
     assert steps[0] == (0, "ModelDeployment/m made")
-    assert [count for count, _ in steps] == list(range(len(resting().objects)))
+    assert [count for count, _ in steps] == list(range(len(baseline_model().objects)))
 
 
 def points() -> list[Point]:

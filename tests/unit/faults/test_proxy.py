@@ -49,7 +49,7 @@ FRAMES = [f'{{"type":"ADDED","object":{{"n":{number}}}}}\n'.encode() for number 
 
 @dataclass
 class Behind:
-    """An API server that stores names, and tells three events to who watches."""
+    """An API server that stores names, and shows three events to who watches."""
 
     url: str = ""
     stored: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A fault that strikes nothing shows nothing: it is tried again at the last that came, and told if it never strikes."""
+"""A fault that strikes nothing shows nothing: it is tried again at the last that came, and reported if it never strikes."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,7 +65,7 @@ def test_what_does_not_come_is_struck_at_the_last_that_does() -> None:
     assert (again[1].number, again[1].fault) == (7, FAULTS["409"])
 
 
-def test_what_never_strikes_is_told() -> None:
+def test_what_never_strikes_is_reported() -> None:
     """After a few runs, each shorter than the one before; and at once where nothing came at all."""
     crowd = Runs([*range(TRIES + 5, 0, -1)])
     assert len(missed(_run(crowd, Dropped(99)))) == 1

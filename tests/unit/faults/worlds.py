@@ -80,8 +80,8 @@ def service(revision: str = "", name: str = "m") -> Raw:
 
 def pod(name: str, revision: str, *, ready: bool = True) -> Raw:
     """Of a revision."""
-    told = {"conditions": [{"type": "Ready", "status": str(ready)}]}
-    return child("Pod", name, revision, status=told)
+    reported = {"conditions": [{"type": "Ready", "status": str(ready)}]}
+    return child("Pod", name, revision, status=reported)
 
 
 def route(**weights: int) -> Raw:

@@ -1,4 +1,4 @@
-"""The fuzzing itself: the same inputs for the same seed, findings made small, and a command line that tells."""
+"""The fuzzing itself: the same inputs for the same seed, findings made small, and a command line that shows."""
 
 import json
 from pathlib import Path
@@ -41,9 +41,9 @@ def test_a_finding_is_made_small() -> None:
 
 def test_a_campaign_counts_failures_and_keeps_one_of_a_sort() -> None:
     """And says when it has tried another thousand."""
-    told: list[int] = []
-    outcome = campaign("breaks", breaks, 3000, 1, told.append)
-    assert told == [1000, 2000, 3000]
+    reported: list[int] = []
+    outcome = campaign("breaks", breaks, 3000, 1, reported.append)
+    assert reported == [1000, 2000, 3000]
     assert outcome.failures > len(outcome.findings) == 1
     assert outcome.findings[0].sort.startswith("ValueError in test_campaign.py")
 

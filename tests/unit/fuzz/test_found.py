@@ -22,16 +22,16 @@ from modelward.sampling.columns import Answer, Column, Grouping, Table
 from modelward.sampling.exposition import readings
 from modelward.sampling.queries import Part
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.targets import WantedGauge, WantedRatio
+from modelward.sampling.targets import GaugeTarget, RatioTarget
 from modelward.settings import load
 from unit.analysis.samples import make_policy, make_sample, ratio
 
-ERRORS = WantedRatio(
+ERRORS = RatioTarget(
     name="errors",
     hits=parse_sum("errors_total", "hits"),
     total=parse_sum("requests_total", "total"),
 )
-QUEUE = WantedGauge(name="queue", gauge=parse_selector("queue", "gauge"))
+QUEUE = GaugeTarget(name="queue", gauge=parse_selector("queue", "gauge"))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def _state(**changes: Any) -> str:
     ],
 )
 def test_a_memory_that_no_judge_wrote(changes: dict[str, Any]) -> None:
-    """It is refused where it is read, so that judging begins anew; it made every look at the model fail."""
+    """It is refused where it is read, so that judging begins anew; it made every check the model fail."""
     assert judge.encode(judge.decode(_state())) == json.dumps(json.loads(_state()), separators=(",", ":"))
     with pytest.raises(InvalidState):
         judge.decode(_state(**changes))
@@ -150,8 +150,8 @@ def test_a_memory_with_cases_and_no_hits() -> None:
             judge.decode(json.dumps(packed))
 
 
-def test_a_status_that_is_found_again_is_found_in_one_look() -> None:
-    """What an autoscaler left behind is counted of the revision that is found, not at the second look."""
+def test_a_status_that_is_found_again_is_found_in_one_reconcile() -> None:
+    """What an autoscaler left behind is counted of the revision that is found, not at the second check."""
     left = ModelDeploymentStatus(scaling=ScalingStatus(ignored_replicas=2))
     model = make_model("1", status=left, replicas=2)
     name = revision_name("1")

@@ -1,4 +1,4 @@
-"""An API server that knows one Lease, and whose network loses and delays what it is told to."""
+"""An API server that knows one Lease, and whose network loses and delays what it is asked to."""
 
 import asyncio
 import copy

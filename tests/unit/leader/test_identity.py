@@ -15,7 +15,7 @@ SAY = "from modelward.leader.identity import own_identity; print(own_identity(),
 
 @pytest.fixture
 def other() -> Iterator["subprocess.Popen[str]"]:
-    """Another process of this machine, which has told its identity on its first line."""
+    """Another process of this machine, which has reported its identity on its first line."""
     process = subprocess.Popen(
         [sys.executable, "-c", SAY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -24,7 +24,7 @@ def other() -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def told(process: "subprocess.Popen[str]") -> str:
+def reported(process: "subprocess.Popen[str]") -> str:
     """What it printed."""
     assert process.stdout
     return process.stdout.readline().strip()
@@ -38,12 +38,12 @@ def test_never_the_same_twice() -> None:
 def test_a_living_process_is_not_dead(other: "subprocess.Popen[str]") -> None:
     """Neither this one nor another."""
     assert not is_dead(own_identity())
-    assert not is_dead(told(other))
+    assert not is_dead(reported(other))
 
 
 def test_a_killed_process_is_dead(other: "subprocess.Popen[str]") -> None:
     """Also before its parent has taken note (a zombie), and after."""
-    name = told(other)
+    name = reported(other)
     other.kill()
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
     assert is_dead(name)
@@ -52,7 +52,7 @@ def test_a_killed_process_is_dead(other: "subprocess.Popen[str]") -> None:
 
 
 def test_another_process_with_the_same_number_is_no_life_sign() -> None:
-    """Process ids are used again; the time of start tells them apart."""
+    """Process ids are used again; the time of start distinguishes them."""
     before, _, random = own_identity().rpartition("_")
     host_and_pid, _, start = before.rpartition("-")
     assert is_dead(f"{host_and_pid}-{int(start) - 1}_{random}")
@@ -71,7 +71,7 @@ def test_what_cannot_be_known_counts_as_alive(name: str) -> None:
     assert not is_dead(name)
 
 
-def test_where_a_machine_cannot_be_told_nobody_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_machine_is_not_known_nobody_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside of Linux."""
     monkeypatch.setattr(identity, "_machine", lambda: "")
     assert not is_dead(own_identity())

@@ -253,7 +253,7 @@ def test_answers_that_are_lost_do_not_lose_the_lease() -> None:
     virtually(story())
 
 
-def test_a_missing_right_is_explained_and_healed_when_it_is_granted() -> None:
+def test_a_missing_right_is_explained_and_gone_when_it_is_granted() -> None:
     """The words name the Role; the process stays and tries again."""
 
     async def story() -> None:
@@ -287,8 +287,8 @@ def test_an_error_of_the_work_ends_the_process_and_gives_the_lease_back() -> Non
     virtually(story())
 
 
-def test_a_process_that_does_not_look_at_its_lease_is_stuck() -> None:
-    """Liveness tells; a candidate and a leader that work are not."""
+def test_a_process_that_does_not_poll_its_lease_is_stuck() -> None:
+    """Liveness shows; a candidate and a leader that work are not."""
 
     async def story() -> None:
         server = LeaseServer()
@@ -297,20 +297,20 @@ def test_a_process_that_does_not_look_at_its_lease_is_stuck() -> None:
         assert [each.leader.stuck() for each in candidates] == ["", ""]
         await candidates[0].stop()
         await asyncio.sleep(61)
-        assert "was not looked at" in candidates[0].leader.stuck()
+        assert "was not reconciled" in candidates[0].leader.stuck()
 
     virtually(story())
 
 
 async def mischief(candidates: list[Operator], server: LeaseServer, chance: random.Random) -> None:
-    """Cut off, heal, stop and start again, at random, for ever."""
+    """Cut off, recover, stop and start again, at random, for ever."""
     while True:
         await asyncio.sleep(chance.uniform(0, 12))
         victim = chance.choice(candidates)
-        match chance.choice(["cut", "heal", "heal", "lose answers", "stop", "kill"]):
+        match chance.choice(["cut", "recover", "recover", "lose answers", "stop", "kill"]):
             case "cut":
                 victim.wire.cut = True
-            case "heal":
+            case "recover":
                 victim.wire.cut = victim.wire.loses_answers = False
             case "lose answers":
                 victim.wire.loses_answers = True
@@ -347,15 +347,15 @@ def test_two_never_write_at_once(seed: int) -> None:
             each.start()
         everyone = set(candidates)
         trouble = asyncio.create_task(mischief(candidates, server, chance))
-        looks_led = 0
+        polls_led = 0
         for _ in range(36_000):
             await asyncio.sleep(0.05)
             everyone.update(candidates)
             open_gates = [each.name for each in everyone if each.may_write]
             assert len(open_gates) <= 1, open_gates
-            looks_led += len(open_gates)
+            polls_led += len(open_gates)
         trouble.cancel()
-        assert looks_led > 1_000, "somebody led for some of the time"
+        assert polls_led > 1_000, "somebody led for some of the time"
         assert len(set(server.writes) - {""}) > 2, "it changed hands"
 
     virtually(story())

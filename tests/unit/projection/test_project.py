@@ -135,7 +135,7 @@ def test_objects_and_their_order(words: dict[str, Any], expected: list[str]) -> 
 
 
 def test_every_object_has_the_same_owner_and_stamp() -> None:
-    """By uid, so that the garbage collector and S6 can tell."""
+    """By uid, so that the garbage collector and S6 can show."""
     for intent in projected(canary_revision=B).intents:
         metadata = intent.manifest["metadata"]
         assert metadata["namespace"] == NAMESPACE

@@ -10,9 +10,9 @@ from builders import make_pod
 from builders.observed import before
 from builders.rollouts import STEPS, A, B, C, rolling
 from modelward.analysis import judge
-from modelward.analysis.gathered import Evidence
 from modelward.analysis.policy import Policy
 from modelward.analysis.problem import MetricsProblem, Unknown
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.analysis.verdict import Assessment, Step, Verdict
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
@@ -27,7 +27,7 @@ NO_METRICS: Final = Evidence(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happens; in a phase that waits for the judge, its old answer stands unless told."""
+    """Something that happens; in a phase that waits for the judge, its old answer stands unless it is set."""
 
     verdict: Verdict | None = None
     metrics: bool | None = None
@@ -42,7 +42,7 @@ def newest(phase: Phase) -> str:
 
 
 def _late(phase: Phase, **policy: str) -> Words:
-    ready = 0 if phase in (Phase.DEPLOYING, Phase.WARMING) else 1
+    ready = 0 if phase in (Phase.DEPLOYING, Phase.SCALING_UP) else 1
     return {
         "pods": [make_pod(newest(phase), scheduled=61)],
         "ready": {newest(phase): ready},
@@ -119,7 +119,7 @@ EVENTS: Final[dict[str, Event]] = {
 
 
 def happening(event: Event, phase: Phase, **words: Any) -> Observed:
-    """The world in which it happens in this phase. The judge is told what to say."""
+    """The world in which it happens in this phase. The judge is shown what to say."""
     given = event.words(phase) if callable(event.words) else event.words
     made = _merged(_merged({"analysis": ERRORS}, given), words)
     version = made.pop("version", None)

@@ -22,7 +22,7 @@ from modelward.cache.store import Store
 from modelward.projection.controller_revision import controller_revision
 from modelward.projection.deployment import deployment
 from modelward.projection.service import service
-from modelward.rollout.adoption import adoptable, adopted, candidate, obstacle
+from modelward.rollout.adoption import adoptable, adopted, blocker, candidate
 from modelward.rollout.decide import decide
 from modelward.rollout.observed import Child, Observed
 
@@ -68,11 +68,11 @@ def test_f20_only_the_revision_that_serves_is_adopted() -> None:
 
 
 def test_f20_without_its_snapshot_no_deployment_is_taken() -> None:
-    """It could not be told what it runs."""
+    """It could not be reported what it runs."""
     observed = left(*SERVING[1:], commands={"adopt": A})
     assert [each.revision for each in adoptable(observed) if each.kind == "Deployment"] == []
     assert candidate(observed) in ("", B)
-    assert obstacle(observed) is not None
+    assert blocker(observed) is not None
 
 
 def test_f20_without_a_service_the_oldest_serves() -> None:
@@ -83,10 +83,10 @@ def test_f20_without_a_service_the_oldest_serves() -> None:
 
 
 def test_f20_a_model_that_remembers_is_blocked_only_by_names_that_it_needs() -> None:
-    """An old snapshot that somebody has freed of its owner is nobody's obstacle."""
+    """An old snapshot that somebody has freed of its owner is nobody's blocker."""
     observed = left(snapshot(A), version="1")
     status = replace(observed, deployments={B: make_deployment(B)})
-    assert obstacle(status) is None
+    assert blocker(status) is None
 
 
 # --- what counts as left behind: by the store ---------------------------------------------------------------

@@ -14,7 +14,7 @@
 | R10 | a change in mid-analysis promotes what was not judged | here |
 | R11 | a failed rollout is not left by a new revision | here |
 | R12 | a change of the autoscaler waits for the next canary | here |
-| R13 | retries back off for minutes | tests/unit/controller/test_workqueue.py; here: how soon a canary is looked at again |
+| R13 | retries back off for minutes | tests/unit/controller/test_workqueue.py; here: how soon a canary is reconciled again |
 | R14 | a failed analysis counts as successful | here |
 """
 
@@ -34,8 +34,8 @@ from builders.rollouts import (
     phase_of,
     recorded,
     rejection_of,
+    reported,
     rolling,
-    told,
     weight_of,
 )
 from modelward.analysis.verdict import Verdict
@@ -57,7 +57,7 @@ def test_r3_an_abort_with_nothing_in_progress_touches_nothing(phase: Phase) -> N
     observed = rolling(phase, commands={"abort": A})
     decision = decide(observed)
     assert sizes(observed, decision.status) == sizes(observed, observed.model.status)
-    assert told(decision) == ["CommandIgnored"]
+    assert reported(decision) == ["CommandIgnored"]
 
 
 @pytest.mark.parametrize("phase", [*WITH_CANARY, Phase.WATCHING])
@@ -67,7 +67,7 @@ def test_r4_an_abort_wins_until_the_promotion_is_final(phase: Phase) -> None:
     decision = decide(observed)
     gone = left(observed, decision).status
     assert (gone.stable_revision, gone.canary_revision) == (A, "")
-    assert [reason for reason in told(decision) if reason != "CommandIgnored"] == ["Aborted"]
+    assert [reason for reason in reported(decision) if reason != "CommandIgnored"] == ["Aborted"]
 
 
 @pytest.mark.parametrize("replicas", [1, 4, 20])
@@ -94,7 +94,7 @@ def stable_down(phase: Phase, version: str, **words: Any) -> Observed:
 def test_r6_a_good_revision_goes_out_while_stable_is_bad() -> None:
     """There is nothing to protect: once a pod of it is ready the new revision gets everything, without steps."""
     assert decide(stable_down(Phase.SERVING, "2")).status.canary_revision == B
-    decision = decide(stable_down(Phase.WARMING, "2", ready={B: 1}))
+    decision = decide(stable_down(Phase.SCALING_UP, "2", ready={B: 1}))
     assert decision.status.stable_revision == B
 
 
@@ -137,7 +137,7 @@ def test_r9_every_phase_with_weight_rolls_back(
 ) -> None:
     """Waiting for approval, paused, without metrics, in promotion, and after it."""
     say(monkeypatch, EVENTS[event], phase)
-    words = {"step": 1, "weight": 5} if phase is Phase.WARMING else {}
+    words = {"step": 1, "weight": 5} if phase is Phase.SCALING_UP else {}
     observed = happening(EVENTS[event], phase, **words)
     decision = decide(observed)
     assert weight_of(decision) == 0
@@ -188,7 +188,7 @@ def test_r12_an_edit_of_the_autoscaler_acts_at_once_and_starts_nothing(phase: Ph
 
 
 @pytest.mark.parametrize("phase", WITH_CANARY)
-def test_r13_a_live_canary_is_looked_at_within_seconds(phase: Phase) -> None:
+def test_r13_a_live_canary_is_reconciled_within_seconds(phase: Phase) -> None:
     """Whatever it waits for."""
     wait = decide(rolling(phase)).wake_after
     assert wait is not None
@@ -216,7 +216,7 @@ def test_r14_without_metrics_no_verdict_advances(verdict: Verdict, judge_says: S
 
 
 def test_r14_history_says_how_it_ended() -> None:
-    """A rollback is never told as a success."""
+    """A rollback is never reported as a success."""
     pods = [make_pod(B, crash_looping="server", restarts=2)]
     entry = decide(rolling(Phase.ANALYZING, pods=pods)).status.history[0]
     assert (entry.revision, entry.result.value) == (B, "RolledBack")

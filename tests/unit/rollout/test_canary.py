@@ -23,13 +23,13 @@ from builders.rollouts import (
     left,
     phase_of,
     recorded,
+    reported,
     rolling,
-    told,
     weight_of,
 )
 from modelward.analysis.counters import Increment, RatioCounts, Sample
-from modelward.analysis.gathered import Evidence
 from modelward.analysis.noise import MetricReference, Reference
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide
 from modelward.rollout.observed import Observed, Turn
@@ -40,21 +40,21 @@ Change = Callable[[Observed], Observed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What one look decided."""
+class Reconciled:
+    """What one reconcile decided."""
 
     second: float
     phase: Phase
     weight: int
     stable: str
     pods: Mapping[str, int | None]
-    told: tuple[str, ...]
+    reported: tuple[str, ...]
 
 
 def walked(
     observed: Observed, seconds: int, *, every: int = 5, change: Change = lambda world: world
-) -> Iterator[Look]:
-    """Look every few seconds, and again until nothing changes; the cluster does what is decided in between."""
+) -> Iterator[Reconciled]:
+    """Reconcile every few seconds, and again until nothing changes; the cluster does what is decided in between."""
     start = observed.now
     for second in range(0, seconds + 1, every):
         observed = change(replace(observed, now=start + timedelta(seconds=second)))
@@ -63,21 +63,21 @@ def walked(
             changed = decision.status != observed.model.status
             observed = follow(recorded(observed, decision), decision.status)
             made = sizes(observed, decision.status)
-            yield Look(
+            yield Reconciled(
                 second=second,
                 phase=phase_of(decision),
                 weight=weight_of(decision),
                 stable=decision.status.stable_revision,
                 pods={("A" if name == A else "B"): size.scale for name, size in made.items()},
-                told=tuple(told(decision)),
+                reported=tuple(reported(decision)),
             )
             if not changed:
                 break
 
 
-def told_when(looks: Iterator[Look]) -> list[tuple[float, str]]:
+def reported_when(reconciles: Iterator[Reconciled]) -> list[tuple[float, str]]:
     """Every Event with its second."""
-    return [(look.second, reason) for look in looks for reason in look.told]
+    return [(reconciled.second, reason) for reconciled in reconciles for reason in reconciled.reported]
 
 
 def changed(version: str = "2", **words: Any) -> Observed:
@@ -88,52 +88,60 @@ def changed(version: str = "2", **words: Any) -> Observed:
 @pytest.mark.parametrize("router", [None, GATEWAY], ids=["no router", "router"])
 def test_the_default_goes_in_four_steps_of_two_minutes(router: dict[str, Any] | None) -> None:
     """5, 25 and 50 % for 120 s each, then all; the previous version stays for ten minutes."""
-    assert told_when(walked(changed(traffic=router), 1000)) == [
+    assert reported_when(walked(changed(traffic=router), 1000)) == [
         (0, "RevisionCreated"),
         (0, "CanaryStarted"),
         (120, "StepAdvanced"),
         (240, "StepAdvanced"),
         (360, "Promoted"),
     ]
-    phases = [(look.second, look.phase) for look in walked(changed(traffic=router), 1000)]
+    phases = [(reconciled.second, reconciled.phase) for reconciled in walked(changed(traffic=router), 1000)]
     assert (955, Phase.WATCHING) in phases
     assert phases[-1] == (1000, Phase.SERVING)
 
 
 def test_the_canary_grows_with_its_share_and_stable_keeps_its_pods() -> None:
     """Surge: full size before all traffic."""
-    looks = list(walked(changed(traffic=GATEWAY), 1000))
-    seen = {(look.weight, look.pods["B"]) for look in looks if look.phase is Phase.ANALYZING}
+    reconciles = list(walked(changed(traffic=GATEWAY), 1000))
+    seen = {
+        (reconciled.weight, reconciled.pods["B"])
+        for reconciled in reconciles
+        if reconciled.phase is Phase.ANALYZING
+    }
     assert seen == {(5, 1), (25, 2), (50, 4)}
-    assert {look.pods["A"] for look in looks if "A" in look.pods} == {4}
+    assert {reconciled.pods["A"] for reconciled in reconciles if "A" in reconciled.pods} == {4}
 
 
 def test_shared_capacity_moves_pod_by_pod_and_keeps_no_previous_revision() -> None:
     """Never a pod more than four; stable is never below its share by more than the pod that changes hands."""
-    looks = list(walked(changed(rollout={"capacity": "Shared"}, traffic=GATEWAY), 600))
-    for look in looks:
-        assert sum(count or 0 for count in look.pods.values()) == 4
-        if "A" in look.pods and "B" in look.pods:
-            assert (look.pods["A"] or 0) >= 4 * (100 - look.weight) / 100 - 1
-    assert [look.phase for look in looks][-1] is Phase.SERVING
-    assert Phase.WATCHING not in {look.phase for look in looks}
+    reconciles = list(walked(changed(rollout={"capacity": "Shared"}, traffic=GATEWAY), 600))
+    for reconciled in reconciles:
+        assert sum(count or 0 for count in reconciled.pods.values()) == 4
+        if "A" in reconciled.pods and "B" in reconciled.pods:
+            assert (reconciled.pods["A"] or 0) >= 4 * (100 - reconciled.weight) / 100 - 1
+    assert [reconciled.phase for reconciled in reconciles][-1] is Phase.SERVING
+    assert Phase.WATCHING not in {reconciled.phase for reconciled in reconciles}
 
 
 @pytest.mark.parametrize("strategy", ["BlueGreen", "Direct"])
 @pytest.mark.parametrize("router", [None, GATEWAY], ids=["no router", "router"])
 def test_blue_green_and_direct_switch_once(strategy: str, router: dict[str, Any] | None) -> None:
     """At full size, from nothing to everything; BlueGreen keeps the previous version warm, Direct does not."""
-    looks = list(walked(changed(rollout={"strategy": strategy}, traffic=router), 650))
-    assert {look.weight for look in looks} == {0, 100}
-    assert [reason for _, reason in told_when(iter(looks))] == ["RevisionCreated", "Promoted"]
-    assert (Phase.WATCHING in {look.phase for look in looks}) is (strategy == "BlueGreen")
-    assert looks[-1].phase is Phase.SERVING
+    reconciles = list(walked(changed(rollout={"strategy": strategy}, traffic=router), 650))
+    assert {reconciled.weight for reconciled in reconciles} == {0, 100}
+    assert [reason for _, reason in reported_when(iter(reconciles))] == ["RevisionCreated", "Promoted"]
+    assert (Phase.WATCHING in {reconciled.phase for reconciled in reconciles}) is (strategy == "BlueGreen")
+    assert reconciles[-1].phase is Phase.SERVING
 
 
 def test_a_paused_blue_green_is_a_preview() -> None:
-    """In full beside stable, without traffic, for as long as somebody looks at it."""
-    looks = list(walked(changed(rollout={"strategy": "BlueGreen", "paused": True}), 3600, every=600))
-    assert (looks[-1].phase, looks[-1].weight, looks[-1].pods) == (Phase.PAUSED, 0, {"A": 4, "B": 4})
+    """In full beside stable, without traffic, for as long as somebody checks it."""
+    reconciles = list(walked(changed(rollout={"strategy": "BlueGreen", "paused": True}), 3600, every=600))
+    assert (reconciles[-1].phase, reconciles[-1].weight, reconciles[-1].pods) == (
+        Phase.PAUSED,
+        0,
+        {"A": 4, "B": 4},
+    )
 
 
 def test_a_pause_over_hours_goes_on_where_it_was() -> None:
@@ -145,20 +153,24 @@ def test_a_pause_over_hours_goes_on_where_it_was() -> None:
         spec = changed(rollout=policy).model.spec
         return replace(world, model=replace(world.model, spec=spec))
 
-    looks = list(walked(changed(), 20_400, every=50, change=paused))
-    held = {(look.phase, look.weight) for look in looks if 150 <= look.second < 20_000}
+    reconciles = list(walked(changed(), 20_400, every=50, change=paused))
+    held = {
+        (reconciled.phase, reconciled.weight)
+        for reconciled in reconciles
+        if 150 <= reconciled.second < 20_000
+    }
     assert held == {(Phase.PAUSED, 5)}
-    assert looks[-1].phase is Phase.WATCHING
+    assert reconciles[-1].phase is Phase.WATCHING
 
 
 def test_a_step_that_wants_approval_waits_for_it() -> None:
     """For ever if need be; pods stay as they are."""
-    looks = list(walked(changed(rollout={"steps": STEPS}), 90_000, every=3000))
-    assert (looks[-1].phase, looks[-1].weight) == (Phase.AWAITING_APPROVAL, 25)
+    reconciles = list(walked(changed(rollout={"steps": STEPS}), 90_000, every=3000))
+    assert (reconciles[-1].phase, reconciles[-1].weight) == (Phase.AWAITING_APPROVAL, 25)
 
 
 def test_a_change_waits_for_its_turn() -> None:
-    """The operator's limit of rollouts is reached; nothing is started, and the place in the queue is told."""
+    """The operator's limit of rollouts is reached; nothing is started, and the place in the queue is reported."""
     turn = Turn(granted=False, place=2, waiting=3, running=10, limit=10)
     decision = decide(replace(changed(), turn=turn))
     assert decision.status.canary_revision == ""
@@ -251,7 +263,7 @@ def test_evidence_against_the_canary_rolls_it_back_in_the_judges_words() -> None
 
 def test_evidence_for_the_canary_lets_it_go_on_after_the_shortest_time_of_a_step() -> None:
     """Not before."""
-    for began, phase in ((60, Phase.ANALYZING), (125, Phase.WARMING)):
+    for began, phase in ((60, Phase.ANALYZING), (125, Phase.SCALING_UP)):
         observed = sampled(rolling(Phase.ANALYZING, began=began, analysis=ERRORS), **WELL, number=20)
         assert phase_of(decide(observed)) is phase
 
@@ -284,7 +296,7 @@ def test_no_sample_counts_twice() -> None:
 def test_after_a_gap_without_samples_a_step_wants_a_full_window() -> None:
     """S9: nobody watched meanwhile, so the time does not count."""
     observed = rolling(Phase.ANALYZING, began=500, analysis=ERRORS)
-    for gap, phase in ((60, Phase.ANALYZING), (20, Phase.WARMING)):
+    for gap, phase in ((60, Phase.ANALYZING), (20, Phase.SCALING_UP)):
         before = replace(observed, now=observed.now - timedelta(seconds=gap + 370))
         first = decide(sampled(before, **WELL, number=20))
         assert phase_of(first) is Phase.ANALYZING

@@ -190,7 +190,7 @@ def test_shared_capacity_takes_one_pod_of_stable_before_the_canary_has_traffic(
 ) -> None:
     """Stable carries everything until then, whatever the strategy."""
     observed = rolling(
-        Phase.WARMING,
+        Phase.SCALING_UP,
         replicas=replicas,
         rollout={"strategy": strategy, "capacity": "Shared"},
         ready={B: 1},

@@ -18,8 +18,8 @@ from builders.rollouts import (
     phase_of,
     recorded,
     rejection_of,
+    reported,
     rolling,
-    told,
 )
 from modelward.api.decode import decode_status, encode
 from modelward.api.status import CommandsStatus, HistoryEntry, RolloutResult
@@ -54,7 +54,7 @@ def test_approvals(value: str, approvals: tuple[int, ...]) -> None:
     )
     assert decision.status.rollout is not None
     assert decision.status.rollout.approvals == approvals
-    assert told(decision) == ([] if approvals else ["CommandIgnored"])
+    assert reported(decision) == ([] if approvals else ["CommandIgnored"])
 
 
 def test_an_approval_given_twice_is_one() -> None:
@@ -80,7 +80,7 @@ def test_a_restart_during_a_canary_replaces_it_once(command: str, router: dict[s
     reasons = []
     for _ in range(4):
         decision = decide(observed)
-        reasons += told(decision)
+        reasons += reported(decision)
         observed = follow(recorded(observed, decision), decision.status)
     assert reasons == ["Superseded", "RevisionCreated", "CanaryStarted"]
     assert (decision.status.canary_revision, decision.status.revision_nonce) == (AGAIN, 1)
@@ -116,7 +116,9 @@ def test_a_return_is_possible_while_what_spec_asks_for_is_rejected() -> None:
     )
     decision = decide(observed)
     assert (decision.status.stable_revision, decision.status.canary_revision) == (A, C)
-    assert [(each.revision, each.reason) for each in decision.status.rejected_revisions] == [(B, "Returned")]
+    assert [(each.revision, each.reason) for each in decision.status.rejected_revisions] == [
+        (B, "RolledBackByUser")
+    ]
 
 
 def test_a_return_goes_without_steps_and_holds_until_spec_changes() -> None:
@@ -147,7 +149,7 @@ def _fields(status: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("commands", "phase", "told_"),
+    ("commands", "phase", "reported_"),
     [
         pytest.param({"abort": B, "promote": B}, Phase.ROLLING_BACK, ["Aborted"], id="abort wins"),
         pytest.param({"rollback": A, "promote": B}, Phase.ROLLING_BACK, ["RolledBack"], id="rollback wins"),
@@ -157,11 +159,11 @@ def _fields(status: object) -> dict[str, object]:
     ],
 )
 def test_of_several_at_once_the_safest_is_done(
-    commands: dict[str, str], phase: Phase, told_: list[str]
+    commands: dict[str, str], phase: Phase, reported_: list[str]
 ) -> None:
     """All are acknowledged."""
     decision = decide(rolling(Phase.ANALYZING, began=60, commands=commands, rollout={"steps": STEPS}))
-    assert (phase_of(decision), told(decision)) == (phase, told_)
+    assert (phase_of(decision), reported(decision)) == (phase, reported_)
     assert {name: getattr(decision.status.commands, name) for name in commands} == commands
 
 
@@ -178,13 +180,13 @@ def test_of_several_at_once_the_safest_is_done(
         pytest.param("promote", B, "nothing is", id="nothing to promote"),
     ],
 )
-def test_what_does_not_apply_is_told_with_what_would(command: str, value: str, words: str) -> None:
+def test_what_does_not_apply_is_reported_with_what_would(command: str, value: str, words: str) -> None:
     """In the Event."""
     observed = rolling(
         Phase.SERVING, "2", status={"rejected_revisions": (rejection_of("2"),)}, commands={command: value}
     )
     decision = decide(observed)
-    assert told(decision) == ["CommandIgnored"]
+    assert reported(decision) == ["CommandIgnored"]
     assert words in decision.announcements[0].message
 
 
@@ -200,13 +202,13 @@ def test_a_retry_takes_a_name_that_was_never_out() -> None:
     assert decide(observed).status.canary_revision == revision_name("2", nonce=2)
 
 
-def test_f19_two_commands_that_do_nothing_are_both_told() -> None:
+def test_f19_two_commands_that_do_nothing_are_both_reported() -> None:
     """Their Events differ by name, though they have one decision and one reason."""
     observed = rolling(Phase.SERVING, commands={"promote": B, "abort": C})
     decision = decide(observed)
-    told = [each for each in decision.announcements if each.reason == "CommandIgnored"]
-    sent = {event(observed.model, 8, each, NOW)["metadata"]["name"] for each in told}
-    assert len(told) == len(sent) == 2
+    reported = [each for each in decision.announcements if each.reason == "CommandIgnored"]
+    sent = {event(observed.model, 8, each, NOW)["metadata"]["name"] for each in reported}
+    assert len(reported) == len(sent) == 2
 
 
 @pytest.mark.parametrize(

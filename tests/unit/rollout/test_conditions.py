@@ -54,9 +54,9 @@ def serving(version: str = "1", /, *, ready: int = 2, **words: Any) -> Observed:
     )
 
 
-def warming(*, deadline: bool = False) -> Observed:
+def scaling_up(*, deadline: bool = False) -> Observed:
     """A is stable and B, which spec asks for, is on its way; or late."""
-    rollout = RolloutStatus(state=Phase.WARMING, start_time=format_micro(before(60)))
+    rollout = RolloutStatus(state=Phase.SCALING_UP, start_time=format_micro(before(60)))
     model = make_model("2", status=make_status(A, canary_revision=B, rollout=rollout), rollout=DEADLINE)
     pods = [make_pod(B, name=name, scheduled=31 if deadline else 1) for name in "xy"]
     return make_observed(
@@ -95,7 +95,7 @@ T, F, U = "True", "False", "Unknown"
 TABLE = [
     pytest.param(make_observed(make_model("1")), (F, F, T, T, None), "Deploying", id="first deployment"),
     pytest.param(serving(), (T, T, F, None, None), "Available", id="serving what spec asks"),
-    pytest.param(warming(), (U, T, T, T, None), "Deploying", id="a revision is on its way"),
+    pytest.param(scaling_up(), (U, T, T, T, None), "Deploying", id="a revision is on its way"),
     pytest.param(serving(ready=1), (F, T, T, T, None), "ReplicasNotReady", id="a pod is missing"),
     pytest.param(
         serving("2", status=make_status(A, rejected_revisions=(REJECTED,))),
@@ -112,14 +112,21 @@ TABLE = [
     pytest.param(serving(replicas=-1), (F, T, F, None, T), "InvalidSpec", id="bad spec"),
     pytest.param(serving(conflicts=[CONFLICT]), (F, F, F, None, T), "NameConflict", id="name conflict"),
     pytest.param(serving(runtime={"name": "none"}), (F, T, F, None, T), "NoRuntime", id="no runtime"),
-    pytest.param(warming(deadline=True), (F, T, F, None, T), "DeadlineExceeded", id="deadline, and paused"),
-    pytest.param(rolling(Phase.WARMING), (U, T, T, T, None), "Deploying", id="a canary without weight yet"),
-    pytest.param(rolling(Phase.ANALYZING), (U, T, T, T, None), "CanaryStep", id="a canary at a step"),
     pytest.param(
-        rolling(Phase.WARMING, step=1, weight=5), (U, T, T, T, None), "CanaryStep", id="between two steps"
+        scaling_up(deadline=True), (F, T, F, None, T), "DeadlineExceeded", id="deadline, and paused"
     ),
     pytest.param(
-        rolling(Phase.AWAITING_APPROVAL), (U, T, U, T, None), "Paused", id="a step that wants approval"
+        rolling(Phase.SCALING_UP), (U, T, T, T, None), "Deploying", id="a canary without weight yet"
+    ),
+    pytest.param(rolling(Phase.ANALYZING), (U, T, T, T, None), "CanaryStep", id="a canary at a step"),
+    pytest.param(
+        rolling(Phase.SCALING_UP, step=1, weight=5), (U, T, T, T, None), "CanaryStep", id="between two steps"
+    ),
+    pytest.param(
+        rolling(Phase.AWAITING_APPROVAL),
+        (U, T, U, T, None),
+        "ApprovalRequired",
+        id="a step that wants approval",
     ),
     pytest.param(rolling(Phase.PAUSED), (U, T, U, T, None), "Paused", id="paused"),
     pytest.param(
@@ -169,7 +176,7 @@ def test_the_table_of_situations(observed: Observed, expected: tuple[str | None,
     assert condition(made, "Ready").message
 
 
-def test_a_canary_that_lacks_evidence_waits_for_a_word() -> None:
+def test_a_canary_that_lacks_evidence_waits_for_a_person() -> None:
     """With the command that goes on, and the one that goes back."""
     observed = rolling(Phase.INCONCLUSIVE, analysis=ERRORS)
     made = completed(observed)
@@ -179,7 +186,7 @@ def test_a_canary_that_lacks_evidence_waits_for_a_word() -> None:
         assert f"modelward.dev/{command}={B}" in condition(made, "Ready").message
 
 
-def test_a_step_that_wants_approval_tells_how_to_give_it() -> None:
+def test_a_step_that_wants_approval_shows_how_to_give_it() -> None:
     """The very line, for the very step."""
     message = condition(completed(rolling(Phase.AWAITING_APPROVAL)), "Ready").message
     assert f"kubectl annotate mwd fraud -n shop --overwrite modelward.dev/approve={B}/2" in message
@@ -225,7 +232,7 @@ def test_the_same_world_later_makes_the_same_status(observed: Any) -> None:
     """Nothing in status changes while nothing changes, or the operator would never be quiet."""
     first = completed(observed)
     later = completed(recorded(observed, first, 3))
-    # The judge tells how long it has been looking.
+    # The judge shows how long it has been looking.
     assert msgspec.structs.replace(later, analysis=first.analysis) == first
 
 
@@ -246,8 +253,8 @@ def test_a_stalled_model_says_so_for_kstatus_and_otherwise_has_no_such_condition
 
 def test_the_outcome_of_the_latest_rollout_is_kept() -> None:
     """For `kubectl wait --for=condition=RolloutSucceeded` in pipelines."""
-    assert words(completed(warming()))["RolloutSucceeded"] == U
-    done = replace(warming(), deployments={A: make_deployment(A), B: make_deployment(B)})
+    assert words(completed(scaling_up()))["RolloutSucceeded"] == U
+    done = replace(scaling_up(), deployments={A: make_deployment(A), B: make_deployment(B)})
     made = completed(done)
     assert condition(made, "RolloutSucceeded").reason == "Promoted"
     assert words(made)["RolloutSucceeded"] == T
@@ -259,7 +266,7 @@ def test_f15_what_serves_after_a_lost_status_has_gone_out() -> None:
     assert words(completed(serving(ready=0)))["RolloutSucceeded"] == U
 
 
-def test_an_outdated_runtime_is_told_with_the_remedy() -> None:
+def test_an_outdated_runtime_is_reported_with_the_remedy() -> None:
     """It rolls nobody by itself."""
     spec: dict[str, Any] = {"model": {"format": "onnx"}, "runtime": None}
     stable = make_revision("1", **spec)
@@ -284,7 +291,7 @@ def test_held_replicas_are_explained() -> None:
 
 def test_counts_are_of_all_live_revisions() -> None:
     """For the column REPLICAS and for /scale."""
-    made = completed(warming())
+    made = completed(scaling_up())
     assert (made.replicas, made.ready_replicas) == (4, 2)
     assert made.selector == "modelward.dev/model=fraud"
     assert made.url == "http://fraud.shop.svc"
@@ -311,12 +318,12 @@ def test_the_minute_before_unavailable_is_waited_for(seconds: float, left: float
 
 def test_a_status_is_small() -> None:
     """Conditions are few, whatever happens."""
-    made = completed(warming(deadline=True))
+    made = completed(scaling_up(deadline=True))
     assert len(msgspec.json.encode(made)) < 4096
 
 
 @pytest.mark.parametrize("kind", ["Ready", "Available"])
-def test_f24_an_autoscaler_that_does_not_scale_is_told(kind: str) -> None:
+def test_f24_an_autoscaler_that_does_not_scale_is_reported(kind: str) -> None:
     """Of a revision that serves; one without a ready pod has nothing to measure yet."""
     seen = serving()
     idle = tuple(make_autoscaler(each, problem="FailedGetMetric: none.") for each in (A, B))

@@ -1,4 +1,4 @@
-"""decide: one behaviour, one case. What follows over time is told by the golden stories."""
+"""decide: one behaviour, one case. What follows over time is known by the golden stories."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -55,7 +55,7 @@ def serving(version: str = "1", /, **words: Any) -> Observed:
     return make_observed(model, make_deployment(A), selects=A, revisions=[make_revision("1")])
 
 
-def warming(
+def scaling_up(
     version: str = "2",
     /,
     *,
@@ -67,7 +67,7 @@ def warming(
 ) -> Observed:
     """A is stable, `canary` is on its way; spec asks for `version`."""
     status = make_status(
-        A, canary_revision=revision_name(canary), decision=6, rollout=rollout(Phase.WARMING, 300)
+        A, canary_revision=revision_name(canary), decision=6, rollout=rollout(Phase.SCALING_UP, 300)
     )
     model = make_model(version, status=status, commands=commands, generation=3, **words)
     return make_observed(
@@ -85,7 +85,7 @@ def phase(decision: Decision) -> Phase:
     return Phase(decision.status.rollout.state) if decision.status.rollout else Phase.SERVING
 
 
-def told(decision: Decision) -> list[str]:
+def reported(decision: Decision) -> list[str]:
     """Reasons of the Events."""
     return [each.reason for each in decision.announcements]
 
@@ -103,11 +103,11 @@ def rejected(version: str) -> RejectedRevision:
 
 def test_what_is_on_its_way_ends_when_spec_asks_for_something_that_cannot_be_started() -> None:
     """A spec that no runtime serves is refused, and the revision that it no longer asks for is not promoted."""
-    decision = decide(warming("3", runtime={"name": "missing"}))
+    decision = decide(scaling_up("3", runtime={"name": "missing"}))
     assert decision.blocked is not None
     assert decision.blocked.reason is Reason.NO_RUNTIME
     assert decision.status.canary_revision == ""
-    assert told(decision) == ["Superseded"]
+    assert reported(decision) == ["Superseded"]
     assert decision.status.stable_revision == A
 
 
@@ -116,7 +116,7 @@ def test_the_first_revision_is_stable_from_the_start() -> None:
     decision = decide(make_observed(make_model("1")))
     assert (decision.status.stable_revision, decision.status.canary_revision) == (A, "")
     assert phase(decision) is Phase.DEPLOYING
-    assert told(decision) == ["RevisionCreated"]
+    assert reported(decision) == ["RevisionCreated"]
     assert A in decision.revisions
 
 
@@ -137,35 +137,35 @@ def test_a_change_starts_a_revision_beside_stable() -> None:
     """Stable goes on serving."""
     decision = decide(serving("2"))
     assert (decision.status.stable_revision, decision.status.canary_revision) == (A, B)
-    assert phase(decision) is Phase.WARMING
+    assert phase(decision) is Phase.SCALING_UP
 
 
 def test_a_ready_revision_switches_roles_with_stable() -> None:
     """Promotion makes the running pods the stable ones; the old ones drain."""
-    decision = decide(warming(ready=2))
+    decision = decide(scaling_up(ready=2))
     status = decision.status
     assert (status.stable_revision, status.canary_revision, status.previous_revision) == (B, "", A)
     assert phase(decision) is Phase.DRAINING
-    assert told(decision) == ["Promoted"]
+    assert reported(decision) == ["Promoted"]
 
 
 def test_a_revision_with_one_pod_missing_is_awaited() -> None:
     """Nearly ready is not ready."""
-    assert decide(warming(ready=1)).status.stable_revision == A
+    assert decide(scaling_up(ready=1)).status.stable_revision == A
 
 
 def test_another_change_supersedes_the_awaited_revision() -> None:
     """And yet another supersedes that one: only the latest goes on."""
-    decision = decide(warming("3"))
+    decision = decide(scaling_up("3"))
     assert decision.status.canary_revision == C
-    assert told(decision) == ["Superseded", "RevisionCreated"]
-    again = decide(warming("1", canary="3"))
+    assert reported(decision) == ["Superseded", "RevisionCreated"]
+    again = decide(scaling_up("1", canary="3"))
     assert again.status.canary_revision == ""
 
 
 def test_going_back_to_stable_ends_the_rollout_at_once() -> None:
     """Nothing is started: stable never stopped."""
-    decision = decide(warming("1"))
+    decision = decide(scaling_up("1"))
     assert (decision.status.stable_revision, decision.status.canary_revision) == (A, "")
     assert phase(decision) is Phase.SERVING
     assert decision.status.history[0].result is RolloutResult.SUPERSEDED
@@ -173,7 +173,7 @@ def test_going_back_to_stable_ends_the_rollout_at_once() -> None:
 
 def test_going_back_to_stable_while_a_retry_warms_is_no_rollout() -> None:
     """The nonce was raised for what is awaited; stable keeps its own."""
-    observed = warming("1")
+    observed = scaling_up("1")
     retried = make_revision("2", nonce=1, number=3)
     status = msgspec.structs.replace(observed.model.status, canary_revision=retried.name, revision_nonce=1)
     revisions = {**observed.revisions, retried.name: retried}
@@ -206,7 +206,7 @@ def test_draining(seconds_ago: float, ends: bool) -> None:  # noqa: FBT001 - a p
     ],
 )
 def test_draining_ends_although_spec_is_refused(words: dict[str, Any]) -> None:
-    """And no look follows the other at once."""
+    """And no reconcile follows the other at once."""
     status = make_status(A, previous_revision=B, rollout=rollout(Phase.DRAINING, 6), decision=7)
     decision = decide(serving(status=status, **words))
     assert decision.blocked is not None
@@ -224,7 +224,7 @@ def late_pods(seconds: float = 61) -> list[Pod]:
 
 def test_a_revision_that_misses_its_deadline_is_rolled_back() -> None:
     """With the reason of its pods, remembered by content."""
-    decision = decide(warming(pods=late_pods(), rollout=ROLL_BACK))
+    decision = decide(scaling_up(pods=late_pods(), rollout=ROLL_BACK))
     assert decision.status.canary_revision == ""
     assert [entry.content for entry in decision.status.rejected_revisions] == [B]
     assert decision.status.history[0].result is RolloutResult.ROLLED_BACK
@@ -235,7 +235,7 @@ def test_a_revision_that_misses_its_deadline_is_rolled_back() -> None:
 
 def test_with_pause_a_late_revision_is_awaited_further() -> None:
     """A person decides."""
-    decision = decide(warming(pods=late_pods(), rollout={**ROLL_BACK, "onDeadline": "Pause"}))
+    decision = decide(scaling_up(pods=late_pods(), rollout={**ROLL_BACK, "onDeadline": "Pause"}))
     assert decision.status.canary_revision == B
     assert decision.status.rejected_revisions == ()
 
@@ -250,11 +250,11 @@ def test_with_pause_a_late_revision_is_awaited_further() -> None:
 )
 def test_no_deadline_is_missed_by(pods: list[Pod]) -> None:
     """The clock runs from the moment the last pod was scheduled."""
-    assert decide(warming(pods=pods, rollout=ROLL_BACK)).status.canary_revision == B
+    assert decide(scaling_up(pods=pods, rollout=ROLL_BACK)).status.canary_revision == B
 
 
 def test_what_was_rejected_is_not_tried_again() -> None:
-    """Even when spec asks for it anew; the condition tells the remedy."""
+    """Even when spec asks for it anew; the condition shows the remedy."""
     decision = decide(serving("2", status=make_status(A, rejected_revisions=(rejected("2"),))))
     assert decision.status.canary_revision == ""
     assert decision.blocked is not None
@@ -271,11 +271,11 @@ def test_what_was_rejected_is_not_tried_again() -> None:
         pytest.param({"retry": "foo"}, "retry: foo names no rejected revision", id="retry of nothing"),
     ],
 )
-def test_a_command_that_does_not_apply_is_told(commands: dict[str, str], words: str) -> None:
+def test_a_command_that_does_not_apply_is_reported(commands: dict[str, str], words: str) -> None:
     """It does nothing, is not tried again, and an Event says why."""
-    decision = decide(warming(commands=commands))
+    decision = decide(scaling_up(commands=commands))
     assert decision.status.canary_revision == B
-    assert told(decision) == ["CommandIgnored"]
+    assert reported(decision) == ["CommandIgnored"]
     assert words in decision.announcements[0].message
 
 
@@ -294,9 +294,9 @@ def test_another_change_goes_out_after_a_rejection() -> None:
     assert decision.blocked is None
 
 
-def test_going_to_a_rejected_revision_while_another_warms_says_so() -> None:
+def test_going_to_a_rejected_revision_while_another_scales_up_says_so() -> None:
     """The awaited one ends, the rejected one is not revived."""
-    observed = warming("3")
+    observed = scaling_up("3")
     status = msgspec.structs.replace(observed.model.status, rejected_revisions=(rejected("3"),))
     decision = decide(replace(observed, model=replace(observed.model, status=status)))
     assert decision.status.canary_revision == ""
@@ -306,7 +306,7 @@ def test_going_to_a_rejected_revision_while_another_warms_says_so() -> None:
 def test_a_long_reason_is_cut_where_the_api_server_would_refuse_it() -> None:
     """One long message of a pod must not block the status for ever."""
     pods = [make_pod(B, name=f"p{number}", problem="x" * 5000) for number in (1, 2)]
-    decision = decide(warming(pods=pods, rollout={**ROLL_BACK, "progressDeadlineSeconds": 30}))
+    decision = decide(scaling_up(pods=pods, rollout={**ROLL_BACK, "progressDeadlineSeconds": 30}))
     assert len(decision.status.history[0].message) <= 1024
     assert len(decision.status.rejected_revisions[0].message) <= 1024
 
@@ -367,7 +367,7 @@ def test_a_retry_of_what_spec_does_not_ask_for_restarts_nothing() -> None:
 
 def test_abort_takes_the_awaited_revision_back() -> None:
     """And remembers it as rejected, with the reason Aborted."""
-    decision = decide(warming(commands={"abort": B}))
+    decision = decide(scaling_up(commands={"abort": B}))
     assert decision.status.canary_revision == ""
     assert decision.status.rejected_revisions[0].reason == "Aborted"
     assert decision.status.history[0].result is RolloutResult.ABORTED
@@ -376,7 +376,7 @@ def test_abort_takes_the_awaited_revision_back() -> None:
 def test_an_aborted_restart_is_forgotten() -> None:
     """It has the content of stable, which cannot be rejected."""
     again = make_revision("1", nonce=1, number=2)
-    status = make_status(A, canary_revision=again.name, revision_nonce=1, rollout=rollout(Phase.WARMING))
+    status = make_status(A, canary_revision=again.name, revision_nonce=1, rollout=rollout(Phase.SCALING_UP))
     model = make_model("1", status=status, commands={"abort": again.name})
     observed = make_observed(
         model, make_deployment(A), make_deployment(again.name, ready=0), revisions=[make_revision("1"), again]
@@ -389,7 +389,7 @@ def test_an_aborted_restart_is_forgotten() -> None:
 
 def test_an_abort_of_a_revision_without_snapshot_goes_through() -> None:
     """Somebody deleted what was kept of it."""
-    observed = warming(commands={"abort": B})
+    observed = scaling_up(commands={"abort": B})
     decision = decide(replace(observed, revisions={A: observed.revisions[A]}))
     assert [entry.content for entry in decision.status.rejected_revisions] == [B]
 
@@ -476,7 +476,7 @@ def test_a_name_conflict_stops_the_rollout_and_is_named() -> None:
     assert f"Service {NAMESPACE}/{NAME}" in decision.blocked.message
 
 
-def test_a_bad_spec_changes_nothing_but_what_is_told() -> None:
+def test_a_bad_spec_changes_nothing_but_what_is_reported() -> None:
     """What runs goes on running."""
     decision = decide(serving("2", replicas=-1))
     assert decision.status.stable_revision == A
@@ -499,7 +499,7 @@ def test_a_known_revision_whose_snapshot_was_deleted_is_made_anew() -> None:
 
 def test_a_model_scaled_to_zero_switches_without_waiting_for_pods() -> None:
     """There are none to wait for."""
-    observed = warming(replicas=0)
+    observed = scaling_up(replicas=0)
     none = {name: replace(each, replicas=0, ready=0) for name, each in observed.deployments.items()}
     assert decide(replace(observed, deployments=none)).status.stable_revision == B
 
@@ -534,7 +534,7 @@ def test_another_number_in_spec_ends_the_holding() -> None:
         pytest.param("registry.example.com/onnx:2", True, id="the runtime has changed"),
     ],
 )
-def test_a_changed_runtime_is_told_and_rolls_nobody(image: str, outdated: bool) -> None:  # noqa: FBT001
+def test_a_changed_runtime_is_reported_and_rolls_nobody(image: str, outdated: bool) -> None:  # noqa: FBT001
     """The template of what runs is pinned."""
     words: dict[str, Any] = {"model": {"format": "onnx"}, "runtime": None}
     stable = make_revision("1", **words)
@@ -561,12 +561,12 @@ def worlds() -> list[Any]:
         pytest.param(serving("2", runtime=None), id="no runtime"),
         pytest.param(serving(autoscaling={"maxReplicas": 3}), id="autoscaled"),
         pytest.param(serving("2", status=make_status(A, rejected_revisions=(rejected("2"),))), id="rejected"),
-        pytest.param(warming(), id="warming"),
-        pytest.param(warming(ready=2), id="ready"),
-        pytest.param(warming("1"), id="reverted"),
-        pytest.param(warming("3"), id="superseded"),
-        pytest.param(warming(pods=late_pods(), rollout=ROLL_BACK), id="late"),
-        pytest.param(warming(commands={"abort": B}), id="aborted"),
+        pytest.param(scaling_up(), id="scaling_up"),
+        pytest.param(scaling_up(ready=2), id="ready"),
+        pytest.param(scaling_up("1"), id="reverted"),
+        pytest.param(scaling_up("3"), id="superseded"),
+        pytest.param(scaling_up(pods=late_pods(), rollout=ROLL_BACK), id="late"),
+        pytest.param(scaling_up(commands={"abort": B}), id="aborted"),
     ]
 
 
@@ -597,7 +597,7 @@ def settled(observed: Observed, decision: Decision) -> Observed:
 
 @pytest.mark.parametrize("observed", worlds())
 def test_a_decision_that_is_recorded_is_not_decided_again(observed: Observed) -> None:
-    """A second look changes nothing and tells nothing, once the Deployments are there; words tell of the pods."""
+    """A second reconcile changes nothing and shows nothing, once the Deployments are there; words show of the pods."""
     first = decide(observed)
     second = decide(settled(observed, first))
     assert without_evidence(second.status) == without_evidence(first.status)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from builders.rollouts import GATEWAY, STEPS, A, B, follow, left, phase_of, recorded, told
+from builders.rollouts import GATEWAY, STEPS, A, B, follow, left, phase_of, recorded, reported
 from modelward.api.status import CommandsStatus, Condition, RolloutResult, RolloutStatus
 from modelward.rollout import phases
 from modelward.rollout.decide import decide
@@ -23,7 +23,7 @@ from unit.rollout.events import EVENTS, Event, happening, say
 SHORT: Final = {
     "Serv": Phase.SERVING,
     "Depl": Phase.DEPLOYING,
-    "Warm": Phase.WARMING,
+    "Warm": Phase.SCALING_UP,
     "Anal": Phase.ANALYZING,
     "Appr": Phase.AWAITING_APPROVAL,
     "Paus": Phase.PAUSED,
@@ -147,11 +147,11 @@ def test_every_event_is_in_the_table() -> None:
     assert all(set(case.values[1]) == set(Phase) for case in rows(WITHOUT_ROUTER))
 
 
-# --- how it ends, and what is told --------------------------------------------------------------------------
+# --- how it ends, and what is reported --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("event", "result", "reason", "told_"),
+    ("event", "result", "reason", "reported_"),
     [
         pytest.param("crash loop", RolloutResult.ROLLED_BACK, "CrashLooping", "RolledBack", id="ill"),
         pytest.param("worse", RolloutResult.ROLLED_BACK, "RolledBack", "RolledBack", id="worse"),
@@ -163,17 +163,23 @@ def test_every_event_is_in_the_table() -> None:
             "lost, RollBack", RolloutResult.ROLLED_BACK, "MetricsUnavailable", "RolledBack", id="unknown"
         ),
         pytest.param("abort", RolloutResult.ABORTED, "Aborted", "Aborted", id="aborted"),
-        pytest.param("rollback to A", RolloutResult.ROLLED_BACK, "Returned", "RolledBack", id="returned"),
+        pytest.param(
+            "rollback to A",
+            RolloutResult.ROLLED_BACK,
+            "RolledBackByUser",
+            "RolledBack",
+            id="rolled back by the user",
+        ),
         pytest.param("spec A", RolloutResult.SUPERSEDED, None, "Superseded", id="reverted"),
         pytest.param("no runtime", RolloutResult.SUPERSEDED, None, "Superseded", id="superseded"),
     ],
 )
 @pytest.mark.parametrize("router", [None, GATEWAY], ids=["no router", "router"])
-def test_a_canary_that_ends_is_told_and_remembered(
+def test_a_canary_that_ends_is_reported_and_remembered(
     event: str,
     result: RolloutResult,
     reason: str | None,
-    told_: str,
+    reported_: str,
     router: dict[str, Any] | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -181,14 +187,14 @@ def test_a_canary_that_ends_is_told_and_remembered(
     say(monkeypatch, EVENTS[event], Phase.ANALYZING)
     observed = replace(happening(EVENTS[event], Phase.ANALYZING, traffic=router), lag_seconds=0)
     decision = decide(observed)
-    assert told(decision) == [told_]
+    assert reported(decision) == [reported_]
     assert [(entry.revision, entry.result) for entry in decision.status.history] == [(B, result)]
     assert decision.announcements[0].message.startswith(decision.status.history[0].message)
     assert [(each.revision, each.reason) for each in decision.status.rejected_revisions] == (
         [(B, reason)] if reason else []
     )
     again = decide(follow(recorded(observed, decision), decision.status))
-    assert told(again) == [], "the end of a rollout is told once"
+    assert reported(again) == [], "the end of a rollout is reported once"
     assert again.status.history == decision.status.history
     assert (again.status.stable_revision, again.status.canary_revision) == (A, "")
 
@@ -211,12 +217,12 @@ COMMANDS: Final = ["approve step 2", "promote", "abort", "rollback to A", "rollb
 def test_a_command_is_right_or_a_no_op_with_a_reason(
     event: str, phase: Phase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R3: whatever the phase, it changes what it says, or nothing; then an Event tells why. It is done once."""
+    """R3: whatever the phase, it changes what it says, or nothing; then an Event shows why. It is done once."""
     say(monkeypatch, EVENTS[event], phase)
     observed = happening(EVENTS[event], phase)
     quiet = decide(happening(EVENTS["nothing"], phase, **_policy_of(event)))
     decision = decide(observed)
-    if "CommandIgnored" in told(decision):
+    if "CommandIgnored" in reported(decision):
         (why,) = [each.message for each in decision.announcements if each.reason == "CommandIgnored"]
         assert why.startswith(f"{event.split(maxsplit=1)[0]}: ")
         unheard = msgspec.structs.replace(
@@ -226,7 +232,7 @@ def test_a_command_is_right_or_a_no_op_with_a_reason(
     else:
         assert decision.waiting or _essence(decision) != _essence(quiet) or _is_in_effect(event, phase)
     again = decide(follow(recorded(observed, decision), decision.status))
-    assert "CommandIgnored" not in told(again)
+    assert "CommandIgnored" not in reported(again)
     assert again.status.commands == decision.status.commands
 
 
@@ -256,7 +262,7 @@ DOWN: Final = {
 }
 RARE: Final[dict[str, tuple[Phase, Event, dict[str, Any]]]] = {
     "the first step wants approval": (
-        Phase.WARMING,
+        Phase.SCALING_UP,
         EVENTS["pods ready"],
         {"rollout": {"steps": [{"weightPercent": 10, "approval": "Required"}]}},
     ),
@@ -265,9 +271,9 @@ RARE: Final[dict[str, tuple[Phase, Event, dict[str, Any]]]] = {
     "resumed before the first step": (Phase.PAUSED, EVENTS["resume"], {"step": 0, "weight": 0}),
     "kept for long enough": (Phase.WATCHING, EVENTS["nothing"], {"began": 601}),
     "drained": (Phase.DRAINING, EVENTS["nothing"], {"began": 6}),
-    "worse between two steps": (Phase.WARMING, EVENTS["worse"], {"step": 1, "weight": 5}),
+    "worse between two steps": (Phase.SCALING_UP, EVENTS["worse"], {"step": 1, "weight": 5}),
     "not kept": (Phase.PROMOTING, EVENTS["pods ready"], {"rollout": {"keepPreviousSeconds": 0}}),
-    "nothing to protect": (Phase.WARMING, EVENTS["no replicas"], {}),
+    "nothing to protect": (Phase.SCALING_UP, EVENTS["no replicas"], {}),
     **{
         f"stable has been down for a minute: {phase}": (phase, EVENTS["stable is down"], {"status": DOWN})
         for phase in (Phase.AWAITING_APPROVAL, Phase.INCONCLUSIVE, Phase.METRICS_UNAVAILABLE)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelward.rollout.fleet import Key, Limits, granted, in_order, look_again, turn
+from modelward.rollout.fleet import Key, Limits, granted, in_order, requeue_after, turn
 from modelward.rollout.observed import Turn
 
 
@@ -72,7 +72,7 @@ def test_a_turn_is_granted(waiting: str, running: str, limits: Limits) -> None:
     ],
 )
 def test_a_turn_that_is_not_there_yet(waiting: str, running: str, limits: Limits, message: str) -> None:
-    """Place, queue and the limit that is reached are told."""
+    """Place, queue and the limit that is reached are reported."""
     found = turn(("x", "x"), keys(waiting), keys(running), limits)
     assert not found.granted
     assert message in found.message
@@ -93,8 +93,8 @@ def test_the_order(waiting: str, running: str, order: str) -> None:
 
 def test_places_are_shown_anew_at_a_bearable_pace() -> None:
     """1,000 models that wait write five times a second, all together."""
-    assert look_again(Turn(granted=False, waiting=3)) == 15.0
-    assert look_again(Turn(granted=False, waiting=1000)) == 200.0
+    assert requeue_after(Turn(granted=False, waiting=3)) == 15.0
+    assert requeue_after(Turn(granted=False, waiting=1000)) == 200.0
 
 
 some_keys = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9).map(str)), max_size=12, unique=True)

@@ -34,7 +34,7 @@ def context(**words: Any) -> Raw:
     return {"securityContext": {**base, **words}}
 
 
-def test_what_is_rendered_is_genuine() -> None:
+def test_what_is_rendered_is_valid() -> None:
     """Also under another nonce, and with all that the resource lets one say."""
     assert flaw(make_revision("1")) == ""
     assert flaw(make_revision("1", nonce=7, serviceAccountName="scorer")) == ""

@@ -73,7 +73,7 @@ def reason(observed: Observed) -> Reason | None:
     return illness.reason if illness else None
 
 
-ILL = [
+UNHEALTHY = [
     pytest.param([looping()], Reason.CRASH_LOOPING, id="the only pod ends again and again"),
     pytest.param(
         [looping(), *(pod(name=f"p{number}") for number in range(9))],
@@ -139,8 +139,8 @@ HEALTHY = [
 ]
 
 
-@pytest.mark.parametrize(("pods", "expected"), ILL)
-def test_illness_is_told_by_its_reason(pods: list[Pod], expected: Reason) -> None:
+@pytest.mark.parametrize(("pods", "expected"), UNHEALTHY)
+def test_health_problem_is_named_by_its_reason(pods: list[Pod], expected: Reason) -> None:
     """With a healthy stable beside it, with none at all, and after promotion."""
     assert reason(canary(*pods, pod(STABLE, "s"))) is expected
     assert reason(canary(*pods)) is expected
@@ -148,13 +148,13 @@ def test_illness_is_told_by_its_reason(pods: list[Pod], expected: Reason) -> Non
 
 
 @pytest.mark.parametrize("pods", HEALTHY)
-def test_what_is_no_illness(pods: list[Pod]) -> None:
+def test_what_is_no_health_problem(pods: list[Pod]) -> None:
     """Not its fault, not for long enough, or a case for the deadline."""
     assert reason(canary(*pods, pod(STABLE, "s"))) is None
     assert reason(watched(*pods, pod(STABLE, "s"))) is None
 
 
-@pytest.mark.parametrize("pods", [case.values[0] for case in ILL], ids=[case.id for case in ILL])
+@pytest.mark.parametrize("pods", [case.values[0] for case in UNHEALTHY], ids=[case.id for case in UNHEALTHY])
 def test_stable_with_the_same_trouble_excuses_the_canary(pods: list[Pod]) -> None:
     """As large a share of stable's pods: both suffer from the same thing, and it is said."""
     observed = canary(*pods, *(replace(each, revision=STABLE) for each in pods))
@@ -162,7 +162,7 @@ def test_stable_with_the_same_trouble_excuses_the_canary(pods: list[Pod]) -> Non
     assert "the canary is not to blame" in shared(observed)
 
 
-def test_f05_a_pod_that_comes_back_at_another_moment_is_as_ill() -> None:
+def test_f05_a_pod_that_comes_back_at_another_moment_is_as_unhealthy() -> None:
     """Both are killed for their memory every half minute; just now stable has come back, and the canary has not."""
     killed: dict[str, Any] = {"restarts": 1, "ended": ended(137, "OOMKilled", ago=6)}
     back = pod(STABLE, "s", ready_since=before(2), **killed)
@@ -182,7 +182,7 @@ def test_a_smaller_share_of_stable_is_no_excuse() -> None:
     assert shared(observed) == ""
 
 
-def test_stable_between_two_crashes_is_as_ill_as_in_the_loop() -> None:
+def test_stable_between_two_crashes_is_as_unhealthy_as_in_the_loop() -> None:
     """The kubelet shows CrashLoopBackOff only while it waits; a second later the container runs again."""
     running = pod(STABLE, "s", restarts=2, ended=ended(), ready=False)
     assert reason(canary(looping(), running)) is None
@@ -207,7 +207,7 @@ def test_a_new_pod_that_loads_does_not_keep_the_lost_one_alive() -> None:
     assert reason(canary(lost(ago=4), pod(name="new", ready=False))) is Reason.NOT_READY
 
 
-def test_the_message_tells_pod_cause_and_counts() -> None:
+def test_the_message_shows_pod_cause_and_counts() -> None:
     """One sentence for status, Event and history."""
     observed = canary(
         looping(name="fraud-x-abc", restarts=3, ended=ended(ago=10.0)), pod(name="p1"), pod(STABLE, "s")
@@ -254,10 +254,10 @@ def test_the_message_of_a_shared_trouble_has_no_counters() -> None:
         pytest.param([lost(ago=600)], None, id="the clock changes nothing any more"),
     ],
 )
-def test_look_again(pods: list[Pod], seconds: float | None) -> None:
-    """Only the clock needs a look; pods themselves are events."""
+def test_requeue_after(pods: list[Pod], seconds: float | None) -> None:
+    """Only the clock needs a reconcile; pods themselves are events."""
     observed = canary(*pods)
-    found = health.look_again(observed, observed.model.status)
+    found = health.requeue_after(observed, observed.model.status)
     assert found == (pytest.approx(seconds) if seconds else None)
 
 
@@ -295,14 +295,14 @@ pods = st.builds(
 
 
 @given(st.lists(pods, max_size=6))
-def test_equal_arms_are_never_ill(found: list[Pod]) -> None:
+def test_equal_arms_are_never_worse(found: list[Pod]) -> None:
     """Whatever happens to both revisions alike is nobody's fault."""
     observed = canary(*(replace(each, revision=side) for each in found for side in (STABLE, CANARY)))
     assert problem(observed) is None
 
 
 @given(st.lists(pods, max_size=6))
-def test_only_pods_of_the_canary_make_it_ill(found: list[Pod]) -> None:
+def test_only_pods_of_the_canary_make_it_unhealthy(found: list[Pod]) -> None:
     """A verdict is a sentence with a pod's name, and healthy pods of the canary never give one."""
     illness = problem(canary(*found))
     if illness:
@@ -312,7 +312,7 @@ def test_only_pods_of_the_canary_make_it_ill(found: list[Pod]) -> None:
 
 
 @given(st.lists(pods, max_size=6))
-def test_more_trouble_of_the_canary_never_heals_it(found: list[Pod]) -> None:
+def test_more_trouble_of_the_canary_never_helps_it(found: list[Pod]) -> None:
     """Beside a healthy stable, one more crash-looping pod leaves it ill."""
     known = [pod(STABLE, "s"), *(replace(each, revision=CANARY) for each in found)]
     if problem(canary(*known)):
@@ -320,11 +320,11 @@ def test_more_trouble_of_the_canary_never_heals_it(found: list[Pod]) -> None:
         assert problem(worse)
 
 
-def test_a_canary_that_sets_out_in_this_look_answers_for_nothing_its_pods_had_before() -> None:
+def test_a_canary_that_sets_out_in_this_reconcile_answers_for_nothing_its_pods_had_before() -> None:
     """The Deployment of a revision that was out before is still there: it had no traffic as this canary."""
     observed = watched(lost(ago=500), pod(STABLE, "s"))
     assert problem(observed) is not None
-    rollout = RolloutStatus(state="Warming", start_time=format_micro(before(0.0)))
+    rollout = RolloutStatus(state="ScalingUp", start_time=format_micro(before(0.0)))
     decided = make_status(STABLE, canary_revision=CANARY, rollout=rollout)
     assert health.problem(observed, decided) is None
     loops = watched(looping(), looping(STABLE, "s"))

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from builders import before, make_pod
-from builders.rollouts import GATEWAY, A, B, follow, phase_of, recorded, rolling, told, weight_of
+from builders.rollouts import GATEWAY, A, B, follow, phase_of, recorded, reported, rolling, weight_of
 from modelward.api.status import Condition
 from modelward.rollout.decide import decide
 from modelward.rollout.decision import Decision
@@ -21,7 +21,7 @@ BEGAN: Final = 300.0
 
 
 def out_of_memory(ago: float) -> dict[str, Any]:
-    """Killed once, and ready again; the kubelet tells of it for as long as the pod lives."""
+    """Killed once, and ready again; the kubelet shows it for as long as the pod lives."""
     ended = Exit(container="model-server", code=137, reason="OOMKilled", time=before(ago))
     return {"ready": True, "ready_since": before(ago - 5), "restarts": 1, "ended": ended}
 
@@ -55,19 +55,19 @@ KEPT: Final = [out_of_memory, restarted, evicted]
 WAYS: Final[dict[str, tuple[Phase, dict[str, Any]]]] = {
     "at a step": (Phase.ANALYZING, {}),
     "at the last step": (Phase.ANALYZING, {"step": 2, "weight": 50}),
-    "before its first step": (Phase.WARMING, {"ready": {B: 1}}),
-    "before the next step": (Phase.WARMING, {"step": 1, "weight": 5, "ready": {B: 2}}),
+    "before its first step": (Phase.SCALING_UP, {"ready": {B: 1}}),
+    "before the next step": (Phase.SCALING_UP, {"step": 1, "weight": 5, "ready": {B: 2}}),
     "before the switch": (Phase.PROMOTING, {"ready": {B: 4}}),
     "before the switch, with a route": (Phase.PROMOTING, {"ready": {B: 4}, "traffic": GATEWAY}),
     "with all the traffic": (Phase.PROMOTING, {"ready": {B: 4}, "weight": 100, "traffic": GATEWAY}),
     "approved": (
-        Phase.WARMING,
+        Phase.SCALING_UP,
         {"step": 2, "weight": 25, "ready": {B: 4}, "rollout_status": {"approvals": (2,)}},
     ),
-    "Direct": (Phase.WARMING, {"step": 0, "ready": {B: 4}, "rollout": {"strategy": "Direct"}}),
-    "BlueGreen": (Phase.WARMING, {"step": 0, "ready": {B: 4}, "rollout": {"strategy": "BlueGreen"}}),
+    "Direct": (Phase.SCALING_UP, {"step": 0, "ready": {B: 4}, "rollout": {"strategy": "Direct"}}),
+    "BlueGreen": (Phase.SCALING_UP, {"step": 0, "ready": {B: 4}, "rollout": {"strategy": "BlueGreen"}}),
 }
-"""From where a canary without signals goes on in the next look, if nothing holds it."""
+"""From where a canary without signals goes on in the next reconcile, if nothing holds it."""
 
 
 def pods(**facts: Any) -> list[Pod]:
@@ -109,14 +109,14 @@ def test_f05_what_both_suffer_from_holds_the_canary(trouble: Any, way: str) -> N
     observed = rolling(phase, pods=pods(**trouble(20)), **words)
     decision = decide(observed)
     assert not goes_on(observed, decision)
-    assert told(decision) == []
+    assert reported(decision) == []
     assert UNTIL in message(decision)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("trouble", KEPT)
 def test_f05_it_goes_on_by_itself_when_it_is_over(trouble: Any, way: str) -> None:
-    """A minute after the last mishap, though the kubelet still tells of it; the next look comes by itself."""
+    """A minute after the last mishap, though the kubelet still shows it; the next reconcile comes by itself."""
     phase, words = WAYS[way]
     held = decide(rolling(phase, pods=pods(**trouble(20)), **words))
     assert held.wake_after is not None
@@ -178,7 +178,7 @@ def test_f05_nothing_is_held_where_there_is_nothing_to_protect(world: str) -> No
     words: dict[str, Any] = {"replicas": 0}
     if world == "stable is down":
         words = {"ready": {A: 0, B: 1}, "status": {"conditions": (down,)}}
-    observed = rolling(Phase.WARMING, pods=pods(**out_of_memory(20)), **words)
+    observed = rolling(Phase.SCALING_UP, pods=pods(**out_of_memory(20)), **words)
     decision = decide(observed)
     assert goes_on(observed, decision)
     assert "is not promoted" not in message(decision)

@@ -10,7 +10,7 @@ from modelward.analysis.verdict import Verdict
 from modelward.rollout.decide import decide
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WITH_CANARY, Phase
-from modelward.rollout.status_repair import mended
+from modelward.rollout.status_repair import repaired
 from unit.rollout.conftest import Says
 
 AT_A_STEP = [phase for phase in WITH_CANARY if phase is not Phase.PROMOTING]
@@ -24,7 +24,7 @@ def of_a_later_version(observed: Observed) -> Observed:
     renamed = msgspec.structs.replace(status.rollout, state="Baking")
     return replace(
         observed,
-        model=replace(observed.model, status=mended(msgspec.structs.replace(status, rollout=renamed))),
+        model=replace(observed.model, status=repaired(msgspec.structs.replace(status, rollout=renamed))),
     )
 
 
@@ -39,7 +39,7 @@ def test_a_canary_stays_at_its_step_and_is_judged(phase: Phase, judge_says: Says
     assert decision.status.rollout is not None
     assert decision.status.rollout.step <= before.model.status.rollout.step
     assert weight_of(decision) <= max(before.model.status.rollout.weight_percent, 5)
-    assert phase_of(decision) in {Phase.WARMING, Phase.ANALYZING, Phase.AWAITING_APPROVAL, Phase.PAUSED}
+    assert phase_of(decision) in {Phase.SCALING_UP, Phase.ANALYZING, Phase.AWAITING_APPROVAL, Phase.PAUSED}
 
 
 @pytest.mark.parametrize("phase", AT_A_STEP)

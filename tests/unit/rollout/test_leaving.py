@@ -9,8 +9,8 @@ import pytest
 from builders import before
 from builders.rollouts import GATEWAY, ROUTE_REF, A, B, C, own_route, phase_of, rolling, weight_of
 from modelward.analysis.counters import Increment, RatioCounts, Sample
-from modelward.analysis.gathered import Evidence
 from modelward.analysis.noise import Reference
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.times import format_micro
 from modelward.rollout.decide import decide
 from modelward.rollout.observed import Observed
@@ -128,7 +128,9 @@ def test_f03_what_had_weight_stays_while_a_gateway_may_lag(
 def test_f03_what_never_had_weight_goes_at_once() -> None:
     """No Gateway can be sending to it."""
     assert is_gone(rolling(Phase.ROLLING_BACK, began=0.1, traffic=GATEWAY))
-    assert phase_of(decide(rolling(Phase.WARMING, commands={"abort": B}, traffic=GATEWAY))) is Phase.SERVING
+    assert (
+        phase_of(decide(rolling(Phase.SCALING_UP, commands={"abort": B}, traffic=GATEWAY))) is Phase.SERVING
+    )
 
 
 def test_f03_pods_that_were_lost_had_weight() -> None:
@@ -148,14 +150,14 @@ def test_f03_pods_that_were_lost_had_weight() -> None:
         pytest.param([], False, id="nothing is counted"),
     ],
 )
-def test_f03_its_own_counters_tell_when_nobody_asks_it_any_more(
+def test_f03_its_own_counters_show_when_nobody_asks_it_any_more(
     samples: list[tuple[float, float]], *, gone: bool
 ) -> None:
     """Then it need not stay for longer."""
     assert is_gone(counted(leaving(8, traffic=GATEWAY), *samples)) is gone
 
 
-def test_f03_samples_from_before_the_weight_was_taken_tell_nothing() -> None:
+def test_f03_samples_from_before_the_weight_was_taken_prove_nothing() -> None:
     """No request came to it although it had weight: it had not begun."""
     observed = leaving(8, traffic=GATEWAY)
     assert not is_gone(counted(observed, (0, 500), weight=25))
@@ -185,7 +187,10 @@ def test_f03_it_does_not_stay_for_nobody() -> None:
 @pytest.mark.parametrize("lag", [0, 5, 60])
 def test_f03_the_time_is_a_setting(lag: float) -> None:
     """`gateway.lagSeconds`."""
-    for began, gone in ((lag + 0.1, False), (lag + 2, True)):  # a write's time is told without its fraction
+    for began, gone in (
+        (lag + 0.1, False),
+        (lag + 2, True),
+    ):  # a write's time is reported without its fraction
         assert is_gone(replace(leaving(began, traffic=GATEWAY), lag_seconds=lag)) is (gone or lag == 0)
 
 

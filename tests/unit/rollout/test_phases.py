@@ -8,17 +8,17 @@ from types import ModuleType
 import pytest
 
 from modelward.rollout import canary, decide, decision, rollback
-from modelward.rollout.phases import TRANSITIONS, Phase, Trigger, following
+from modelward.rollout.phases import TRANSITIONS, Phase, Trigger, next_phase
 
 
 @pytest.mark.parametrize(("phase", "trigger"), list(product(Phase, Trigger)))
-def test_following_knows_the_table_and_nothing_else(phase: Phase, trigger: Trigger) -> None:
+def test_next_phase_knows_the_table_and_nothing_else(phase: Phase, trigger: Trigger) -> None:
     """A pair that the table lacks is a bug of ours and raises."""
     if (phase, trigger) in TRANSITIONS:
-        assert following(phase, trigger) is TRANSITIONS[phase, trigger]
+        assert next_phase(phase, trigger) is TRANSITIONS[phase, trigger]
     else:
         with pytest.raises(KeyError):
-            following(phase, trigger)
+            next_phase(phase, trigger)
 
 
 def test_every_phase_is_reached_and_left() -> None:
@@ -42,7 +42,7 @@ def test_every_phase_comes_back_to_serving() -> None:
 
 @pytest.mark.parametrize("module", [decide, canary, rollback, decision], ids=lambda module: module.__name__)
 def test_no_next_phase_is_named_but_through_the_table(module: ModuleType) -> None:
-    """`state=...` gets its phase from `following`, the very first one apart."""
+    """`state=...` gets its phase from `next_phase`, the very first one apart."""
     states = [
         ast.unparse(keyword.value)
         for node in ast.walk(ast.parse(inspect.getsource(module)))

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from builders.rollouts import recorded, rolling
-from modelward.analysis.gathered import Evidence
 from modelward.analysis.idle import Idle
 from modelward.analysis.judge import decode
 from modelward.analysis.readings import Arm, PodReading, Poll, RatioReading
+from modelward.analysis.sampled_evidence import Evidence
 from modelward.rollout.decide import decide
 from modelward.rollout.judging import counted_arms
 from modelward.rollout.observed import Observed
@@ -72,12 +72,12 @@ def test_f10_a_metric_source_shows_what_was_counted_a_while_ago() -> None:
 
 def test_f10_a_canary_is_read_before_it_has_weight() -> None:
     """While its first pods start; and not when its weight was taken from it."""
-    starting = rolling(Phase.WARMING, step=0, weight=0, analysis=ERRORS).model
+    starting = rolling(Phase.SCALING_UP, step=0, weight=0, analysis=ERRORS).model
     arms = starting.status.canary_revision, starting.status.stable_revision
     assert counted_arms(starting) == arms
     assert is_idle(starting)
     taken = {"withdrawn_weight_percent": 10}
-    stopped = rolling(Phase.WARMING, step=0, weight=0, analysis=ERRORS, rollout_status=taken).model
+    stopped = rolling(Phase.SCALING_UP, step=0, weight=0, analysis=ERRORS, rollout_status=taken).model
     assert counted_arms(stopped) is None
     judged = rolling(Phase.ANALYZING, analysis=ERRORS).model
     assert counted_arms(judged) == arms
@@ -85,7 +85,7 @@ def test_f10_a_canary_is_read_before_it_has_weight() -> None:
 
 
 def idle(number: int, *, cases: float = 0.0, weight: float = 0.0) -> Idle:
-    """What so many polls of a pod that is Ready have told, five seconds apart."""
+    """What so many polls of a pod that is Ready have reported, five seconds apart."""
     seen = Idle()
     for each in range(number):
         reading = PodReading(
@@ -108,7 +108,7 @@ def own_rate(observed: Observed) -> float:
 def test_f10_what_was_learned_before_the_first_request_outlives_a_failover(cases: float, rate: float) -> None:
     """It is recorded while the canary starts; whoever leads next has seen nothing, and knows it all the same."""
     starting = rolling(
-        Phase.WARMING, step=0, weight=0, analysis=ERRORS, evidence=Evidence(idle=idle(13, cases=cases))
+        Phase.SCALING_UP, step=0, weight=0, analysis=ERRORS, evidence=Evidence(idle=idle(13, cases=cases))
     )
     known = recorded(starting, decide(starting))
     assert own_rate(known) == pytest.approx(rate)

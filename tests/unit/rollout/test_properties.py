@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import NOW, make_deployment, make_model, make_observed, make_service
-from builders.rollouts import GATEWAY, REVISIONS, ROUTE_REF, A, B, C, follow, left, recorded, told
+from builders.rollouts import GATEWAY, REVISIONS, ROUTE_REF, A, B, C, follow, left, recorded, reported
 from modelward.api.conditions import Reason
 from modelward.api.decode import decode_status, encode
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
@@ -24,7 +24,7 @@ from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, without_evidence
 from modelward.rollout.observed import NameConflict, Observed
 from modelward.rollout.phases import WITH_CANARY, Phase
-from modelward.rollout.status_repair import mended
+from modelward.rollout.status_repair import repaired
 from unit.api.strategies import objects
 from unit.rollout.events import EVENTS, happening, say
 
@@ -37,7 +37,7 @@ CONFLICT: Final = NameConflict(kind="Service", name="fraud", owner="somebody els
 def test_what_is_decided_settles(
     phase: Phase, router: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R2, S11: once a decision is recorded, the same world is decided upon no more, and nothing is told twice.
+    """R2, S11: once a decision is recorded, the same world is decided upon no more, and nothing is reported twice.
 
     Also while the view lags: nothing that follows from the decision has been seen yet.
     """
@@ -56,7 +56,7 @@ def test_what_is_decided_settles(
 def test_a_cluster_that_follows_comes_to_rest(
     phase: Phase, router: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Decide, let the cluster follow, decide again: after a few rounds nothing changes, and no look is due at once."""
+    """Decide, let the cluster follow, decide again: after a few rounds nothing changes, and no reconcile is due at once."""
     for event in EVENTS.values():
         say(monkeypatch, event, phase)
         observed = happening(event, phase, traffic=router)
@@ -67,7 +67,7 @@ def test_a_cluster_that_follows_comes_to_rest(
                 break
             observed = follow(recorded(observed, decision), decision.status)
         assert decision.status == observed.model.status
-        assert told(decision) == []
+        assert reported(decision) == []
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -143,7 +143,7 @@ def test_a_spec_that_cannot_be_read_keeps_no_sick_canary(
     decision = decide(observed)
     assert decision.blocked is not None
     assert decision.blocked.reason is Reason.INVALID_SPEC
-    weighed = phase is not Phase.WARMING or event != "worse"
+    weighed = phase is not Phase.SCALING_UP or event != "worse"
     gone = left(observed, decision).status.canary_revision == ""
     assert gone is (event in {"crash loop", "worse", "abort"} and weighed)
 
@@ -163,12 +163,12 @@ def test_a_spec_of_which_the_objects_are_unknown_changes_nothing(field: str) -> 
 
 
 @pytest.mark.parametrize("phase", [Phase.WATCHING, Phase.DRAINING])
-@pytest.mark.parametrize("obstacle", ["conflict", "bad spec"])
-def test_an_obstacle_to_what_is_due_is_no_hot_loop(phase: Phase, obstacle: str) -> None:
+@pytest.mark.parametrize("blocker", ["conflict", "bad spec"])
+def test_a_blocker_of_what_is_due_is_no_hot_loop(phase: Phase, blocker: str) -> None:
     """The previous revision's time is over, and it cannot go yet."""
-    words = {"replicas": -1} if obstacle == "bad spec" else {}
+    words = {"replicas": -1} if blocker == "bad spec" else {}
     observed = happening(EVENTS["nothing"], phase, began=10_000, **words)
-    decision = decide(replace(observed, conflicts=(CONFLICT,) if obstacle == "conflict" else ()))
+    decision = decide(replace(observed, conflicts=(CONFLICT,) if blocker == "conflict" else ()))
     assert decision.wake_after is None or decision.wake_after >= 1
 
 
@@ -249,14 +249,14 @@ def raw(observed: Observed, made: ModelDeploymentStatus) -> dict[str, Any]:
 
 @settings(max_examples=10, deadline=None)
 @given(statuses())
-def test_mending_is_done_once(made: ModelDeploymentStatus) -> None:
-    """What is mended needs no mending."""
-    assert mended(mended(made)) == mended(made)
+def test_repair_is_done_once(made: ModelDeploymentStatus) -> None:
+    """What is repaired needs no repairing."""
+    assert repaired(repaired(made)) == repaired(made)
 
 
 def test_a_previous_revision_without_a_stable_one_is_none() -> None:
     """There is nothing to go back from; what is deployed next would be beside itself."""
-    made = mended(
+    made = repaired(
         ModelDeploymentStatus(previous_revision=A, rollout=RolloutStatus(state=Phase.WATCHING)),
     )
     assert (made.previous_revision, made.rollout) == ("", None)
@@ -266,7 +266,7 @@ def test_a_previous_revision_without_a_stable_one_is_none() -> None:
 def test_a_sound_status_is_left_alone(phase: Phase) -> None:
     """Every status that the operator writes is one."""
     made = happening(EVENTS["nothing"], phase).model.status
-    assert mended(made) == made
+    assert repaired(made) == made
 
 
 def test_a_canary_in_an_unknown_phase_warms_up_again() -> None:
@@ -275,7 +275,7 @@ def test_a_canary_in_an_unknown_phase_warms_up_again() -> None:
         EVENTS["nothing"], Phase.ANALYZING, rollout_status={"state": "FromTheFuture"}
     ).model.status
     assert made.rollout is not None
-    assert (made.rollout.state, made.rollout.step, made.rollout.weight_percent) == (Phase.WARMING, 1, 25)
+    assert (made.rollout.state, made.rollout.step, made.rollout.weight_percent) == (Phase.SCALING_UP, 1, 25)
 
 
 def test_times_are_those_of_the_world() -> None:

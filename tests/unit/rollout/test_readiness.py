@@ -72,7 +72,7 @@ def test_only_revisions_that_are_late_have_their_pods_read() -> None:
             make_deployment(A, ready=0),
             [make_pod(A, problem="no such file"), make_pod(A, problem="no such file")],
             "no such file",
-            id="the same problem is told once",
+            id="the same problem is reported once",
         ),
         pytest.param(
             make_deployment(A, ready=0),
@@ -100,7 +100,7 @@ def test_what_keeps(deployment: Deployment, pods: list[Any], words: str) -> None
 
 
 def test_overdue_names_deadline_and_cause() -> None:
-    """So that a reader need not look further."""
+    """So that a reader need not reconcile further."""
     pods = [make_pod(A, scheduled=31, problem="no such file"), make_pod(A, scheduled=30, problem="")]
     observed = seen(make_deployment(A, ready=0), *pods, rollout={"progressDeadlineSeconds": 30})
     expected = "not ready 30 s after its pods were scheduled (no such file)"
@@ -122,7 +122,7 @@ def test_pods_are_read_more_slowly_with_age(age: float, seconds: float) -> None:
 
 
 def test_nothing_is_read_again_while_all_is_well() -> None:
-    """A quiet model asks for no look."""
+    """A quiet model asks for no reconcile."""
     observed = seen(make_deployment(A))
     assert readiness.wake_after(observed, observed.model.status) is None
 

@@ -42,7 +42,7 @@ that changed one would roll out every model of every user anew."""
 
 @pytest.mark.parametrize(("spec", "nonce", "name"), VECTORS)
 def test_names_stay_for_ever(spec: dict[str, Any], nonce: int, name: str) -> None:
-    """The pinned vectors: do not mend this test, mend what broke it."""
+    """The pinned vectors: do not repair this test, repair what broke it."""
     assert revision_hash(revision_fields(spec), nonce) == name
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from builders import make_pod, make_revision
 from builders.observed import before
-from builders.rollouts import GATEWAY, A, B, follow, left, phase_of, recorded, rolling, told, weight_of
+from builders.rollouts import GATEWAY, A, B, follow, left, phase_of, recorded, reported, rolling, weight_of
 from modelward.api.names import REVISION_LABEL
 from modelward.api.status import CommandsStatus
 from modelward.cache.convert import pod as trimmed_pod
@@ -111,7 +111,7 @@ def test_f02_what_no_quota_has(message: str, lacked: set[str]) -> None:
     assert lacked_in_quota(message) == lacked
 
 
-def test_f02_what_a_pod_tells() -> None:
+def test_f02_what_a_pod_shows() -> None:
     """Its priority as admitted, what it requests, and what it waits for."""
     raw = {
         "metadata": {"name": "p", "labels": {REVISION_LABEL: A}},
@@ -271,7 +271,7 @@ def test_f02_priorities_are_those_of_stables_pods(
 
 
 def test_f02_the_same_class_starts_where_priorities_cannot_be_read() -> None:
-    """As with rights in single namespaces only: nothing tells of a risk."""
+    """As with rights in single namespaces only: nothing shows a risk."""
     observed = replace(rolling(Phase.SERVING), pods=(make_pod(A, priority=0),))
     assert not may_preempt(observed, make_revision("1"), make_revision("2"))
 
@@ -374,14 +374,14 @@ def test_f02_a_canary_that_preempts_is_taken_back(
     pods = [*waiting(1, **stable), *serving(2, **canary)]
     decision = decide(rolling(Phase.ANALYZING, ready={A: 2}, pods=pods, rollout=rollout))
     assert [each.reason for each in decision.status.rejected_revisions] == ([reason] if reason else [])
-    assert ("RolledBack" in told(decision)) == bool(reason)
+    assert ("RolledBack" in reported(decision)) == bool(reason)
 
 
 # --- what is said -------------------------------------------------------------------------------------------
 
 
 def test_f02_what_is_kept_says_nothing_about_stable() -> None:
-    """Ready says what is seen of stable now, in every look anew; the record only why."""
+    """Ready says what is seen of stable now, in every reconcile anew; the record only why."""
     observed = rolling(Phase.ANALYZING, commands={"abort": B}, ready={A: 2})
     decision = decide(observed)
     assert decision.status.history[0].message == f"Revision {B} was aborted by annotation."

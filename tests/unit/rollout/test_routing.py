@@ -1,4 +1,4 @@
-"""Whether a weight is in effect, by what a route tells; and what its user must mend."""
+"""Whether a weight is in effect, by what a route shows; and what its user must repair."""
 
 from dataclasses import replace
 from typing import Any
@@ -105,7 +105,7 @@ def test_an_older_generation_counts_after_a_while(written: Any, done: bool, wake
 
 
 def test_what_a_gateway_says_about_an_older_route_is_no_problem_yet() -> None:
-    """It may be mended by what has just been written."""
+    """It may be repaired by what has just been written."""
     rules = ((OF_A, 90), (OF_B, 10))
     late = route(rules, accepted=False, message="Gateway x/y: no", observed_generation=3, written=before(60))
     assert problem(observed(late)) is None
@@ -144,7 +144,7 @@ def test_what_a_gateway_says_about_an_older_route_is_no_problem_yet() -> None:
         pytest.param(route(((STABLE, 0), (CANARY, 0)), own=False), "sum to 0", id="no weight at all"),
     ],
 )
-def test_what_somebody_must_mend(found: Route, words: str) -> None:
+def test_what_somebody_must_fix(found: Route, words: str) -> None:
     """A sentence, typed, and nothing is in effect."""
     blocked = problem(observed(found), 10)
     assert blocked is not None

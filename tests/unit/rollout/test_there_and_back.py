@@ -69,7 +69,7 @@ def settled(observed: Observed, spec: dict[str, Any]) -> Observed:
 
 
 def children(observed: Observed) -> list[dict[str, Any]]:
-    """What is projected, without the number of the decision; snapshots tell of the past, and are left out."""
+    """What is projected, without the number of the decision; snapshots show of the past, and are left out."""
     made = observed.model.status
     found = project(
         observed.model,

@@ -38,7 +38,7 @@ def observed(version: str, status: ModelDeploymentStatus, **commands: str) -> Ob
 
 
 def test_a_change_waits_and_says_so() -> None:
-    """Nothing is started; stable serves; the place in the queue is told; it is looked at again now and then."""
+    """Nothing is started; stable serves; the place in the queue is reported; it is reconciled again now and then."""
     world = observed("2", make_status(A))
     decision = decide(world)
     ready = complete(world, decision).conditions[0]

@@ -73,7 +73,7 @@ def test_choose(runtimes: list[Runtime], spec: dict[str, Any], expected: str) ->
     assert chosen(runtimes, **spec) == expected
 
 
-def test_a_broken_runtime_serves_nobody_and_is_told_to_who_names_it() -> None:
+def test_a_broken_runtime_serves_nobody_and_is_reported_to_who_names_it() -> None:
     """One bad object must not take the others down."""
     broken = Runtime(kind="ModelRuntime", name="broken", spec={"container": {}})
     assert chosen([broken, runtime("a")], **BY_FORMAT) == "ClusterModelRuntime/a"

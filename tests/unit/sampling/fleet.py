@@ -19,14 +19,14 @@ from modelward.sampling.sampler import Sampler
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Endpoint, Key, Side, Subject
 from modelward.sampling.supervisor import Supervisor
-from modelward.sampling.targets import WantedRatio
+from modelward.sampling.targets import RatioTarget
 from support.faulty_server import Behaviour, FaultyServer, answer, faulty_server
 
 KEY = ("shop", "fraud")
 CANARY, STABLE = "bcdfghjkl2", "mnpqrstvw4"
 METRICS = (MetricPolicy(name="errors", kind=MetricKind.RATIO),)
 WANTED = (
-    WantedRatio(
+    RatioTarget(
         name="errors",
         hits=parse_sum('requests_total{code="500"}', "f"),
         total=parse_sum("requests_total", "f"),
@@ -37,15 +37,15 @@ PATIENCE_SECONDS = 30
 _PAUSE_SECONDS = 0.01
 
 
-def counting(*, per_look: int = 10, errors: int = 1) -> Behaviour:
-    """A server whose counters rise by as much with every look."""
-    looks = itertools.count(1)
+def counting(*, per_poll: int = 10, errors: int = 1) -> Behaviour:
+    """A server whose counters rise by as much with every poll."""
+    polls = itertools.count(1)
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> None:
-        number = next(looks)
+        number = next(polls)
         page = (
             "# TYPE requests_total counter\n"
-            f'requests_total{{code="200"}} {number * (per_look - errors)}\n'
+            f'requests_total{{code="200"}} {number * (per_poll - errors)}\n'
             f'requests_total{{code="500"}} {number * errors}\n'
         )
         await answer(page.encode())(reader, writer, head)
@@ -55,7 +55,7 @@ def counting(*, per_look: int = 10, errors: int = 1) -> Behaviour:
 
 @dataclass
 class Fleet:
-    """Pods of one model, and what was told of it."""
+    """Pods of one model, and what was notified of it."""
 
     port: int = 0
     pods: list[Pod] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Fleet:
             metrics=METRICS,
         )
 
-    def looks(self, number: int = 0) -> int:
+    def polls(self, number: int = 0) -> int:
         """How many requests a server has seen."""
         return len(self.servers[number].heads)
 

@@ -18,30 +18,30 @@ from modelward.api.signals import Signals
 from modelward.clients.scrape import Body, Page, Scraper
 from modelward.rollout.observed import Pod
 from modelward.sampling.pods import PodSource
-from modelward.sampling.sampler_task import Following
+from modelward.sampling.sampler_task import SamplerTask
 from modelward.sampling.subject import Endpoint, Side, Subject
-from modelward.sampling.targets import wanted_metrics
+from modelward.sampling.targets import sample_targets
 from unit.sampling.fleet import CANARY, KEY, STABLE
 
 INTERVAL = 5.0
 STARTED = 1_700_000_000.0
 Shown = Callable[[str, int], str | Body]
-"""The page of a pod at a look, counted from 0."""
+"""The page of a pod at a poll, counted from 0."""
 
 
 class _Pages:
     """In place of a Scraper: a pod's address is its name."""
 
     def __init__(self, shown: Shown) -> None:
-        self.shown, self.look = shown, 0
+        self.shown, self.poll = shown, 0
 
     async def read(self, page: Page) -> Body:
-        body = self.shown(page.address, self.look)
+        body = self.shown(page.address, self.poll)
         return body if isinstance(body, Body) else Body(body, "text/plain")
 
 
 @dataclass
-class Told:
+class Reported:
     """What came of a rollout."""
 
     verdicts: list[Verdict] = field(default_factory=list)
@@ -64,12 +64,12 @@ def rollout(
     *,
     hits: str,
     total: str,
-    looks: int = 60,
+    polls: int = 60,
     pods: Iterable[str] = ("canary-1", "stable-1", "stable-2", "stable-3"),
-) -> Told:
+) -> Reported:
     """Play a step of 10 % with these pages. As in the operator nothing goes on while there is a problem."""
     metrics = (Metric(name="errors", kind=MetricKind.RATIO, hits=hits, total=total),)
-    wanted = wanted_metrics(AnalysisPolicy(metrics=metrics), Signals(), {"MODEL_NAME": "fraud"})
+    wanted = sample_targets(AnalysisPolicy(metrics=metrics), Signals(), {"MODEL_NAME": "fraud"})
     endpoint = Endpoint(port=8080, path="/metrics")
     policy = Policy(
         metrics=(MetricPolicy(name="errors", kind=MetricKind.RATIO, errors=True),),
@@ -87,8 +87,8 @@ def rollout(
     )
     pages = _Pages(shown)
     source = PodSource(cast("Scraper", pages), lambda _: [_pod(name) for name in pods])
-    following = Following(subject=subject, noise=Noise(metrics=policy.metrics), counters=Counters())
-    return asyncio.run(_played(following, source, pages, policy, looks))
+    task = SamplerTask(subject=subject, noise=Noise(metrics=policy.metrics), counters=Counters())
+    return asyncio.run(_played(task, source, pages, policy, polls))
 
 
 def _pod(name: str) -> Pod:
@@ -97,20 +97,22 @@ def _pod(name: str) -> Pod:
     return Pod(name=name, revision=revision, ip=name, node="n", started=since, ready=True, ready_since=since)
 
 
-async def _played(following: Following, source: PodSource, pages: _Pages, policy: Policy, looks: int) -> Told:
-    told, state = Told(), judge.begin(policy)
+async def _played(
+    task: SamplerTask, source: PodSource, pages: _Pages, policy: Policy, polls: int
+) -> Reported:
+    reported, state = Reported(), judge.begin(policy)
     step = Step(time=STARTED, started=STARTED, weight_percent=10, next_weight_percent=25)
-    sides = {arm: following.subject.side(arm) for arm in Arm}
+    sides = {arm: task.subject.side(arm) for arm in Arm}
     since = STARTED + 100
-    for look in range(looks):
-        pages.look, time = look, STARTED + 100 + INTERVAL * (look + 1)
-        following.take(await source.poll(KEY, sides, time, weight_percent=10))
-        evidence = following.evidence(since)
+    for poll in range(polls):
+        pages.poll, time = poll, STARTED + 100 + INTERVAL * (poll + 1)
+        task.take(await source.poll(KEY, sides, time, weight_percent=10))
+        evidence = task.evidence(since)
         for sample in evidence.samples:
             state, since = judge.observe(policy, state, sample), sample.time
-        step = replace(step, time=time, started=time if evidence.problem or not look else step.started)
+        step = replace(step, time=time, started=time if evidence.problem or not poll else step.started)
         made = judge.assess(policy, state, step)
-        told.problem, told.message = evidence.problem, made.message
+        reported.problem, reported.message = evidence.problem, made.message
         if made.verdict is Verdict.ROLL_BACK or not evidence.problem:
-            told.verdicts.append(made.verdict)
-    return told
+            reported.verdicts.append(made.verdict)
+    return reported

@@ -15,7 +15,7 @@ from modelward.api.signals import Signals
 from modelward.clients import prometheus, scrape
 from modelward.sampling import baseline, pods, selectors
 from modelward.sampling import prometheus as source
-from modelward.sampling.targets import wanted_metrics
+from modelward.sampling.targets import sample_targets
 from modelward.settings import MetricsSettings, load
 
 PAGE = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def test_the_runtime_on_the_page() -> None:
     """Its endpoint and signals are taken, and its selectors understood."""
     sample = _samples()[0]
     assert msgspec.convert(sample["metrics"], MetricsEndpoint).path == "/metrics"
-    wanted = wanted_metrics(AnalysisPolicy(), msgspec.convert(sample["signals"], Signals))
+    wanted = sample_targets(AnalysisPolicy(), msgspec.convert(sample["signals"], Signals))
     assert [each.name for each in wanted] == ["errors", "latency"]
 
 
@@ -65,7 +65,7 @@ def test_the_limits_on_the_page() -> None:
     assert scrape.TIMEOUT_SECONDS == MetricsSettings().scrape_timeout_seconds == 2
     assert prometheus.ANSWER_LIMIT == 8 * 1024 * 1024
     assert (selectors.MOST_CHARACTERS, selectors.MOST_MATCHERS) == (1024, 16)
-    assert (pods.MOST_PODS, baseline.MOST_PODS_AT_REST) == (64, 8)
+    assert (pods.MOST_PODS, baseline.MOST_BASELINE_PODS) == (64, 8)
     assert (baseline.WINDOW_SECONDS, baseline.ROUND_SECONDS, MetricsSettings().scrapes_per_second) == (
         600,
         5,

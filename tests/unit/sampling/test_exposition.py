@@ -10,15 +10,15 @@ from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading
 from modelward.sampling.exposition import readings
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.targets import WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import GaugeTarget, HistogramTarget, RatioTarget
 
-ERRORS = WantedRatio(
+ERRORS = RatioTarget(
     name="errors",
     hits=parse_sum('requests_total{code=~"5.."}', "f"),
     total=parse_sum('requests_total{path!="/health"}', "f"),
 )
-LATENCY = WantedHistogram(name="latency", buckets=parse_selector('latency{path="/p"}', "f").named("_bucket"))
-DEPTH = WantedGauge(name="depth", gauge=parse_selector("depth", "f"))
+LATENCY = HistogramTarget(name="latency", buckets=parse_selector('latency{path="/p"}', "f").named("_bucket"))
+DEPTH = GaugeTarget(name="depth", gauge=parse_selector("depth", "f"))
 TYPE = "# TYPE requests_total counter\n"
 
 
@@ -53,7 +53,7 @@ def test_a_counter_that_is_declared_and_has_no_series_is_zero() -> None:
 )
 def test_bounds_become_seconds(unit: str, scale: float) -> None:
     """In whatever unit the server counts."""
-    wanted = WantedHistogram(name="latency", buckets=LATENCY.buckets, scale=scale)
+    wanted = HistogramTarget(name="latency", buckets=LATENCY.buckets, scale=scale)
     page = _histogram(("100", 1), ("250.0", 2), ("+Inf", 3))
     found = readings(page, [wanted]).metrics["latency"]
     assert isinstance(found, HistogramReading)
@@ -146,7 +146,7 @@ def test_a_gauge_is_one_value() -> None:
 )
 def test_what_is_wrong_is_unknown_and_only_that(page: str, name: str, reason: Unknown) -> None:
     """No reading of that metric; the others on the page are read."""
-    fine = WantedGauge(name="fine", gauge=parse_selector("fine", "f"))
+    fine = GaugeTarget(name="fine", gauge=parse_selector("fine", "f"))
     found = readings(page + "fine 1\n", [ERRORS, LATENCY, DEPTH, fine])
     assert name not in found.metrics
     assert found.problems[name].problem.reason is reason

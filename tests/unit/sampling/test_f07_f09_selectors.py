@@ -13,13 +13,13 @@ from modelward.sampling.exposition import Readings, readings
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.targets import wanted_metrics
+from modelward.sampling.targets import sample_targets
 
 
 def read(page: str, hits: str, total: str) -> Readings:
     """The metric `errors` of a page."""
     metric = Metric(name="errors", kind=MetricKind.RATIO, hits=hits, total=total)
-    return readings(page, wanted_metrics(AnalysisPolicy(metrics=(metric,)), Signals(), {"MODEL_NAME": "a.b"}))
+    return readings(page, sample_targets(AnalysisPolicy(metrics=(metric,)), Signals(), {"MODEL_NAME": "a.b"}))
 
 
 @pytest.mark.parametrize("number", range(1, 9))
@@ -102,7 +102,7 @@ def test_f09_a_suffix_that_the_server_does_not_have_is_understood() -> None:
 def test_f09_the_name_of_buckets_is_understood() -> None:
     """They are asked for by the family as a rule."""
     metric = Metric(name="m", kind=MetricKind.LATENCY, histogram="took_bucket")
-    wanted = wanted_metrics(AnalysisPolicy(metrics=(metric,)), Signals())
+    wanted = sample_targets(AnalysisPolicy(metrics=(metric,)), Signals())
     found = readings('took_bucket{le="1"} 2\ntook_bucket{le="+Inf"} 3\n', wanted)
     assert found.metrics["m"] == HistogramReading(buckets={1.0: 2, math.inf: 3})
 

@@ -7,7 +7,7 @@ from modelward.analysis.readings import Arm, RatioReading
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.pods import Polled
 from modelward.sampling.selectors import parse_sum
-from modelward.sampling.targets import WantedRatio
+from modelward.sampling.targets import RatioTarget
 from support.little_prometheus import Timeseries
 from unit.sampling.fleet import KEY
 from unit.sampling.test_prometheus import (
@@ -23,9 +23,9 @@ from unit.sampling.test_prometheus import (
 )
 
 
-def asked(hits: str, total: str) -> WantedRatio:
+def asked(hits: str, total: str) -> RatioTarget:
     """Errors by these selectors."""
-    return WantedRatio(name="errors", hits=parse_sum(hits, "f"), total=parse_sum(total, "f"))
+    return RatioTarget(name="errors", hits=parse_sum(hits, "f"), total=parse_sum(total, "f"))
 
 
 def problem_of(polled: Polled, arm: Arm = Arm.CANARY) -> MetricsProblem:
@@ -79,7 +79,7 @@ async def test_f09_a_total_that_means_no_series_names_the_nearest() -> None:
 
 
 async def test_f06_when_the_process_began_is_read() -> None:
-    """What tells a reset from another worker, where there is a metric source."""
+    """What shows a reset from another worker, where there is a metric source."""
     starts = [series_of("process_start_time_seconds", Arm.CANARY, 0.25)]
     polled = await polled_of(*BOTH, *starts, at=NOW)
     begun = {pod.arm: pod.process_started for pod in polled.poll.pods}
@@ -99,7 +99,7 @@ def _served(*codes: str) -> list[Timeseries]:
 
 
 async def test_f08_a_good_canary_costs_one_small_query_more() -> None:
-    """While no request has failed, the labels that are asked for are looked at, and nothing else, poll after poll."""
+    """While no request has failed, the labels that are asked for are checked, and nothing else, poll after poll."""
     async with source_of(*_served("200", "201")) as (source, server):
         for number in range(4):
             await source.polls(
@@ -128,7 +128,7 @@ async def test_f08_all_labels_are_asked_for_once_one_is_missing() -> None:
 
 
 @pytest.mark.parametrize("refused", ["count by (namespace, pod, status) (hits{", "count without () (hits{"])
-async def test_f08_what_cannot_be_looked_at_closer_is_one_metrics_problem(refused: str) -> None:
+async def test_f08_what_cannot_be_examined_is_one_metrics_problem(refused: str) -> None:
     """The poll goes on with the other metrics; without labels to name, the one that is missing is named still."""
     gauges = [series_of("depth", arm, 0.001) for arm in Arm]
     wanted = asked('hits{status="5"}', "hits"), DEPTH

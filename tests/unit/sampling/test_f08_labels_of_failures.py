@@ -13,7 +13,7 @@ from modelward.rollout.observed import Pod
 from modelward.sampling.pods import PodSource, Polled
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Endpoint, Side
-from modelward.sampling.targets import WantedRatio
+from modelward.sampling.targets import RatioTarget
 from unit.sampling.fleet import CANARY, KEY, STABLE, make_serving
 from unit.sampling.rollouts_of_pages import rollout
 
@@ -38,7 +38,7 @@ def polled(pages: Mapping[str, str], hits: str = HITS) -> Polled:
         arm = Arm.CANARY if name.startswith("canary") else Arm.STABLE
         return make_serving(name, arm, name)
 
-    wanted = (WantedRatio(name="errors", hits=parse_sum(hits, "f"), total=parse_sum(TOTAL, "f")),)
+    wanted = (RatioTarget(name="errors", hits=parse_sum(hits, "f"), total=parse_sum(TOTAL, "f")),)
     endpoint = Endpoint(port=80, path="/metrics")
     sides = {
         arm: Side(revision=revision, wanted=wanted, endpoint=endpoint)
@@ -96,8 +96,8 @@ def test_f08_what_is_wrong_with_a_value_is_said_first() -> None:
 def _counting(canary_rate: float, seed: int) -> object:
     draw, counted = random.Random(seed), dict[str, list[int]]()
 
-    def shown(pod: str, look: int) -> str:
-        del look
+    def shown(pod: str, poll: int) -> str:
+        del poll
         counter = counted.setdefault(pod, [0, 0])
         for _ in range(40):
             counter[draw.random() < (canary_rate if pod.startswith("canary") else 0.002)] += 1
@@ -108,15 +108,15 @@ def _counting(canary_rate: float, seed: int) -> object:
 
 def test_f08_equal_arms_with_rare_failures_are_not_rolled_back() -> None:
     """Pods of stable that had no failure yet are of stable."""
-    told = [
-        rollout(_counting(0.002, seed), hits=HITS, total=TOTAL, looks=40)  # type: ignore[arg-type]
+    reported = [
+        rollout(_counting(0.002, seed), hits=HITS, total=TOTAL, polls=40)  # type: ignore[arg-type]
         for seed in range(15)
     ]
-    assert not any(each.rolled_back for each in told)
+    assert not any(each.rolled_back for each in reported)
 
 
 def test_f08_a_canary_that_fails_is_rolled_back() -> None:
     """Its label is there with its first failure."""
-    told = rollout(_counting(0.2, 1), hits=HITS, total=TOTAL, looks=60)  # type: ignore[arg-type]
-    assert told.rolled_back
-    assert not told.advanced
+    reported = rollout(_counting(0.2, 1), hits=HITS, total=TOTAL, polls=60)  # type: ignore[arg-type]
+    assert reported.rolled_back
+    assert not reported.advanced

@@ -1,4 +1,4 @@
-"""Two replicas of a Prometheus behind one address, without a label that tells them apart (F12).
+"""Two replicas of a Prometheus behind one address, without a label that distinguishes them (F12).
 
 Each query is answered by another one, and each scrapes at times of its own: what is read must go on as if one had been
 asked. Orders of answers, missed scrapes, and restarts of replicas and of the pods are drawn.
@@ -24,13 +24,13 @@ from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.scrapes import Newest, Scrape
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.subject import Side
-from modelward.sampling.targets import WantedRatio
+from modelward.sampling.targets import RatioTarget
 from support import virtual_time
 from support.little_prometheus import LOOKBACK_SECONDS, LittlePrometheus, Timeseries
 
 KEY: Final = ("shop", "fraud")
 REVISIONS: Final = {Arm.CANARY: "bcdfghjkl2", Arm.STABLE: "mnpqrstvw4"}
-ERRORS: Final = WantedRatio(
+ERRORS: Final = RatioTarget(
     name="errors", hits=parse_sum('hits{code="5"}', "f"), total=parse_sum("hits", "f")
 )
 BEGAN: Final = boundary(1_763_800_000.0, 60)
@@ -64,7 +64,7 @@ class Replica:
     """From when and for how long it was away: its last values stay. Who asks is answered by the other one."""
 
     def scrapes(self, value: Callable[[float], float | None]) -> Iterator[tuple[float, float | None]]:
-        """Times and values, from five minutes before the first look."""
+        """Times and values, from five minutes before the first poll."""
         for number in range(-20, POLLS + 1):
             at = BEGAN + number * EVERY + self.offset
             if not self.is_down(at):
@@ -107,7 +107,7 @@ class OneAddress:
 
 @dataclass(frozen=True)
 class Pod:
-    """A page of counters. They begin anew when its server is restarted, which the page tells."""
+    """A page of counters. They begin anew when its server is restarted, which the page shows."""
 
     arm: Arm
     restarts: tuple[float, ...] = ()
@@ -228,7 +228,7 @@ def test_f12_an_older_scrape_is_no_reading(
             totals += [reading.total] if pod.arm is Arm.CANARY else []
     assert all(before <= after for before, after in pairwise(totals))
     found = samples(polls)
-    assert not any(sample.flaws or sample.doubtful for sample in found)
+    assert not any(sample.flaws or sample.uncertain for sample in found)
     assert counted(found) <= (totals[-1] - totals[0] if totals else 0)
 
 
@@ -247,7 +247,7 @@ def test_f12_a_restart_of_a_pod_is_one_reset_for_all_replicas(
     found = samples(polls)
     assert not any(sample.flaws for sample in found)
     # A process that is new and shows more than the one before: from where it counts is unknown, for that poll.
-    assert sum(bool(sample.doubtful) for sample in found) <= len(restarts)
+    assert sum(bool(sample.uncertain) for sample in found) <= len(restarts)
     assert counted(found) <= RATE * (polls[-1].time - polls[0].time + EVERY) + 2
 
 

@@ -1,4 +1,4 @@
-"""A metrics page is a tenant's text: none of its words get into what is told of it."""
+"""A metrics page is a tenant's text: none of its words get into what is notified of it."""
 
 import pytest
 from hypothesis import given
@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.exposition import readings
 from modelward.sampling.selectors import parse_selector, parse_sum
-from modelward.sampling.targets import WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import GaugeTarget, HistogramTarget, RatioTarget
 
 WORD = "p1ant3d"
 WANTED = (
-    WantedRatio(name="errors", hits=parse_sum("hits", "f"), total=parse_sum("total", "f")),
-    WantedHistogram(name="latency", buckets=parse_selector("latency_bucket", "f")),
-    WantedGauge(name="depth", gauge=parse_selector("depth", "f")),
+    RatioTarget(name="errors", hits=parse_sum("hits", "f"), total=parse_sum("total", "f")),
+    HistogramTarget(name="latency", buckets=parse_selector("latency_bucket", "f")),
+    GaugeTarget(name="depth", gauge=parse_selector("depth", "f")),
 )
 NAMES = st.sampled_from(["hits", "total", "latency_bucket", "depth", "# TYPE hits", "# HELP total", WORD, ""])
 REST = st.sampled_from(
@@ -34,7 +34,7 @@ REST = st.sampled_from(
 LINES = st.lists(st.tuples(NAMES, REST).map("".join), max_size=6)
 
 
-def told(page: str) -> list[str]:
+def reported(page: str) -> list[str]:
     """All that is said about a page."""
     try:
         return [problem.problem.message for problem in readings(page, WANTED).problems.values()]
@@ -43,9 +43,9 @@ def told(page: str) -> list[str]:
 
 
 @given(LINES)
-def test_no_word_of_a_page_is_told(lines: list[str]) -> None:
-    """Names, labels, values and comments of the page; what is told names the metrics that were asked for."""
-    for message in told("\n".join(lines) + "\n"):
+def test_no_text_of_a_page_is_repeated(lines: list[str]) -> None:
+    """Names, labels, values and comments of the page; what is reported names the metrics that were asked for."""
+    for message in reported("\n".join(lines) + "\n"):
         assert WORD not in message
         assert message.isprintable()
 
@@ -54,5 +54,5 @@ def test_no_word_of_a_page_is_told(lines: list[str]) -> None:
     "label", ["a" * 1_000_000, '\\"' * 400_000, "{" * 500_000], ids=["long", "quoted", "open"]
 )
 def test_a_page_of_one_label(label: str) -> None:
-    """A MiB of it is read, or told to be no page, and not repeated."""
-    assert all(len(message) < 200 for message in told(f'hits{{a="{label}"}} 1\n'))
+    """A MiB of it is read, or asked to be no page, and not repeated."""
+    assert all(len(message) < 200 for message in reported(f'hits{{a="{label}"}} 1\n'))

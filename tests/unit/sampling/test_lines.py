@@ -112,7 +112,7 @@ def test_what_a_client_library_writes_is_read(*, openmetrics: bool) -> None:
 )
 def test_broken_pages(text: str) -> None:
     """What is no page of metrics, or has a broken line of a name that counts, is NotMetrics."""
-    if text.endswith("12"):  # the last line may lack its end; it cannot be told from one that is cut
+    if text.endswith("12"):  # the last line may lack its end; it cannot be distinguished from one that is cut
         assert _ours(text, frozenset({"a"})) == [("a", (("x", "1"),), "12.0")]
         return
     with pytest.raises(MetricsUnknown) as raised:

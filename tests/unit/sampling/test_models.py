@@ -7,7 +7,7 @@ import pytest
 
 from builders import manifest
 from modelward.errors import InvalidSettings
-from modelward.sampling.models import AtRest, sampling, steady_clock
+from modelward.sampling.models import BaselineModels, sampling, steady_clock
 from modelward.sampling.subject import Endpoint
 from modelward.sampling.supervisor import Supervisor
 from modelward.settings import MetricSource, MetricsSettings
@@ -22,24 +22,24 @@ SHOWN: Final[dict[str, Any]] = {
 CANARY: Final = {"strategy": "Canary", "steps": [{"weightPercent": 50}], "stepMinSeconds": 600}
 
 
-async def serving(**spec: Any) -> tuple[MemoryCluster, AtRest]:
+async def serving(**spec: Any) -> tuple[MemoryCluster, BaselineModels]:
     """A model that serves, and what may be read of it."""
     cluster = MemoryCluster()
     cluster.create(manifest("1", **{"runtime": SHOWN, **spec}))
-    await cluster.settle()
-    return cluster, AtRest(cluster.store)
+    await cluster.run_until_quiet()
+    return cluster, BaselineModels(cluster.store)
 
 
 async def test_a_model_with_signals_is_read_at_its_pods() -> None:
     """As many as there are now."""
     cluster, at_rest = await serving()
-    resting = at_rest.look(KEY)
-    assert resting
-    assert resting.side.endpoint == Endpoint(port=8080, path="/metrics")
-    assert resting.pods == len(at_rest.pods(KEY)) == 2
+    baseline_model = at_rest.model_of(KEY)
+    assert baseline_model
+    assert baseline_model.side.endpoint == Endpoint(port=8080, path="/metrics")
+    assert baseline_model.pods == len(at_rest.pods(KEY)) == 2
     cluster.spec(replicas=3)
-    await cluster.settle()
-    again = at_rest.look(KEY)
+    await cluster.run_until_quiet()
+    again = at_rest.model_of(KEY)
     assert again
     assert again.pods == 3
 
@@ -47,11 +47,11 @@ async def test_a_model_with_signals_is_read_at_its_pods() -> None:
 async def test_another_revision_is_another_reading() -> None:
     """What was known of the first counts no more."""
     cluster, at_rest = await serving()
-    before = at_rest.look(KEY)
+    before = at_rest.model_of(KEY)
     cluster.spec(model={"version": "2"})
     for _ in range(5):
         await cluster.after(10.0)
-    after = at_rest.look(KEY)
+    after = at_rest.model_of(KEY)
     assert before
     assert after
     assert after.side.revision == cluster.status()["stableRevision"] != before.side.revision
@@ -67,7 +67,7 @@ async def test_another_revision_is_another_reading() -> None:
 async def test_a_model_that_shows_nothing_is_not_read(spec: dict[str, Any]) -> None:
     """There would be nothing to remember."""
     _, at_rest = await serving(**spec)
-    assert at_rest.look(KEY) is None
+    assert at_rest.model_of(KEY) is None
 
 
 async def test_a_model_in_a_rollout_is_not_read_beside_it() -> None:
@@ -77,23 +77,23 @@ async def test_a_model_in_a_rollout_is_not_read_beside_it() -> None:
     for _ in range(10):
         await cluster.after(2.0)
     assert cluster.status()["rollout"]["weightPercent"]
-    assert at_rest.look(KEY) is None
+    assert at_rest.model_of(KEY) is None
 
 
 async def test_a_model_that_goes_or_says_nothing_is_not_read() -> None:
     """Unknown, unreadable, deleted."""
     cluster, at_rest = await serving()
-    assert at_rest.look(("shop", "other")) is None
+    assert at_rest.model_of(("shop", "other")) is None
     assert at_rest.pods(("shop", "other")) == ()
     cluster.spec(replicas="many")
     cluster.watch()
-    assert at_rest.look(KEY) is None
+    assert at_rest.model_of(KEY) is None
     cluster.spec(replicas=2)
     cluster.watch()
-    assert at_rest.look(KEY)
+    assert at_rest.model_of(KEY)
     cluster.delete("ModelDeployment", "fraud")
     cluster.watch()
-    assert at_rest.look(KEY) is None
+    assert at_rest.model_of(KEY) is None
 
 
 async def test_a_model_whose_snapshot_is_gone_is_not_read() -> None:
@@ -101,7 +101,7 @@ async def test_a_model_whose_snapshot_is_gone_is_not_read() -> None:
     cluster, at_rest = await serving()
     cluster.delete("ControllerRevision", cluster.child())
     cluster.watch()
-    assert at_rest.look(KEY) is None
+    assert at_rest.model_of(KEY) is None
 
 
 async def test_sources_of_settings_are_there_by_their_names() -> None:

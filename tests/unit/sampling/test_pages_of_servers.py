@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from modelward.clients.scrape import Body
-from unit.sampling.rollouts_of_pages import Shown, Told, rollout
+from unit.sampling.rollouts_of_pages import Reported, Shown, rollout
 from unit.sampling.servers import SERVERS, Server
 from unit.sampling.wrong_pages import BAD, SILENT, UNUSUAL, counting
 
@@ -32,9 +32,9 @@ def servers(number: int, among: Sequence[Server] = SERVERS) -> pytest.MarkDecora
     return pytest.mark.parametrize("server", some(among, number), ids=lambda server: server.name)
 
 
-def played(server: Server, shown: Shown, *, looks: int = 60, hits: str = "", total: str = "") -> Told:
+def played(server: Server, shown: Shown, *, polls: int = 60, hits: str = "", total: str = "") -> Reported:
     """A rollout of this server."""
-    return rollout(shown, hits=hits or server.hits, total=total or server.total, looks=looks)
+    return rollout(shown, hits=hits or server.hits, total=total or server.total, polls=polls)
 
 
 @servers(2)
@@ -52,18 +52,18 @@ def test_a_good_canary_goes_on_and_a_bad_one_is_rolled_back(server: Server) -> N
 @servers(1)
 def test_f07_a_canary_that_fails_always_is_rolled_back(server: Server) -> None:
     """Its counter of successes has no series."""
-    told = played(server, counting(server, canary_errors=1.0))
-    assert told.rolled_back, told.message
-    assert not told.advanced
+    reported = played(server, counting(server, canary_errors=1.0))
+    assert reported.rolled_back, reported.message
+    assert not reported.advanced
 
 
 @servers(1, [server for server in SERVERS if " + " in server.total])
 def test_f07_a_total_of_successes_alone_is_invalid(server: Server) -> None:
     """Never "no canary request yet"."""
-    told = played(server, counting(server, canary_errors=1.0), total=server.total.partition(" + ")[0])
-    assert not told.advanced
-    assert told.problem is not None
-    assert "total probably counts successes only" in told.problem.message
+    reported = played(server, counting(server, canary_errors=1.0), total=server.total.partition(" + ")[0])
+    assert not reported.advanced
+    assert reported.problem is not None
+    assert "total probably counts successes only" in reported.problem.message
 
 
 @servers(1, [server for server in SERVERS if server.label])
@@ -72,15 +72,15 @@ def test_f08_a_label_that_the_server_lacks_is_named(server: Server, arms: str) -
     """With those that there are; where one version only lacks it, too."""
     inner = counting(server, canary_errors=0.33)
 
-    def shown(pod: str, look: int) -> str:
-        page = str(inner(pod, look))
+    def shown(pod: str, poll: int) -> str:
+        page = str(inner(pod, poll))
         there = arms == "both" or pod.startswith(arms)
         return _summed(re.sub(rf',?{server.label}="[^"]*"', "", page)) if there else page
 
-    told = played(server, shown)
-    assert not told.advanced
-    assert told.problem is not None
-    assert f"has the label {server.label}; the" in told.problem.message
+    reported = played(server, shown)
+    assert not reported.advanced
+    assert reported.problem is not None
+    assert f"has the label {server.label}; the" in reported.problem.message
 
 
 def _summed(page: str) -> str:
@@ -101,20 +101,20 @@ def test_f11_the_type_of_a_page_and_its_first_bytes_decide_nothing(server: Serve
     for kind in ("application/json", "text/html", "application/octet-stream", "text/plain"):
         inner = counting(server, canary_errors=0.01)
 
-        def shown(pod: str, look: int, inner: Shown = inner, kind: str = kind) -> Body:
-            page = str(inner(pod, look)).replace("\n", "\r\n" if kind == "text/html" else "\n")
+        def shown(pod: str, poll: int, inner: Shown = inner, kind: str = kind) -> Body:
+            page = str(inner(pod, poll)).replace("\n", "\r\n" if kind == "text/html" else "\n")
             return Body(f"\ufeff{page}\r\n", kind)
 
-        told = played(server, shown, looks=20)
-        assert told.problem is None
-        assert told.advanced
+        reported = played(server, shown, polls=20)
+        assert reported.problem is None
+        assert reported.advanced
 
 
 def test_f11_what_is_no_page_is_called_by_its_type() -> None:
     """So that the wrong port is found."""
-    told = played(SERVERS[0], lambda _pod, _look: Body("<!DOCTYPE html>\n<html></html>", "text/html"))
-    assert told.problem is not None
-    assert "the page is text/html and no text of metrics" in told.problem.message
+    reported = played(SERVERS[0], lambda _pod, _poll: Body("<!DOCTYPE html>\n<html></html>", "text/html"))
+    assert reported.problem is not None
+    assert "the page is text/html and no text of metrics" in reported.problem.message
 
 
 # --- ways of being wrong ------------------------------------------------------------------------------------
@@ -136,44 +136,46 @@ def each_of(ways: Iterable[str]) -> pytest.MarkDecorator:
 @each_of(SILENT)
 def test_nothing_is_promoted_on_silence(server: Server, way: str) -> None:
     """Neither is it rolled back: a page that says nothing says nothing against the canary."""
-    told = played(server, SILENT[way](server, 1), looks=40)
-    assert not told.advanced, told.message
-    assert way in BAD or not told.rolled_back, told.message
+    reported = played(server, SILENT[way](server, 1), polls=40)
+    assert not reported.advanced, reported.message
+    assert way in BAD or not reported.rolled_back, reported.message
 
 
 @each_of(UNUSUAL)
 def test_what_is_only_unusual_is_read(server: Server, way: str) -> None:
     """Arms that are alike are not rolled back, and go on."""
-    told = played(server, UNUSUAL[way](server, 1), looks=40)
-    assert not told.rolled_back, told.message
-    assert told.problem is None
-    assert told.advanced, told.message
+    reported = played(server, UNUSUAL[way](server, 1), polls=40)
+    assert not reported.rolled_back, reported.message
+    assert reported.problem is None
+    assert reported.advanced, reported.message
 
 
 @servers(2)
 @pytest.mark.parametrize("errors", [0.01, 0.3])
 def test_f06_a_canary_goes_on_once_its_counters_are_corrected(server: Server, errors: float) -> None:
-    """Without a restart: it falls from a million at each look, and then shows what it counts; or is then found out."""
+    """Without a restart: it falls from a million at each poll, and then shows what it counts; or is then found out."""
     inner = counting(server, canary_errors=errors)
 
-    def shown(pod: str, look: int) -> str:
-        page = str(inner(pod, look))
-        falls = pod.startswith("canary") and look < 20
-        return server.page(1_000_000 - 1000 * look, 0) if falls else page
+    def shown(pod: str, poll: int) -> str:
+        page = str(inner(pod, poll))
+        falls = pod.startswith("canary") and poll < 20
+        return server.page(1_000_000 - 1000 * poll, 0) if falls else page
 
-    held = played(server, shown, looks=20)
+    held = played(server, shown, polls=20)
     assert not held.advanced
     assert held.problem is not None
     assert "its counters fall" in held.problem.message
     inner = counting(server, canary_errors=errors)
-    told = played(server, shown, looks=80)
-    assert told.problem is None
-    assert told.advanced == (errors < 0.1)
-    assert told.rolled_back == (errors > 0.1)
+    reported = played(server, shown, polls=80)
+    assert reported.problem is None
+    assert reported.advanced == (errors < 0.1)
+    assert reported.rolled_back == (errors > 0.1)
 
 
 @servers(1)
 def test_good_canaries_of_several_workers_that_share_are_not_touched(server: Server) -> None:
     """Restarts, late series and small leads of hits are no flaws."""
-    told = [played(server, counting(server, canary_errors=0.01, seed=seed), looks=40) for seed in range(5)]
-    assert all(each.problem is None and each.advanced and not each.rolled_back for each in told)
+    reported = [
+        played(server, counting(server, canary_errors=0.01, seed=seed), polls=40) for seed in range(5)
+    ]
+    assert all(each.problem is None and each.advanced and not each.rolled_back for each in reported)

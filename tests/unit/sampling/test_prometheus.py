@@ -24,16 +24,16 @@ from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.sampler import NamedSource, Sampler
 from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.subject import Side
-from modelward.sampling.targets import Wanted, WantedGauge, WantedHistogram, WantedRatio
+from modelward.sampling.targets import GaugeTarget, HistogramTarget, RatioTarget, SampleTarget
 from support.little_prometheus import LittlePrometheus, Timeseries, little_prometheus
 from unit.sampling.fleet import KEY, Fleet, no_history, until
 
 CANARY, STABLE = "bcdfghjkl2", "mnpqrstvw4"
 NOW = 1_763_800_000.0
 STEP = 15.0
-ERRORS = WantedRatio(name="errors", hits=parse_sum('hits{code="5"}', "f"), total=parse_sum("hits", "f"))
-LATENCY = WantedHistogram(name="latency", buckets=parse_selector("took", "f").named("_bucket"), scale=1e-3)
-DEPTH = WantedGauge(name="depth", gauge=parse_selector("depth", "f"))
+ERRORS = RatioTarget(name="errors", hits=parse_sum('hits{code="5"}', "f"), total=parse_sum("hits", "f"))
+LATENCY = HistogramTarget(name="latency", buckets=parse_selector("took", "f").named("_bucket"), scale=1e-3)
+DEPTH = GaugeTarget(name="depth", gauge=parse_selector("depth", "f"))
 POD = {Arm.CANARY: f"fraud-{CANARY}-5d4f-abcde", Arm.STABLE: f"fraud-{STABLE}-6c7b-fghij"}
 
 
@@ -50,7 +50,7 @@ def _ratio(arm: Arm, rate: float = 10) -> list[Timeseries]:
 BOTH = [*_ratio(Arm.CANARY), *_ratio(Arm.STABLE, 90)]
 
 
-def sides_of(*wanted: Wanted) -> dict[Arm, Side]:
+def sides_of(*wanted: SampleTarget) -> dict[Arm, Side]:
     """Both revisions, with the errors alone if nothing else is wanted."""
     revisions = {Arm.CANARY: CANARY, Arm.STABLE: STABLE}
     return {arm: Side(revision=revisions[arm], wanted=wanted or (ERRORS,), endpoint=None) for arm in Arm}
@@ -67,14 +67,16 @@ async def source_of(*series: Timeseries) -> AsyncIterator[tuple[PrometheusSource
             await client.close()
 
 
-async def polled_of(*series: Timeseries, wanted: tuple[Wanted, ...] = (ERRORS,), at: float = NOW) -> Polled:
+async def polled_of(
+    *series: Timeseries, wanted: tuple[SampleTarget, ...] = (ERRORS,), at: float = NOW
+) -> Polled:
     """One poll of a server that has these series."""
     async with source_of(*series) as (source, _):
         return (await source.polls(KEY, sides_of(*wanted), (at,), interval=STEP))[0]
 
 
 async def test_raw_counters_of_each_pod() -> None:
-    """Told apart by the names of pods; hits, histograms and gauges."""
+    """Reported apart by the names of pods; hits, histograms and gauges."""
     buckets = [
         series_of("took_bucket", arm, rate, le=le)
         for arm in Arm
@@ -95,7 +97,7 @@ async def test_raw_counters_of_each_pod() -> None:
 
 async def test_every_query_is_held_to_namespace_and_pods() -> None:
     """Whatever the selector says: the last two matchers are ours, and all must hold."""
-    sly = WantedRatio(
+    sly = RatioTarget(
         name="errors",
         hits=parse_sum('hits{namespace="other",pod=~".*"}', "f"),
         total=parse_sum('hits{x="\\"} or up{"}', "f"),
@@ -108,7 +110,7 @@ async def test_every_query_is_held_to_namespace_and_pods() -> None:
     assert all(each.endswith(ours) for each in selectors)
 
 
-async def test_a_look_at_the_past_is_what_a_look_then_was() -> None:
+async def test_a_query_of_the_past_is_what_a_query_then_was() -> None:
     """One by one or as a range, early or late: the same polls. So a restart at any moment loses nothing."""
     times = tuple(boundary(NOW, STEP) + STEP * number for number in range(8))
     async with source_of(*BOTH) as (source, _):
@@ -203,7 +205,7 @@ async def test_rollouts_ask_together_and_get_their_own() -> None:
 
 
 def test_names_of_pods() -> None:
-    """Of this revision, of this model, and of no other; too long a name cannot be told apart, and says so."""
+    """Of this revision, of this model, and of no other; too long a name cannot be distinguished, and says so."""
     pattern = pod_pattern(KEY, CANARY)
     matcher = parse_selector(f'x{{pod=~"{pattern}"}}', "f")
     assert matcher.accepts({"pod": POD[Arm.CANARY]})
@@ -301,7 +303,7 @@ async def test_a_source_that_is_away_is_unknown_and_asked_at_its_pace() -> None:
             problem = made.evidence(KEY).problem
             assert problem is not None
             assert problem.reason is Unknown.HTTP_STATUS
-            # five looks of history and polls, four queries and a few alone
+            # five polls of history and polls, four queries and a few alone
             assert len(server.queries) <= 6 * 6
             server.down = False
             await until(lambda: made.evidence(KEY).problem is None and made.evidence(KEY).samples)
@@ -397,7 +399,7 @@ async def test_f12_labels_of_the_page_are_added_up_as_before() -> None:
 @pytest.mark.parametrize("stuck", [False, True], ids=["marked as ended", "its last values stay"])
 @pytest.mark.parametrize("first", ["a", "b"])
 async def test_f12_a_replica_that_ends_halves_nothing(first: str, *, stuck: bool) -> None:
-    """Marked as ended or not: totals go on rising, look by look, and no sample counts anything twice."""
+    """Marked as ended or not: totals go on rising, poll by poll, and no sample counts anything twice."""
     series = [
         replace(each, last=NOW + 40, stuck=stuck) if each.labels.get("dc") == first else each
         for each in _replicated("dc", up=True)
@@ -419,7 +421,7 @@ async def test_f12_replicas_without_up_are_unknown_and_the_label_is_named() -> N
     assert problem.reason is Unknown.METRIC_INVALID
     assert "differ in the label dc: name one of them" in problem.message
     assert [set(pod.metrics) for pod in polled.poll.pods] == [{"depth"}, {"depth"}]
-    chosen = WantedRatio(
+    chosen = RatioTarget(
         name="errors",
         hits=parse_sum('hits{code="5",dc="a"}', "f"),
         total=parse_sum('hits{dc="a"}', "f"),

@@ -169,7 +169,7 @@ async def test_an_error_is_given_to_each() -> None:
 
 
 async def test_an_error_of_one_alone_is_asked_for_once() -> None:
-    """There is nobody to be told apart from."""
+    """There is nobody to be distinguished from."""
     async with asking() as (queries, server):
         server.down = True
         with pytest.raises(MetricsUnknown) as raised:

@@ -33,12 +33,12 @@ def _counts(sample: Sample) -> tuple[RatioCounts, RatioCounts]:
 
 
 async def test_samples_are_increments_of_both_arms() -> None:
-    """From the second look on, over all pods of an arm; the model is woken for each."""
+    """From the second poll on, over all pods of an arm; the model is woken for each."""
     async with (
         fleet(
-            (Arm.CANARY, counting(per_look=10, errors=2)),
-            (Arm.STABLE, counting(per_look=100)),
-            (Arm.STABLE, counting(per_look=200)),
+            (Arm.CANARY, counting(per_poll=10, errors=2)),
+            (Arm.STABLE, counting(per_poll=100)),
+            (Arm.STABLE, counting(per_poll=200)),
         ) as pods,
         sampler(pods) as reading,
     ):
@@ -103,7 +103,7 @@ async def test_times_rise_after_the_clock_was_set_back() -> None:
 )
 @pytest.mark.parametrize("arm", list(Arm))
 async def test_an_arm_that_cannot_be_read_is_unknown(arm: Arm, behaviour: Behaviour, reason: Unknown) -> None:
-    """After four looks, in words that stay; and no sample ever has a number."""
+    """After four polls, in words that stay; and no sample ever has a number."""
     other = Arm.STABLE if arm is Arm.CANARY else Arm.CANARY
     async with fleet((arm, behaviour), (other, counting())) as pods, sampler(pods) as reading:
         reading.track(pods.subject())
@@ -145,7 +145,7 @@ async def test_one_canary_pod_that_cannot_be_read_makes_all_unknown() -> None:
 
 
 async def test_a_stable_pod_that_cannot_be_read_is_left_out() -> None:
-    """After four looks; the other pods of stable go on to be compared with."""
+    """After four polls; the other pods of stable go on to be compared with."""
     async with (
         fleet((Arm.CANARY, counting()), (Arm.STABLE, counting()), (Arm.STABLE, hanging)) as pods,
         sampler(pods, timeout_seconds=0.05) as reading,
@@ -191,7 +191,7 @@ async def test_no_pods() -> None:
 
 
 async def test_a_metric_that_vanishes_is_unknown_and_comes_back() -> None:
-    """It was judged by it before; what is missing is not what is fine. Both is told."""
+    """It was judged by it before; what is missing is not what is fine. Both is reported."""
     broken = asyncio.Event()
     good = counting()
 
@@ -227,7 +227,7 @@ async def test_a_rollout_that_hangs_delays_no_other() -> None:
         reading.track(pods.subject())
         reading.track(pods.subject(key=other))
         await until(lambda: len(reading.evidence(other).samples) >= 3)
-        assert (pods.looks(0), pods.looks(1)) == (1, 1)
+        assert (pods.polls(0), pods.polls(1)) == (1, 1)
         assert not reading.evidence(KEY).samples
         released.set()
 
@@ -243,11 +243,11 @@ async def test_a_forgotten_rollout_is_read_no_more() -> None:
         await until(lambda: reading.evidence(KEY).samples)
         reading.forget(KEY)
         assert not reading.evidence(KEY).samples
-        seen = pods.looks()
+        seen = pods.polls()
         pods.woken.clear()
         enough = len(reading.evidence(other).samples) + 3
         await until(lambda: len(reading.evidence(other).samples) >= enough)
-        assert pods.looks() <= seen + 1
+        assert pods.polls() <= seen + 1
         assert KEY not in pods.woken
         reading.forget(other)
         assert not reading.followed()
@@ -270,7 +270,7 @@ async def test_another_weight_goes_on_and_another_canary_begins_anew() -> None:
 
 
 async def test_f04_a_reading_that_ended_goes_on_with_what_it_had() -> None:
-    """Whoever cancelled it: samples follow those that were read, each of one look."""
+    """Whoever cancelled it: samples follow those that were read, each of one poll."""
     async with (
         fleet((Arm.CANARY, counting()), (Arm.STABLE, counting())) as pods,
         sampler(pods) as reading,
@@ -289,7 +289,7 @@ async def test_f04_a_reading_that_ended_goes_on_with_what_it_had() -> None:
 
 
 async def test_f04_how_long_a_rollout_was_not_read_is_known() -> None:
-    """Read or tried to: a server that hangs is told as a problem, a task that hangs by its age."""
+    """Read or tried to: a server that hangs is reported as a problem, a task that hangs by its age."""
     async with (
         fleet((Arm.CANARY, counting()), (Arm.STABLE, counting())) as pods,
         sampler(pods) as reading,
@@ -311,7 +311,7 @@ async def test_f04_a_shorter_interval_is_not_awaited_by_the_longer_one() -> None
         sampler(pods) as reading,
     ):
         reading.track(pods.subject(interval=3600))
-        await until(lambda: pods.looks(0) and pods.looks(1))
+        await until(lambda: pods.polls(0) and pods.polls(1))
         reading.track(pods.subject())
         await until(lambda: len(reading.evidence(KEY).samples) >= 2)
 
@@ -328,8 +328,8 @@ async def test_each_revision_is_read_at_its_own_port() -> None:
         endpoint = Endpoint(port=stable.port, path="/metrics")
         reading.track(replace(subject, stable=replace(subject.stable, endpoint=endpoint)))
         await until(lambda: reading.evidence(KEY).samples)
-        assert canary.looks()
-        assert stable.looks()
+        assert canary.polls()
+        assert stable.polls()
 
 
 async def test_a_source_that_nobody_configured() -> None:
@@ -342,10 +342,10 @@ async def test_a_source_that_nobody_configured() -> None:
         assert "prom" in problem.message
 
 
-async def test_the_first_look_tells_what_stable_did_since_it_started() -> None:
+async def test_the_first_poll_shows_what_stable_did_since_it_started() -> None:
     """Without any history: the usual rate of errors, from the counters of the pods."""
     async with (
-        fleet((Arm.CANARY, counting()), (Arm.STABLE, counting(per_look=10_000, errors=100))) as pods,
+        fleet((Arm.CANARY, counting()), (Arm.STABLE, counting(per_poll=10_000, errors=100))) as pods,
         sampler(pods) as reading,
     ):
         reading.track(pods.subject())
@@ -362,9 +362,9 @@ def _reference(reading: Sampler) -> Reference:
 
 
 async def test_f10_a_canary_without_weight_is_read_for_what_no_user_asks() -> None:
-    """No sample, no problem and no look at the model; with its first weight counting begins, and that is kept."""
+    """No sample, no problem and no check the model; with its first weight counting begins, and that is kept."""
     async with (
-        fleet((Arm.CANARY, counting(per_look=2, errors=0)), (Arm.STABLE, counting())) as pods,
+        fleet((Arm.CANARY, counting(per_poll=2, errors=0)), (Arm.STABLE, counting())) as pods,
         sampler(pods) as reading,
     ):
         starting = replace(pods.subject(weight=0), idle=True)

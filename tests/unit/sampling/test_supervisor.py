@@ -1,4 +1,4 @@
-"""Tasks that go on whatever ends them, until they are told to end; and how long they have been silent."""
+"""Tasks that go on whatever ends them, until they are asked to end; and how long they have been silent."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -90,7 +90,7 @@ async def test_f04_a_task_that_somebody_cancels_is_begun_again() -> None:
         assert not works.running[0].done()
 
 
-async def test_f04_a_task_that_is_told_to_end_stays_ended() -> None:
+async def test_f04_a_task_that_is_asked_to_end_stays_ended() -> None:
     """One by one, by another one in its place, or all together; none of that is counted."""
     async with _works() as works:
         works.supervisor.begin(KEY, works.work, pace=PACE)
@@ -108,7 +108,7 @@ async def test_f04_a_task_that_is_told_to_end_stays_ended() -> None:
 
 
 async def test_f04_the_age_is_that_of_the_task_that_was_not_heard_of_for_longest() -> None:
-    """Beyond its pace and the longest time of a look it is named in readiness."""
+    """Beyond its pace and the longest time of a poll it is named in readiness."""
     async with _works() as works:
         assert (works.supervisor.age_seconds(), works.supervisor.silent()) == (0, "")
         works.supervisor.begin(KEY, works.work, pace=PACE)

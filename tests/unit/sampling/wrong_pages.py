@@ -18,11 +18,11 @@ _SAMPLE = re.compile(r"(?m)^([^#\s][^\s{]*(?:\{[^}\n]*\})?) ([0-9.e+]+)$")
 
 
 def counting(server: Server, *, canary_errors: float, stable_errors: float = 0.01, seed: int = 1) -> Shown:
-    """A hundred requests a look to each pod."""
+    """A hundred requests a poll to each pod."""
     draw, counted = random.Random(seed), dict[str, list[int]]()
 
-    def shown(pod: str, look: int) -> str:
-        del look
+    def shown(pod: str, poll: int) -> str:
+        del poll
         counter = counted.setdefault(pod, [0, 0])
         rate = canary_errors if pod.startswith("canary") else stable_errors
         counter[0] += 100
@@ -37,7 +37,7 @@ def counting(server: Server, *, canary_errors: float, stable_errors: float = 0.0
 
 def _still(change: Callable[[str], str | Body]) -> Way:
     """Idle pods of an old server, with something wrong on every page."""
-    return lambda server, _seed: lambda _pod, _look: change(server.page(1000, 10))
+    return lambda server, _seed: lambda _pod, _poll: change(server.page(1000, 10))
 
 
 def _without_start(page: str) -> str:
@@ -45,12 +45,12 @@ def _without_start(page: str) -> str:
 
 
 def _idle_workers(number: int, *, kept: int = 1, in_turn: bool = False, start_apart: float = 0) -> Way:
-    """One of some idle workers answers, and as long as its connection is kept; each may tell a start of its own."""
+    """One of some idle workers answers, and as long as its connection is kept; each may show a start of its own."""
 
     def made(server: Server, seed: int) -> Shown:
         draw, chosen = random.Random(f"{number} {seed}"), dict[str, tuple[int, int]]()
 
-        def shown(pod: str, _look: int) -> str:
+        def shown(pod: str, _poll: int) -> str:
             worker, left = chosen.get(pod, (draw.randrange(number), 0))
             if not left:
                 worker = (worker + 1) % number if in_turn else draw.randrange(number)
@@ -70,9 +70,9 @@ def _some_jump(server: Server, seed: int) -> Shown:
     """Only the canary's workers do not share their counters, with a start of their own each."""
     draw = random.Random(f"3 {seed}")
 
-    def shown(pod: str, look: int) -> str:
+    def shown(pod: str, poll: int) -> str:
         if not pod.startswith("canary"):
-            return server.page(1000 + 100 * look, 10 + look)
+            return server.page(1000 + 100 * poll, 10 + poll)
         worker = draw.randrange(3)
         page = _without_start(server.page(900 * worker + 90, 9 * worker))
         return f"{page}process_start_time_seconds {1.7e9 + 100 * worker}\n"
@@ -86,9 +86,9 @@ def _canary_says(change: Callable[[str, int], str | Body]) -> Way:
     def made(server: Server, seed: int) -> Shown:
         inner = counting(server, canary_errors=0.5, seed=seed)
 
-        def shown(pod: str, look: int) -> str | Body:
-            page = inner(pod, look)
-            return change(str(page), look) if pod.startswith("canary") else page
+        def shown(pod: str, poll: int) -> str | Body:
+            page = inner(pod, poll)
+            return change(str(page), poll) if pod.startswith("canary") else page
 
         return shown
 
@@ -96,12 +96,12 @@ def _canary_says(change: Callable[[str, int], str | Body]) -> Way:
 
 
 def _canary_counts(totals: Callable[[int], tuple[int, int]]) -> Way:
-    """Stable is well; the canary shows these requests and failures at each look."""
+    """Stable is well; the canary shows these requests and failures at each poll."""
     return lambda server, _seed: (
-        lambda pod, look: (
-            server.page(*totals(look))
+        lambda pod, poll: (
+            server.page(*totals(poll))
             if pod.startswith("canary")
-            else server.page(1000 + 100 * look, 10 + look)
+            else server.page(1000 + 100 * poll, 10 + poll)
         )
     )
 
@@ -119,25 +119,25 @@ SILENT: dict[str, Way] = {
     "idle, one worker of 2": _idle_workers(2, start_apart=60),
     "idle, one worker of 4": _idle_workers(4, start_apart=60),
     "idle, one worker of 16, in turn": _idle_workers(16, in_turn=True, start_apart=60),
-    "idle, one worker of 3, for some looks": _idle_workers(3, kept=6, start_apart=60),
+    "idle, one worker of 3, for some polls": _idle_workers(3, kept=6, start_apart=60),
     "idle, workers forked at once": _idle_workers(4, start_apart=0.3),
     "the canary's workers jump": _some_jump,
-    "born, and never asked": lambda server, _: lambda _pod, _look: server.page(0, 0),
+    "born, and never asked": lambda server, _: lambda _pod, _poll: server.page(0, 0),
     "no canary request": _canary_counts(lambda _: (0, 0)),
     "stands still": _canary_counts(lambda _: (500, 0)),
-    "falls at every look": _canary_says(lambda page, look: re.sub(r"\} \d+", f"}} {9000 - look}", page)),
-    "up and down": _canary_counts(lambda look: ((0, 900)[look % 2], 0)),
-    "saw teeth": _canary_counts(lambda look: (1000 + 90 * (look % 5), 0)),
+    "falls at every poll": _canary_says(lambda page, poll: re.sub(r"\} \d+", f"}} {9000 - poll}", page)),
+    "up and down": _canary_counts(lambda poll: ((0, 900)[poll % 2], 0)),
+    "saw teeth": _canary_counts(lambda poll: (1000 + 90 * (poll % 5), 0)),
     "other labels": _still(_renamed),
     "the canary's labels differ": _canary_says(lambda page, _: _renamed(page)),
     "another name": _canary_says(
         lambda page, _: re.sub(r"(?m)^(# TYPE )?", r"\1x_", page).replace("x_#", "#")
     ),
     "empty": _still(lambda _: ""),
-    "the canary's page is empty": _canary_says(lambda _page, _look: ""),
+    "the canary's page is empty": _canary_says(lambda _page, _poll: ""),
     "comments alone": _canary_says(lambda page, _: re.sub(r"(?m)^[^#].*\n", "", page)),
     "HTML": _still(lambda _: Body("<html><body>ok</body></html>", "text/html")),
-    "JSON": _canary_says(lambda _page, _look: Body('{"status": "ok"}', "application/json")),
+    "JSON": _canary_says(lambda _page, _poll: Body('{"status": "ok"}', "application/json")),
     "cut short": _canary_says(lambda page, _: page[: len(page) // 2].rstrip("0123456789")),
     "NaN": _canary_says(_valued(lambda _: "NaN")),
     "negative": _canary_says(_valued(lambda value: f"-{value}")),
@@ -152,7 +152,7 @@ SILENT: dict[str, Way] = {
     ),
 }
 BAD = {way for way in SILENT if getattr(SILENT[way], "__qualname__", "").startswith("_canary_says")}
-"""Ways of a canary that fails every second request: what of it can still be read may well tell."""
+"""Ways of a canary that fails every second request: what of it can still be read may well show."""
 
 
 # --- unusual: can be read, and says that both are alike -----------------------------------------------------------
@@ -163,7 +163,7 @@ def _alike(change: Callable[[str, random.Random], str | Body]) -> Way:
 
     def made(server: Server, seed: int) -> Shown:
         inner, draw = counting(server, canary_errors=0.01, seed=seed), random.Random(f"{seed}")
-        return lambda pod, look: change(str(inner(pod, look)), draw)
+        return lambda pod, poll: change(str(inner(pod, poll)), draw)
 
     return made
 
@@ -184,13 +184,13 @@ def _more_labels(name: str, value: str) -> Callable[[str, random.Random], str]:
 
 
 def _lost(share: float) -> Way:
-    """Some looks fail: the page is cut in a line that counts."""
+    """Some polls fail: the page is cut in a line that counts."""
 
     def made(server: Server, seed: int) -> Shown:
         inner, draw = counting(server, canary_errors=0.01, seed=seed), random.Random(f"{seed}")
 
-        def shown(pod: str, look: int) -> str:
-            page = str(inner(pod, look))
+        def shown(pod: str, poll: int) -> str:
+            page = str(inner(pod, poll))
             return page.rstrip("\n0123456789.e+") if draw.random() < share else page
 
         return shown
@@ -238,7 +238,7 @@ UNUSUAL: dict[str, Way] = {
             _without_start(page) + f"process_start_time_seconds {1.7e9 + draw.choice([-1, 0, 1])}\n"
         )
     ),
-    "one look of twenty is lost": _lost(0.05),
+    "one poll of twenty is lost": _lost(0.05),
     "summaries beside them": _alike(
         lambda page, _: f'# TYPE x summary\nx{{quantile="0.5"}} NaN\nx_sum 1\nx_count 2\n{page}'
     ),

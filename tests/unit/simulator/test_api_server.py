@@ -57,7 +57,7 @@ def test_the_scale_subresource_changes_replicas_only_and_their_owner(server: Api
     assert after["metadata"]["generation"] == 2
 
 
-def test_a_write_that_changes_nothing_is_told_and_moves_no_version(
+def test_a_write_that_changes_nothing_is_reported_and_moves_no_version(
     server: ApiServer, writes: list[Write]
 ) -> None:
     """It is a request too many, and no event."""

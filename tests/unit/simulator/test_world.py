@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from builders import NAME, NAMESPACE, manifest
-from modelward.cache.convert import pod as trimmed
+from modelward.cache.convert import pod as converted
 from modelward.simulator.api_server import Raw, Write
 from modelward.simulator.json_patch import Mismatch, patched
 from modelward.simulator.simulation import Act, Simulation
@@ -34,7 +34,7 @@ def test_a_crash_is_followed_by_a_restart_and_then_by_longer_and_longer_pauses()
     seen = []
     for second in (0.5, 1.5, 2.5, 11.5, 12.5, 13.5):
         (pod,) = pods(simulate(world, until=second, replicas=1))
-        seen.append((second, trimmed(pod).restarts, bool(trimmed(pod).crash_looping)))
+        seen.append((second, converted(pod).restarts, bool(converted(pod).crash_looping)))
     assert seen == [
         (0.5, 0, False),
         (1.5, 1, False),
@@ -49,7 +49,7 @@ def test_out_of_memory_has_its_reason() -> None:
     """OOMKilled, with exit code 137."""
     world = World(versions={"1": Version(crash_after_seconds=3, out_of_memory=True)})
     (pod,) = pods(simulate(world, until=4, replicas=1))
-    ended = trimmed(pod).ended
+    ended = converted(pod).ended
     assert ended
     assert (ended.reason, ended.code) == ("OOMKilled", 137)
 
@@ -58,14 +58,14 @@ def test_a_minority_crashes() -> None:
     """One pod in three, and always the same ones."""
     world = World(versions={"1": Version(crash_after_seconds=3, crashes_one_in=3)})
     found = pods(simulate(world, until=4, replicas=6))
-    assert [trimmed(pod).restarts for pod in found] == [0, 0, 1, 0, 0, 1]
+    assert [converted(pod).restarts for pod in found] == [0, 0, 1, 0, 0, 1]
 
 
 def test_pods_without_room_wait_until_there_is_some() -> None:
     """Unschedulable, in the scheduler's words; then they load."""
     world = World(room=1)
     simulation = simulate(world, until=10, replicas=2)
-    waiting = [trimmed(pod) for pod in pods(simulation) if not simulation.nodes.is_ready(pod)]
+    waiting = [converted(pod) for pod in pods(simulation) if not simulation.nodes.is_ready(pod)]
     assert [pod.scheduled for pod in waiting] == [None]
     assert waiting[0].problem.startswith("not scheduled: 0/1 nodes are available")
     world.room = 2
@@ -83,7 +83,7 @@ def test_an_evicted_pod_is_replaced() -> None:
     simulation.plan(evict)
     simulation.run(until=20)
     first, second = pods(simulation)
-    assert trimmed(first).failed == "Evicted"
+    assert converted(first).failed == "Evicted"
     assert simulation.nodes.is_ready(second)
 
 
@@ -156,11 +156,11 @@ def test_a_test_that_fails_keeps_the_whole_patch_from_being_done() -> None:
     assert document["a"] == 1
 
 
-def test_an_onlooker_is_told_of_every_write_and_of_every_pause() -> None:
+def test_an_onlooker_is_reported_of_every_write_and_of_every_pause() -> None:
     """In the order in which things happen."""
     seen: list[str] = []
 
-    class Onlooker:
+    class ObjectRecorder:
         def written(self, _: Simulation, write: Write, /) -> None:
             seen.append(write.place[0])
 
@@ -169,6 +169,6 @@ def test_an_onlooker_is_told_of_every_write_and_of_every_pause() -> None:
 
     raw = manifest("1")
     created = Act(second=0, words="", do=lambda sim: (sim.server.create(raw, "kubectl"), None)[1])
-    Simulation([created], watch=Onlooker()).run(until=5)
+    Simulation([created], watch=ObjectRecorder()).run(until=5)
     assert seen[0] == "ModelDeployment"
     assert "0 to 5" in seen

@@ -1,4 +1,4 @@
-"""The audit: each linter looks at the right files and is heard, and silence of a service is no good answer."""
+"""The audit: each linter checks the right files and is heard, and silence of a service is no good answer."""
 
 import json
 import threading
@@ -34,7 +34,7 @@ def test_repository_is_clean(question: Any) -> None:
     assert answer.problems == ()
 
 
-def test_every_dockerfile_and_workflow_is_looked_at() -> None:
+def test_every_dockerfile_and_workflow_is_checked() -> None:
     """None hides from its linter."""
     dockerfiles = [path for path in locks.ROOT.glob("**/Dockerfile") if ".venv" not in path.parts]
     assert audit.dockerfiles(locks.ROOT).looked_at == f"{len(dockerfiles)} Dockerfiles"
@@ -51,8 +51,8 @@ def test_bad_workflow_is_found(tmp_path: Path) -> None:
 
 
 def test_linter_without_input_is_a_problem(tmp_path: Path) -> None:
-    """A repository without workflows was not looked at, which is not the same as clean."""
-    assert audit.workflows(tmp_path).problems == ("zizmor has nothing to look at",)
+    """A repository without workflows was not checked, which is not the same as clean."""
+    assert audit.workflows(tmp_path).problems == ("zizmor has nothing to check",)
 
 
 @pytest.mark.parametrize("lock", locks.LOCKS, ids=lambda path: path.name)
@@ -79,7 +79,7 @@ def test_package_without_digest_is_refused(tmp_path: Path) -> None:
         (Findings(not_checked=("all",)), 3),
     ],
 )
-def test_exit_code_tells_bad_from_unknown(findings: Findings, code: int) -> None:
+def test_exit_code_shows_bad_from_unknown(findings: Findings, code: int) -> None:
     """What was found outweighs what was not looked up; both are not 0."""
     answer = audit.known_vulnerabilities(locks.RUNTIME, lambda _lock: findings)
     assert audit.exit_code([Answer(question="other", looked_at="all"), answer]) == code
@@ -97,7 +97,7 @@ def test_report_says_what_was_not_checked() -> None:
 def test_vulnerability_is_found(lock: Path, service: str) -> None:
     """Pip-audit, asked as `make audit` asks it, of a service that knows a vulnerability of idna."""
     findings = vulnerabilities.look_up(lock, [("--vulnerability-service=osv", f"--osv-url={service}")])
-    assert findings == Findings(checked=2, found=("idna 3.0: OSV-2026-1, mended in no version",))
+    assert findings == Findings(checked=2, found=("idna 3.0: OSV-2026-1, repaired in no version",))
 
 
 def test_service_that_does_not_answer_is_not_a_good_answer(lock: Path) -> None:

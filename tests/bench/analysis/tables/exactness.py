@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.analysis.report import Goal, Outcome
 from bench.analysis.run import Run
-from modelward.analysis.core import RATIO_BETS, likelihood_ratios
+from modelward.analysis.core import RATIO_ALTERNATIVES, likelihood_ratios
 
 MARGINS: Final = (0.8, 1.0, 1.25, 1.5)
 LARGEST: Final = 12
@@ -20,7 +20,7 @@ _INSIDE: Final = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """Extremes over all tables of one size and all bets."""
+    """Extremes over all tables of one size and all e-values."""
 
     tables: int
     away: float
@@ -49,11 +49,13 @@ def _means(n_c: int, n_s: int) -> Iterator[tuple[float, float, float]]:
         for margin in MARGINS:
             ratios = _ratios(n_c, n_s, m, margin)
             at, inside = (probabilities(n_c, n_s, m, psi) for psi in (margin, _INSIDE * margin))
-            for bet in range(len(RATIO_BETS)):
+            for alternative in range(len(RATIO_ALTERNATIVES)):
                 yield (
-                    sum(at[x] * exp(log[bet]) for x, log in ratios.items()),
-                    sum(inside[x] * exp(log[bet]) for x, log in ratios.items()) if len(ratios) > 1 else 0.0,
-                    sum(at[x] * exp(log[bet] / _PHI) for x, log in ratios.items()),
+                    sum(at[x] * exp(log[alternative]) for x, log in ratios.items()),
+                    sum(inside[x] * exp(log[alternative]) for x, log in ratios.items())
+                    if len(ratios) > 1
+                    else 0.0,
+                    sum(at[x] * exp(log[alternative] / _PHI) for x, log in ratios.items()),
                 )
 
 

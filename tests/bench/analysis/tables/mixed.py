@@ -38,7 +38,7 @@ class Case:
 
 
 def _buckets(case: Case, rollouts: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
-    """[looks, pods, rollouts, buckets] of the hour before (stable's pods) and of the rollout."""
+    """[polls, pods, rollouts, buckets] of the hour before (stable's pods) and of the rollout."""
     load = case.load
     before = round(HISTORY_SECONDS / load.poll)
     scale = _SCALE.factors((before + load.scrapes, PODS, rollouts), load.poll, rng)

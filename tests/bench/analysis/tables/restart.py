@@ -56,7 +56,7 @@ def differences(load: Load, rollouts: int, rng: np.random.Generator) -> int:
 
 def _followed(policy: Policy, seen: Arms, rollout: int, *, restarts: bool) -> list[tuple[str, str, str]]:
     """Verdict, sentence and state after each poll."""
-    state, told = judge.begin(policy), []
+    state, reported = judge.begin(policy), []
     for number, weight in enumerate(seen.weights):
         if restarts:
             state = judge.decode(judge.encode(state))
@@ -67,8 +67,8 @@ def _followed(policy: Policy, seen: Arms, rollout: int, *, restarts: bool) -> li
         )
         step = Step(time=now, started=0.0, weight_percent=100.0 * weight, next_weight_percent=25.0)
         said = judge.assess(policy, state, step)
-        told.append((said.verdict.value, said.message, judge.encode(state)))
-    return told
+        reported.append((said.verdict.value, said.message, judge.encode(state)))
+    return reported
 
 
 def bytes_per_test(load: Load, _rollouts: int, rng: np.random.Generator) -> float:

@@ -1,4 +1,4 @@
-// Pause holds a pod's namespaces open: it reaps orphans and waits to be told to stop.
+// Pause holds a pod's namespaces open: it reaps orphans and waits for a signal to stop.
 package main
 
 import (

@@ -27,25 +27,25 @@ def shipped_phi(counts: PodCounts, half_life: float | None) -> float:
         np.concatenate([np.zeros_like(part[:1]), part.cumsum(axis=0)])
         for part in (counts.before_n, counts.before_e)
     )
-    for look in range(len(n)):
+    for poll in range(len(n)):
         pods = tuple(
             PodReading(
                 pod=f"pod-{pod}",
                 arm=Arm.STABLE,
-                metrics={"errors": RatioReading(hits=float(e[look, pod, 0]), total=float(n[look, pod, 0]))},
+                metrics={"errors": RatioReading(hits=float(e[poll, pod, 0]), total=float(n[poll, pod, 0]))},
             )
             for pod in range(n.shape[1])
         )
-        noise = noise.plus(Poll(time=LOAD.poll * look, weight_percent=0.0, pods=pods))
+        noise = noise.plus(Poll(time=LOAD.poll * poll, weight_percent=0.0, pods=pods))
     return noise.reference().phi("errors")
 
 
-@pytest.mark.parametrize("looks", [1, 5, 27, 63])
+@pytest.mark.parametrize("polls", [1, 5, 27, 63])
 @pytest.mark.parametrize("pods", [1, 9])
-def test_what_is_learnt_meanwhile_is_the_shipped_phi(looks: int, pods: int) -> None:
+def test_what_is_learnt_meanwhile_is_the_shipped_phi(polls: int, pods: int) -> None:
     """Blocks that are open count."""
     counts = counts_of(Noise(name="pods that wander", pod=Wander(sd=0.5)), 2)
-    n, e = (part[:looks, :pods] for part in (counts.before_n, counts.before_e))
+    n, e = (part[:polls, :pods] for part in (counts.before_n, counts.before_e))
     before = PodCounts(before_n=n, before_e=e, n=n, e=e)
     assert learnt(n, e, LOAD.poll)[-1, 0] == pytest.approx(shipped_phi(before, None))
 
@@ -69,7 +69,7 @@ def test_phi_is_the_shipped_one(noise: Noise) -> None:
 
 
 def test_phi_with_a_half_life_is_the_shipped_one() -> None:
-    """But for the age inside a block, which the copy does not look at."""
+    """But for the age inside a block, which the copy does not check."""
     counts = counts_of(Noise(name="pods that wander", pod=Wander(sd=0.5)), 2)
     copied = calibrated(counts.before_n, counts.before_e, LOAD.poll, HALF_LIFE_SECONDS)[0]
     assert copied == pytest.approx(shipped_phi(counts, HALF_LIFE_SECONDS), rel=0.05)

@@ -1,4 +1,4 @@
-"""The rules of others on traffic whose outcome their documentation tells."""
+"""The rules of others on traffic whose outcome their documentation shows."""
 
 import math
 

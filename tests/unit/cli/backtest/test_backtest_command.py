@@ -110,7 +110,7 @@ def test_one_rollout_of_several(files: Path) -> None:
     assert (files / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_plot_tells_what_it_shows(files: Path) -> None:
+def test_the_plot_shows_what_it_shows(files: Path) -> None:
     """In words that can be searched for; and the same data give the same file."""
     _run("replay", "rollout.jsonl", "--plot", "one.svg")
     _run("replay", "rollout.jsonl", "--plot", "two.svg")
@@ -212,15 +212,15 @@ spec:
 """
 
 
-@pytest.mark.parametrize(("arguments", "code", "complaint"), WRONG)
-def test_what_is_wrong_is_said(files: Path, arguments: tuple[str, ...], code: int, complaint: str) -> None:
+@pytest.mark.parametrize(("arguments", "code", "problem_text"), WRONG)
+def test_what_is_wrong_is_said(files: Path, arguments: tuple[str, ...], code: int, problem_text: str) -> None:
     """In one sentence, without a traceback."""
     (files / "empty.jsonl").write_bytes(b"\n")
     (files / "cut.gz").write_bytes(gzip.compress(b"{}" * 1000)[:20])
     (files / "model.yaml").write_text(MANIFEST, encoding="utf-8")
     result = _run(*arguments)
     assert result.exit_code == code
-    assert complaint in result.stderr
+    assert problem_text in result.stderr
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
 

@@ -19,7 +19,7 @@ from modelward.clients.prometheus import Prometheus
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.prometheus import PrometheusSource
 from modelward.sampling.queries import LabelNames, Queries
-from modelward.sampling.sampler_task import Following
+from modelward.sampling.sampler_task import SamplerTask
 from modelward.sampling.subject import Side, Subject
 from modelward_cli.backtest.history import History, Period, Readiness
 from modelward_cli.backtest.replay import Replays
@@ -63,7 +63,7 @@ def _own(name: str, value: Callable[[float], float], first: float, last: float, 
     return Timeseries(labels={**OWN, **labels, "__name__": name}, value=value, first=first, last=last)
 
 
-def _told() -> list[Timeseries]:
+def _reported() -> list[Timeseries]:
     """What the operator said of the rollout, scraped every 15 s."""
     always = -math.inf, math.inf
     return [
@@ -89,9 +89,9 @@ async def _recorded(
     return b"".join(lines), found
 
 
-async def test_rollouts_are_told_by_the_operators_own_metrics() -> None:
+async def test_rollouts_are_shown_by_the_operators_own_metrics() -> None:
     """Before it, the rollout with an hour of reference, and after it."""
-    text, _ = await _recorded(*_pods(0.05), *_told())
+    text, _ = await _recorded(*_pods(0.05), *_reported())
     lines = [parsed(line) for line in text.splitlines()]
     names = list(dict.fromkeys(line.rollout for line in lines))
     assert names == [f"{STABLE}-at-rest", CANARY, f"{STABLE}-at-rest-2"]
@@ -106,7 +106,7 @@ async def test_rollouts_are_told_by_the_operators_own_metrics() -> None:
 
 async def test_the_same_verdict_as_the_operator_had() -> None:
     """From the same server, poll by poll as it made them, and out of a recording (goal G15)."""
-    series = [*_pods(0.05), *_told()]
+    series = [*_pods(0.05), *_reported()]
     text, _ = await _recorded(*series)
     replays = Replays(thresholds=Thresholds())
     replays.take(map(parsed, text.splitlines()))
@@ -131,17 +131,17 @@ async def _live(series: list[Timeseries]) -> tuple[str, float, str]:
         weight_percent=10,
         interval_seconds=15,
     )
-    following = Following(subject=subject, noise=Noise(metrics=policy.metrics), counters=Counters())
+    task = SamplerTask(subject=subject, noise=Noise(metrics=policy.metrics), counters=Counters())
     async with little_prometheus(*series) as found:
         server = Prometheus(name="prom", url=found.url, timeout=10)
         source = PrometheusSource(queries=Queries(server=server, labels=LabelNames()))
-        following.learn(await source.history(KEY, sides[Arm.STABLE], BEGAN, 15))
+        task.learn(await source.history(KEY, sides[Arm.STABLE], BEGAN, 15))
         state = None
         for number in range(20):
             times = (BEGAN + 15 * number,)
             (polled,) = await source.polls(KEY, sides, times, interval=15, weight_percent=10)
-            following.take(polled)
-            evidence = following.evidence(state.time if state else None)
+            task.take(polled)
+            evidence = task.evidence(state.time if state else None)
             state = state or judge.begin(policy, evidence.reference or Noise(metrics=()).reference())
             for sample in evidence.samples:
                 state = judge.observe(policy, state, sample)
@@ -166,15 +166,15 @@ async def test_revisions_may_be_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("period", "complaint"),
+    ("period", "problem_text"),
     [
         pytest.param({}, "name the revisions by --stable", id="nobody knows who served"),
         pytest.param({"stable": STABLE, "canary": CANARY}, "give --weight-percent", id="nor how much"),
     ],
 )
-async def test_what_nobody_knows_is_asked_for(period: dict[str, Any], complaint: str) -> None:
-    """By the option that would tell it."""
-    with pytest.raises(MetricsUnknown, match=complaint):
+async def test_what_nobody_knows_is_asked_for(period: dict[str, Any], problem_text: str) -> None:
+    """By the option that would show it."""
+    with pytest.raises(MetricsUnknown, match=problem_text):
         await _recorded(*_pods(0.05), **period)
 
 
@@ -182,7 +182,7 @@ async def test_a_namesake_elsewhere_is_another_model() -> None:
     """The operator's label is called exported_namespace where the server has one of its own."""
     others = [
         Timeseries(labels={**each.labels, "exported_namespace": "other"}, value=each.value)
-        for each in _told()
+        for each in _reported()
     ]
     with pytest.raises(MetricsUnknown):
         await _recorded(*_pods(0.05), *others)
@@ -196,13 +196,13 @@ def _poll(time: float, **requests: float) -> Poll:
     return Poll(time=time, weight_percent=10, pods=pods)
 
 
-def test_new_pods_are_ready_since_the_look_before_their_first_request() -> None:
+def test_new_pods_are_ready_since_the_poll_before_their_first_request() -> None:
     """Of those that were there from the beginning nobody knows, and they are taken to be old."""
     readiness = Readiness()
     polls = [_poll(0, old=5), _poll(15, old=6, new=0), _poll(30, old=7, new=0), _poll(45, old=8, new=3)]
-    told = [{pod.pod: pod.ready_since for pod in readiness.told(poll).pods} for poll in polls]
-    assert told[-1] == {"old": None, "new": 30}
-    assert told[1] == {"old": None, "new": None}
+    reported = [{pod.pod: pod.ready_since for pod in readiness.reported(poll).pods} for poll in polls]
+    assert reported[-1] == {"old": None, "new": 30}
+    assert reported[1] == {"old": None, "new": None}
     latency = HistogramReading(buckets={math.inf: 2})
     pods = (PodReading(pod="timed", arm=Arm.STABLE, metrics={"latency": latency}),)
-    assert readiness.told(Poll(time=60, weight_percent=10, pods=pods)).pods[0].ready_since == 45
+    assert readiness.reported(Poll(time=60, weight_percent=10, pods=pods)).pods[0].ready_since == 45

@@ -57,7 +57,7 @@ def test_what_is_no_number_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "complaint"),
+    ("broken", "problem_text"),
     [
         pytest.param(b"{", "is not JSON", id="not JSON"),
         pytest.param(b'{"rollout": "r", "time": 3, "pods": []}', "is not after 600", id="time"),
@@ -72,11 +72,11 @@ def test_what_is_no_number_is_unknown() -> None:
         ),
     ],
 )
-def test_what_cannot_be_used_is_named_with_its_line(broken: bytes, complaint: str) -> None:
+def test_what_cannot_be_used_is_named_with_its_line(broken: bytes, problem_text: str) -> None:
     """And left out; the others count."""
     notes: list[tuple[int, str]] = []
     whole = as_lines(rollout(0.001)).splitlines()
     read = list(lines_of([*whole, b"", broken], lambda number, text: notes.append((number, text))))
     assert len(read) == len(whole)
     assert [number for number, _ in notes] == [len(whole) + 2]
-    assert complaint in notes[0][1]
+    assert problem_text in notes[0][1]

@@ -117,7 +117,7 @@ def test_bad_requests_are_counted_until_the_verdict() -> None:
     assert found.recorded_seconds >= 705
 
 
-def test_when_the_canary_is_gone_nobody_looks_any_more() -> None:
+def test_when_the_canary_is_gone_nobody_polls_any_more() -> None:
     """No data fails in Flagger, but not after the end of the rollout."""
     entries = list(rollout(0.001, minutes=10))
     for entry in entries[20:]:

@@ -24,12 +24,12 @@ def _sample(time: float, errors: int, requests: int) -> Sample:
 
 def _time(rule: Rule, samples: Iterable[Sample], metrics: Metrics = ERRORS) -> float:
     """When a rule rolls back what begins at 0; infinite if it does not."""
-    series = Series(keep_seconds=2 * rule.looks_back)
+    series = Series(keep_seconds=2 * rule.window_seconds)
     series.begin(0.0, metrics)
     rule.begin(0.0)
     for sample in samples:
         series.take(sample.time, [sample], metrics)
-        rule.look(series, sample.time)
+        rule.check(series, sample.time)
         series.forget(sample.time)
     return inf if rule.rolled_back is None else rule.rolled_back
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from modelward.errors import InvalidSettings
-from modelward.sampling.targets import WantedHistogram, WantedRatio
+from modelward.sampling.targets import HistogramTarget, RatioTarget
 from modelward_cli import main
 from modelward_cli.backtest.subject import from_manifest, from_selectors
 from support.little_prometheus import Timeseries, little_prometheus
@@ -37,17 +37,17 @@ spec:
 """
 
 
-def test_the_manifest_tells_what_to_read() -> None:
+def test_the_manifest_shows_what_to_read() -> None:
     """Name, signals of the runtime beside it, and the policy."""
     asked = from_manifest(MANIFEST)
     assert (asked.namespace, asked.name) == ("shop", "fraud")
-    assert [type(each) for each in asked.wanted] == [WantedRatio, WantedHistogram]
+    assert [type(each) for each in asked.wanted] == [RatioTarget, HistogramTarget]
     assert asked.policy == {"analysis": {"tolerancePercent": 30}}
     assert from_manifest(MANIFEST, "other", "name").namespace == "other"
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "problem_text"),
     [
         pytest.param("{", "not YAML", id="not YAML"),
         pytest.param("kind: Pod", "has 0 ModelDeployments", id="something else"),
@@ -59,16 +59,16 @@ def test_the_manifest_tells_what_to_read() -> None:
         pytest.param(MANIFEST.replace("total: hits", "total: 'rate(hits)'"), "total", id="PromQL"),
     ],
 )
-def test_a_manifest_that_cannot_be_used(text: str, complaint: str) -> None:
+def test_a_manifest_that_cannot_be_used(text: str, problem_text: str) -> None:
     """The message says what is missing."""
-    with pytest.raises(InvalidSettings, match=complaint):
+    with pytest.raises(InvalidSettings, match=problem_text):
         from_manifest(text)
 
 
-def test_selectors_tell_it_too() -> None:
+def test_selectors_show_it_too() -> None:
     """Errors need both counters."""
     asked = from_selectors("n", "m", {"histogram": "took", "unit": "Milliseconds"})
-    assert isinstance(asked.wanted[0], WantedHistogram)
+    assert isinstance(asked.wanted[0], HistogramTarget)
     assert asked.wanted[0].scale == 1e-3
     with pytest.raises(InvalidSettings, match="both"):
         from_selectors("n", "m", {"hits": "failed"})

@@ -114,13 +114,13 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("broken", "complaint"), BROKEN)
-def test_a_line_that_cannot_be_used_is_named_and_left_out(broken: Any, complaint: str) -> None:
+@pytest.mark.parametrize(("broken", "problem_text"), BROKEN)
+def test_a_line_that_cannot_be_used_is_named_and_left_out(broken: Any, problem_text: str) -> None:
     """Neither this rollout nor the others lose their verdict."""
     first = list(lines("r"))
     result, verdicts = run(*first[:5], broken, *first[5:], *lines("bad", 8))
     assert (result.exit_code, [v["verdict"] for v in verdicts]) == (1, ["RollBack", "Advance"])
-    assert complaint in result.stderr
+    assert problem_text in result.stderr
     assert result.stderr.count("modelward: line ") == 1
     assert result.stderr.endswith("modelward: 1 line was not used\n")
 

@@ -76,7 +76,7 @@ def test_a_value_that_is_not_there_is_unknown(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "complaint"),
+    ("value", "problem_text"),
     [
         pytest.param([], "must be a JSON object", id="no object"),
         pytest.param({}, "rollout must be a name", id="no rollout"),
@@ -137,10 +137,10 @@ def test_a_value_that_is_not_there_is_unknown(value: Any) -> None:
         ),
     ],
 )
-def test_what_is_refused(value: Any, complaint: str) -> None:
+def test_what_is_refused(value: Any, problem_text: str) -> None:
     """With the place and what would be right."""
     with pytest.raises(
-        InvalidLine, match="^" + complaint.replace("[", r"\[").replace("$", r"\$").replace(".", r"\.")
+        InvalidLine, match="^" + problem_text.replace("[", r"\[").replace("$", r"\$").replace(".", r"\.")
     ):
         line(value)
 
@@ -202,7 +202,7 @@ RATIO, VALUE = RatioReading(hits=0, total=1), GaugeReading(value=1)
 HISTOGRAM = HistogramReading(buckets={inf: 1})
 
 
-def test_metrics_are_told_by_their_shape() -> None:
+def test_metrics_are_shown_by_their_shape() -> None:
     """Where the policy names none. A gauge needs a direction and a tolerance, so it is left aside."""
     made = policy(None, errors=RATIO, request_latency=HISTOGRAM, score=HISTOGRAM, queue=VALUE)
     assert [(m.name, m.kind, m.errors) for m in made.metrics] == [

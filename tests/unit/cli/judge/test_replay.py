@@ -51,11 +51,11 @@ def header(**fields: Any) -> Header:
     return made
 
 
-def said(replay: Replay, looks: Iterator[Poll] | Sequence[Poll]) -> list[Said]:
+def said(replay: Replay, given: Iterator[Poll] | Sequence[Poll]) -> list[Said]:
     """All that is said, until the end of it."""
     made: list[Said] = []
-    for look in looks:
-        made += replay.take(look)
+    for poll_of in given:
+        made += replay.take(poll_of)
         if made and made[-1].ends:
             break
     return made
@@ -78,8 +78,8 @@ def test_a_bad_canary_is_rolled_back() -> None:
 )
 def test_where_counting_starts(first: int, age: int, time: float) -> None:
     """As much is used as can be known."""
-    looks = list(polls([BAD] * 10, age=age))[first:]
-    assert said(Replay(header()), looks)[-1].time == time
+    given = list(polls([BAD] * 10, age=age))[first:]
+    assert said(Replay(header()), given)[-1].time == time
 
 
 def test_a_reference_goes_on_into_the_rollout() -> None:
@@ -91,11 +91,11 @@ def test_a_reference_goes_on_into_the_rollout() -> None:
         }
         for n in range(21)
     ]
-    looks = [
+    given = [
         poll(15.0 * (n + 1), (8 * (n + 1), 150 * (n + 1)), (20 + n + 1, 1350 * (20 + n + 1)))
         for n in range(5)
     ]
-    made = said(Replay(header(reference=reference)), looks)[-1]
+    made = said(Replay(header(reference=reference)), given)[-1]
     assert (made.word, made.time) == (Word.ROLL_BACK, 30)
     assert "noise history, evidence discounted by 2." in made.message  # five minutes of one pod say little
 

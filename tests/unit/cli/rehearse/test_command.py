@@ -44,7 +44,7 @@ def with_spec(**spec: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, Any]:
+def reported() -> dict[str, Any]:
     """All scenarios as JSON; each comes to an end that is right."""
     result = rehearse("--scenario", "all", "--change", "model.version=8", "-o", "json")
     assert result.exit_code == 0, result.output
@@ -52,24 +52,24 @@ def told() -> dict[str, Any]:
     return decoded
 
 
-def test_every_scenario_is_played_to_an_end_that_is_right(told: dict[str, Any]) -> None:
+def test_every_scenario_is_played_to_an_end_that_is_right(reported: dict[str, Any]) -> None:
     """Whatever happens, nothing bad is promoted, and nothing good is rolled back."""
-    ends = {each["scenario"]: each["end"] for each in told["rehearsals"]}
+    ends = {each["scenario"]: each["end"] for each in reported["rehearsals"]}
     assert ends.keys() == SCENARIOS.keys()
-    assert all(each["asExpected"] for each in told["rehearsals"])
+    assert all(each["asExpected"] for each in reported["rehearsals"])
     assert ends["good"] == "Promoted"
     assert {ends[name] for name in ("bad", "slow", "crash", "out-of-memory", "bad-after-promotion")} == {
         "RolledBack"
     }
 
 
-def test_json_has_the_fields_that_are_documented(told: dict[str, Any]) -> None:
+def test_json_has_the_fields_that_are_documented(reported: dict[str, Any]) -> None:
     """No more and no less than the table of docs/rehearsal.md."""
     table = DOCS.partition("| field |")[2].partition("\n## ")[0]
     for part in ("scenario", "events[]", "requests", "asExpected"):
         assert part in table
-    assert set(told) == {"version", "model", "assumptions", "rehearsals"}
-    for each in told["rehearsals"]:
+    assert set(reported) == {"version", "model", "assumptions", "rehearsals"}
+    for each in reported["rehearsals"]:
         for key in each:
             assert f".{key}" in table, key
         for event in each["events"]:
@@ -78,11 +78,11 @@ def test_json_has_the_fields_that_are_documented(told: dict[str, Any]) -> None:
             assert f"`{event['kind']}`" in table
 
 
-def test_weights_rise_step_by_step_and_fall_at_once(told: dict[str, Any]) -> None:
-    """As `weightPercent` of the events tells."""
+def test_weights_rise_step_by_step_and_fall_at_once(reported: dict[str, Any]) -> None:
+    """As `weightPercent` of the events shows."""
     weights = {
         each["scenario"]: [event["weightPercent"] for event in each["events"] if "weightPercent" in event]
-        for each in told["rehearsals"]
+        for each in reported["rehearsals"]
     }
     assert weights["good"] == [0, 5, 25, 50, 100]
     assert weights["bad"] == [0, 5, 0]
@@ -139,7 +139,7 @@ def test_a_change_without_a_new_revision_is_no_rollout() -> None:
     assert result.exit_code == 1, "a good version was to be promoted"
 
 
-def test_a_strategy_that_lets_a_bad_version_through_is_told() -> None:
+def test_a_strategy_that_lets_a_bad_version_through_is_reported() -> None:
     """Exit code 1, and what was expected."""
     result = rehearse(
         "--change", "rollout.strategy=Direct", "--change", "model.version=8", "--scenario", "bad"
@@ -149,7 +149,7 @@ def test_a_strategy_that_lets_a_bad_version_through_is_told() -> None:
 
 
 def test_approvals_are_given_unless_asked_not_to() -> None:
-    """After a minute, as the story tells."""
+    """After a minute, as the story shows."""
     manifest = with_spec(rollout={"steps": [{"weightPercent": 10, "approval": "Required"}]})
     approved = rehearse("--scenario", "good", manifest=manifest)
     assert "approves: modelward.dev/approve=" in approved.output
@@ -240,7 +240,7 @@ def test_every_rule_across_fields_has_a_twin() -> None:
     [
         pytest.param({}, "spec", id="nothing that serves"),
         pytest.param({"rollout": {"capacity": "Shared"}}, "spec.rollout.capacity", id="one shared pod"),
-        pytest.param({"analysis": {"intervalSeconds": 200}}, "spec.analysis.intervalSeconds", id="no look"),
+        pytest.param({"analysis": {"intervalSeconds": 200}}, "spec.analysis.intervalSeconds", id="no poll"),
         pytest.param(
             {"runtime": {"image": "i", "startupSeconds": 9000}},
             "spec.rollout.progressDeadlineSeconds",

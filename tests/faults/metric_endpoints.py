@@ -33,7 +33,7 @@ BAD: Final = "bad"
 METRIC: Final = "requests_total"
 PAGES: Final = "MODELWARD_TEST_PAGES"
 """Environment variable: where pages are read instead; not set, at the pods."""
-PROGRAM: Final = ("-m", "faults.measured")
+PROGRAM: Final = ("-m", "faults.metric_endpoints")
 """The `program` of an OperatorProcess that reads pages there."""
 _PER_SECOND: Final = 200.0
 _BAD_SHARE: Final = 0.3
@@ -46,7 +46,7 @@ def redirected() -> None:
         Page.url = property(lambda page: URL(f"{base}/{page.address}{page.path}"))  # type: ignore[method-assign, assignment]
 
 
-class Measured:
+class MetricEndpoints:
     """Serves what the recorder's pods measure. Use as a context manager."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -86,7 +86,7 @@ class Measured:
         return f"--settings={file}"
 
     def asked(self, model: str) -> int:
-        """How often somebody was told what the pods of a model measure."""
+        """How often somebody was shown what the pods of a model measure."""
         return self._asked[model]
 
     # --- the thread -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Rollouts that were not heard of for long, on disk: a stream of any length is judged in little memory."""
+"""Rollouts without a line for long, on disk: a stream of any length is judged in little memory."""
 
 import pickle
 import sqlite3
@@ -6,7 +6,7 @@ import sqlite3
 from modelward_cli.judge.replay import Replay
 
 
-class Parking:
+class Spill:
     """A temporary database, which its file system forgets as soon as the process ends."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A metric source that fails and tells a secret with each failure: in bodies, headers and addresses."""
+"""A metric source that fails and shows a secret with each failure: in bodies, headers and addresses."""
 
 import json
 import threading
@@ -10,30 +10,30 @@ from itertools import cycle
 
 
 @dataclass
-class Telltale:
-    """Where it listens, and what it was told."""
+class EchoingSource:
+    """Where it listens, and what it was sent."""
 
     url: str = ""
     authorizations: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def telltale(secret: str) -> Iterator[Telltale]:
+def echoing_source(secret: str) -> Iterator[EchoingSource]:
     """Yield a server on a free loopback port that answers each request by the next of its failures."""
-    told = Telltale()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(secret, told))
-    told.url = f"http://127.0.0.1:{server.server_address[1]}"
+    reported = EchoingSource()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(secret, reported))
+    reported.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield told
+        yield reported
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def _handler(secret: str, told: Telltale) -> Callable[..., BaseHTTPRequestHandler]:
+def _handler(secret: str, reported: EchoingSource) -> Callable[..., BaseHTTPRequestHandler]:
     error = json.dumps({"status": "error", "errorType": secret, "error": f"no such user: {secret}"})
     warned = json.dumps({"status": "success", "data": {"resultType": secret, "result": secret}})
     failures = cycle(
@@ -44,7 +44,7 @@ def _handler(secret: str, told: Telltale) -> Callable[..., BaseHTTPRequestHandle
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            told.authorizations.append(self.headers.get("Authorization", ""))
+            reported.authorizations.append(self.headers.get("Authorization", ""))
             with lock:
                 status, body = next(failures)
             self.send_response(status, secret)

@@ -21,7 +21,7 @@ from modelward.runtimes.metric_endpoints import measured
     ],
 )
 def test_the_port_of_the_page(ports: dict[str, int], port: str | int, number: int) -> None:
-    """A pod names a number only once, so that the pod does not tell."""
+    """A pod names a number only once, so that the pod does not show."""
     words: dict[str, Any] = {"image": "a", "ports": ports, "metrics": {"port": port}}
     revision = make_revision("1", runtime=words)
     assert measured(revision).port == number

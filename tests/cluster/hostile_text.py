@@ -8,7 +8,7 @@ from support.models import FAKE_IMAGE
 Raw = dict[str, Any]
 
 METADATA = "169.254.169.254"
-"""Where clouds tell machines their credentials."""
+"""Where clouds give machines their credentials."""
 
 
 @dataclass(frozen=True, kw_only=True)

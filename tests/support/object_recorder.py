@@ -1,4 +1,4 @@
-"""Somebody who watches: every version of the objects of a kind that the API server tells of."""
+"""Somebody who watches: every version of the objects of a kind that the API server shows."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ PATHS: Final[Mapping[str, str]] = {
 }
 
 
-class Onlooker:
+class ObjectRecorder:
     """Watches a namespace while a `with` block runs."""
 
     def __init__(self, cluster: Cluster, namespace: str, kind: str) -> None:

@@ -10,7 +10,7 @@ from modelward.analysis.noise import Noise, encode
 from modelward.analysis.readings import Arm
 from modelward.clients.scrape import Scraper
 from modelward.rollout.observed import Pod
-from modelward.sampling.baseline import MOST_PODS_AT_REST, ROUND_SECONDS, Rest, Resting
+from modelward.sampling.baseline import MOST_BASELINE_PODS, ROUND_SECONDS, Baseline, BaselineModel
 from modelward.sampling.pods import PodSource
 from modelward.sampling.subject import Endpoint, Key, Side
 from support.faulty_server import Behaviour, hanging
@@ -32,10 +32,10 @@ class World:
         self.scraper = Scraper(timeout=0.2)
         self.kept: dict[Key, str] = {}
         self.woken: list[Key] = []
-        self.rest = Rest(
+        self.rest = Baseline(
             pods=PodSource(self.scraper, self._watched),
             models=lambda: list(self.keys),
-            look=self._look,
+            model_of=self._poll,
             clock=lambda: self.now,
             scrapes_per_second=rate,
             window_seconds=WINDOW,
@@ -57,11 +57,11 @@ class World:
         self.read[key] += 1
         return self.fleet.watched(key)
 
-    def _look(self, key: Key) -> Resting | None:
+    def _poll(self, key: Key) -> BaselineModel | None:
         if key in self.busy:
             return None
         side = Side(revision=STABLE, wanted=WANTED, endpoint=Endpoint(port=self.fleet.port, path="/metrics"))
-        return Resting(key=key, side=side, metrics=METRICS, pods=self.pods_each)
+        return BaselineModel(key=key, side=side, metrics=METRICS, pods=self.pods_each)
 
     async def _sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -82,7 +82,7 @@ async def _world(
 
 async def test_a_model_at_rest_gets_a_history() -> None:
     """Read every five seconds, its counts are summed up; a rollout begins with that."""
-    async with _world(counting(per_look=1000, errors=10), counting(per_look=1000, errors=10)) as world:
+    async with _world(counting(per_poll=1000, errors=10), counting(per_poll=1000, errors=10)) as world:
         await world.rounds(10)
         known = world.noise().reference().metrics["errors"]
         assert known.hits / known.total == pytest.approx(0.01)
@@ -107,15 +107,15 @@ async def test_the_budget_is_kept_and_everybody_has_a_turn(rate: float) -> None:
 
 async def test_many_pods_cost_no_more_than_some() -> None:
     """Of a large model a few are read, and always the same."""
-    async with _world(*[counting()] * (MOST_PODS_AT_REST + 4), pods_each=MOST_PODS_AT_REST + 4) as world:
+    async with _world(*[counting()] * (MOST_BASELINE_PODS + 4), pods_each=MOST_BASELINE_PODS + 4) as world:
         await world.rounds(3)
-        looks = sorted(len(server.heads) for server in world.fleet.servers)
-        assert looks == [0] * 4 + [3] * MOST_PODS_AT_REST
+        polls = sorted(len(server.heads) for server in world.fleet.servers)
+        assert polls == [0] * 4 + [3] * MOST_BASELINE_PODS
 
 
 async def test_a_history_outlives_its_window_and_not_its_model() -> None:
     """Between two windows it is a text; a model that is gone leaves nothing behind."""
-    async with _world(counting(per_look=1000)) as world:
+    async with _world(counting(per_poll=1000)) as world:
         await world.rounds(4)
         total = world.noise().reference().metrics["errors"].total
         world.busy.add(KEY)
@@ -127,28 +127,28 @@ async def test_a_history_outlives_its_window_and_not_its_model() -> None:
         assert not world.noise().reference().metrics
 
 
-@pytest.mark.parametrize("per_look", [1000, 1])
+@pytest.mark.parametrize("per_poll", [1000, 1])
 async def test_f14_what_is_known_well_is_handed_over_to_be_kept(
-    monkeypatch: pytest.MonkeyPatch, per_look: int
+    monkeypatch: pytest.MonkeyPatch, per_poll: int
 ) -> None:
     """After so long, and with so many cases, whichever is later; its model is woken for it, once."""
     monkeypatch.setattr("modelward.sampling.baseline.RIPE_SECONDS", 6 * ROUND_SECONDS)
-    async with _world(counting(per_look=per_look, errors=0)) as world:
+    async with _world(counting(per_poll=per_poll, errors=0)) as world:
         await world.rounds(6)
         assert not world.rest.ripe(KEY, STABLE)
         await world.rounds(4)
         ripe = world.rest.ripe(KEY, STABLE)
-        assert bool(ripe) is (per_look == 1000)
+        assert bool(ripe) is (per_poll == 1000)
         assert world.woken == ([KEY] if ripe else [])
         assert not world.rest.ripe(KEY, "another")
 
 
 async def test_f14_another_leader_begins_with_what_was_kept() -> None:
     """Until it has a history of its own."""
-    async with _world(counting(per_look=1000, errors=10)) as world:
+    async with _world(counting(per_poll=1000, errors=10)) as world:
         await world.rounds(6)
         kept = encode(world.noise())
-    async with _world(counting(per_look=1000, errors=10)) as world:
+    async with _world(counting(per_poll=1000, errors=10)) as world:
         world.kept[KEY] = kept
         before = world.noise().reference().metrics["errors"].total
         assert before > 4000
@@ -166,7 +166,7 @@ async def test_f14_what_somebody_wrote_in_its_place_is_no_history(kept: str) -> 
 
 async def test_another_revision_begins_anew() -> None:
     """What the last version did says nothing about the noise of this one."""
-    async with _world(counting(per_look=1000)) as world:
+    async with _world(counting(per_poll=1000)) as world:
         await world.rounds(4)
         assert not world.rest.noise(KEY, "another", METRICS).reference().metrics
 
@@ -179,8 +179,8 @@ async def test_no_budget_is_no_reading() -> None:
 
 
 async def test_a_pod_that_hangs_is_passed_over() -> None:
-    """The others tell enough."""
-    async with _world(hanging, counting(per_look=1000)) as world:
+    """The others show enough."""
+    async with _world(hanging, counting(per_poll=1000)) as world:
         await world.rounds(3)
         assert world.noise().reference().metrics["errors"].total == pytest.approx(2000, rel=0.01)
 
