@@ -38,7 +38,7 @@ def record(place: Place, url: str, version: str, file: Path, console: Console) -
 
 def simulated() -> list[dict[str, Any]]:
     """The same of a golden story, from the simulator: where no node can run."""
-    from golden.test_stories import SCRIPTS  # noqa: PLC0415 - only for this
+    from golden.scripts import SCRIPTS  # noqa: PLC0415 - only for this
 
     script = next(each for each in SCRIPTS if each.title == STORY)
     simulation, points = script.simulation(), []
