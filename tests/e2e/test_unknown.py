@@ -144,6 +144,7 @@ def test_counters_that_fall_are_no_requests(held: Held) -> None:
     assert "nothing to compare yet" in still_held(held, FALLING)["analysis"]["message"]
 
 
+@pytest.mark.integrations
 def test_canary_goes_on_once_its_metrics_are_mended(held: Held) -> None:
     """Nothing but the metrics was wrong: with them it is promoted."""
     mended = (FALLING, *PAGES)
