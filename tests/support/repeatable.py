@@ -21,7 +21,7 @@ AT_NIGHT: Final = 100
 
 def examples(count: int) -> int:
     """How many a test draws that wants so many at night."""
-    return max(1, count * settings.default.max_examples // AT_NIGHT)
+    return max(1, count * settings().max_examples // AT_NIGHT)
 
 
 def draw_the_same_examples() -> None:
