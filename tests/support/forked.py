@@ -10,6 +10,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -58,6 +59,7 @@ class Forked:
 
 def _become(argv: list[str], log: str, environment: dict[str, str]) -> None:
     os.setsid()
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
         os.dup2(output, stream)
@@ -65,3 +67,11 @@ def _become(argv: list[str], log: str, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     sys.argv = argv
     runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+
+
+def _end_with_the_tests() -> None:
+    """Leave nothing behind when the process that started this one is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
