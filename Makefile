@@ -48,7 +48,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup ## Unit tests
-	$(BIN)/pytest tests/unit tests/model_server tests/devcluster -q -n logical --dist loadfile
+	$(BIN)/pytest tests/unit tests/model_server tests/devcluster -q -n logical --dist loadfile -m "not integrations"
 
 golden: setup ## Golden stories: whole rollouts as text
 	$(BIN)/pytest tests/golden -q -n logical
@@ -73,7 +73,7 @@ test: check ## Everything: what CI runs
 	@$(BIN)/python -m lanes
 
 test-integrations: kubernetes ## What is slower by nature, and not in `make test`: the nightly run
-	@PAGES=all $(BIN)/pytest tests/unit/sampling/test_pages_of_servers.py -q -n logical
+	@PAGES=all $(BIN)/pytest tests/unit -q -n logical --dist loadfile --hypothesis-profile=nightly
 	@$(BIN)/python -m lanes --integrations $(ARGS)
 
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
@@ -152,8 +152,8 @@ faults-around: setup ## Strike every watch event, every stream and every request
 fuzz: setup ## Throw 100,000 inputs at each reader of what others write. ARGS="--target page --seed 7"
 	@$(BIN)/python -m fuzz $(ARGS)
 
-fuzz-quick: setup ## The same with 4,000 inputs each, always the same ones: under a minute
-	@$(BIN)/python -m fuzz --inputs 4000
+fuzz-quick: setup ## The same with 1,500 inputs each, always the same ones: under a minute
+	@$(BIN)/python -m fuzz --inputs 1500
 
 clean: ## Remove the virtual environment and caches inside the repository
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

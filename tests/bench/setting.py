@@ -52,7 +52,7 @@ def prepared(
         admin("create", "namespace", NAMESPACE)
         admin("label", "namespace", NAMESPACE, _LABEL, "pod-security.kubernetes.io/enforce=restricted")
         credentials = cluster.kubeconfig_for(OPERATOR_NAMESPACE, "modelward")
-        operator = OperatorProcess(credentials, cluster.directory / "logs")
+        operator = OperatorProcess(credentials, cluster.directory / "logs", fresh=True)
         try:
             yield Setting(cluster=cluster, admin=Kubectl(cluster, NAMESPACE), operator=operator, say=say)
         except Exception:

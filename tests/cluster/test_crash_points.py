@@ -13,20 +13,16 @@ from faults.table import as_table, failures, reported
 pytestmark = pytest.mark.slow
 
 SEED: Final = 20_261_122
-POINTS: Final = 16
+POINTS: Final = 8
 LANES: Final = 2
 BRIEF: Final = (
     "create",
     "bad canary",
-    "promote",
     "abort",
-    "scale",
     "autoscaling on and off",
     "delete in mid-canary",
     "A, B, A in mid-canary",
     "good canary by metrics of pods",
-    "bad canary by metrics of pods",
-    "good canary by metrics of Prometheus",
     "bad canary by metrics of Prometheus",
 )
 """Workloads of a few seconds; test_killed.py has those that wait for steps to pass."""

@@ -62,6 +62,7 @@ def namespaced(
         directory,
         f"--settings={directory / 'settings.yaml'}",
         f"--lease-namespace={system}",
+        fresh=True,
     )
     try:
         process.start()

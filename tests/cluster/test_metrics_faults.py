@@ -50,7 +50,7 @@ NAMES: Final = (HEALTHY, *FAULTS)
 
 def model(name: str, version: str) -> dict[str, Any]:
     """One pod of each version, judged by the source that is named after the model."""
-    analysis = {"source": name, "intervalSeconds": 1, "metrics": [METRIC]}
+    analysis = {"source": name, "intervalSeconds": 2, "metrics": [METRIC]}
     return fake_model(name, version=version, rollout=ROLLOUT, analysis=analysis)
 
 

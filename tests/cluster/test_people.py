@@ -47,7 +47,7 @@ from support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-CHANGES: Final = 14
+CHANGES: Final = 10
 QUICK: Final = {"steps": [{"weightPercent": 34}, {"weightPercent": 50}], "stepMinSeconds": 1}
 
 

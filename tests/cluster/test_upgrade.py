@@ -239,6 +239,18 @@ def test_all_states_are_tried() -> None:
     assert {case.state or "Serving" for case in CASES} | {"Draining"} == {str(phase) for phase in Phase}
 
 
+def test_an_upgrade_with_a_rollout_in_every_state(setting: Setting) -> None:
+    """One way: no pod and no object is replaced, nothing is forgotten, next to nothing is written; rollouts go on."""
+    kubectl, new = setting.kubectl, setting.new
+    before = World.seen(kubectl)
+    setting.drain("2")
+    new.install(setting.admin)
+    assert not_notes(setting.upgraded(new)) == set()
+    assert World.seen(kubectl).since(before) == []
+    left(kubectl, [case for case in CASES if case.name in UNDER_THE_OLD], before)
+
+
+@pytest.mark.integrations
 def test_there_and_back_with_a_rollout_in_every_state(setting: Setting) -> None:
     """No pod and no object is replaced, nothing is forgotten, next to nothing is written; then all rollouts go on."""
     kubectl, old, new = setting.kubectl, setting.old, setting.new

@@ -65,6 +65,12 @@ def usual(crowd: Crowd) -> Usual:
     return Usual(trials, outcomes(trials))
 
 
+@pytest.fixture(scope="module")
+def ends(crowd: Crowd) -> dict[str, Outcome]:
+    """What the two workloads come to whose streams and deletion are disturbed here; once each is enough for that."""
+    return outcomes(undisturbed(crowd, ("good canary", "delete"), lambda: OneEvent(0), times=1))
+
+
 @pytest.mark.integrations
 def test_events_that_are_lost_doubled_late_or_out_of_order(crowd: Crowd, usual: Usual) -> None:
     """Each rollout ends as without a fault, and nothing that must hold is broken on the way."""
@@ -73,27 +79,27 @@ def test_events_that_are_lost_doubled_late_or_out_of_order(crowd: Crowd, usual: 
     assert [reported(each) for each in trials if each.problems] == []
 
 
-def test_a_deletion_that_no_event_reports_makes_nothing_again(crowd: Crowd, usual: Usual) -> None:
+def test_a_deletion_that_no_event_reports_makes_nothing_again(crowd: Crowd, ends: dict[str, Outcome]) -> None:
     """The garbage collector removes the children; each that goes has the operator ask for the model itself."""
-    (trial,) = crowd.run([(BY_NAME["delete"], "the deletion dropped", DeletionDropped())], usual.ends)
+    (trial,) = crowd.run([(BY_NAME["delete"], "the deletion dropped", DeletionDropped())], ends)
     assert trial.plan.struck.startswith("DELETED ModelDeployment")
     assert trial.problems == []
 
 
 @pytest.mark.integrations
-def test_all_streams_freeze_at_once(crowd: Crowd, usual: Usual) -> None:
+def test_all_streams_freeze_at_once(crowd: Crowd, ends: dict[str, Outcome]) -> None:
     """Sweeps show what the streams do not; the same process goes on, and does not list everything again and again."""
     process = crowd.operator.pid
-    trial = stream_trial(crowd, usual.ends, "frozen", STREAM_FAULTS["frozen"](frozenset(KINDS)))
+    trial = stream_trial(crowd, ends, "frozen", STREAM_FAULTS["frozen"](frozenset(KINDS)))
     assert set(trial.plan.struck.split(", ")) >= BUSY
     assert trial.problems == []
     assert crowd.operator.pid == process
     assert crowd.operator.is_ready()
 
 
-def test_every_stream_fails_in_another_way(crowd: Crowd, usual: Usual) -> None:
+def test_every_stream_fails_in_another_way(crowd: Crowd, ends: dict[str, Outcome]) -> None:
     """No stream takes another one with it."""
-    trial = stream_trial(crowd, usual.ends, "mixed", mixed(SEED))
+    trial = stream_trial(crowd, ends, "mixed", mixed(SEED))
     assert set(trial.plan.struck.split(", ")) >= BUSY
     assert trial.problems == []
 

@@ -21,8 +21,10 @@ QPS = 1000
 # Unlike 2 GiB, the default, this holds ten thousand objects of each kind with their history.
 ETCD_QUOTA_BYTES = 8 * 2**30
 AUDIT_LOG_MEGABYTES = 200
-# The garbage collector took a seventh of the API server's processor time. At 400 one came to 1.2 GiB in a lane.
-RUNTIME = {"GOGC": "200"}
+# The garbage collector took a seventh of the API server's processor time. Without a limit one came to 1.2 GiB in a lane:
+# near the limit Go collects as often as it must. Ten thousand objects of each kind fit below it.
+RUNTIME = {"GOGC": "400", "GOMEMLIMIT": "1536MiB"}
+SMALL_RUNTIME = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
 
 
 def start(plan: Plan, binaries: Path, say: Say) -> None:
@@ -103,7 +105,9 @@ def _etcd(plan: Plan, binaries: Path) -> Component:
         "--log-level=warn",
         "--unsafe-no-fsync",  # a crash of the machine may cost the data, which a test cluster can bear
     ]
-    return Component(name="etcd", program="etcd", argv=[str(binaries / "etcd"), *flags])
+    return Component(
+        name="etcd", program="etcd", argv=[str(binaries / "etcd"), *flags], environment=SMALL_RUNTIME
+    )
 
 
 def _api_server(plan: Plan, binaries: Path) -> Component:
@@ -191,7 +195,7 @@ def _controller_manager(plan: Plan, binaries: Path) -> Component:
         name=name,
         program=name,
         argv=[str(binaries / name), f"--kubeconfig={_kubeconfig(plan, 'controller-manager')}", *flags],
-        environment=RUNTIME,
+        environment=SMALL_RUNTIME,
     )
 
 
@@ -210,7 +214,7 @@ def _scheduler(plan: Plan, binaries: Path) -> Component:
     )
     name = "kube-scheduler"
     flags = [f"--config={config}", *_identity(plan, "scheduler"), f"--secure-port={plan.ports.scheduler}"]
-    return Component(name=name, program=name, argv=[str(binaries / name), *flags])
+    return Component(name=name, program=name, argv=[str(binaries / name), *flags], environment=SMALL_RUNTIME)
 
 
 def _identity(plan: Plan, name: str) -> list[str]:

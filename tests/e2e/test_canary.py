@@ -78,6 +78,7 @@ def pods_of(kubectl: Kubectl, name: str, revision: str) -> dict[str, int]:
     }
 
 
+@pytest.mark.integrations
 def test_good_version_is_promoted_without_a_restart(kubectl: Kubectl, serving: tuple[str, str]) -> None:
     """It walks its steps under load; its running pods become stable, and not one request fails."""
     name, url = serving

@@ -27,7 +27,7 @@ from support.waiting import PATIENCE_SECONDS, until
 pytestmark = pytest.mark.slow
 
 MODEL = "breast-cancer"
-REQUESTS = 5_000
+REQUESTS = 1_000
 TOLERANCE_POINTS = 2.0
 THROTTLE_SECONDS = 1.0
 """Ten times that of the cluster's gateway: machines are slow at times."""
@@ -153,7 +153,7 @@ async def in_effect(found: Hands, percent: int) -> None:
 
 
 async def test_split_is_what_the_weights_say(own: Hands, gateway: Gateway) -> None:
-    """Over 5,000 requests the canary's share is within 2 points of its weight, for two weights in a row."""
+    """Over 1,000 requests the canary's share is within 2 points of its weight, for two weights in a row."""
     await own.serve()
     for percent in (10, 50):
         await own.weigh(percent)

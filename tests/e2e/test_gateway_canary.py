@@ -26,7 +26,7 @@ from support.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("operator")]
 
 MODEL = "breast-cancer"
-REQUESTS = 5_000
+REQUESTS = 1_000
 TOLERANCE_POINTS = 2.0
 SETTLE_SECONDS = 1.0
 """After the gateway has reported on new weights, until it sends by them: its throttle of 0.1 s, ten times."""
@@ -161,7 +161,7 @@ def finalizers(kubectl: Kubectl, name: str) -> list[str]:
 def test_each_step_has_its_share_and_an_abort_takes_all_back(
     kubectl: Kubectl, gateway: Gateway, host: str, serving: Callable[..., dict[str, Any]]
 ) -> None:
-    """Over 5,000 requests each step is within 2 points; after an abort the canary answers nothing any more."""
+    """Over 1,000 requests each step is within 2 points; after an abort the canary answers nothing any more."""
     name = serving("1")["metadata"]["name"]
     kubectl.apply(serving("2"))
     for step, percent in enumerate((10, 50)):

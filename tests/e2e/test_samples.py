@@ -35,10 +35,18 @@ def _models(path: Path) -> list[dict[str, Any]]:
     ]
 
 
+BY_DAY = ("model", "canary", "full", "own-image")
+"""Those that `make test` has on real pods, too; of the others the API server's opinion is asked there (test_docs)."""
 SERVING = [path for path in sorted(SAMPLES.glob("*.yaml")) if path != BAD_IMAGE and _models(path)]
 
 
-@pytest.mark.parametrize("path", SERVING, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[] if path.stem in BY_DAY else pytest.mark.integrations)
+        for path in SERVING
+    ],
+)
 def test_sample_serves(runtime: None, kubectl: Kubectl, path: Path) -> None:
     """The sample becomes Ready and answers, by its Service, as the card of that version says."""
     (model,) = _models(path)

@@ -37,6 +37,8 @@ ROLLOUT: Final = {
     "stepMaxSeconds": 900,
     "keepPreviousSeconds": 0,
 }
+SELDOM_SECONDS: Final = 0.05
+"""Between two requests while nothing is decided by their number."""
 KNOWN: Final = "known"
 IDLE: Final = "idle"
 SICK: Final = "sick"
@@ -49,7 +51,7 @@ ALL: Final = (KNOWN, IDLE, SICK, FALLING, *PAGES)
 def model(name: str, version: str) -> dict[str, Any]:
     """One pod of each version; the second has the fault that the model is named after."""
     faults = {"metrics_page": name} if name in (FALLING, *PAGES) and version == "2" else {}
-    return served(name, version, ROLLOUT, faults=faults, analysis={"intervalSeconds": 1})
+    return served(name, version, ROLLOUT, faults=faults, analysis={"intervalSeconds": 2})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def held(node: Cluster, kubectl: Kubectl, operator: object) -> Iterator[Held]:
         wait_answering(url, "1")
     with Trickle(urls) as trickle:
         until(lambda: min(trickle.answered[url] for url in urls) >= 150, "stable has some history")
+    with Trickle(urls, pause=SELDOM_SECONDS):
         kubectl.apply(*(model(name, "2") for name in ALL))
         canaries = {name: _canary(kubectl, name) for name in ALL}
         until(
@@ -144,6 +147,7 @@ def test_counters_that_fall_are_no_requests(held: Held) -> None:
     assert "nothing to compare yet" in still_held(held, FALLING)["analysis"]["message"]
 
 
+@pytest.mark.integrations
 def test_canary_goes_on_once_its_metrics_are_back(held: Held) -> None:
     """Nothing but the metrics was wrong: with them it is promoted."""
     repaired = (FALLING, *PAGES)

@@ -48,9 +48,11 @@ MOST_LISTS: Final = 4 * len(KINDS)
 """After a fault of all streams: each is begun anew a few times, and lists once each time."""
 
 
-def undisturbed(crowd: Crowd, names: tuple[str, ...], none: Callable[[], OfOne]) -> list[Trial]:
+def undisturbed(
+    crowd: Crowd, names: tuple[str, ...], none: Callable[[], OfOne], times: int = UNDISTURBED
+) -> list[Trial]:
     """Each workload some times without a fault: what it comes to, how many events and requests it has."""
-    trials = crowd.run([(BY_NAME[name], "nothing", none()) for name in names for _ in range(UNDISTURBED)])
+    trials = crowd.run([(BY_NAME[name], "nothing", none()) for name in names for _ in range(times)])
     for each in trials:
         assert not each.problems, f"undisturbed {each.workload.name}: {each.problems}"
     return trials

@@ -1,6 +1,7 @@
 """A lane: a namespace with an operator of its own behind the fault proxy. Runs go one after the other in it."""
 
 import itertools
+import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,7 @@ import httpx
 from devcluster import Cluster
 from faults.gateway import Gateway
 from faults.invariants import badly_written, broken
-from faults.metric_endpoints import MetricEndpoints
-from faults.nursery import Nursery, is_alive, kill
+from faults.metric_endpoints import PROGRAM, MetricEndpoints
 from faults.outcome import Outcome, differences, outcome, unsettled
 from faults.plan import EACH, Answer, CrashAt, Moment, Request
 from faults.proxy import Proxy
@@ -23,6 +23,7 @@ from faults.recorder import Raw, Recorder
 from faults.scene import Scene
 from faults.story import World, replay
 from faults.workloads import When, Workload, at_rest, model, users_route, users_traffic
+from support.forked import Forked
 from support.kubectl import Kubectl
 from support.replicas import ROLE
 
@@ -109,16 +110,14 @@ class Lane:
         self._flags = [measured.settings(directory / "settings.yaml")]
         self._names = (f"m{number}-{secrets.token_hex(2)}" for number in itertools.count(1))
         self._proxy = Proxy(credentials, directory / "proxy")
-        self._nursery = Nursery(measured.environment)
         self._gateway = Gateway(recorder, client, self.namespace)
-        self._pid = 0
+        self._process: Forked | None = None
 
     def __enter__(self) -> Self:
         admin = Kubectl(self._cluster, self.namespace)
         admin("create", "namespace", self.namespace)
         admin("apply", "-f", str(ROLE))
         self._proxy.__enter__()
-        self._nursery.__enter__()
         self._proxy.kill = self._kill
         if "HTTPRoute" in self._recorder.kinds:
             self._gateway.__enter__()
@@ -128,11 +127,9 @@ class Lane:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pid and is_alive(self._pid):
-            kill(self._pid)
+        self._kill()
         if "HTTPRoute" in self._recorder.kinds:
             self._gateway.__exit__(None, None, None)
-        self._nursery.__exit__(None, None, None)
         self._proxy.__exit__(kind, error, trace)
         Kubectl(self._cluster)("delete", "namespace", self.namespace, "--wait=false")
 
@@ -233,27 +230,28 @@ class Lane:
     # --- the operator ---------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._pid = self._nursery.start(
-            [
-                "run",
-                f"--kubeconfig={self._proxy.kubeconfig}",
-                f"--namespace={self.namespace}",
-                f"--lease-namespace={self.namespace}",
-                "--host=127.0.0.1",
-                "--port=0",
-                "--log-format=text",
-                f"--settings={SETTINGS}",
-                *self._flags,
-            ],
-            self.log,
-        )
+        argv = [
+            PROGRAM[1],
+            "run",
+            f"--kubeconfig={self._proxy.kubeconfig}",
+            f"--namespace={self.namespace}",
+            f"--lease-namespace={self.namespace}",
+            "--host=127.0.0.1",
+            "--port=0",
+            "--log-format=text",
+            f"--settings={SETTINGS}",
+            *self._flags,
+        ]
+        self._process = Forked(argv, self.log, os.environ | self._metric_endpoints.environment)
 
     def _kill(self) -> None:
         """Called by the proxy, in its thread."""
-        kill(self._pid)
+        if self._process:
+            self._process.kill()
+            self._process.wait()
 
     def _revive(self) -> None:
-        if not is_alive(self._pid):
+        if self._process and self._process.poll() is not None:
             self._start()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from support.forked import Forked
 from support.waiting import until
 
 _PORT = re.compile(r"listens on port (\d+)")
@@ -18,14 +19,15 @@ _ENDPOINTS = httpx.Client(verify=False, trust_env=False, limits=httpx.Limits(max
 class OperatorProcess:
     """`modelward run` on a free port. Several runs append to one log."""
 
-    def __init__(self, kubeconfig: Path, directory: Path, *flags: str) -> None:
-        """`flags` are added to every start."""
+    def __init__(self, kubeconfig: Path, directory: Path, *flags: str, fresh: bool = False) -> None:
+        """`flags` are added to every start. `fresh` has a new interpreter for each, as users have it: no fork."""
         self.log = directory / "operator.log"
         self.environment: dict[str, str] = {}
         """Added to the tests' own."""
         self._kubeconfig = kubeconfig
         self._flags = flags
-        self._process: subprocess.Popen[bytes] | None = None
+        self._fresh = fresh
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self._began = 0
 
     def start(self, *flags: str, program: tuple[str, ...] = ("-m", "modelward")) -> None:
@@ -37,13 +39,27 @@ class OperatorProcess:
     def launch(self, *flags: str, program: tuple[str, ...] = ("-m", "modelward")) -> None:
         """Start it, and do not wait."""
         self._began = self.log.stat().st_size if self.log.exists() else 0
-        argv = [sys.executable, *program, "run", f"--kubeconfig={self._kubeconfig}"]
-        argv += ["--host=127.0.0.1", "--port=0", "--log-format=text", *self._flags, *flags]
+        argv = [
+            "run",
+            f"--kubeconfig={self._kubeconfig}",
+            "--host=127.0.0.1",
+            "--port=0",
+            "--log-format=text",
+        ]
+        argv = [*program, *argv, *self._flags, *flags]
+        environment = os.environ | self.environment
+        if self._can_fork(program):
+            self._process = Forked(argv[1:], self.log, environment)
+            return
         with self.log.open("ab") as log:
-            environment = os.environ | self.environment
             self._process = subprocess.Popen(
-                argv, stdout=log, stderr=log, env=environment, start_new_session=True
+                [sys.executable, *argv], stdout=log, stderr=log, env=environment, start_new_session=True
             )
+
+    def _can_fork(self, program: tuple[str, ...]) -> bool:
+        """Whether it is a module of the code that is loaded, and nobody measures which of its lines run."""
+        other = "PYTHONPATH" in self.environment or any(each.startswith("COVERAGE_") for each in os.environ)
+        return program[0] == "-m" and not self._fresh and not other
 
     def leads(self) -> bool:
         """Whether it is the one that works; not if it does not say so."""

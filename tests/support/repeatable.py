@@ -1,10 +1,12 @@
 """Hypothesis that draws the same examples in every run: a red CI must be somebody's change, not bad luck.
 
-New examples are looked for with `--hypothesis-profile=explore`, and by `make fuzz`; what they find becomes a test.
+`make test-integrations` draws more of them (`--hypothesis-profile=nightly`). New examples are looked for with
+`--hypothesis-profile=explore`, and by `make fuzz`; what they find becomes a test.
 """
 
 import importlib
 import pkgutil
+from typing import Final
 
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -13,13 +15,22 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 import modelward
 from devcluster.paths import cache_directory
 
+BY_DAY: Final = 40
+AT_NIGHT: Final = 100
+
+
+def examples(count: int) -> int:
+    """How many a test draws that wants so many at night."""
+    return max(1, count * settings().max_examples // AT_NIGHT)
+
 
 def draw_the_same_examples() -> None:
-    """Make the profile `repeatable` the default, and register `explore`. Nothing is kept in the repository."""
+    """Make the profile `repeatable` the default, and register the others. Nothing is kept in the repository."""
     home = cache_directory() / "hypothesis"
     set_hypothesis_home_dir(home)
     # Deadlines are timings, which are no test's business on a machine that does other things, too.
-    settings.register_profile("repeatable", derandomize=True, deadline=None)
+    settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=BY_DAY)
+    settings.register_profile("nightly", derandomize=True, deadline=None, max_examples=AT_NIGHT)
     examples = DirectoryBasedExampleDatabase(home / "examples")
     settings.register_profile("explore", derandomize=False, deadline=None, database=examples)
     settings.load_profile("repeatable")

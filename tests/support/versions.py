@@ -45,7 +45,8 @@ class Version:
         """Its operator, which is not started yet. It runs with the libraries of this version."""
         directory.mkdir(parents=True)
         process = OperatorProcess(kubeconfig, directory, *flags)
-        process.environment["PYTHONPATH"] = os.pathsep.join([str(self.root / "operator"), str(TESTS)])
+        if self.root != ROOT:
+            process.environment["PYTHONPATH"] = os.pathsep.join([str(self.root / "operator"), str(TESTS)])
         return process
 
 

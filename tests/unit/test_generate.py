@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from generate import guarantees, pages, phase_diagrams
 from generate.__main__ import generated, main, stale, write
 from generate.docstrings import of_attributes
@@ -13,28 +15,34 @@ _STATE: Final = re.compile(r'state "([^"]+)" as (\w+)')
 _ARROW: Final = re.compile(r"(\w+) --> (\w+): (.+)")
 
 
+@pytest.fixture(scope="module")
+def files() -> dict[Path, str]:
+    """All that is made; it takes seconds."""
+    return generated()
+
+
 def test_written_files_are_fresh(tmp_path: Path) -> None:
     """What `make generate` writes is what `make verify` wants."""
     write(generated(), tmp_path)
     assert stale(generated(), tmp_path) == []
 
 
-def test_a_stale_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_a_stale_file_is_named_with_the_remedy(files: dict[Path, str], tmp_path: Path) -> None:
     """Who changed a type must learn which file to write anew, and how."""
-    write(generated(), tmp_path)
+    write(files, tmp_path)
     (tmp_path / "docs/reference/phases.md").write_text("old", encoding="utf-8")
     (tmp_path / "docs/reference/metrics.md").unlink()
-    assert stale(generated(), tmp_path) == [
+    assert stale(files, tmp_path) == [
         "docs/reference/metrics.md is missing: run `make generate` and commit what it writes",
         "docs/reference/phases.md is stale: run `make generate` and commit what it writes",
     ]
 
 
-def test_a_file_that_nothing_makes_any_more_is_named(tmp_path: Path) -> None:
+def test_a_file_that_nothing_makes_any_more_is_named(files: dict[Path, str], tmp_path: Path) -> None:
     """A CRD that was renamed must not stay behind under its old name."""
-    write(generated(), tmp_path)
+    write(files, tmp_path)
     (tmp_path / "crds/old.yaml").write_text("", encoding="utf-8")
-    assert stale(generated(), tmp_path) == ["crds/old.yaml is made from nothing any more: delete it"]
+    assert stale(files, tmp_path) == ["crds/old.yaml is made from nothing any more: delete it"]
 
 
 def test_bad_usage_ends_with_two() -> None:

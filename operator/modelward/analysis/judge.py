@@ -141,11 +141,9 @@ def observe(policy: Policy, state: State, sample: Sample) -> State:
         return state
     pairs = zip(policy.metrics, state.metrics, strict=True)
     if state.moved is not None and sample.time - state.moved < state.settle_seconds:
-        metrics = tuple(_possibly_deleted(_heard(metric, sample), sample) for metric in state.metrics)
+        metrics = tuple(_uncertain(_heard(metric, sample), sample) for metric in state.metrics)
         return replace(state, metrics=metrics)
-    metrics = tuple(
-        _possibly_deleted(_observed(policy, metric, memory, sample), sample) for metric, memory in pairs
-    )
+    metrics = tuple(_uncertain(_observed(policy, metric, memory, sample), sample) for metric, memory in pairs)
     judged = replace(
         state,
         metrics=metrics,
@@ -187,7 +185,7 @@ def _forgotten(state: MetricState, own: float) -> MetricState:
     )
 
 
-def _possibly_deleted(state: MetricState, sample: Sample) -> MetricState:
+def _uncertain(state: MetricState, sample: Sample) -> MetricState:
     """The memory of a metric that may be wrong: evidence goes on, but it is not known well enough to go on."""
     return replace(state, known=None) if state.name in sample.uncertain else state
 

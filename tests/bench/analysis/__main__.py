@@ -51,7 +51,7 @@ QUICK: Final[dict[str, Callable[[Run], Outcome]]] = {
     "restart": restart.quick,
 }
 QUICK_SEED: Final = 20_261_122
-QUICK_ROLLOUTS: Final = 2_000
+QUICK_ROLLOUTS: Final = 1_000
 
 
 def _say(text: str) -> None:

@@ -16,6 +16,7 @@ from modelward.analysis.strata import log_odds
 from modelward.api.analysis_policy import MetricKind
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.api.status import ANALYSIS_STATE_LENGTH, MAX_METRICS
+from support.repeatable import examples
 
 POD, NODE = "p" * 63, "n" * 253
 KINDS = st.lists(st.sampled_from(MetricKind), min_size=1, max_size=MAX_METRICS)
@@ -71,7 +72,7 @@ def sample(policy: Policy, time: float, bounds: int, cases: float) -> Sample:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     kinds=KINDS,
     bounds=st.integers(2, 120),
@@ -95,7 +96,7 @@ def test_f13_the_memory_fits_its_field_for_every_policy_that_the_crd_admits(
         assert encode(decode(text)) == text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(kinds=KINDS)
 def test_f13_every_metric_gets_the_least_that_it_can_be_judged_by(kinds: list[MetricKind]) -> None:
     """Three buckets of a distribution, five bounds of a latency's past, and the name of a pod."""

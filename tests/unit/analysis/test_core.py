@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import nchypergeom_fisher
 
 from modelward.analysis import core
+from support.repeatable import examples
 
 MARGINS = (0.8, 1.0, 1.25, 1.5)
 MOST = 12
@@ -70,7 +71,7 @@ TABLES = st.tuples(st.integers(1, 400), st.integers(1, 4000), st.floats(0, 1), s
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(TABLES, st.sampled_from(MARGINS))
 def test_ratios_are_those_of_scipy(drawn: tuple[int, int, float, float], margin: float) -> None:
     """Fisher's non-central hypergeometric distribution as SciPy has it, for few terms and for many."""

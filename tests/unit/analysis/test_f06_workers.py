@@ -17,6 +17,7 @@ from modelward.analysis.tracks import Flaw, Origin, Track, begun
 from modelward.api.analysis_policy import MetricKind
 from modelward_cli.judge.protocol import Header, parsed
 from modelward_cli.judge.replay import Replay, Said, Word
+from support.repeatable import examples
 
 SINCE = Origin(container=1.0)
 Numbers = Sequence[float]
@@ -304,7 +305,7 @@ def test_f06_what_was_reported_before_is_dropped_and_the_step_begins_anew() -> N
     assert odds[-1] < 1
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(st.sampled_from([100, 400, 1000]), min_size=20, max_size=40))
 def test_f06_the_same_holds_for_a_recorded_stream(totals: list[int]) -> None:
     """As `modelward judge` reads it, with `started` and without."""

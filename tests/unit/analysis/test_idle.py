@@ -27,6 +27,7 @@ from modelward.analysis.readings import Arm, HistogramReading, PodReading, Poll,
 from modelward.analysis.tracks import Flaw
 from modelward.analysis.verdict import Assessment, Step, Verdict
 from modelward.api.analysis_policy import MetricKind
+from support.repeatable import examples
 from unit.analysis.canaries import Canary, Life, probed
 from unit.analysis.canaries import played as canary_played
 from unit.analysis.samples import ERRORS, make_policy, make_sample, ratio
@@ -81,7 +82,7 @@ def played(
     return said
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(
     probes=st.sampled_from([1.0, 2.0, 4.0, 11.0]),
     own=st.sampled_from([Own(), OWN]),
@@ -166,7 +167,7 @@ def test_f10_too_few_cases_leave_the_probes_that_can_be_among_them() -> None:
     assert rate(after(*((5.0 * n, 2.5 * n) for n in range(13)), weight=25), ALL) == pytest.approx(0.5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(fewest=st.dictionaries(st.integers(0, 60), st.integers(0, 30), max_size=6), more=st.integers(1, 9))
 def test_f10_more_cases_never_exclude_more(fewest: Fewest, more: int) -> None:
     """What can be counted rises with what was counted; with nothing seen all of it can be."""

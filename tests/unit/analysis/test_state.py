@@ -17,6 +17,7 @@ from modelward.analysis.state import State, _vector
 from modelward.analysis.table import MetricState
 from modelward.api.analysis_policy import MetricKind
 from modelward.errors import InvalidState
+from support.repeatable import examples
 from unit.analysis.samples import (
     BOUNDS,
     ERRORS,
@@ -68,7 +69,7 @@ def evidence(state: State) -> list[tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("kind", MetricKind)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(data=st.data())
 def test_a_restart_at_any_poll_changes_nothing(kind: MetricKind, data: st.DataObject) -> None:
     """Written and read back after each sample: the same state, and the same assessment."""
@@ -83,7 +84,7 @@ def test_a_restart_at_any_poll_changes_nothing(kind: MetricKind, data: st.DataOb
 
 
 @pytest.mark.parametrize("kind", MetricKind)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(data=st.data())
 def test_no_sample_multiplies_evidence_beyond_the_cap(kind: MetricKind, data: st.DataObject) -> None:
     """What it adds besides are the prior weight of those who begin late."""
@@ -113,7 +114,7 @@ def grown_alone(metric: MetricState) -> bool:
 
 @pytest.mark.parametrize("kind", [MetricKind.RATIO, MetricKind.LATENCY, MetricKind.DISTRIBUTION])
 @pytest.mark.parametrize("alone", ["canary", "stable", "neither"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(data=st.data())
 def test_no_requests_no_evidence(kind: MetricKind, alone: str, data: st.DataObject) -> None:
     """Whatever one arm does by itself."""

@@ -22,6 +22,7 @@ from modelward.api.rollout_policy import (
 )
 from modelward.api.scaling_policy import Autoscaling
 from modelward.errors import InvalidSpec
+from support.repeatable import examples
 from unit.api.strategies import JSON, objects
 
 MINIMAL = {"model": {"format": "onnx", "uri": "s3://models/fraud/7"}}
@@ -228,7 +229,9 @@ def test_errors_of_a_runtime_name_the_field() -> None:
 
 @given(objects(ModelDeploymentSpec))
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 def test_a_spec_survives_the_way_out_and_in(raw: dict[str, Any]) -> None:
     """`decode(encode(x))` is x, and encoding leaves defaults out."""
@@ -239,7 +242,9 @@ def test_a_spec_survives_the_way_out_and_in(raw: dict[str, Any]) -> None:
 
 @given(objects(ModelRuntimeSpec))
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 def test_a_runtime_survives_the_way_out_and_in(raw: dict[str, Any]) -> None:
     """The same for runtimes, as they are pinned in snapshots."""
@@ -273,7 +278,7 @@ def test_a_bottomless_spec_is_an_invalid_spec() -> None:
 
 
 @given(JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_anything_else_is_an_invalid_spec(raw: Any) -> None:
     """Whatever comes, there is a spec or an InvalidSpec, never another error."""
     for key in ("model", "runtime", "rollout", "podLabels", "resources", "analysis", "replicas"):

@@ -18,6 +18,7 @@ from modelward.api.status import (
     ScalingStatus,
     clip,
 )
+from support.repeatable import examples
 from unit.api.strategies import JSON, objects
 
 READY = {
@@ -149,7 +150,9 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
 
 @given(objects(ModelDeploymentStatus))
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 def test_a_status_survives_the_way_out_and_in(raw: dict[str, Any]) -> None:
     """What is recorded is what is read after a restart."""
@@ -159,7 +162,9 @@ def test_a_status_survives_the_way_out_and_in(raw: dict[str, Any]) -> None:
 
 @given(JSON, objects(ModelDeploymentStatus))
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=examples(200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 def test_any_damage_leaves_a_status(damage: Any, raw: dict[str, Any]) -> None:
     """Whatever stands in one field, the others are read, and the rest is a status again."""

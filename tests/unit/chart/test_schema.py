@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from modelward.errors import InvalidSettings
 from modelward.settings import load
 from support.chart import CHART, Manifest, chart, rendered
+from support.repeatable import examples
 from unit.chart.strategies import of_schema
 
 SCHEMA: Final[Manifest] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
@@ -112,7 +113,7 @@ def _properties(schema: Manifest, prefix: str = "") -> Iterator[tuple[str, Manif
         yield from _properties(each.get("items", {}), f"{prefix}{name}[].")
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(wanted=of_schema(SETTINGS))
 def test_settings_that_the_chart_takes_are_settings_for_the_operator(
     tmp_path_factory: pytest.TempPathFactory, wanted: Manifest

@@ -328,7 +328,10 @@ def _successor(old: Operator, server: LeaseServer, chance: random.Random) -> Ope
     return new
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(seed, marks=[] if seed in {0, 6} else pytest.mark.integrations) for seed in range(8)],
+)
 def test_two_never_write_at_once(seed: int) -> None:
     """Half an hour of a bad network, deaths, and clocks that differ by 1 %: of all gates at most one is open."""
 

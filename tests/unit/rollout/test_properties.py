@@ -25,6 +25,7 @@ from modelward.rollout.decide import decide, without_evidence
 from modelward.rollout.observed import NameConflict, Observed
 from modelward.rollout.phases import WITH_CANARY, Phase
 from modelward.rollout.status_repair import repaired
+from support.repeatable import examples
 from unit.api.strategies import objects
 from unit.rollout.events import EVENTS, happening, say
 
@@ -229,7 +230,7 @@ def worlds(draw: st.DrawFn) -> Observed:
     return replace(observed, service=draw(st.sampled_from([None, service])), route=route)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(worlds())
 def test_no_status_that_decodes_makes_it_raise(observed: Observed) -> None:
     """Another version, or a hand, may have written anything. And what is decided is a status that holds together."""
@@ -247,7 +248,7 @@ def raw(observed: Observed, made: ModelDeploymentStatus) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {}, "status": encode(made)}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(statuses())
 def test_repair_is_done_once(made: ModelDeploymentStatus) -> None:
     """What is repaired needs no repairing."""

@@ -27,6 +27,7 @@ from modelward.sampling.subject import Side
 from modelward.sampling.targets import RatioTarget
 from support import virtual_time
 from support.little_prometheus import LOOKBACK_SECONDS, LittlePrometheus, Timeseries
+from support.repeatable import examples
 
 KEY: Final = ("shop", "fraud")
 REVISIONS: Final = {Arm.CANARY: "bcdfghjkl2", Arm.STABLE: "mnpqrstvw4"}
@@ -206,7 +207,7 @@ def turns(order: tuple[int, ...]) -> Iterator[int]:
         yield from order
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     replicas=st.tuples(REPLICAS, REPLICAS),
     order=ORDERS,
@@ -232,7 +233,7 @@ def test_f12_an_older_scrape_is_no_reading(
     assert counted(found) <= (totals[-1] - totals[0] if totals else 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     replicas=st.tuples(REPLICAS, REPLICAS),
     order=ORDERS,

@@ -32,7 +32,7 @@ from modelward.api.analysis_policy import MetricKind
 
 LOADS: Final = ((10.0, 0.05), (100.0, 0.01), (100.0, 0.001), (1000.0, 0.02))
 """Requests per second, error rate of the canary; stable has 0.1 %."""
-_ROLLOUTS: Final = 25
+_ROLLOUTS: Final = 12
 _BYTES: Final = 400
 _MILLISECONDS: Final = 3.0
 _LINES: Final = 600
