@@ -101,6 +101,7 @@ class World:
             (each["kind"], each["metadata"]["name"]): each["metadata"]["uid"]
             for each in kubectl.all(",".join((*CHILDREN, KIND)))
             if not each["metadata"]["name"].startswith(DRAINING)
+            and "deletionTimestamp" not in each["metadata"]  # it goes whoever leads
         }
         remembered = {
             name: {key: found.get(key) for key in OF_STATUS}
