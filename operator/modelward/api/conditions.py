@@ -99,7 +99,7 @@ class Reason(StrEnum):
     """The runtime's spec differs from the one that this revision pinned."""
 
 
-_RENAMED: Final = {"RolledBackByUser": Reason.ROLLED_BACK_BY_USER}
+_RENAMED: Final = {"Returned": Reason.ROLLED_BACK_BY_USER}
 """Reasons that earlier versions wrote, and what they are called now."""
 
 

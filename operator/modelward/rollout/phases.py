@@ -39,7 +39,7 @@ class Phase(StrEnum):
     """Traffic leaves the canary; its pods end as soon as it has."""
 
 
-RENAMED: Final = {"ScalingUp": Phase.SCALING_UP}
+RENAMED: Final = {"Warming": Phase.SCALING_UP}
 """Phases in the status of earlier versions, and what they are called now."""
 
 

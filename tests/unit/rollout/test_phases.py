@@ -50,7 +50,7 @@ def test_no_next_phase_is_named_but_through_the_table(module: ModuleType) -> Non
         for keyword in node.keywords
         if keyword.arg == "state" and getattr(node.func, "attr", "") != "observe"
     ]
-    assert {state for state in states if not state.startswith("following(")} <= {
+    assert {state for state in states if not state.startswith("next_phase(")} <= {
         "Phase.DEPLOYING",
         "judge.encode(state)",
     }
