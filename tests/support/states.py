@@ -157,7 +157,7 @@ METRIC: Final = {"name": "errors", "kind": "Ratio", "hits": HITS, "total": TOTAL
 CASES: Final = (
     Case(name="serving", state=""),
     Case(name="deploying", state="Deploying", gated=("1",), leave=nothing),
-    Case(name="scaling up", state="ScalingUp", gated=("2",), leave=SHORT),
+    Case(name="scaling-up", state="ScalingUp", gated=("2",), leave=SHORT),
     Case(name="analyzing", state="Analyzing", weight=34, leave=SHORT),
     Case(
         name="autoscaled",

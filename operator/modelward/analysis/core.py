@@ -38,7 +38,7 @@ START: Final = log(0.5)
 
 
 STRATA_APART: Final = 12
-"""Bets that begin within so many strata see much the same."""
+"""E-values that begin within so many strata see much the same."""
 
 
 def likelihood_ratios(
@@ -155,15 +155,15 @@ def multiplied(logs: Logs, ratios: Iterable[float] | None, *, fresh: float, cap:
 
 
 def discounted(logs: Iterable[float], phi: float, strata: int) -> float:
-    """ln of the evidence of bets M as the noise phi that is known today lets it count: the mean of w (M / w) ** (1/phi).
+    """ln of the evidence of e-values M as the noise phi that is known today lets it count: the mean of w (M / w) ** (1/phi).
 
-    w is the stake that a bet is taken to have begun with, from 1/2 on falling with the strata in which it may have begun:
-    a stake is no evidence, and is not discounted. As w ** (1 - 1/phi) M ** (1/phi) <= max(w, M) for any phi >= 1, also one
+    w is the prior weight that an e-value is taken to have begun with, from 1/2 on falling with the strata in which it may begin:
+    a prior weight is no evidence, and is not discounted. As w ** (1 - 1/phi) M ** (1/phi) <= max(w, M) for any phi >= 1, also one
     that was learnt from the same requests, what is fair for independent requests stays so, but for w at most. Where hits
     come in clumps of up to phi, it is exact protection.
     """
-    stake = START - log1p(strata / STRATA_APART)
-    return (1 - 1 / phi) * stake + log_mean(value / phi for value in logs)
+    weight = START - log1p(strata / STRATA_APART)
+    return (1 - 1 / phi) * weight + log_mean(value / phi for value in logs)
 
 
 def _ordered(one: float, other: float) -> tuple[float, float]:

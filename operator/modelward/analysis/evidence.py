@@ -41,7 +41,7 @@ def total_log_odds(policy: Policy, state: State) -> float:
 def limit_of(policy: Policy, metrics: Iterable[MetricState]) -> float:
     """The odds that the evidence of these metrics together must reach.
 
-    Evidence that is discounted is at most what it is without discount, or the stake of its bets. So a mean of several can
+    Evidence that is discounted is at most what it is without discount, or the prior weight of its e-values. So a mean of several can
     be ahead of what is fair, by less than one (docs/design/0016).
     """
     return policy.limit + any(phi > 1 for metric in metrics for phi in metric.phis)

@@ -49,13 +49,13 @@ def _phi_at_first(metric: MetricPolicy, reference: Reference) -> float:
         case MetricKind.RATIO | MetricKind.GUARD:
             return reference.phi(metric.name)
         case MetricKind.GAUGE:
-            return 1.0  # its values are taken so far apart that they tell something new
+            return 1.0  # its values are taken so far apart that each shows something new
 
 
 def informed(state: MetricState, today: Reference) -> MetricState:
     """The memory with the noise that is known by now.
 
-    Whoever has just begun to look at the pods, after a restart, knows less than is remembered: more noise counts at
+    Whoever has just begun to poll the pods, after a restart, knows less than is remembered: more noise counts at
     once, less only when it is known half as well.
     """
     known = today.metrics.get(state.name)

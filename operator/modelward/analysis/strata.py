@@ -1,6 +1,6 @@
 """Strata: some intervals taken together, judged as one table of cases and hits.
 
-Bets are kept as they are for independent requests, and discounted for noise whenever they are read: noise that shows
+E-values are kept as they are for independent requests, and discounted for noise whenever they are read: noise that shows
 later counts for all that came before (docs/design/0016).
 """
 
@@ -106,7 +106,7 @@ _TESTS: Final[Mapping[MetricKind, Callable[[MetricPolicy, MetricState, float, fl
 
 
 def lowered(logs: Logs, phi: float = 1.0) -> Logs:
-    """The bets, none much above the ceiling when it is read. Lowering evidence is always allowed."""
+    """The e-values, none much above the ceiling when it is read. Lowering evidence is always allowed."""
     return tuple(min(value, CEILING * phi) for value in logs)
 
 

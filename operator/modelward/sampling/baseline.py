@@ -76,7 +76,7 @@ class Baseline:
     remembered: Callable[[Key, str], str] = lambda _key, _revision: ""
     """What is kept of a revision of a model from before this process."""
     wake: Callable[[Key], None] = lambda _key: None
-    """Told of a model about which there is something to be kept."""
+    """Called with a model of which there is something to be kept."""
     _known: dict[tuple[Key, str], tuple[str, float]] = field(default_factory=dict)
     """The history of a revision of a model, as text, and for how long it was read."""
     _windows: dict[Key, _Window] = field(default_factory=dict)

@@ -301,7 +301,7 @@ def with_aliases(metrics: Mapping[str, Reading], aliases: Mapping[str, str]) -> 
 
 
 def _noise(policy: Policy, past: list[Poll] | None) -> Noise | None:
-    """What the past tells of stable's pods; None where the stream says nothing of the past."""
+    """What the past shows of stable's pods; None where the stream has no past."""
     if past is None:
         return None
     noise = Noise(metrics=policy.metrics)
