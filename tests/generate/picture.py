@@ -157,7 +157,7 @@ def _times(panel: Panel) -> Iterator[str]:
 
 def _rolled_back(panels: list[Panel], points: list[dict[str, Any]]) -> Iterator[str]:
     """A line at the first moment of the rollback, through all charts."""
-    second = next((point["second"] for point in points if point["state"] == "RollingBack"), None)
+    second = next((point["second"] for point in points if point["message"].startswith("Rolled back")), None)
     if second is not None:
         x = panels[0].x(second)
         yield f'<path class="mark" d="M{x:.1f},{panels[0].top}V{panels[-1].top + PANEL}"/>'
