@@ -72,7 +72,7 @@ class Leader:
     def stuck(self) -> str:
         """What only a restart repairs: nobody has polled the Lease for long. Empty while all is well."""
         silent = self.gate.clock() - self._turned if self._turned is not None else 0.0
-        return f"{self.lease} was not polled for {silent:.0f} s" if silent > STUCK_AFTER_SECONDS else ""
+        return f"{self.lease} was not read for {silent:.0f} s" if silent > STUCK_AFTER_SECONDS else ""
 
     def trouble(self) -> str:
         """What keeps this process from being a candidate, or from renewing. Empty while all is well."""

@@ -62,7 +62,7 @@ class Lease:
 
     @property
     def holder(self) -> str:
-        """Identity of the holder; empty when it is free, or was not polled yet."""
+        """Identity of the holder; empty when it is free, or was not read yet."""
         return self._seen.spec.holder_identity or ""
 
     @property
