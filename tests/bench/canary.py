@@ -30,7 +30,7 @@ SETTLE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricEndpoints:
+class Measured:
     """One scenario."""
 
     scenario: Scenario
@@ -54,7 +54,7 @@ class Bench:
     at_once: int
     history: float
 
-    async def measure(self, key: str, scenario: Scenario, runs: int) -> MetricEndpoints:
+    async def measure(self, key: str, scenario: Scenario, runs: int) -> Measured:
         """All runs of a scenario, spread over models side by side."""
         lanes = min(self.at_once, runs)
         shares = [len(range(lane, runs, lanes)) for lane in range(lanes)]
@@ -65,7 +65,7 @@ class Bench:
         outcomes = [outcome for lane in found for outcome in lane]
         phi = typical_noise(scenario.metric, outcomes)
         prediction = scenario.prediction(self.about, phi) if scenario.prediction and phi else None
-        return MetricEndpoints(scenario=scenario, outcomes=outcomes, prediction=prediction)
+        return Measured(scenario=scenario, outcomes=outcomes, prediction=prediction)
 
     async def _lane(self, name: str, scenario: Scenario, runs: int) -> list[Outcome]:
         """So many runs on one model."""
@@ -117,7 +117,7 @@ class Bench:
 
 async def _measure(
     setting: Setting, names: Sequence[str], runs: int, about: Circumstances, at_once: int, history: float
-) -> dict[str, MetricEndpoints]:
+) -> dict[str, Measured]:
     async with Api(setting.cluster) as api, Sight.of(api, NAMESPACE) as sight:
         bench = Bench(setting, api, sight, about, at_once, history)
         found = {}
@@ -128,7 +128,7 @@ async def _measure(
         return found
 
 
-def _as_json(found: dict[str, MetricEndpoints], about: Circumstances) -> str:
+def _as_json(found: dict[str, Measured], about: Circumstances) -> str:
     figures = [
         Figure(**(asdict(figure) | {"key": f"{name}_{figure.key}"}))
         for name, measured in found.items()
@@ -138,7 +138,7 @@ def _as_json(found: dict[str, MetricEndpoints], about: Circumstances) -> str:
     return as_json(figures, **asdict(about), runs=runs)
 
 
-def _as_text(found: dict[str, MetricEndpoints]) -> str:
+def _as_text(found: dict[str, Measured]) -> str:
     parts = []
     for measured in found.values():
         note = f"\n{measured.scenario.note}" if measured.scenario.note else ""

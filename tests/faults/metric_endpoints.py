@@ -2,8 +2,8 @@
 
 Nothing runs on a fake node, and nobody answers at the address of a pod there. So the operator of these tests reads the
 page of a pod from a server on the loopback, by the address that it would have asked (`redirected`); all the rest is its
-own way. Each pod answers so many requests a second since it was made; a version that is called "bad" answers a third of them
-with an error.
+own way. Each pod answers so many requests a second since a Service selected it; a version that is called "bad" answers a third
+of them with an error. A pod that answered before it has weight would have taught the operator that nobody is a user.
 """
 
 import asyncio
@@ -55,6 +55,8 @@ class MetricEndpoints:
         self._prometheus = LittlePrometheus()
         self._seen: dict[str, tuple[Raw, float]] = {}
         """Pods by uid, those that are gone as well: a Prometheus remembers. With the time at which they went."""
+        self._served: dict[str, float] = {}
+        """Since when a Service has selected a pod, by the pod's uid."""
         self._asked: Counter[str] = Counter()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -111,7 +113,7 @@ class MetricEndpoints:
     async def _query(self, request: web.Request) -> web.Response:
         self._look()
         self._prometheus.series = [
-            series for raw, last in self._seen.values() for series in _counters(raw, last)
+            series for raw, last in self._seen.values() for series in self._counters(raw, last)
         ]
         query = str((await request.post())["query"])
         self._asked.update({_model(raw) for raw, _ in self._seen.values() if _model(raw) in query})
@@ -126,7 +128,7 @@ class MetricEndpoints:
                 self._asked[_model(raw)] += 1
                 lines = [
                     f'{METRIC}{{code="{each.labels["code"]}"}} {each.value(now)}'
-                    for each in _counters(raw, last)
+                    for each in self._counters(raw, last)
                 ]
                 return web.Response(
                     text=f"# TYPE {METRIC} counter\n" + "".join(f"{line}\n" for line in lines)
@@ -142,31 +144,41 @@ class MetricEndpoints:
         self._seen |= {
             uid: (raw, math.inf) for uid, raw in there.items() if "podIP" in (raw.get("status") or {})
         }
+        services, now = self._recorder.everything("Service"), time.time()
+        for uid, raw in there.items():
+            if uid not in self._served and any(_selects(service, raw) for service in services):
+                self._served[uid] = now
+
+    def _counters(self, pod: Raw, last: float) -> Iterator[Timeseries]:
+        """Good and bad answers of a pod since it serves."""
+        metadata = pod["metadata"]
+        began = self._served.get(metadata["uid"], math.inf)
+        bad = _BAD_SHARE if _version(pod) == BAD else 0.0
+        own = {
+            "namespace": metadata["namespace"],
+            "pod": metadata["name"],
+            "job": "pods",
+            "instance": metadata["uid"],
+        }
+        for code, share in (("200", 1 - bad), ("500", bad)):
+            yield Timeseries(
+                labels={"__name__": METRIC, **own, "code": code},
+                value=lambda at, share=share: math.floor(max(0.0, at - began) * _PER_SECOND * share),  # type: ignore[misc]
+                every=_SCRAPE_SECONDS,
+                first=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
+                last=last,
+            )
+
+
+def _selects(service: Raw, pod: Raw) -> bool:
+    """Whether the Service sends the pod requests."""
+    selector = service["spec"].get("selector") or {}
+    alike = service["metadata"]["namespace"] == pod["metadata"]["namespace"]
+    return alike and bool(selector) and selector.items() <= (pod["metadata"].get("labels") or {}).items()
 
 
 def _model(pod: Raw) -> str:
     return str((pod["metadata"].get("labels") or {}).get(MODEL_LABEL, ""))
-
-
-def _counters(pod: Raw, last: float) -> Iterator[Timeseries]:
-    """Good and bad answers of a pod since it was made."""
-    metadata = pod["metadata"]
-    began = datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()
-    bad = _BAD_SHARE if _version(pod) == BAD else 0.0
-    own = {
-        "namespace": metadata["namespace"],
-        "pod": metadata["name"],
-        "job": "pods",
-        "instance": metadata["uid"],
-    }
-    for code, share in (("200", 1 - bad), ("500", bad)):
-        yield Timeseries(
-            labels={"__name__": METRIC, **own, "code": code},
-            value=lambda at, share=share: math.floor(max(0.0, at - began) * _PER_SECOND * share),  # type: ignore[misc]
-            every=_SCRAPE_SECONDS,
-            first=began,
-            last=last,
-        )
 
 
 def _version(pod: Raw) -> str:

@@ -251,7 +251,7 @@ CASES: Final = (
 
 
 def reach(kubectl: Kubectl, cases: Iterable[Case], measured: Callable[[], None]) -> None:
-    """Bring all models into their states; `measured` is called when there are pods that metrics can be notified of."""
+    """Bring all models into their states; `measured` is called when there are pods that metrics can be given for."""
     cases = list(cases)
     kubectl.apply(own_route(), *(case.manifest("1") for case in cases))
     served = [f"{KIND}/{case.name}" for case in cases if case.state != "Deploying"]

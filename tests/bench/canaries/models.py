@@ -1,4 +1,4 @@
-"""Manifests of the models that are rolled out: the test server, which fails as reported."""
+"""Manifests of the models that are rolled out: the test server, which fails as it is set to."""
 
 from typing import Any, Final
 
