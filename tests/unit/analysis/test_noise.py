@@ -81,7 +81,7 @@ def summed(polls: Sequence[Poll], *metrics: MetricPolicy) -> Noise:
         pytest.param(in_bursts, 9, 4, 7, id="bursts of five"),
         pytest.param(by_pod, 9, 10, 80, id="pods that differ, seen in long blocks"),
         pytest.param(independent, 1, 1, 2, id="one pod, independent"),
-        pytest.param(in_bursts, 1, 3.5, 8, id="one pod, from successive blocks"),
+        pytest.param(in_bursts, 1, 3.5, 12, id="one pod, from successive blocks"),
     ],
 )
 def test_phi(hits: Hits, pods: int, least: float, most: float) -> None:
