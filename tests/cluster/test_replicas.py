@@ -116,7 +116,7 @@ def test_a_process_whose_lease_stands_still_is_ended(
     wait_ready(kubectl, "later")
     health = httpx.get(stuck.url("healthz"), trust_env=False)
     assert health.status_code == httpx.codes.SERVICE_UNAVAILABLE
-    assert "was not reconciled" in health.text
+    assert "was not polled" in health.text
     assert stuck.writes() == in_turn
     audit.wait_written(cluster)
     found = account(cluster.audit_log, (kubectl.namespace, LEASE_NAME), since=since)
