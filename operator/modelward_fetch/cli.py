@@ -97,6 +97,8 @@ docs/fetch.md lists them, the fields of the report, and the exit codes: 0 done, 
     multiple=True,
     help="Host that may be asked by plain http. May be repeated.",
 )
+@click.option("--mlflow-tracking-uri", default="", help="For mlflow:// where the credentials name none.")
+@click.option("--hf-endpoint", default="", help="For hf:// where the credentials name none.")
 @click.option("--report", type=_PATH, help="File for the report, such as /dev/termination-log.")
 @click.option("--progress-address", help="HOST:PORT where /progress is served meanwhile.")
 @click.option(
@@ -165,7 +167,12 @@ def _prepared(
         redirects=options["max_redirects"],
     )
     folder = options["credentials"]
-    given = Credentials.from_folder(folder, redactor) if folder else Credentials.from_environment(redactor)
+    servers = {"MLFLOW_TRACKING_URI": options["mlflow_tracking_uri"], "HF_ENDPOINT": options["hf_endpoint"]}
+    given = (
+        Credentials.from_folder(folder, redactor, servers)
+        if folder
+        else Credentials.from_environment(redactor, defaults=servers)
+    )
     opening = Opening(
         given,
         limits,

@@ -16,6 +16,7 @@ from typing import Any, Final
 from modelward_fetch.failures import FetchFailed, Reason
 from modelward_fetch.redaction import Redactor
 
+_NOTHING: Final[Mapping[str, str]] = {}
 LARGEST_BYTES: Final = 1024 * 1024
 """Of a Secret's value, as Kubernetes has it."""
 
@@ -69,8 +70,10 @@ class Credentials:
                 self.redactor.add(found)
 
     @classmethod
-    def from_folder(cls, folder: Path, redactor: Redactor | None = None) -> "Credentials":
-        """The files of a mounted Secret. Raises FetchFailed if it cannot be read."""
+    def from_folder(
+        cls, folder: Path, redactor: Redactor | None = None, defaults: Mapping[str, str] = _NOTHING
+    ) -> "Credentials":
+        """The files of a mounted Secret, before `defaults`. Raises FetchFailed if it cannot be read, or is empty."""
         try:
             files = {
                 path.name: path.read_bytes()[: LARGEST_BYTES + 1]
@@ -84,14 +87,19 @@ class Credentials:
             raise _unreadable("a value of the credentials is not UTF-8") from error
         if any(len(content) > LARGEST_BYTES for content in files.values()):
             raise _unreadable("a value of the credentials is larger than 1 MiB")
-        return cls(values, redactor)
+        if not files:  # a Secret that is optional for the kubelet, so that this can be said
+            raise _unreadable("the Secret with the credentials does not exist, or is empty")
+        return cls({**defaults, **values}, redactor)
 
     @classmethod
     def from_environment(
-        cls, redactor: Redactor | None = None, environment: Mapping[str, str] = os.environ
+        cls,
+        redactor: Redactor | None = None,
+        environment: Mapping[str, str] = os.environ,
+        defaults: Mapping[str, str] = _NOTHING,
     ) -> "Credentials":
         """The variables of a shell, and Docker's configuration and the hub's token where their tools keep them."""
-        values = dict(environment)
+        values = {**defaults, **environment}
         docker = Path(environment.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
         hub = Path(environment.get("HF_HOME") or Path.home() / ".cache" / "huggingface") / "token"
         for key, path in ((".dockerconfigjson", docker), ("HF_TOKEN", hub)):

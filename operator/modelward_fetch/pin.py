@@ -38,15 +38,18 @@ def read(path: Path | None, at: Location) -> Pin | None:
     try:
         text = file.read_text(encoding="utf-8")
         fields = json.loads(text) if len(text) <= LARGEST_BYTES else {}
+        pinned = parse(str(fields["resolved"]))
         pin = Pin(
-            resolved=parse(str(fields["resolved"])),
+            resolved=at.at(pinned.revision, is_alias=pinned.is_alias),
             digest=str(fields["digest"]),
             listing=str(fields.get("listing", "")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, FetchFailed) as error:
         raise _refused("the pin of this revision cannot be read") from error
-    if not at.is_same_source(pin.resolved) or not (_DIGEST.fullmatch(pin.digest) or pin.digest == ""):
+    if not at.is_same_source(pinned) or (at.names_version and pin.resolved != at):
         raise _refused("the pin of this revision is for another source than spec.model.uri")
+    if pin.digest and not _DIGEST.fullmatch(pin.digest):
+        raise _refused("the pin of this revision holds no digest")
     return pin
 
 

@@ -26,6 +26,7 @@ _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _WORD: Final = re.compile(r"[\w][\w.-]{0,95}", re.ASCII)
 _REPOSITORY: Final = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _VERSION_KEYS: Final = {"s3": "versionId", "az": "versionId", "gs": "generation"}
 
 
@@ -59,8 +60,22 @@ class Location:
         return other.source() == self.source()
 
     def source(self) -> "Location":
-        """What a pin must not change."""
-        return replace(self, path=self.path.rstrip("/"), revision="", is_alias=False)
+        """What a pin must not change. The query of https, where signatures are, is in no pin."""
+        path = self.path.partition("?")[0] if self.scheme == "https" else self.path
+        return replace(self, path=path.rstrip("/"), revision="", is_alias=False)
+
+    @property
+    def names_version(self) -> bool:
+        """Whether the user has named the one version that is meant, so that nothing is left to choose."""
+        match self.scheme:
+            case "hf":
+                return bool(_COMMIT.fullmatch(self.revision))
+            case "oci":
+                return bool(_DIGEST.fullmatch(self.revision))
+            case "mlflow":
+                return not self.is_alias
+            case _:
+                return bool(self.revision)
 
     def __str__(self) -> str:
         return _WRITTEN.get(self.scheme, _written_path)(self)

@@ -232,3 +232,57 @@ def test_every_option_is_a_variable_of_its_name() -> None:
         if each.name != "help":
             expected = f"MODELWARD_FETCH_{option.lstrip('-').upper().replace('-', '_')}"
             assert f"{context.auto_envvar_prefix}_{str(each.name).upper()}" == expected
+
+
+DIGEST = f"sha256:{SHA}"
+SIGNED = "https://example.com/m.bin?sig=secret"
+
+
+def test_the_pin_of_a_signed_address_is_followed(tmp_path: Path) -> None:
+    """A pin holds no query, where the signature is; what is asked is the address that spec has."""
+    written = {"resolved": "https://example.com/m.bin", "digest": DIGEST}
+    (tmp_path / "pin.json").write_text(json.dumps(written), encoding="utf-8")
+    found = pin.read(tmp_path, parse(SIGNED))
+    assert found
+    assert found.resolved == parse(SIGNED)
+
+
+COMMIT = "3f1c0a" * 6 + "abcd"
+
+
+@pytest.mark.parametrize(
+    ("uri", "pinned"),
+    [
+        ("s3://models/m?versionId=A", "s3://models/m?versionId=B"),
+        ("gs://models/m?generation=1", "gs://models/m?generation=2"),
+        (f"oci://r.example/m@{DIGEST}", f"oci://r.example/m@sha256:{'0' * 64}"),
+        ("mlflow://models/fraud/7", "mlflow://models/fraud/8"),
+        (f"hf://org/model@{COMMIT}", f"hf://org/model@{COMMIT[::-1]}"),
+    ],
+)
+def test_a_pin_chooses_nothing_where_spec_names_the_version(tmp_path: Path, uri: str, pinned: str) -> None:
+    """Somebody who may write a ConfigMap must not send out another version than the one that was named."""
+    (tmp_path / "pin.json").write_text(json.dumps({"resolved": pinned, "digest": DIGEST}), encoding="utf-8")
+    with pytest.raises(FetchFailed) as raised:
+        pin.read(tmp_path, parse(uri))
+    assert raised.value.reason is Reason.MODEL_CHANGED
+    (tmp_path / "pin.json").write_text(json.dumps({"resolved": uri, "digest": DIGEST}), encoding="utf-8")
+    found = pin.read(tmp_path, parse(uri))
+    assert found
+    assert found.resolved == parse(uri)
+
+
+def test_a_secret_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """The kubelet mounts an empty folder for an optional Secret: nobody is asked as nobody then."""
+    with pytest.raises(FetchFailed, match="does not exist") as raised:
+        Credentials.from_folder(tmp_path)
+    assert (raised.value.reason, raised.value.field) == (Reason.DENIED, "spec.model.secretRef")
+
+
+def test_servers_of_the_settings_stand_behind_those_of_the_secret(tmp_path: Path) -> None:
+    """The administrator's tracking server is for models whose Secret names none."""
+    defaults = {"MLFLOW_TRACKING_URI": "https://mlflow.example.com"}
+    (tmp_path / "MLFLOW_TRACKING_TOKEN").write_text("token", encoding="utf-8")
+    assert Credentials.from_folder(tmp_path, defaults=defaults)["mlflow_uri"] == "https://mlflow.example.com"
+    (tmp_path / "MLFLOW_TRACKING_URI").write_text("https://own.example.com", encoding="utf-8")
+    assert Credentials.from_folder(tmp_path, defaults=defaults)["mlflow_uri"] == "https://own.example.com"

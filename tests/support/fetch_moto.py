@@ -70,19 +70,19 @@ class Moto:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Moto]:
-    """The server until the block ends."""
+def running(host: str = "127.0.0.1") -> Iterator[Moto]:
+    """The server at this address of the machine, until the block ends."""
     python = _environment() / "bin" / "python"
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((host, 0))
         port = free.getsockname()[1]
-    code = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
+    code = f"from moto.server import main; main(['-H', '{host}', '-p', '{port}'])"
     env = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(SETUP_REQUESTS), "PYTHONPATH": ""}
     with subprocess.Popen(
         [python, "-c", code], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            url = f"http://127.0.0.1:{port}"
+            url = f"http://{host}:{port}"
             _await(url, process)
             said = subprocess.run(
                 [python, "-c", _PREPARE, url], env=env, capture_output=True, text=True, check=True

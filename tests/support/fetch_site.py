@@ -169,21 +169,22 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, tls: bool = True) -> Iterator[Site]:
+def serving(folder: Path, *, tls: bool = True, host: str = "127.0.0.1") -> Iterator[Site]:
     """The server on a free port of this machine, until the block ends."""
     over = threading.Event()
     handler = type("Bound", (Handler,), {"over": over})
-    with _Server(("127.0.0.1", 0), handler) as server:
+    with _Server((host, 0), handler) as server:
         ca = ""
         if tls:
-            ca, chain = certificate(folder)
+            ca, chain = certificate(folder, host)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(chain)
             server.socket = context.wrap_socket(
                 server.socket, server_side=True, do_handshake_on_connect=False
             )
         scheme = "https" if tls else "http"
-        site = Site(url=f"{scheme}://localhost:{server.server_port}", port=server.server_port, ca=ca)
+        name = "localhost" if host == "127.0.0.1" else host
+        site = Site(url=f"{scheme}://{name}:{server.server_port}", port=server.server_port, ca=ca)
         handler.site = site  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -195,10 +196,10 @@ def serving(folder: Path, *, tls: bool = True) -> Iterator[Site]:
             thread.join()
 
 
-def certificate(folder: Path) -> tuple[str, Path]:
+def certificate(folder: Path, host: str = "127.0.0.1") -> tuple[str, Path]:
     """The certificate of an authority, as PEM, and a file with that of this machine and its key."""
-    authority, key = _signed("an authority", None)
-    own, private = _signed("localhost", (authority, key))
+    authority, key = _signed("an authority", None, host)
+    own, private = _signed("localhost", (authority, key), host)
     chain = folder / f"chain-{time.monotonic_ns()}.pem"
     text = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -208,12 +209,12 @@ def certificate(folder: Path) -> tuple[str, Path]:
 
 
 def _signed(
-    name: str, by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
+    name: str, by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None, host: str
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
-    here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(host))]
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -28,6 +28,8 @@ ROUTE_FINALIZER: Final = f"{GROUP}/route"
 
 VERDICT_ANNOTATION: Final = f"{GROUP}/verdict"
 """On a ControllerRevision: why its revision was rejected, so that a status that is lost forgets no rejection."""
+FETCHED_ANNOTATION: Final = f"{GROUP}/fetched"
+"""On a ControllerRevision: which model its first pod fetched. Its presence says that the pin was written, too."""
 INTENT_ANNOTATION: Final = f"{GROUP}/intent"
 """Hash of what we meant when we last wrote the object (see `modelward.controller.apply`)."""
 DECISION_ANNOTATION: Final = f"{GROUP}/decision"

@@ -48,24 +48,30 @@ class Snapshot:
     verdict: str = ""
     flaw: str = ""
     """Why it is none of ours and not to be used, in a few words."""
+    fetched: str = ""
+    """Which model its first pod fetched, as it is annotated."""
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
         """The snapshot in a raw ControllerRevision, looked at once for all readings."""
-        verdict = (raw["metadata"].get("annotations") or {}).get(names.VERDICT_ANNOTATION, "")
+        annotations = raw["metadata"].get("annotations") or {}
+        verdict, fetched = (
+            annotations.get(name, "") for name in (names.VERDICT_ANNOTATION, names.FETCHED_ANNOTATION)
+        )
         child, number = convert.child(raw), int(raw.get("revision", 0))
         try:
             data = msgspec.json.encode(raw.get("data"))
             found = flaw(read_revision(child.revision or "", number, data, verdict))
         except (msgspec.DecodeError, RecursionError):
             return cls(child, number, b"", verdict, "it is not written as one")
-        return cls(child, number, b"" if found else data, verdict, found)
+        return cls(child, number, b"" if found else data, verdict, found, fetched)
 
     def read(self) -> Revision | None:
         """The revision in it; None if it is not ours to read."""
         if self.flaw:
             return None
-        return read_revision(self.child.revision or "", self.number, self.data, self.verdict)
+        name = self.child.revision or ""
+        return read_revision(name, self.number, self.data, self.verdict, self.fetched)
 
 
 View = Model | Runtime | Child | Snapshot | Pod
