@@ -117,9 +117,9 @@ class HuggingFaceSettings(
 class FetchSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """How models with `spec.model.uri` get their files: by a container of this image in their pods."""
 
-    image: Annotated[str, Meta(max_length=512, pattern=r"^\S*$")] = ""
+    image: Annotated[str, Meta(max_length=512, pattern=r"^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$")] = ""
     """Image of `modelward fetch`, best by digest. Pinned in each revision; none: models with a uri are refused."""
-    max_bytes: Annotated[int, Meta(ge=1, le=2**53)] = 1024**4
+    max_bytes: Annotated[int, Meta(ge=1, le=2**50)] = 1024**4
     """The largest model, unpacked files included."""
     max_files: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     """The most files of a model."""

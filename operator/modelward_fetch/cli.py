@@ -16,6 +16,7 @@ import click
 from modelward_fetch import logs, pin, report
 from modelward_fetch.credentials import Credentials
 from modelward_fetch.endpoint import served
+from modelward_fetch.explanation import explained
 from modelward_fetch.failures import EXIT_CODES, EXIT_DEFECT, EXIT_TERMINATED, FetchFailed
 from modelward_fetch.fetch import Fetch, Request
 from modelward_fetch.limits import Limits
@@ -49,7 +50,10 @@ docs/fetch.md lists them, the fields of the report, and the exit codes: 0 done, 
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MODELWARD_FETCH"},
 )
 @click.argument("uri", envvar="MODELWARD_FETCH_URI")
-@click.argument("directory", metavar="DIR", type=_PATH, envvar="MODELWARD_FETCH_DIR")
+@click.argument("directory", metavar="DIR", type=_PATH, envvar="MODELWARD_FETCH_DIR", required=False)
+@click.option(
+    "--explain", is_flag=True, help="Say what the address names, without asking anybody. Needs no DIR."
+)
 @click.option("--credentials", type=_PATH, help="Folder with credentials. Default: the environment's.")
 @click.option(
     "--identity",
@@ -116,9 +120,22 @@ docs/fetch.md lists them, the fields of the report, and the exit codes: 0 done, 
     show_default=True,
     help="Form of the report.",
 )
-def command(uri: str, directory: Path, **options: Any) -> None:
+def command(uri: str, directory: Path | None, *, explain: bool, **options: Any) -> None:
     """Fetch a model."""
+    if explain:
+        sys.exit(_explained(uri))
+    if directory is None:
+        raise click.UsageError("Missing argument 'DIR'.")
     sys.exit(run(uri, directory, **options))
+
+
+def _explained(uri: str) -> int:
+    try:
+        click.echo(explained(parse(uri)))
+    except FetchFailed as failure:
+        click.echo(f"{failure.message}. {failure.remedy}", err=True)
+        return EXIT_CODES[failure.reason]
+    return 0
 
 
 def run(uri: str, directory: Path, **options: Any) -> int:

@@ -8,7 +8,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from modelward_fetch.cli import command
 from modelward_fetch.endpoint import served
 from modelward_fetch.progress import Counter, Progress
 from support.fetch import environment, fetch, program
@@ -75,3 +77,29 @@ def test_progress_in_words() -> None:
     assert progress.percent == 99
     progress.state = "Done"
     assert progress.percent == 100
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("s3://models/fraud", "can be overwritten"),
+        ("s3://models/fraud?versionId=7", "names one version"),
+        ("hf://org/model@main", "its commit is looked up once for each revision"),
+        ("oci://r.example/m:v1", "its digest is looked up once for each revision"),
+        ("mlflow://models/fraud/7", "names a version"),
+        ("https://example.com/m.bin?sig=secret", "https://example.com/m.bin can be overwritten"),
+        ("pvc://claim/m", "contents are not read"),
+    ],
+)
+def test_what_an_address_names_is_explained_without_asking(uri: str, words: str) -> None:
+    """For a rehearsal, and for people; a query is not shown."""
+    result = CliRunner().invoke(command, ["--explain", uri])
+    assert result.exit_code == 0
+    assert words in result.output
+    assert "secret" not in result.output
+
+
+def test_an_address_that_has_not_its_form_is_explained_as_such() -> None:
+    """With the code of a fetch."""
+    result = CliRunner().invoke(command, ["--explain", "hf://model"])
+    assert result.exit_code == 2

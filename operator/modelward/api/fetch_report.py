@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from modelward.api.fields import EXACT_INT_MAX
 from modelward.api.printable import printable
 
 CONTAINER: Final = "fetch-model"
@@ -20,7 +21,7 @@ LARGEST_BYTES: Final = 4096
 ContentDigest = Annotated[str, Meta(max_length=71, pattern="^(sha256:[0-9a-f]{64})?$")]
 ResolvedUri = Annotated[str, Meta(max_length=2048, pattern="^[!-~]*$")]
 _Text = Annotated[str, Meta(max_length=1024)]
-_Count = Annotated[int, Meta(ge=0, le=2**53)]
+_Count = Annotated[int, Meta(ge=0, le=EXACT_INT_MAX)]
 
 
 class Identity(StrEnum):

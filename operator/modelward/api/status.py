@@ -177,7 +177,7 @@ class AnalysisStatus(ApiStruct, frozen=True, kw_only=True):
     ] = ""
 
 
-Digest = Annotated[str, Meta(max_length=71, pattern="^(sha256:[0-9a-f]{64})?$")]
+Digest = Annotated[str, Meta(max_length=71, pattern="^[a-z0-9:]*$")]
 Address = Annotated[str, Meta(max_length=URI_LENGTH)]
 
 

@@ -32,6 +32,7 @@ from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Deployment, Pod, Route
 from modelward.rollout.snapshot_validation import flaw
 from modelward.runtimes.choose import Runtime
+from modelward.runtimes.fetching import fetches
 
 Key = tuple[str, str]
 """(namespace, name) of a ModelDeployment."""
@@ -213,6 +214,13 @@ class Store:
         """Whether a rollout or the watch after it is under way: a rollback must not wait."""
         model = self.model(key)
         return model is not None and bool(compared(model.status))
+
+    def follows_pods(self, key: Key) -> bool:
+        """Whether what a single pod tells is awaited: a rollout is under way, or its pods report which model they have."""
+        model = self.model(key)
+        return self.is_live(key) or (
+            model is not None and (fetches(model.spec) or bool(model.status.fetched))
+        )
 
     def owner(self, uid: str | None, namespace: str) -> Key | None:
         """Key of the ModelDeployment with that uid; an object of another namespace belongs to none."""

@@ -279,7 +279,7 @@ class Simulation:
             keys = list(store.models())
         elif raw["kind"] == POD.kind:
             owner = pod_of or store.model_of_pod(namespace, name)
-            keys = [owner] if owner and store.is_live(owner) else []
+            keys = [owner] if owner and store.follows_pods(owner) else []
         elif owner := store.owner(owner_uid(metadata), namespace):
             keys = [owner]
         elif raw["kind"] == HTTP_ROUTE.kind:
