@@ -36,6 +36,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "azure_client_id": ("AZURE_CLIENT_ID", "AZ_CLIENT_ID"),
     "azure_client_secret": ("AZURE_CLIENT_SECRET", "AZ_CLIENT_SECRET"),
     "azure_tenant_id": ("AZURE_TENANT_ID", "AZ_TENANT_ID"),
+    "azure_authority_uri": ("AZURE_AUTHORITY_HOST",),
     "azure_endpoint": ("AZURE_STORAGE_ENDPOINT",),
     "hf_token": ("HF_TOKEN",),
     "hf_endpoint": ("HF_ENDPOINT",),

@@ -127,6 +127,47 @@ def test_workload_identity(site: Site, plain_site: Site, tmp_path: Path) -> None
     assert bodies[0]["client_assertion"] == ["eyJ.planted"]
 
 
+def test_a_client_secret_is_exchanged_for_a_token(site: Site, plain_site: Site, tmp_path: Path) -> None:
+    """By the tenant's token endpoint, of a cloud of its own if the Secret names one; the store gets the token alone."""
+    bodies: list[dict[str, list[str]]] = []
+
+    def answer(handler: Handler) -> bool:
+        if not handler.path.startswith("/tenant-one/oauth2/v2.0/token"):
+            return False
+        bodies.append(parse_qs(handler.body().decode()))
+        said = {"access_token": "planted-token", "expires_in": 3600, "token_type": "Bearer"}
+        handler.answer(200, {"Content-Type": "application/json"}, json.dumps(said).encode())
+        return True
+
+    site.apis.append(answer)
+    Blobs(plain_site, "Bearer planted-token")
+    secret = {
+        "AZURE_STORAGE_ACCOUNT_NAME": "acc",
+        "AZURE_STORAGE_ENDPOINT": endpoint(plain_site),
+        "AZURE_CLIENT_ID": "client-one",
+        "AZURE_TENANT_ID": "tenant-one",
+        "AZURE_CLIENT_SECRET": "planted-secret",
+        "AZURE_AUTHORITY_HOST": site.url,
+        "ca.crt": site.ca,
+    }
+    fetch("az://models/m", tmp_path / "m", secret=secret)
+    assert files(tmp_path / "m") == {"model.onnx": LARGE, "labels.txt": b"cat\n"}
+    assert bodies[0]["client_secret"] == ["planted-secret"]
+
+
+def test_a_token_endpoint_that_is_no_public_address_is_not_asked(plain_site: Site, tmp_path: Path) -> None:
+    """An address in a Secret is checked like the one of a store: the tunnel connects to none that is not."""
+    secret = {
+        "AZURE_STORAGE_ACCOUNT_NAME": "acc",
+        "AZURE_STORAGE_ENDPOINT": endpoint(plain_site),
+        "AZURE_CLIENT_ID": "client-one",
+        "AZURE_TENANT_ID": "tenant-one",
+        "AZURE_CLIENT_SECRET": "planted-secret",
+        "AZURE_AUTHORITY_HOST": "https://169.254.169.254",
+    }
+    assert reason("az://models/m", tmp_path / "m", secret=secret) == Reason.ADDRESS_REFUSED
+
+
 def test_every_connection_is_cut(plain_site: Site, tmp_path: Path) -> None:
     """And goes on."""
     blobs = Blobs(plain_site, "")

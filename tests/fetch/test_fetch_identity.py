@@ -1,10 +1,14 @@
 """Workload identity against local endpoints in the clouds' wire formats: tokens exchanged, and what the store then sees."""
 
+import base64
 import json
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from modelward_fetch.failures import Reason
 from support.fetch import failure, fetch, files, reason
@@ -166,3 +170,55 @@ def test_a_google_key_that_names_a_server_of_its_own(tmp_path: Path) -> None:
     failed = failure("gs://models/m", tmp_path / "m", secret={"key.json": json.dumps(key)})
     assert failed.reason in {Reason.ADDRESS_REFUSED, Reason.DENIED}
     assert reason("gs://models/m", tmp_path / "m", secret={"key.json": "planted{"}) == Reason.DENIED
+
+
+def google_key(tmp_path: Path) -> tuple[dict[str, str], RSAPublicKey]:
+    """The JSON key of a service account, as Google's console gives it, and what belongs to its private key."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    text = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    key = {
+        "type": "service_account",
+        "project_id": "p",
+        "private_key_id": "key-one",
+        "private_key": text,
+        "client_email": "reader@p.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+    return key, private.public_key()
+
+
+def test_a_google_key_signs_for_its_service_account(plain_site: Site, tmp_path: Path) -> None:
+    """The store gets a token that the key has signed: nobody else is asked for one."""
+    key, public = google_key(tmp_path)
+    Objects(plain_site, {"m/model.onnx": b"abc"})
+    secret = {"STORAGE_EMULATOR_HOST": plain_site.url, "credentials.json": json.dumps(key)}
+    fetch("gs://models/m", tmp_path / "m", secret=secret)
+    assert files(tmp_path / "m") == {"model.onnx": b"abc"}
+    tokens = {each.headers["authorization"].removeprefix("Bearer ") for each in plain_site.seen}
+    for token in tokens:
+        signed, _, signature = token.rpartition(".")
+        public.verify(_decoded(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        claims = json.loads(_decoded(signed.partition(".")[2]))
+        assert claims["iss"] == claims["sub"] == key["client_email"]
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def test_a_google_key_is_nowhere_in_a_failure(plain_site: Site, tmp_path: Path) -> None:
+    """The store says no; the key is not in what is said."""
+    key, _ = google_key(tmp_path)
+
+    def refuses(handler: Handler) -> bool:
+        handler.answer(403, {}, b"no")
+        return True
+
+    plain_site.apis.append(refuses)
+    secret = {"STORAGE_EMULATOR_HOST": plain_site.url, "key.json": json.dumps(key)}
+    failed = failure("gs://models/m", tmp_path / "m", secret=secret)
+    assert failed.reason == Reason.DENIED
+    assert key["private_key"][60:120] not in f"{failed.message} {failed.remedy}"

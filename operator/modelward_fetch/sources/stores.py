@@ -157,6 +157,8 @@ def _az(at: Location, access: Access) -> _Way:
     elif given["azure_client_secret"]:
         config["client_id"], config["tenant_id"] = given["azure_client_id"], given["azure_tenant_id"]
         config["client_secret"] = given["azure_client_secret"]
+        if given["azure_authority_uri"]:
+            config["authority_host"] = given["azure_authority_uri"].rstrip("/")
     elif access.workload:
         config |= _azure_workload(access.environment)
         who = "as the pod's identity"
