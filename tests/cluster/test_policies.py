@@ -189,7 +189,7 @@ def test_a_pin_is_written_and_deleted_by_who_may_create_pods(kubectl: Kubectl, a
     assert "may not write the pin" in pinner.patch("configmap", "pin", {"data": {"pin.json": "{}"}})
     assert "may not write the pin" in pinner.patch("configmap", "pin", {"metadata": {"labels": None}})
     assert "may not write the pin" in pinner("delete", "configmap", "pin")
-    assert account.create({**pin, "metadata": {**pin["metadata"], "name": "of-the-operator"}}) == ""
+    assert account.create(pin | {"metadata": {"name": "of-the-operator", "labels": MANAGED}}) == ""
 
 
 def test_the_account_may_make_and_change_what_carries_the_label(kubectl: Kubectl, account: As) -> None:

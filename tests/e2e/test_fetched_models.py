@@ -116,6 +116,11 @@ def digests(kubectl: Kubectl, name: str) -> set[str]:
     return {each.get("digest", "") for each in reports(kubectl, name).values()}
 
 
+def wait_fetched(kubectl: Kubectl, name: str, count: int) -> None:
+    """Wait until so many pods have reported."""
+    until(lambda: len(reports(kubectl, name)) == count, f"{count} pods of {name} have fetched")
+
+
 def test_a_changed_uri_goes_out_and_what_runs_is_known(kubectl: Kubectl, store: Moto) -> None:
     """From a bucket, with a user's keys: the second version is another address; status and history tell both."""
     kubectl.apply(model("bucket", "s3://models/breast-cancer/1"))
@@ -123,16 +128,15 @@ def test_a_changed_uri_goes_out_and_what_runs_is_known(kubectl: Kubectl, store: 
     first_answer(address(kubectl, "bucket"), MODEL)
     (first,) = digests(kubectl, "bucket")
     assert status(kubectl, "bucket")["fetched"][0]["digest"] == first
-    kubectl.apply(model("bucket", "s3://models/breast-cancer/2"))
-    until(
-        lambda: status(kubectl, "bucket").get("modelUri") == "s3://models/breast-cancer/2", "it is promoted"
-    )
+    second = "s3://models/breast-cancer/2"
+    kubectl.apply(model("bucket", second))
+    until(lambda: status(kubectl, "bucket").get("modelUri") == f"{second}/", "it is promoted")
     wait_ready(kubectl, "bucket")
     found = wait_quiet(kubectl, "bucket")
-    assert first not in digests(kubectl, "bucket")
-    assert found["history"][0]["modelUri"] == "s3://models/breast-cancer/2"
+    until(lambda: first not in digests(kubectl, "bucket"), "the pods of the first version have gone")
+    assert found["history"][0]["modelUri"] == f"{second}/"
     assert found["history"][0]["modelDigest"] in digests(kubectl, "bucket")
-    assert "s3://models/breast-cancer/2" in kubectl("get", KIND, "bucket", "-o", "wide")
+    assert second in kubectl("get", KIND, "bucket", "-o", "wide")
     pin = kubectl.get("configmap", f"bucket-{found['stableRevision']}")
     assert pin is not None
     assert pin["immutable"] is True
@@ -183,7 +187,7 @@ def test_all_pods_have_one_model_while_the_object_is_overwritten(kubectl: Kubect
     for replicas in (2, 4):
         store.put("m.onnx", TWO if replicas == 2 else ONE + TWO, VERSIONED)
         kubectl("scale", KIND, "pinned", f"--replicas={replicas}")
-        until(lambda n=replicas: len(reports(kubectl, "pinned")) == n, "all have fetched")
+        wait_fetched(kubectl, "pinned", replicas)
     assert digests(kubectl, "pinned") == {found["fetched"][0]["digest"]}
     wait_ready(kubectl, "pinned")
     until(lambda: condition(kubectl, "pinned", "SourceMoved").get("status") == "True", "it is told")
