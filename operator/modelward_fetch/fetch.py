@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelward_fetch import archives, digest, layers
-from modelward_fetch.failures import FetchFailed, Reason, SourceChanged
+from modelward_fetch.failures import FetchFailed, Reason, SourceChanged, Transient
 from modelward_fetch.limits import Limits
 from modelward_fetch.parts import Parts
 from modelward_fetch.pin import Pin
@@ -72,7 +72,8 @@ class Fetch:
                 resolved=str(listing.resolved),
                 identity=listing.identity,
                 listing=listing.digest,
-                source_moved=bool(pin and pin.listing and pin.listing != listing.digest),
+                pinned=pin is not None,
+                source_moved=pin is not None and self._has_moved(pin, listing),
             )
             self._check_listing(listing)
             if listing.in_place:
@@ -84,6 +85,24 @@ class Fetch:
             if _is_pinned(self._request, self.report):
                 raise _changed(str(changed)) from changed
             raise
+        finally:
+            source.close()
+
+    def _has_moved(self, pin: Pin, listing: Listing) -> bool:
+        """Whether the address means something else by now than when the revision was pinned.
+
+        For people: whoever cannot be asked just now keeps no pod from its model.
+        """
+        if pin.listing and pin.listing != listing.digest:
+            return True
+        if pin.resolved == self._request.at or listing.identity is not Identity.PINNED:
+            return False
+        source = self._open(self._request.at)
+        try:
+            return source.resolve().resolved != pin.resolved
+        except (FetchFailed, Transient, SourceChanged) as problem:
+            LOG.info("whether the address means something else by now is not known: %s", problem)
+            return False
         finally:
             source.close()
 

@@ -33,6 +33,8 @@ class Report:
     bytes: int | None = None
     transferred: int = 0
     seconds: float = 0.0
+    pinned: bool = False
+    """A pin was there, and was followed."""
     source_moved: bool = False
     """The store lists something else than when the revision was pinned; the digest says whether that matters."""
     reason: Reason | None = None

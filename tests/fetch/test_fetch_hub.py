@@ -47,7 +47,8 @@ def test_a_repository_is_pinned_to_its_commit(hub: Made, secret: dict[str, str],
     assert first.digest == digest_of(FILES)
     repository.refs["main"] = COMMITS[1]
     pin = Pin(resolved=parse(first.resolved), digest=first.digest)
-    assert fetch("hf://org/model", tmp_path / "b", secret=secret, pin=pin).digest == first.digest
+    again = fetch("hf://org/model", tmp_path / "b", secret=secret, pin=pin)
+    assert (again.digest, again.source_moved) == (first.digest, True)
     assert fetch("hf://org/model@main", tmp_path / "c", secret=secret).digest == digest_of(OTHER)
 
 

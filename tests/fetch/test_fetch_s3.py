@@ -80,6 +80,8 @@ def test_a_versioned_object_is_pinned(moto: Moto, tmp_path: Path) -> None:
     pin = Pin(resolved=parse(first.resolved), digest=first.digest, listing=first.listing)
     again = fetch(uri, tmp_path / "b", secret=moto.reader, pin=pin)
     assert (again.digest, files(tmp_path / "b")) == (first.digest, {"model.onnx": b"first"})
+    assert (first.pinned, first.source_moved) == (False, False)
+    assert (again.pinned, again.source_moved) == (True, True), "and says that something else is there by now"
     assert fetch(uri, tmp_path / "c", secret=moto.reader).digest != first.digest
     gone = f"{uri}?versionId=00000000-0000-0000-0000-000000000000"
     assert reason(gone, tmp_path / "d", secret=moto.reader) in {Reason.NOT_FOUND, Reason.UNREACHABLE}

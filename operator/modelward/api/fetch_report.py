@@ -64,6 +64,8 @@ class FetchReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     identity: Identity | None = None
     files: _Count = 0
     bytes: _Count = 0
+    pinned: bool = False
+    """A pin was there, and was followed."""
     source_moved: bool = False
     reason: FetchReason | None = None
     field: Annotated[str, Meta(max_length=128)] = ""

@@ -148,7 +148,10 @@ def _changing(observed: Observed, decision: Decision, phase: Phase) -> _Situatio
     """A revision is on its way."""
     status = decision.status
     awaited = status.canary_revision or status.stable_revision
-    if phase is Phase.DEPLOYING and (lacking := model_identity.cannot_fetch(observed, awaited)):
+    lacking = model_identity.cannot_fetch(observed, awaited) or model_identity.planted(
+        observed, status, awaited
+    )
+    if phase is Phase.DEPLOYING and lacking:
         again = "It is tried again by itself."
         return _stalled(lacking.reason, f"Revision {awaited}: {lacking.message}. {again}")
     if overdue := readiness.overdue(observed, awaited):

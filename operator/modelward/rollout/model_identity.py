@@ -16,7 +16,8 @@ from modelward.api.status import URI_LENGTH, FetchedModel, ModelDeploymentStatus
 from modelward.rollout.decision import Progress
 from modelward.rollout.model_progress import amount
 from modelward.rollout.observed import Observed, Pod
-from modelward.runtimes.fetching import has_fetch_container
+from modelward.rollout.phases import Phase
+from modelward.runtimes.fetching import has_fetch_container, pin_name
 
 _MOST_NAMED = 3
 """Pods that a sentence names."""
@@ -66,7 +67,7 @@ def _entry(
     known = before or (snapshot.fetched if snapshot else None)
     pods = _pods_of(observed, revision)
     if known is None:
-        known = _first(pods)
+        known = _first([pod for pod in pods if not _follows_a_planted_pin(pod, progress, revision)])
     if known is None:
         return None
     moved = any(_has_moved(pod.fetched, known) for pod in pods if pod.fetched)
@@ -79,6 +80,15 @@ def _pods_of(observed: Observed, revision: str) -> list[Pod]:
     """In the order in which they were made: all decisions about them come out the same."""
     pods = [pod for pod in observed.fetched_pods if pod.revision == revision]
     return sorted(pods, key=lambda pod: (pod.created.timestamp() if pod.created else 0.0, pod.name))
+
+
+def _follows_a_planted_pin(pod: Pod, progress: Progress, revision: str) -> bool:
+    """Whether a pod followed a pin though none can be ours yet: of a revision that has just set out nothing is known.
+
+    What serves already has had its pin; if all memory of it is lost its pods are believed.
+    """
+    sets_out = revision == progress.status.canary_revision or progress.phase is Phase.DEPLOYING
+    return sets_out and pod.fetched is not None and pod.fetched.succeeded and pod.fetched.pinned
 
 
 def _first(pods: list[Pod]) -> FetchedModel | None:
@@ -161,15 +171,31 @@ def cannot_fetch(observed: Observed, revision: str) -> FetchFailure | None:
     return FetchFailure(reason=Reason(report.reason.value), message=report.words)
 
 
+def planted(observed: Observed, status: ModelDeploymentStatus, revision: str) -> FetchFailure | None:
+    """That pods of a first revision followed a pin that somebody else had written; None if they did not."""
+    found = any(pod.fetched and pod.fetched.pinned for pod in _pods_of(observed, revision))
+    if not found or model_of(status, revision):
+        return None
+    return FetchFailure(reason=Reason.MODEL_CHANGED, message=_planted(observed, revision))
+
+
 def failure(observed: Observed, status: ModelDeploymentStatus, revision: str) -> FetchFailure | None:
     """Why a canary must not go on: a pod cannot fetch its model, or has another one than the first; None otherwise."""
-    if lacking := cannot_fetch(observed, revision):
+    if lacking := cannot_fetch(observed, revision) or planted(observed, status, revision):
         return lacking
     entry = model_of(status, revision)
     if entry and entry.changed:
         message = f"its pods have not the same model ({entry.changed}). Name a version that cannot change"
         return FetchFailure(reason=Reason.MODEL_CHANGED, message=message)
     return None
+
+
+def _planted(observed: Observed, revision: str) -> str:
+    name = pin_name(observed.model.name, revision)
+    return (
+        f"somebody else wrote the pin of its model, ConfigMap {name}, before its first pod began."
+        f" Delete it: kubectl delete configmap {name} -n {observed.model.namespace}"
+    )
 
 
 def described(entry: FetchedModel) -> str:

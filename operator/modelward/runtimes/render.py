@@ -161,7 +161,7 @@ def _environment(subject: Subject, runtime: ModelRuntimeSpec, overrides: Runtime
         "MODEL_NAME": served_name(subject),
         **({"MODEL_PATH": runtime.model_path} if runtime.model_path else {}),
         "MODEL_VERSION": _literal((model.version if model else None) or ""),
-        "MODEL_URI": _literal((model.uri if model else None) or ""),
+        "MODEL_URI": _literal(_without_signature((model.uri if model else None) or "")),
         "MODEL_REVISION": subject.revision,
     }
     env: dict[str, Manifest] = {name: {"name": name, "value": value} for name, value in ours.items()}
@@ -182,6 +182,11 @@ def model_variables(template: Mapping[str, Any]) -> dict[str, str]:
         for each in env
         if each.get("name") in RESERVED_ENV
     }
+
+
+def _without_signature(uri: str) -> str:
+    """What the server is told: a query of https is for the store, and may be a signature."""
+    return uri.partition("?")[0] if uri.startswith("https://") else uri
 
 
 def _literal(text: str) -> str:

@@ -57,7 +57,8 @@ class Stores:
             remedy = "Put the former content back, or send out the new one: modelward.dev/refresh."
             return _failed(uri, "ModelChanged", message, remedy), _EXIT_FAILED
         version = pinned.get("resolved", "").partition("?versionId=")[2] or found.version
-        return _done(uri, found, version, moved=bool(pinned) and version != found.version), 0
+        report = _done(uri, found, version, moved=bool(pinned) and version != found.version)
+        return report | ({"pinned": True} if pinned else {}), 0
 
 
 def uri_of(pod: Mapping[str, Any]) -> str:

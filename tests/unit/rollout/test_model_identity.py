@@ -313,3 +313,29 @@ def test_status_of_a_model_that_is_not_fetched_says_nothing_of_it() -> None:
     complete = conditions.complete(observed, decide(observed))
     assert (complete.fetched, complete.model_uri) == ((), "")
     assert isinstance(complete, ModelDeploymentStatus)
+
+
+@pytest.mark.parametrize("phase", [Phase.WARMING, Phase.ANALYZING])
+def test_a_pin_that_somebody_planted_does_not_choose_a_canarys_model(phase: Phase) -> None:
+    """Nothing of ours can have been there before the first pod: it goes back, and the message names the ConfigMap."""
+    decision = decide(rolling(pod("b", B, report(pinned=True)), phase=phase))
+    (entry,) = decision.status.rejected_revisions
+    assert entry.reason == Reason.MODEL_CHANGED
+    assert f"kubectl delete configmap fraud-{B.name} -n shop" in entry.message
+    assert decision.status.fetched == ()
+
+
+def test_a_pin_that_somebody_planted_does_not_choose_a_first_model() -> None:
+    """It is told, and nothing is recorded until a pod has looked by itself."""
+    observed = deploying(pod("a", A, report(pinned=True), ready=False))
+    assert decide(observed).status.fetched == ()
+    ready = _condition(observed, ConditionType.READY)
+    assert (ready.reason, ready.status) == ("ModelChanged", "False")
+    by_itself = deploying(pod("a", A, report(pinned=True, digest=OTHER)), pod("b", A, report(), age=50))
+    assert decide(by_itself).status.fetched[0].digest == SHA
+
+
+def test_what_serves_is_believed_when_all_memory_is_lost() -> None:
+    """Status and snapshot are gone; the pods follow the pin that was ours."""
+    decision = decide(serving(pod("a", A, report(pinned=True))))
+    assert decision.status.fetched[0].digest == SHA

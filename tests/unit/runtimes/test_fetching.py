@@ -123,6 +123,13 @@ def test_kubernetes_expands_nothing_in_an_address() -> None:
     )
 
 
+def test_the_server_is_not_told_a_signature() -> None:
+    """The query of a signed address is for the fetch container alone."""
+    template = _template({"uri": "https://example.com/m.onnx?sig=planted"})
+    assert _variables(template)["MODELWARD_FETCH_URI"].endswith("?sig=planted")
+    assert "planted" not in str(_server(template))
+
+
 def test_the_program_gives_up_before_the_rollout_does() -> None:
     """So that the condition has its reason, and not that of the deadline; a minute it has in any case."""
     rollout = {"strategy": "Direct", "progressDeadlineSeconds": 1000}
