@@ -177,15 +177,15 @@ def test_a_secret_that_is_missing_is_told_and_awaited(kubectl: Kubectl, store: M
 
 def test_all_pods_have_one_model_while_the_object_is_overwritten(kubectl: Kubectl, store: Moto) -> None:
     """A bucket with versions: whoever starts later follows the pin."""
-    store.put("m.onnx", ONE, VERSIONED)
-    kubectl.apply(model("pinned", f"s3://{VERSIONED}/m.onnx"))
+    store.put("model.onnx", ONE, VERSIONED)
+    kubectl.apply(model("pinned", f"s3://{VERSIONED}/model.onnx"))
     wait_ready(kubectl, "pinned")
     found = wait_quiet(kubectl, "pinned")
     assert found["fetched"][0]["identity"] == "Pinned"
     assert "versionId=" in found["modelUri"]
     assert not condition(kubectl, "pinned", "SourceMutable")
     for replicas in (2, 4):
-        store.put("m.onnx", TWO if replicas == 2 else ONE + TWO, VERSIONED)
+        store.put("model.onnx", TWO if replicas == 2 else ONE + TWO, VERSIONED)
         kubectl("scale", KIND, "pinned", f"--replicas={replicas}")
         wait_fetched(kubectl, "pinned", replicas)
     assert digests(kubectl, "pinned") == {found["fetched"][0]["digest"]}
