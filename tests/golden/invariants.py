@@ -332,6 +332,13 @@ def _writes_its_own(sim: Simulation, write: Write) -> str:
         return "" if _may_adopt(sim, write) else f"{kind} {name} is taken, and nobody asked for it"
     if kind == "HTTPRoute" and owners == {None}:
         return _weights_only(write)
+    if kind == "ConfigMap":  # goes with the snapshot of its revision
+        snapshots = {
+            made.object["metadata"]["uid"]
+            for _, made in sim.writes
+            if by_operator(made) and made.place[0] == "ControllerRevision"
+        }
+        models |= snapshots if write.verb == "create" else set()
     return "" if owners <= models and namespace == NAMESPACE else f"{kind} {name} belongs to {owners}"
 
 
@@ -458,7 +465,7 @@ def end_state(sim: Simulation, *, with_history: bool = True) -> dict[str, Any]:
     for at, raw in sim.server.objects.items():
         if at[0] == KIND:
             found[at[2]] = _outcome(raw.get("status") or {}, with_history=with_history)
-        elif at[0] not in ("Event", "Pod", "ControllerRevision"):
+        elif at[0] not in ("Event", "Pod", "ControllerRevision", "ConfigMap"):
             found["/".join(at)] = {
                 "spec": raw.get("spec"),
                 "labels": raw["metadata"].get("labels"),
@@ -496,6 +503,7 @@ def _outcome(status: Raw, *, with_history: bool) -> Raw:
         },
         "rollout": (status.get("rollout") or {}).get("state"),
         "scaling": status.get("scaling"),
+        "fetched": [(each["revision"], each.get("digest")) for each in status.get("fetched") or ()],
         "commands": status.get("commands"),
     }
 

@@ -110,9 +110,9 @@ class Intake:
                 self.queue.add(key, urgent=True)
 
     def _pod_changed(self, key: Key | None) -> None:
-        """A pod shows something that its Deployment does not, while its revision is compared with another one."""
-        if key and self.store.is_live(key):
-            self.queue.add(key, urgent=True)
+        """A pod shows something that its Deployment does not, where that is awaited."""
+        if key and self.store.follows_pods(key):
+            self.queue.add(key, urgent=self.store.is_live(key))
 
     def _runtime_changed(self, namespace: str | None) -> None:
         for key in self.store.models():

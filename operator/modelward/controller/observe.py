@@ -24,6 +24,7 @@ from modelward.rollout.revisions import revision_hash
 from modelward.rollout.room import asks_for_new_revision
 from modelward.rollout.snapshot_validation import flaw_of_restored
 from modelward.runtimes.choose import Choice, Runtime, choose
+from modelward.runtimes.fetching import fetches
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ async def gather(
     return replace(
         observed,
         pods=_pods(store, observed),
+        fetched_pods=_fetched_pods(store, observed),
         evidence=_evidence(sampling, observed),
         learnt=sampling.learnt((model.namespace, model.name), model.status.stable_revision),
         priority_classes=await _priority_classes(kube, observed) if asks_for_new_revision(observed) else None,
@@ -191,6 +193,14 @@ def _pods(store: Store, observed: Observed) -> tuple[Pod, ...]:
         return ()
     pods = store.pods(observed.model)
     return tuple(pod for pod in pods if pod.revision in revisions and not pod.deleting)
+
+
+def _fetched_pods(store: Store, observed: Observed) -> tuple[Pod, ...]:
+    """Pods that fetch their model or did, of a model that has such pods: also those that an autoscaler has added."""
+    model = observed.model
+    if not (fetches(model.spec) or model.status.fetched):
+        return ()
+    return tuple(pod for pod in store.pods(model) if (pod.fetched or pod.fetching) and not pod.deleting)
 
 
 async def _conflicts(

@@ -4,6 +4,7 @@ The words are those of the kubelet. A container that ends is started again at on
 after 10, 20, 40 ... 300 s (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy).
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from modelward.api.names import REVISION_LABEL
 from modelward.api.times import format_seconds
+from modelward.simulator import stores
 from modelward.simulator.api_server import ApiServer, Raw, place
 from modelward.simulator.world import Version, World
 
@@ -41,6 +43,18 @@ class Life:
     ready_since: str = ""
     """Since when `ready` is what it is."""
     failed: bool = False
+    fetch_due: float | None = None
+    """When the fetch container ends that runs now."""
+    fetch_resumes: float | None = None
+    """When it starts again, while it is held back."""
+    fetch_restarts: int = 0
+    fetch_ended: Raw | None = None
+    """How it ended last."""
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the model is there."""
+        return self.fetch_ended is not None and self.fetch_ended["exitCode"] == 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,7 +142,10 @@ class Nodes:
                 self._write(pod, life)
             return
         life.scheduled = self.second()
-        self._start(pod, life)
+        if stores.uri_of(pod):
+            life.fetch_due = self.second() + self.world.stores.seconds
+        else:
+            self._start(pod, life)
         self.changes += 1
         self._write(pod, life)
 
@@ -159,6 +176,11 @@ class Nodes:
         """Bring the pod to what is due; whether anything changed."""
         version, now, before = self.world.version(pod), self.second(), self._state(life)
         restarts, held = life.restarts, life.resumes
+        if life.fetch_resumes is not None and life.fetch_resumes <= now:
+            life.fetch_resumes, life.fetch_due = None, now + self.world.stores.seconds
+            life.fetch_restarts += 1
+        if life.fetch_due is not None and life.fetch_due <= now:
+            self._fetch_ends(pod, life)
         if life.resumes is not None and life.resumes <= now:
             life.resumes = None
             life.restarts += 1
@@ -184,9 +206,29 @@ class Nodes:
             life.restarts = 1
             self._start(pod, life)
             return
-        backoff = min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** (life.restarts - 1))
+        backoff = _backoff(life.restarts)
         self.note(f"Pod {name} {how}, and is held back for {backoff:.0f} s")
         life.started, life.resumes = None, self.second() + backoff
+
+    def _fetch_ends(self, pod: Raw, life: Life) -> None:
+        """The model is there, or the kubelet starts the container again: at once, then after longer and longer."""
+        at = ("ConfigMap", pod["metadata"]["namespace"], stores.pin_of(pod))
+        report, code = self.world.stores.fetched(pod, self.server.objects.get(at))
+        life.fetch_due = None
+        life.fetch_ended = {
+            "exitCode": code,
+            "reason": "Error" if code else "Completed",
+            "finishedAt": self._time(),
+            "message": json.dumps(report),
+        }
+        if not code:
+            self._start(pod, life)
+            return
+        if life.fetch_restarts == 0:
+            self.note(f"Pod {pod['metadata']['name']} cannot fetch its model ({report['reason']})")
+            life.fetch_restarts, life.fetch_due = 1, self.second() + self.world.stores.seconds
+            return
+        life.fetch_resumes = self.second() + _backoff(life.fetch_restarts)
 
     def _start(self, pod: Raw, life: Life) -> None:
         life.started, life.load_seconds = self.second(), self.world.version(pod).load_seconds
@@ -207,15 +249,15 @@ class Nodes:
         return life.started + version.crash_after_seconds
 
     def _dues(self, life: Life, version: Version) -> Iterator[float]:
-        if life.resumes is not None:
-            yield life.resumes
+        yield from (due for due in (life.resumes, life.fetch_due, life.fetch_resumes) if due is not None)
         if (crash := self._crash(life, version)) is not None:
             yield crash
         if not life.ready and version.passes_probe and (loaded := self._loaded(life)) is not None:
             yield loaded
 
     def _state(self, life: Life) -> tuple[Any, ...]:
-        return life.started, life.resumes, life.restarts, life.ready
+        fetch = (life.fetch_due, life.fetch_resumes, life.fetch_restarts)
+        return life.started, life.resumes, life.restarts, life.ready, *fetch
 
     # --- status ---------------------------------------------------------------------------------------------
 
@@ -254,11 +296,34 @@ class Nodes:
             "startTime": self._time(life.scheduled),
             "conditions": conditions,
             "containerStatuses": containers,
+            **({"initContainerStatuses": [self._fetcher(pod, life)]} if stores.uri_of(pod) else {}),
+        }
+
+    def _fetcher(self, pod: Raw, life: Life) -> Raw:
+        """Of the container that fetches the model."""
+        container = pod["spec"]["initContainers"][0]
+        state: Raw = {"running": {"startedAt": self._time()}}
+        if life.is_fetched:
+            state = {"terminated": life.fetch_ended}
+        elif life.fetch_resumes is not None:
+            state = {"waiting": {"reason": "CrashLoopBackOff"}}
+        last = (
+            {} if life.is_fetched or not life.fetch_ended else {"lastState": {"terminated": life.fetch_ended}}
+        )
+        return {
+            "name": container["name"],
+            "image": container["image"],
+            "ready": life.is_fetched,
+            "restartCount": life.fetch_restarts,
+            "state": state,
+            **last,
         }
 
     def _container(self, container: Raw, life: Life) -> Raw:
         if life.started is not None:
             state: Raw = {"running": {"startedAt": self._time(life.started)}}
+        elif life.resumes is None:
+            state = {"waiting": {"reason": "PodInitializing"}}
         else:
             state = {
                 "waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}
@@ -275,6 +340,11 @@ class Nodes:
     def _time(self, second: float | None = None) -> str:
         """The kubelet's times have no fractions."""
         return format_seconds(self.start + timedelta(seconds=self.second() if second is None else second))
+
+
+def _backoff(restarts: int) -> float:
+    """Seconds for which the kubelet holds a container back that has been started again so often."""
+    return min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * float(2 ** (restarts - 1)))
 
 
 def _priority(pod: Raw) -> int:

@@ -21,6 +21,7 @@ from modelward.controller.reconcile import Reconciler
 from modelward.controller.workqueue import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, WorkQueue
 from modelward.errors import ModelwardError
 from modelward.rollout.fleet import Limits
+from modelward.runtimes.fetching import FetchPolicy
 from modelward.simulator.api_server import ApiServer, Raw, Write
 from modelward.simulator.connection import Connection
 from modelward.simulator.controllers import Controllers
@@ -32,6 +33,8 @@ from modelward.simulator.world import World
 
 START: Final = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 """When every rehearsal begins, whatever the time is."""
+FETCH: Final = FetchPolicy(image="ghcr.io/modelward/modelward-fetch@sha256:" + "0" * 64)
+"""Of every rehearsal: what would be fetched is not asked for."""
 RESTART_SECONDS: Final = 2.0
 """From the end of an operator to the first reconcile of its successor."""
 _MOST_ROUNDS: Final = 200
@@ -276,7 +279,7 @@ class Simulation:
             keys = list(store.models())
         elif raw["kind"] == POD.kind:
             owner = pod_of or store.model_of_pod(namespace, name)
-            keys = [owner] if owner and store.is_live(owner) else []
+            keys = [owner] if owner and store.follows_pods(owner) else []
         elif owner := store.owner(owner_uid(metadata), namespace):
             keys = [owner]
         elif raw["kind"] == HTTP_ROUTE.kind:
@@ -304,7 +307,14 @@ class Simulation:
             second=self._second,
         )
         reconciler = Reconciler(
-            kube, store, queue, Metrics(store), now=self.now, sampling=meter, limits=self._limits
+            kube,
+            store,
+            queue,
+            Metrics(store),
+            now=self.now,
+            sampling=meter,
+            limits=self._limits,
+            fetch=FETCH,
         )
         begin = self.second + (RESTART_SECONDS if self.second else 0.0)
         return _Operator(store, reconciler, meter, dict.fromkeys(store.models(), begin))

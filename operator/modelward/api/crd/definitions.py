@@ -41,6 +41,7 @@ DEPLOYMENT_COLUMNS: Final = (
     _column("Replicas", ".status.replicas", "Number of pods.", kind="integer", wide=True),
     _column("Step", ".status.rollout.step", "Present step, from 0.", kind="integer", wide=True),
     _column("URL", ".status.url", "Address of the model.", wide=True),
+    _column("Model", ".status.modelUri", "Resolved address of the model that stable serves.", wide=True),
     _column("Message", f"{_READY}.message", "Where things stand, in one sentence.", wide=True),
 )
 RUNTIME_COLUMNS: Final = (
