@@ -6,17 +6,16 @@ status/generate.go, eviction/eviction_manager.go, kuberuntime/kuberuntime_manage
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from modelward.api import names
 from modelward.api.fetch_report import CONTAINER as FETCH_CONTAINER
 from modelward.api.fetch_report import FetchReport, read_report
+from modelward.api.objects import Raw
 from modelward.api.times import parse
 from modelward.cache.pod_address import pod_address
 from modelward.rollout.observed import Exit, Pod
 from modelward.rollout.room import PODS, lacked_on_nodes
-
-Raw = Mapping[str, Any]
 
 PULL_FAILURES: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}

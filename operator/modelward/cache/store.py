@@ -15,6 +15,7 @@ import msgspec
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Key
 from modelward.api.revision import Revision
 from modelward.cache import convert
 from modelward.clients.resources import (
@@ -34,8 +35,6 @@ from modelward.rollout.snapshot_validation import flaw
 from modelward.runtimes.choose import Runtime
 from modelward.runtimes.fetching import fetches
 
-Key = tuple[str, str]
-"""(namespace, name) of a ModelDeployment."""
 _TOMBSTONES_KEPT: Final = 10_000
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.cache import convert
 from modelward.cache.store import Snapshot, Store, is_ours
 from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, Kube
@@ -40,7 +41,7 @@ from modelward.errors import (
     Unreachable,
 )
 from modelward.projection import service
-from modelward.projection.metadata import Manifest, json_pointer, owner_references
+from modelward.projection.metadata import json_pointer, owner_references
 from modelward.projection.project import Intent, Projection
 from modelward.rollout import corrections
 from modelward.rollout.decision import Announcement

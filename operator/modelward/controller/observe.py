@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from modelward.analysis.sampled_evidence import Evidence
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Key
 from modelward.api.revision import JsonMap, Revision
 from modelward.cache import convert
-from modelward.cache.store import Key, Snapshot, Store, is_named_for_its_revision
+from modelward.cache.store import Snapshot, Store, is_named_for_its_revision
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, DEPLOYMENT, PRIORITY_CLASS
 from modelward.controller import user_routes

@@ -14,9 +14,10 @@ from typing import Final
 from modelward.api.decode import encode
 from modelward.api.model import Model
 from modelward.api.names import child_name
+from modelward.api.objects import Key, Manifest
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import within_limit
-from modelward.cache.store import Key, Store, is_named_for_its_revision, is_ours
+from modelward.cache.store import Store, is_named_for_its_revision, is_ours
 from modelward.clients.kube import Kube
 from modelward.clients.resources import MODEL_DEPLOYMENT
 from modelward.controller import events
@@ -27,7 +28,6 @@ from modelward.controller.rollout_slots import Fleet
 from modelward.controller.workqueue import WorkQueue
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
 from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
-from modelward.projection.metadata import Manifest
 from modelward.projection.project import Projection, project, snapshots
 from modelward.projection.project import pins as project_pins
 from modelward.rollout import conditions, routing

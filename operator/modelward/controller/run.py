@@ -14,8 +14,9 @@ import kopf
 
 from modelward import __version__
 from modelward.api.names import MANAGER
+from modelward.api.objects import Key
 from modelward.cache.discovery import Discovery
-from modelward.cache.store import Key, Store
+from modelward.cache.store import Store
 from modelward.clients.connection import connect, own_namespace
 from modelward.clients.kopf_session import kopf_session
 from modelward.clients.kube import Kube

@@ -8,9 +8,10 @@ import msgspec
 from modelward.api import names
 from modelward.api.decode import encode
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
 from modelward.api.status import FetchedModel
-from modelward.projection.metadata import Manifest, metadata
+from modelward.projection.metadata import metadata
 
 KIND = "ControllerRevision"
 

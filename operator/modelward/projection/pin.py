@@ -9,8 +9,8 @@ from typing import Final
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.api.status import FetchedModel
-from modelward.projection.metadata import Manifest
 from modelward.runtimes.fetching import pin_name
 
 KIND: Final = "ConfigMap"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.model_deployment import ModelDeploymentSpec
+from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
 from modelward.api.rollout_policy import Strategy
 from modelward.api.status import ModelDeploymentStatus, RejectedRevision
@@ -18,7 +19,7 @@ from modelward.projection import (
     route,
     service,
 )
-from modelward.projection.metadata import Manifest, stamped
+from modelward.projection.metadata import stamped
 from modelward.projection.route import UserRoute
 from modelward.traffic_shares import Router, Size, Split, is_shared_service, router
 

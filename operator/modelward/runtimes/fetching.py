@@ -12,8 +12,7 @@ from urllib.parse import unquote
 from modelward.api import names
 from modelward.api.fetch_report import CONTAINER
 from modelward.api.model_deployment import ModelDeploymentSpec, ModelSource
-
-Manifest = dict[str, Any]
+from modelward.api.objects import Manifest
 
 PROGRESS_PORT: Final = 8089
 DEFAULT_MODEL_PATH: Final = "/mnt/models"

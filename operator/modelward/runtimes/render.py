@@ -15,10 +15,9 @@ from modelward.api import names
 from modelward.api.decode import encode
 from modelward.api.model_deployment import PROFILE_ANNOTATION_PREFIXES, ModelDeploymentSpec, RuntimeOverrides
 from modelward.api.model_runtime import ModelRuntimeSpec
+from modelward.api.objects import Manifest
 from modelward.api.pod import RESERVED_ENV, EnvVar, HTTPProbe, Ports
 from modelward.runtimes.fetching import FETCHES_NOTHING, FetchPolicy, model_path, pin_name, with_fetched_model
-
-Manifest = dict[str, Any]
 
 CONTAINER: Final = "model-server"
 USER_ID: Final = 65532

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
 
 from modelward.api.names import MANAGER
+from modelward.api.objects import Key, Manifest
 from modelward.cache.convert import is_labelled, owner_uid
-from modelward.cache.store import Key, Store
+from modelward.cache.store import Store
 from modelward.clients.kube import Kube
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT, POD, RUNTIMES, WATCHED
 from modelward.controller.metrics import Metrics
@@ -22,7 +23,7 @@ from modelward.controller.workqueue import FIRST_BACKOFF_SECONDS, LONGEST_BACKOF
 from modelward.errors import ModelwardError
 from modelward.rollout.fleet import Limits
 from modelward.runtimes.fetching import FetchPolicy
-from modelward.simulator.api_server import ApiServer, Raw, Write
+from modelward.simulator.api_server import ApiServer, Write
 from modelward.simulator.connection import Connection
 from modelward.simulator.controllers import Controllers
 from modelward.simulator.gateway import Gateway
@@ -131,7 +132,7 @@ class Simulation:
         self._acts = sorted(acts, key=lambda act: act.second)
         self._disturbance = disturbance or Disturbance()
         self._watch = watch
-        self._events: list[tuple[float, int, str, Raw]] = []
+        self._events: list[tuple[float, int, str, Manifest]] = []
         self._event_count = 0
         self._operator_writes = 0
         self.server = ApiServer(now=self.now, written=self._written)
@@ -167,7 +168,7 @@ class Simulation:
         """Add an act to the script, while it is played."""
         self._acts = sorted([*self._acts, act], key=lambda each: each.second)
 
-    def model(self) -> Raw:
+    def model(self) -> Manifest:
         """The one ModelDeployment of the script; of several the first."""
         return next(self.server.find(MODEL_DEPLOYMENT.kind))
 
@@ -252,7 +253,7 @@ class Simulation:
             delivered = True
         return delivered
 
-    def _take(self, kind: str, raw: Raw) -> None:
+    def _take(self, kind: str, raw: Manifest) -> None:
         """What the operator's intake does with an event."""
         store, metadata = self._operator.store, raw["metadata"]
         place = metadata.get("namespace", ""), metadata["name"]
@@ -358,7 +359,7 @@ class Simulation:
         return bool(due)
 
 
-def _is_watched(raw: Raw) -> bool:
+def _is_watched(raw: Manifest) -> bool:
     """Of kinds that are not ours the operator watches what carries its label."""
     return raw["kind"] == MODEL_DEPLOYMENT.kind or raw["kind"] in _RUNTIMES or is_labelled(raw)
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from modelward.api.fetch_report import CONTAINER
-
-Raw = dict[str, Any]
+from modelward.api.objects import Manifest
 
 _EXIT_FAILED: Final = 10
 _URI: Final = "MODELWARD_FETCH_URI"
@@ -42,7 +41,7 @@ class Stores:
     """That fetching takes."""
     stored: dict[str, Stored] = field(default_factory=dict)
 
-    def fetched(self, pod: Mapping[str, Any], pin: Mapping[str, Any] | None) -> tuple[Raw, int]:
+    def fetched(self, pod: Mapping[str, Any], pin: Mapping[str, Any] | None) -> tuple[Manifest, int]:
         """The report, and the exit code. `pin` is the ConfigMap that the pod mounts, if there is one."""
         uri = uri_of(pod)
         found = self.stored.get(uri, Stored())
@@ -75,7 +74,7 @@ def pin_of(pod: Mapping[str, Any]) -> str:
     )
 
 
-def _done(uri: str, found: Stored, version: str, *, moved: bool) -> Raw:
+def _done(uri: str, found: Stored, version: str, *, moved: bool) -> Manifest:
     return {
         "version": 1,
         "result": "Fetched",
@@ -90,7 +89,7 @@ def _done(uri: str, found: Stored, version: str, *, moved: bool) -> Raw:
     }
 
 
-def _failed(uri: str, reason: str, message: str, remedy: str) -> Raw:
+def _failed(uri: str, reason: str, message: str, remedy: str) -> Manifest:
     text = {"message": message or f"{uri} cannot be had", "remedy": remedy, "field": "spec.model.uri"}
     return {"version": 1, "result": "Failed", "uri": uri, "reason": reason, **text}
 

@@ -12,9 +12,8 @@ from modelward.api.crd.schema import Schema, structural_schema
 from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.model_runtime import ModelRuntimeSpec
 from modelward.api.names import GROUP, VERSION
+from modelward.api.objects import Manifest
 from modelward.api.status import ModelDeploymentStatus
-
-Manifest = dict[str, Any]
 
 HEADER: Final = "# Generated from operator/modelward/api by `make generate`. Do not edit.\n"
 
