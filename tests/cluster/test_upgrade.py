@@ -31,6 +31,7 @@ from support.states import (
     Case,
     gate,
     leave,
+    named_today,
     own_route,
     reach,
     statuses,
@@ -106,6 +107,7 @@ class World:
         remembered = {
             name: {key: found.get(key) for key in OF_STATUS}
             | {key: (found.get("rollout") or {}).get(key) for key in OF_ROLLOUT}
+            | {"state": named_today((found.get("rollout") or {}).get("state", ""))}
             for name, found in statuses(kubectl).items()
             if name != DRAINING
         }

@@ -158,6 +158,7 @@ async def test_split_is_what_the_weights_say(own: Hands, gateway: Gateway) -> No
     for percent in (10, 50):
         await own.weigh(percent)
         await in_effect(own, percent)
+        await asyncio.to_thread(requests.wait_served, gateway.url, host("own"), MODEL)
         found = await asyncio.to_thread(requests.answers, gateway.url, host("own"), MODEL, REQUESTS)
         print(f"weight {percent}: {dict(found)}")
         assert found.total() == REQUESTS
@@ -170,6 +171,7 @@ async def test_weight_zero_is_followed_at_once(own: Hands, gateway: Gateway) -> 
     with requests.client(host("own")) as caller:
         await own.weigh(50)
         await in_effect(own, 50)
+        await asyncio.to_thread(requests.wait_served, gateway.url, host("own"), MODEL)
         until(lambda: ask(caller, gateway.url, MODEL).version == "2", "the canary answers")
         await own.weigh(0)
         await in_effect(own, 0)
@@ -245,6 +247,7 @@ async def test_users_route_is_split_and_put_back(users: Hands, kubectl: Kubectl,
     await users.apply(user_route=UserRoute(name=ROUTE, weight_percent=25))
     await in_effect(users, 25)
     assert finalizers(kubectl) == [ROUTE_FINALIZER]
+    await asyncio.to_thread(requests.wait_served, gateway.url, host("users"), MODEL)
     found = await asyncio.to_thread(requests.answers, gateway.url, host("users"), MODEL, REQUESTS)
     print(f"user's route, weight 25: {dict(found)}")
     assert requests.percent(found, "2") == pytest.approx(25, abs=TOLERANCE_POINTS)

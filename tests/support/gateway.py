@@ -36,6 +36,12 @@ def client(host: str) -> httpx.Client:
     return httpx.Client(headers={"Host": host}, trust_env=False, timeout=10)
 
 
+def wait_served(url: str, host: str, model: str) -> None:
+    """Wait until the gateway has a route for the host name: some time after it has reported that it accepts it."""
+    with client(host) as caller:
+        until(lambda: caller.get(f"{url}/v2/models/{model}/ready").is_success, f"{host} is served")
+
+
 def answers(url: str, host: str, model: str, requests: int) -> Counter[str]:
     """How often each version of the model answers so many requests. Raises httpx.HTTPError for one that fails."""
     left = itertools.count()

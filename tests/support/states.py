@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from modelward.api.names import MODEL_LABEL, REVISION_LABEL, child_name
+from modelward.rollout.phases import RENAMED
 from support.kubectl import Kubectl
 from support.models import KIND, fake_model, status
 from support.waiting import until
@@ -280,6 +281,11 @@ def statuses(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
     return {each["metadata"]["name"]: each.get("status", {}) for each in kubectl.all(KIND)}
 
 
+def named_today(state: str) -> str:
+    """A phase by the name of this version; an earlier one may have written it."""
+    return RENAMED.get(state, state)
+
+
 def wait_states(kubectl: Kubectl, wanted: Mapping[str, tuple[str, int | None]]) -> None:
     """Wait until the rollouts of all these models are in their state, and have that weight."""
 
@@ -289,7 +295,7 @@ def wait_states(kubectl: Kubectl, wanted: Mapping[str, tuple[str, int | None]]) 
         return [
             f"{name} is not {state} at {weight}: {rollouts[name]}"
             for name, (state, weight) in wanted.items()
-            if rollouts[name].get("state", "") != state
+            if named_today(rollouts[name].get("state", "")) != state
             or weight not in {None, rollouts[name].get("weightPercent", 0)}
         ]
 
