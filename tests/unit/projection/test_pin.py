@@ -82,10 +82,10 @@ def test_the_note_on_a_snapshot_is_read_again() -> None:
     manifest = controller_revision(make_model(model=MODEL), REVISION, "", moved)
     note = manifest["metadata"]["annotations"][names.FETCHED_ANNOTATION]
     data = json.dumps(manifest["data"]).encode()
-    found = read_revision(REVISION.name, 1, data, "", note)
+    found = read_revision(REVISION.name, 1, data, fetched=note)
     assert found.fetched == found.noted == ENTRY
     for wrong in ("", "{", "[]", '{"revision": "another"}', "[" * 10_000):
-        assert read_revision(REVISION.name, 1, data, "", wrong).fetched is None
+        assert read_revision(REVISION.name, 1, data, fetched=wrong).fetched is None
 
 
 def test_the_model_is_noted_after_its_pin_is_written() -> None:
