@@ -1,4 +1,4 @@
-"""`modelward fetch URI DIR`, and the entry point of the fetch container: the same program, told by arguments or variables."""
+"""`modelward fetch URI DIR`, and the entry point of the fetch container: the same program, set by arguments or variables."""
 
 import importlib.util
 import json

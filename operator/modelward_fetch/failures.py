@@ -56,7 +56,7 @@ EXIT_TERMINATED: Final = 143
 
 
 class FetchFailed(Exception):
-    """The fetch is over. `field` is the field of the ModelDeployment that is to be looked at."""
+    """The fetch is over. `field` is the field of the ModelDeployment that is to be checked."""
 
     def __init__(self, reason: Reason, message: str, *, remedy: str, field: str = "spec.model.uri") -> None:
         super().__init__(message)
@@ -74,7 +74,7 @@ class Transient(Exception):
         self.message = message
         self.retry_after = retry_after
         self.remedy = (
-            remedy or "Look whether the store is up and whether a NetworkPolicy lets this pod reach it."
+            remedy or "Check whether the store is up and whether a NetworkPolicy lets this pod reach it."
         )
 
 

@@ -113,7 +113,7 @@ class Fetch:
         progress.files, progress.total = len(listing.entries), listing.bytes
 
     def _in_place(self, source: Source, listing: Listing, path: Path) -> None:
-        """Mounted already: looked at, and read only where a checksum is to be compared."""
+        """Mounted already: listed, and read only where a checksum is to be compared."""
         if self._request.sha256:
             self._counter.progress.state = "Verifying"
             found = {entry.path: _sha256_of(source, entry) for entry in listing.entries}

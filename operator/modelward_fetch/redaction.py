@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 from modelward.api.printable import printable
 
 _SHORTEST: Final = 4
-"""Characters: replacing shorter ones would make text unreadable and tell their place."""
+"""Characters: replacing shorter ones would make text unreadable and show their place."""
 _QUERY: Final = re.compile(
     r"(\b[a-z][a-z0-9+.-]*://[^\s?\"'<>]*)\?(?!versionId=|generation=)[^\s\"'<>]*", re.IGNORECASE
 )

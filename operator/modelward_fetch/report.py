@@ -78,7 +78,7 @@ def write(path: Path, text: str) -> None:
     """Where the kubelet reads it. That file is there already and cannot be replaced; elsewhere it appears complete."""
     if path.exists() and not path.is_file():
         return
-    with suppress(OSError):  # the exit code still tells
+    with suppress(OSError):  # the exit code still shows it
         if path.exists() and path.stat().st_size == 0:
             path.write_text(text, encoding="ascii")
             return

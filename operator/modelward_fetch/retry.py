@@ -48,7 +48,7 @@ class Deadline:
             return FetchFailed(
                 Reason.TIMEOUT,
                 f"not finished after {self._seconds:.0f} s, {self.arrived} bytes came{last}",
-                remedy="Allow more time, or look why the store is slow; what came is kept and the next start goes on.",
+                remedy="Allow more time, or find out why the store is slow; what came is kept and the next start goes on.",
                 field="spec.rollout.progressDeadlineSeconds",
             )
         return FetchFailed(

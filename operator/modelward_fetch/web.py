@@ -261,7 +261,7 @@ def _named(url: str) -> Iterator[None]:
             raise FetchFailed(
                 Reason.UNREACHABLE,
                 f"the certificate of {where} is not trusted",
-                remedy="Put the CA's certificate under the key ca.crt of the Secret, or mend the server's.",
+                remedy="Put the CA's certificate under the key ca.crt of the Secret, or correct the server's.",
                 field="spec.model.secretRef",
             ) from error
         raise Transient(f"no connection to {where}") from error

@@ -68,7 +68,7 @@ def pod(raw: Raw) -> Pod:
 
 
 def _fetched(container: Raw) -> FetchReport | None:
-    """What the fetch container said when it ended last. A failure is told until another end tells otherwise."""
+    """What the fetch container said when it ended last. A failure is reported until another end replaces it."""
     return read_report(str((_ended(container) or {}).get("message") or ""))
 
 

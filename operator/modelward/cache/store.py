@@ -220,7 +220,7 @@ class Store:
         return model is not None and bool(compared(model.status))
 
     def follows_pods(self, key: Key) -> bool:
-        """Whether what a single pod tells is awaited: a rollout is under way, or its pods report which model they have."""
+        """Whether what a single pod shows is awaited: a rollout is under way, or its pods report which model they have."""
         model = self.model(key)
         return self.is_live(key) or (
             model is not None and (fetches(model.spec) or bool(model.status.fetched))

@@ -1,7 +1,7 @@
 """Which model the pods of a revision have: what the first of them fetched is the revision's, and every other is compared.
 
 Each pod reports what it fetched. The first report is recorded in status and on the snapshot, pinned for the pods that
-start later, and never replaced: a moving name is resolved once for each revision. A pod with other bytes is told as
+start later, and never replaced: a moving name is resolved once for each revision. A pod with other bytes is reported as
 ModelChanged; of a canary that is a reason to roll back, from stable no running pod is taken away.
 """
 
@@ -36,7 +36,7 @@ class FetchFailure:
 
 
 def learned(observed: Observed, progress: Progress) -> Progress:
-    """With the models of the live revisions, as far as their pods have told; what is new is announced."""
+    """With the models of the live revisions, as far as their pods have reported; what is new is announced."""
     before = {entry.revision: entry for entry in progress.status.fetched}
     found = tuple(
         entry
@@ -140,7 +140,7 @@ def _difference(pod: Pod) -> str:
 
 
 def _short(digest: str) -> str:
-    """Enough of a digest to tell it from another one."""
+    """Enough of a digest to distinguish it from another one."""
     return digest[: len("sha256:") + 12] or "not known"
 
 

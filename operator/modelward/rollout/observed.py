@@ -260,7 +260,7 @@ class Observed:
     fetched_pods: tuple[Pod, ...] = ()
     """All pods that fetch their model, or did; those that are being deleted are left out."""
     progress: Mapping[str, str] = field(default_factory=dict)
-    """How far the pods are that fetch just now, by their name, in words; a pod that does not tell is left out."""
+    """How far the pods are that fetch just now, by their name, in words; a pod that does not report is left out."""
     conflicts: tuple[NameConflict, ...] = ()
     refusals: tuple[str, ...] = ()
     """What the API server refused to take at the last attempt, and why."""

@@ -184,7 +184,7 @@ def model_variables(template: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _without_signature(uri: str) -> str:
-    """What the server is told: a query of https is for the store, and may be a signature."""
+    """The address that the server gets: a query of https is for the store, and may be a signature."""
     return uri.partition("?")[0] if uri.startswith("https://") else uri
 
 

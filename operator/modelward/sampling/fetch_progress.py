@@ -57,7 +57,7 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def words(self) -> str:
-        """As it is told."""
+        """As it is reported."""
         if self.state != "Fetching":
             return f"{self.state.lower()} its model" if self.state else "fetching its model"
         if self.percent is None or not self.total_bytes:
@@ -97,7 +97,7 @@ class ProgressReader:
                 self._begin(pod.ip, seen)
             if seen.shown:
                 found[pod.name] = seen.shown.words
-        while len(self._seen) > _MOST_PODS:  # of those that are gone nobody tells
+        while len(self._seen) > _MOST_PODS:  # those that are gone report nothing
             self._seen.pop(next(iter(self._seen)))
         return found
 

@@ -28,7 +28,7 @@ class Entry:
     path: str
     """Below the target folder."""
     size: int | None
-    """None where the server does not tell."""
+    """None where the server does not say."""
     key: str = ""
     """The source's own name of it."""
     mark: str = ""

@@ -16,7 +16,7 @@ from modelward_fetch.uri import Location
 from modelward_fetch.web import Answer, Web, check, shown
 
 SETTLED_SECONDS: Final = 60.0
-"""A time of modification that old when it is told is a mark: nothing was written in the same second since."""
+"""A time of modification that old when it is reported is a mark: nothing was written in the same second since."""
 
 
 class HttpsSource:
@@ -64,7 +64,7 @@ class HttpsSource:
             elif not _tells_its_end(answer.headers):
                 raise FetchFailed(
                     Reason.UNREACHABLE,
-                    f"{shown(self._url)} does not say how long the file is, so nobody could tell that it was cut",
+                    f"{shown(self._url)} does not say how long the file is, so nobody could see that it was cut",
                     remedy="Serve it with Content-Length, or by chunks.",
                 )
             yield from answer.chunks()

@@ -1,7 +1,7 @@
 """mlflow://: a version of a registered model, by the REST interface of its tracking server.
 
 Where the server proxies artifacts they are read from it; where it names an object store, that store is asked, with the
-credentials of the same Secret. MLflow tells neither checksums nor marks of content, so sizes are all that is listed.
+credentials of the same Secret. MLflow has neither checksums nor marks of content, so sizes are all that is listed.
 """
 
 from collections.abc import Callable, Iterator
@@ -147,7 +147,7 @@ class MlflowSource:
         if answer.status == 400:
             raise not_found(
                 f"{shown(answer.url)} answers 400 about {what}: no such model, version or alias",
-                remedy="Look up the registered model, and its alias, on the tracking server.",
+                remedy="Check the registered model, and its alias, on the tracking server.",
             )
         check(answer)
 

@@ -213,12 +213,12 @@ def _reached(problem: str, remedy: str) -> FetchFailed:
     return FetchFailed(Reason.UNREACHABLE, problem, remedy=remedy, field="spec.model.secretRef")
 
 
-_CERTIFICATE: Final = "Put the CA's certificate under the key ca.crt of the Secret, or mend the server's."
+_CERTIFICATE: Final = "Put the CA's certificate under the key ca.crt of the Secret, or correct the server's."
 _HINTS: Final[Mapping[str, str]] = {
     "InvalidAccessKeyId": "The key id in the Secret does not exist (any more): put the current one there.",
     "SignatureDoesNotMatch": "The secret key does not belong to the key id: put the current pair into the Secret.",
     "ExpiredToken": "The session token is over: put a fresh one into the Secret, or use workload identity.",
     "InvalidToken": "The session token is not valid: put a fresh one into the Secret.",
     "AuthorizationHeaderMalformed": "The bucket is in another region: set AWS_REGION in the Secret.",
-    "RequestTimeTooSkewed": "The node's clock is wrong: mend its time synchronisation.",
+    "RequestTimeTooSkewed": "The node's clock is wrong: correct its time synchronisation.",
 }

@@ -1,6 +1,6 @@
 """Where obstore may connect to: its connections go through here, and each target is checked like any other.
 
-obstore follows redirects without asking and has no way to look at an address. It has a proxy, though: this one, within the
+obstore follows redirects without asking and has no way to check an address. It has a proxy, though: this one, within the
 process, on this machine. It knows CONNECT alone, checks where to, connects to what it checked, and passes bytes (encrypted ones)
 on. A store on plain http, which only this machine or an allowed host may be, is excepted from it; a redirect from there to elsewhere
 by plain http comes here and is refused.
