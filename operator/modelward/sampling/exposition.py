@@ -14,10 +14,9 @@ from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import LARGEST_GAUGE, GaugeReading, HistogramReading, RatioReading, Reading
 from modelward.api.fields import EXACT_INT_MAX
 from modelward.clients.unknown import MetricsUnknown
-from modelward.sampling import spelling
 from modelward.sampling.lines import Line, Page, read_page
 from modelward.sampling.selectors import Selector, Sum
-from modelward.sampling.spelling import Seen, as_shown, labels_of, spellings, unmeant
+from modelward.sampling.spelling import Seen, as_shown, labels_of, spellings, unmeant, without_labels
 from modelward.sampling.targets import GaugeTarget, HistogramTarget, RatioTarget, SampleTarget
 
 PROCESS_START: Final = "process_start_time_seconds"
@@ -58,9 +57,7 @@ def readings(text: str, wanted: Collection[SampleTarget]) -> Readings:
             problems[each.name] = problem
     ratios = [each for each in wanted if isinstance(each, RatioTarget) and each.name in metrics]
     labels = {each.name: labels_of(page, each) for each in ratios}
-    lacking = {
-        each.name: unknown for each in ratios if (unknown := spelling.without_labels(labels[each.name], each))
-    }
+    lacking = {each.name: unknown for each in ratios if (unknown := without_labels(labels[each.name], each))}
     return Readings(
         metrics={name: reading for name, reading in metrics.items() if name not in lacking},
         problems=problems | lacking,
@@ -110,11 +107,6 @@ def _ratio(page: Page, wanted: RatioTarget) -> RatioReading:
         [value for part in total for value in _values(page, part, _COUNTERS)],
         declared=any(_is_declared(page, part) or part.name in page.series for part in total),
     )
-
-
-def without_labels(page: Page, wanted: RatioTarget) -> MetricsUnknown | None:
-    """That a label which a selector needs is on none of the series of its name."""
-    return spelling.without_labels(labels_of(page, wanted), wanted)
 
 
 def ratio(

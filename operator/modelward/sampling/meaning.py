@@ -10,11 +10,10 @@ from dataclasses import replace
 
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.columns import Answer, Column, spelled
-from modelward.sampling.exposition import without_labels
 from modelward.sampling.lines import Line, Page
 from modelward.sampling.queries import Asked, Part, PodsOf, Queries
 from modelward.sampling.selectors import Selector
-from modelward.sampling.spelling import as_shown, unmeant
+from modelward.sampling.spelling import as_shown, labels_of, unmeant, without_labels
 from modelward.sampling.targets import RatioTarget
 
 
@@ -27,7 +26,7 @@ async def column(queries: Queries, whose: PodsOf, time: float, wanted: RatioTarg
         page = await _page(queries, whose, time, _grouped(odd))
     except MetricsUnknown as unknown:
         return Column(wanted=wanted, answer=answer, problem=_unseen(wanted, unknown))
-    problem = without_labels(page, wanted)
+    problem = without_labels(labels_of(page, wanted), wanted)
     if problem:
         problem = await _with_all_labels(queries, whose, time, wanted, odd) or problem
     elif not any(answer.has(wanted, as_shown(page, part)) for part in wanted.total.parts):
@@ -66,7 +65,8 @@ async def _with_all_labels(
     """That a label is missing, with those that there are; None if that cannot be had."""
     parts = tuple(replace(part, by=None) for part in _grouped(odd))
     try:
-        return without_labels(await _page(queries, whose, time, parts), wanted)
+        page = await _page(queries, whose, time, parts)
+        return without_labels(labels_of(page, wanted), wanted)
     except MetricsUnknown:
         return None
 
