@@ -309,13 +309,13 @@ def _decided(policy: Policy, state: State, before: State) -> State:
 
 def _guilty_guard(policy: Policy, state: State, before: State) -> str:
     """The name of a guard that the sample brought to the limit; empty when there is none."""
-    then = {metric.name: log_odds(metric) for metric in before.metrics}
+    then = {metric.name: metric for metric in before.metrics}
     for metric, memory in pairs(policy, state):
         acts = metric.kind is MetricKind.GUARD and metric.action is MetricAction.ROLL_BACK
         if (
             acts
             and not metric.dry_run
-            and then[metric.name] < log_odds(memory) >= log(limit_of(policy, [memory]))
+            and log_odds(then[metric.name]) < log_odds(memory) >= log(limit_of(policy, [memory]))
         ):
             return metric.name
     return ""

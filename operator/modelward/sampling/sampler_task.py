@@ -12,7 +12,7 @@ from typing import Final
 
 from modelward.analysis.counters import Counters, Sample
 from modelward.analysis.idle import Idle
-from modelward.analysis.noise import Noise
+from modelward.analysis.noise import Noise, Reference
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, Poll
 from modelward.analysis.sampled_evidence import Evidence
@@ -91,8 +91,8 @@ class SamplerTask:
     noise: Noise
     """Of stable's pods, up to now."""
     counters: Counters
-    history: Noise | None = None
-    """What was known of stable before the canary got requests; None: they have none yet."""
+    reference: Reference | None = None
+    """What was known of stable before the canary got requests; None: it has none yet."""
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
     problem: MetricsProblem | None = None
     freshness: Freshness = field(default_factory=Freshness)
@@ -132,9 +132,9 @@ class SamplerTask:
         poll = polled.poll
         if given_up := self.freshness.given_up(polled):
             poll = replace(poll, unread=tuple(each for each in poll.unread if each[0] not in given_up))
-        if poll.weight_percent and self.history is None and self.noise.time is not None:
+        if poll.weight_percent and self.reference is None and self.noise.time is not None:
             # Before the canary gets requests all is history; the first poll shows what was since the pods' start.
-            self.history = self.noise
+            self.reference = self.noise.reference()
         self.noise = self.noise.plus(poll)
         self.counters, sample = self.counters.advance(poll)
         if sample:
@@ -163,11 +163,12 @@ class SamplerTask:
             self.samples.popleft()
         if self.subject.idle:
             return Evidence(idle=self.idle)
+        known = self.noise.reference()
         return Evidence(
             samples=tuple(self.samples),
             problem=self.problem,
-            reference=(self.history or self.noise).reference(),
-            noise=self.noise.reference(),
+            reference=self.reference or known,
+            noise=known,
             idle=self.idle,
         )
 
