@@ -272,7 +272,7 @@ SOURCES: Final[Mapping[str, Mapping[str, Any]]] = {
 """Spec of a model that is judged by metrics, by where they come from."""
 
 
-def _metric_endpoints(source: str) -> tuple[Workload, ...]:
+def _by_metrics(source: str) -> tuple[Workload, ...]:
     """Canaries that are judged by the errors of their requests."""
     spec = SOURCES[source]
     slow = {**spec, "rollout": SLOW}
@@ -406,7 +406,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
         end=_gone_and_given_back,
         gone=True,
     ),
-    *_metric_endpoints("pods"),
-    *_metric_endpoints("Prometheus"),
+    *_by_metrics("pods"),
+    *_by_metrics("Prometheus"),
 )
 BY_NAME: Final = {each.name: each for each in WORKLOADS}

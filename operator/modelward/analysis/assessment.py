@@ -150,8 +150,8 @@ def _may_pass(case: _Case) -> bool:
 
 def _may_advance(case: _Case) -> bool:
     """Whether an intermediate step may be left without an answer. No requests is never a reason to advance."""
-    task = case.step.next_weight_percent
-    intermediate = task is not None and task < 100
+    next_weight = case.step.next_weight_percent
+    intermediate = next_weight is not None and next_weight < 100
     return intermediate and case.both_had_requests and case.total < 1 and not _held(case)
 
 

@@ -186,7 +186,7 @@ class Store:
         """A child of the model went: perhaps because the model did, and no event has come."""
         self._possibly_deleted.add(key)
 
-    def uncertainties(self, key: Key) -> bool:
+    def is_possibly_deleted(self, key: Key) -> bool:
         """Whether a model may be gone."""
         return key in self._possibly_deleted
 

@@ -181,7 +181,7 @@ class Reconciler:
         forged = [each for each in self.store.forged(model.uid) if not each.child.terminating]
         if forged and await self._applier.discard(forged):
             return False
-        return not self.store.uncertainties(key) or await self._is_there(key, model)
+        return not self.store.is_possibly_deleted(key) or await self._is_there(key, model)
 
     async def _is_there(self, key: Key, model: Model) -> bool:
         """Whether a model is still there, by the API server's own word.

@@ -150,11 +150,11 @@ class Simulation:
         """Play until that second."""
         while True:
             self._run_until_quiet()
-            task = self._next_second()
-            if task is None or task > until:
+            upcoming = self._next_second()
+            if upcoming is None or upcoming > until:
                 self._pass(until)
                 return
-            self._pass(max(self.second, task))
+            self._pass(max(self.second, upcoming))
 
     def restart(self) -> None:
         """End the operator, and start it anew with what the cluster holds."""

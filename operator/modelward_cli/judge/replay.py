@@ -221,8 +221,8 @@ class Replay:
         )
 
     def _at(self, weight: float, started: float) -> Step:
-        task = self._given.next_weight(weight)
-        return Step(time=started, started=started, weight_percent=weight, next_weight_percent=task)
+        next_weight = self._given.next_weight(weight)
+        return Step(time=started, started=started, weight_percent=weight, next_weight_percent=next_weight)
 
     def _move(self, poll: Poll) -> None:
         """The step of the input: it begins where the weight changes."""

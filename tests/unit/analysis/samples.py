@@ -69,10 +69,10 @@ def judged(
 
 
 def assessed(
-    policy: Policy, state: State, started: float = 0, weight: float = 10, task: float | None = 25
+    policy: Policy, state: State, started: float = 0, weight: float = 10, next_weight: float | None = 25
 ) -> Assessment:
     """The assessment at the time of the last sample."""
-    step = Step(time=state.time or 0, started=started, weight_percent=weight, next_weight_percent=task)
+    step = Step(time=state.time or 0, started=started, weight_percent=weight, next_weight_percent=next_weight)
     return assess(policy, state, step)
 
 

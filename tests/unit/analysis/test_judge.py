@@ -84,8 +84,10 @@ def test_a_good_canary_advances_when_its_harm_is_bounded() -> None:
     assert answer(policy, series(7, errors=few)).verdict is Verdict.CONTINUE
     assert answer(policy, series(8, errors=few)).verdict is Verdict.CONTINUE  # 40 requests
     assert answer(policy, series(9, errors=few)).verdict is Verdict.ADVANCE
-    assert answer(policy, series(9, errors=few), task=100).verdict is Verdict.CONTINUE
-    assert answer(policy, series(9, errors=ratio((0, 25), (0, 225))), task=100).verdict is Verdict.ADVANCE
+    assert answer(policy, series(9, errors=few), next_weight=100).verdict is Verdict.CONTINUE
+    assert (
+        answer(policy, series(9, errors=ratio((0, 25), (0, 225))), next_weight=100).verdict is Verdict.ADVANCE
+    )
 
 
 def test_nothing_advances_while_evidence_builds_up() -> None:
@@ -110,7 +112,7 @@ def test_no_requests_is_never_a_reason_to_advance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("canary", "task", "may"),
+    ("canary", "next_weight", "may"),
     [
         pytest.param((0, 2), 25, True, id="an intermediate step may be left"),
         pytest.param((0, 2), 100, False, id="the last one may not"),
@@ -118,11 +120,11 @@ def test_no_requests_is_never_a_reason_to_advance() -> None:
         pytest.param((1, 300), 25, False, id="nor while evidence builds up"),
     ],
 )
-def test_inconclusive(canary: tuple[int, int], task: float, may: bool) -> None:  # noqa: FBT001
+def test_inconclusive(canary: tuple[int, int], next_weight: float, may: bool) -> None:  # noqa: FBT001
     """After ten minutes at a step without an answer."""
     samples = series(40, errors=ratio((0, 0), (1, 900)))
     samples[1:4] = series(3, start=15, errors=ratio(canary, (0, 900)))
-    last = answer(make_policy(), samples, task=task)
+    last = answer(make_policy(), samples, next_weight=next_weight)
     assert (last.verdict, last.may_advance) == (Verdict.INCONCLUSIVE, may)
 
 
@@ -132,8 +134,8 @@ def test_a_step_begins_with_counters_anew_and_evidence_goes_on() -> None:
     before = judged(policy, series(20, errors=ratio((2, 1500), (9, 13500))))
     state = next_step(before)
     assert [metric.tests for metric in state.metrics] == [metric.tests for metric in before.metrics]
-    assert assessed(policy, state, started=300, task=50).verdict is Verdict.CONTINUE
-    assert assessed(policy, state, started=300, task=50).metrics[0].canary_total == 30_000
+    assert assessed(policy, state, started=300, next_weight=50).verdict is Verdict.CONTINUE
+    assert assessed(policy, state, started=300, next_weight=50).metrics[0].canary_total == 30_000
 
 
 def test_a_change_of_weight_closes_the_stratum() -> None:
@@ -175,7 +177,7 @@ def test_a_common_incident_without_history_is_seen_by_the_steps_before() -> None
     state = next_step(judged(policy, series(10, errors=WELL)))
     for sample in series(10, start=150, errors=BOTH_BAD):
         state = observe(policy, state, sample)
-    assert assessed(policy, state, started=150, task=50).verdict is Verdict.HOLD
+    assert assessed(policy, state, started=150, next_weight=50).verdict is Verdict.HOLD
 
 
 def test_an_incident_that_is_over_is_forgotten() -> None:
@@ -301,7 +303,7 @@ def test_after_promotion_only_guards_act() -> None:
         (make_policy(ERRORS, replace(GUARD, limit=0.002)), Verdict.ROLL_BACK),
     ):
         samples = series(20, 100, errors=alone, slo=alone)
-        last = answer(policy, samples, weight=100, task=None)
+        last = answer(policy, samples, weight=100, next_weight=None)
         assert last.verdict is verdict
 
 
@@ -360,7 +362,7 @@ def test_the_set_is_frozen_when_traffic_begins() -> None:
 
 def test_before_traffic_nothing_is_missing() -> None:
     """A weight of 0, or no request yet."""
-    waiting = answer(make_policy(), series(3, 0, errors=ratio((0, 0), (1, 900))), weight=0, task=5)
+    waiting = answer(make_policy(), series(3, 0, errors=ratio((0, 0), (1, 900))), weight=0, next_weight=5)
     assert (waiting.verdict, waiting.unknown) == (Verdict.CONTINUE, ())
 
 

@@ -435,7 +435,7 @@ def test_an_evicted_pod(condition: list[Raw], own_fault: bool) -> None:  # noqa:
     assert (pod.failed, pod.over_storage_limit) == ("Evicted", own_fault)
 
 
-def test_a_pod_that_is_over_without_a_person_has_failed() -> None:
+def test_a_pod_that_is_over_without_a_reason_has_failed() -> None:
     """Nobody may take it for a live one."""
     assert convert.pod(full_pod(phase="Failed")).failed == "Failed"
 

@@ -213,7 +213,7 @@ async def test_a_list_that_fails(world: World, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", [*ANYWHERE, *STREAMS])
 async def test_a_watch_that_fails(world: World, fault: Fault) -> None:
-    """It is begun anew; what is nested too deep to be decoded is read all the same."""
+    """It is started again; what is nested too deep to be decoded is read all the same."""
     world.server.watches = [fault, fault]
     await played(world, 2)
     assert "watch" in world.server.asked

@@ -38,11 +38,11 @@ def test_a_child_that_goes_marks_its_model_possibly_deleted() -> None:
     metadata |= {"ownerReferences": [{**owner, "controller": True}], "labels": {}, "annotations": {}}
     service = {"kind": "Service", "metadata": metadata, "spec": {}}
     taken.event({"type": "ADDED", "object": service})
-    assert not taken.store.uncertainties((NAMESPACE, NAME))
+    assert not taken.store.is_possibly_deleted((NAMESPACE, NAME))
     taken.event({"type": "DELETED", "object": service})
-    assert taken.store.uncertainties((NAMESPACE, NAME))
+    assert taken.store.is_possibly_deleted((NAMESPACE, NAME))
     taken.store.clear_possibly_deleted((NAMESPACE, NAME))
-    assert not taken.store.uncertainties((NAMESPACE, NAME))
+    assert not taken.store.is_possibly_deleted((NAMESPACE, NAME))
 
 
 @pytest.mark.parametrize(

@@ -497,7 +497,7 @@ async def test_a_model_that_is_there_is_worked_on() -> None:
     cluster.connection.asked.clear()
     assert await cluster.reconcile() is None
     assert [method for method, _ in cluster.connection.asked] == ["GET"]
-    assert not cluster.store.uncertainties(KEY)
+    assert not cluster.store.is_possibly_deleted(KEY)
 
 
 # --- a user's own route -------------------------------------------------------------------------------------

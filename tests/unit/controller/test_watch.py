@@ -207,7 +207,7 @@ async def test_each_namespace_has_its_stream() -> None:
 
 
 async def test_a_stream_that_ends_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
-    """It is begun anew, is counted, and the log says why."""
+    """It is started again, is counted, and the log says why."""
     parts = Parts(kinds=(DEPLOYMENT, SERVICE))
     async with Played(parts, deployments=[[Unreachable("half a line")]]) as played:
         asked = [stream for stream, _ in played.kube.asked]

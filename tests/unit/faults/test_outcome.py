@@ -21,7 +21,7 @@ RESTING = cr(
 )
 
 
-def baseline_model(*more: Raw, name: str = "m") -> World:
+def resting(*more: Raw, name: str = "m") -> World:
     """A model of which one revision serves."""
     objects = [
         edited(RESTING, "metadata.name", name),
@@ -52,7 +52,7 @@ def compared(one: World, other: World) -> list[str]:
 
 def test_names_make_no_difference() -> None:
     """Two models that went the same way are equal."""
-    assert compared(baseline_model(name="one-1"), baseline_model(name="other-2")) == []
+    assert compared(resting(name="one-1"), resting(name="other-2")) == []
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_names_make_no_difference() -> None:
 )
 def test_differences(more: Raw, what: str) -> None:
     """Each is reported."""
-    assert any(each.startswith(what) for each in compared(baseline_model(more), baseline_model()))
+    assert any(each.startswith(what) for each in compared(resting(more), resting()))
 
 
 def test_made_twice() -> None:
     """A child that was made anew on the way is reported, though the end is the same."""
-    world = baseline_model()
+    world = resting()
     before = Seen(version=0, time=NOW, kind="Service", raw=edited(service("old"), "metadata.uid", "first"))
     twice = outcome(world, [before, *reported(world)])
     assert list(differences(twice, outcome(world, reported(world)))) == [
@@ -88,25 +88,25 @@ def test_owned_beside_an_autoscaler() -> None:
     """S7 at the end."""
     fields = [{"manager": "modelward", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]
     owned = edited(edited(deployment("old", 2), "metadata.name", "m-old"), "metadata.managedFields", fields)
-    assert list(unsettled(baseline_model(AUTOSCALER, owned)))
-    assert not list(unsettled(baseline_model(owned)))
+    assert list(unsettled(resting(AUTOSCALER, owned)))
+    assert not list(unsettled(resting(owned)))
 
 
 def test_rest() -> None:
     """One ready revision and nothing under way; not with a second one, a rollout, or a spec that was not seen."""
-    assert at_rest(baseline_model())
+    assert at_rest(resting())
     assert not at_rest(world())
-    assert not at_rest(baseline_model(deployment("new", 0)))
-    assert not at_rest(baseline_model(pod("c", "new")))
-    assert not at_rest(baseline_model(edited(RESTING, "metadata.generation", 3)))
+    assert not at_rest(resting(deployment("new", 0)))
+    assert not at_rest(resting(pod("c", "new")))
+    assert not at_rest(resting(edited(RESTING, "metadata.generation", 3)))
 
 
 def test_replay() -> None:
     """Each change comes with the world before it, and nothing of other models."""
-    seen = [*reported(baseline_model()), *reported(baseline_model(name="other"))]
+    seen = [*reported(resting()), *reported(resting(name="other"))]
     steps = [(len(world.objects), str(change)) for world, change in replay("m", seen, [])]
     assert steps[0] == (0, "ModelDeployment/m made")
-    assert [count for count, _ in steps] == list(range(len(baseline_model().objects)))
+    assert [count for count, _ in steps] == list(range(len(resting().objects)))
 
 
 def points() -> list[Point]:

@@ -156,7 +156,7 @@ def test_a_test_that_fails_keeps_the_whole_patch_from_being_done() -> None:
     assert document["a"] == 1
 
 
-def test_an_onlooker_is_reported_of_every_write_and_of_every_pause() -> None:
+def test_a_recorder_sees_every_write_and_every_pause() -> None:
     """In the order in which things happen."""
     seen: list[str] = []
 

@@ -79,7 +79,7 @@ def test_package_without_digest_is_refused(tmp_path: Path) -> None:
         (Findings(not_checked=("all",)), 3),
     ],
 )
-def test_exit_code_shows_bad_from_unknown(findings: Findings, code: int) -> None:
+def test_exit_code_distinguishes_bad_from_unknown(findings: Findings, code: int) -> None:
     """What was found outweighs what was not looked up; both are not 0."""
     answer = audit.known_vulnerabilities(locks.RUNTIME, lambda _lock: findings)
     assert audit.exit_code([Answer(question="other", looked_at="all"), answer]) == code

@@ -16,7 +16,7 @@ from bench.analysis.run import Run
 from bench.analysis.tables.noisy import FAMILIES, INDEPENDENT, RPS
 from bench.analysis.traffic import Load, chunks
 
-REQUEUE_SECONDS: Final = 60.0
+READING_SECONDS: Final = 60.0
 """Between two slow readings at rest."""
 FEW_PODS: Final = (1, 2, 4)
 """Stable pods with which noise is seen badly: published, without a goal."""
@@ -53,15 +53,15 @@ def phis(counts: PodCounts, poll: float) -> dict[str, Floats | float]:
         return learnt(n, e, poll, rows)
 
     slow_n, slow_e = (
-        per_period(before, round(REQUEUE_SECONDS / poll)) for before in (counts.before_n, counts.before_e)
+        per_period(before, round(READING_SECONDS / poll)) for before in (counts.before_n, counts.before_e)
     )
     return {
         _FROZEN: WITHOUT_HISTORY,
         _NOTHING: after(0),
         "10 min": after(10),
         _HOUR: after(60),
-        f"1 h, every {REQUEUE_SECONDS:g} s, half-life 30 min, frozen": calibrated(
-            slow_n, slow_e, REQUEUE_SECONDS, HALF_LIFE_SECONDS
+        f"1 h, every {READING_SECONDS:g} s, half-life 30 min, frozen": calibrated(
+            slow_n, slow_e, READING_SECONDS, HALF_LIFE_SECONDS
         ),
     }
 

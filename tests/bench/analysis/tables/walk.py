@@ -128,13 +128,13 @@ def _verdict(
     """The verdict, and whether an inconclusive step is left upwards."""
     if state.decided is None and times[1] - times[0] < policy.step_min_seconds:
         return Verdict.CONTINUE, False  # what `assess` says, too, without its sentences
-    task = Step(
+    step_now = Step(
         time=times[1],
         started=times[0],
         weight_percent=100.0 * WEIGHTS[step],
         next_weight_percent=100.0 * WEIGHTS[step + 1],
     )
-    said = judge.assess(policy, state, task)
+    said = judge.assess(policy, state, step_now)
     return said.verdict, said.verdict is Verdict.INCONCLUSIVE and said.may_advance
 
 

@@ -89,7 +89,7 @@ async def _recorded(
     return b"".join(lines), found
 
 
-async def test_rollouts_are_shown_by_the_operators_own_metrics() -> None:
+async def test_rollouts_are_found_in_the_operators_own_metrics() -> None:
     """Before it, the rollout with an hour of reference, and after it."""
     text, _ = await _recorded(*_pods(0.05), *_reported())
     lines = [parsed(line) for line in text.splitlines()]

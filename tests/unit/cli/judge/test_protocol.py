@@ -202,7 +202,7 @@ RATIO, VALUE = RatioReading(hits=0, total=1), GaugeReading(value=1)
 HISTOGRAM = HistogramReading(buckets={inf: 1})
 
 
-def test_metrics_are_shown_by_their_shape() -> None:
+def test_metrics_are_recognised_by_their_shape() -> None:
     """Where the policy names none. A gauge needs a direction and a tolerance, so it is left aside."""
     made = policy(None, errors=RATIO, request_latency=HISTOGRAM, score=HISTOGRAM, queue=VALUE)
     assert [(m.name, m.kind, m.errors) for m in made.metrics] == [
