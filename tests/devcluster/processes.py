@@ -24,6 +24,8 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTP
 
 # So many times in a row a process must be missing before it counts as gone.
 CHECKS = 5
+# So long a program may take to be read from the disk.
+START_SECONDS = 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def start(directory: Path, component: Component) -> None:
         *component.argv,
     ]
     with path.open("ab") as log:
+        written = path.stat().st_size
         started = subprocess.run(
             commands.privileged(argv) if component.as_root else argv,
             stdin=subprocess.DEVNULL,
@@ -97,6 +100,20 @@ def start(directory: Path, component: Component) -> None:
         )
     if started.returncode:
         raise DevclusterError(f"{component.name} cannot be started: {last_line(directory, component.name)}")
+    _wait_for_program(directory, component, path, written)
+
+
+def _wait_for_program(directory: Path, component: Component, log: Path, written: int) -> None:
+    """Wait until the component's own program runs, so that from then on its mark can be read at any time.
+
+    Until then the process replaces itself several times (exec), and its environment reads empty meanwhile: for long when
+    a large program comes from a cold disk. One that ends at once is seen by what it wrote.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not main_process(directory, component.name, component.program):
+        if log.stat().st_size > written or time.monotonic() > deadline:
+            return
+        time.sleep(0.02)
 
 
 def wait_until_ready(

@@ -69,6 +69,16 @@ def test_wait_shows_the_last_words(directory: Path) -> None:
         processes.wait_until_ready(directory, dying, lambda: False)
 
 
+def test_a_program_that_is_not_yet_loaded_counts_as_running(directory: Path) -> None:
+    """No process has the mark while a program is loaded (exec), which may take long; `start` waits for it."""
+    mark = f"{MARK}={directory}:a"
+    loading = ["env", "-u", MARK, "bash", "-c", f"sleep 0.5; export {mark}; exec sleep 600"]
+    component = Component(name="a", program="sleep", argv=loading)
+    processes.start(directory, component)
+    ready = iter([False, True])
+    processes.wait_until_ready(directory, component, lambda: next(ready))
+
+
 def test_wait_gives_up(directory: Path) -> None:
     """A component that lives but never becomes ready is an error, too."""
     processes.start(directory, SLEEP)
