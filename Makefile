@@ -48,7 +48,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup ## Unit tests
-	$(BIN)/pytest tests/unit tests/model_server tests/devcluster -q -n logical --dist loadfile -m "not integrations"
+	$(BIN)/pytest tests/unit tests/fetch tests/model_server tests/devcluster -q -m "not integrations" -n logical --dist loadfile
 
 golden: setup ## Golden stories: whole rollouts as text
 	$(BIN)/pytest tests/golden -q -n logical
@@ -91,8 +91,8 @@ demo: setup ## Show it: a real Kubernetes, a model, requests, a new version
 demo-down: setup ## Remove all that `make demo` made
 	@$(BIN)/python -m demo down
 
-image: setup ## Build the operator's image without a Docker engine
-	$(BIN)/python -m devcluster.images operator
+image: setup ## Build the operator's image, and the one that fetches, without a Docker engine
+	$(BIN)/python -m devcluster.images operator fetch
 
 audit: setup ## Linters of the supply chain, licences, known vulnerabilities. Exit code 3: not all could be looked up
 	@$(BIN)/python -m supply audit $(ARGS)
@@ -112,8 +112,13 @@ verify: setup ## Fail if a generated file is stale
 lock: setup ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  pyproject.toml -o requirements.lock
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["fetch"], sep="\n")' | \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  - -c requirements.lock -o requirements-fetch.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	  pyproject.toml --extra fetch --group dev -c requirements.lock -c requirements-fetch.lock -o requirements-dev.lock
+	printf '%s\n' 'moto[s3]>=5.2.5,<6' boto3 flask flask-cors | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url - -o tests/fetch/moto.lock
 	echo hatchling==1.33.0 | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url - -o requirements-build.lock
 	echo uv==$(UV_VERSION) | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

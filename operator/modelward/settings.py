@@ -95,6 +95,46 @@ class RolloutSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     """Canaries at once in one namespace; 0 for any number."""
 
 
+_Server = Annotated[str, Meta(max_length=512, pattern=r"^(https?://[^?#@\s]+)?$")]
+
+
+class MlflowSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Of models at mlflow://."""
+
+    tracking_uri: _Server = ""
+    """Tracking server, where a model's Secret names none."""
+
+
+class HuggingFaceSettings(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """Of models at hf://."""
+
+    endpoint: _Server = ""
+    """Hub, where a model's Secret names none; empty: huggingface.co."""
+
+
+class FetchSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How models with `spec.model.uri` get their files: by a container of this image in their pods."""
+
+    image: Annotated[str, Meta(max_length=512, pattern=r"^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$")] = ""
+    """Image of `modelward fetch`, best by digest. Pinned in each revision; none: models with a uri are refused."""
+    max_bytes: Annotated[int, Meta(ge=1, le=2**50)] = 1024**4
+    """The largest model, unpacked files included."""
+    max_files: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    """The most files of a model."""
+    cpu_request: Annotated[str, Meta(max_length=32)] = "100m"
+    """CPU that the container requests; it has no limit."""
+    memory_request: Annotated[str, Meta(max_length=32)] = "128Mi"
+    """Memory that it requests. It needs less than 200 MiB for any model."""
+    memory_limit: Annotated[str, Meta(max_length=32)] = "512Mi"
+    """Memory that it may use, the page cache of the files it writes included, which the kernel takes back."""
+    plain_http_hosts: tuple[Annotated[str, Meta(max_length=253, pattern=r"^[A-Za-z0-9.-]+$")], ...] = ()
+    """Hosts of stores that may be asked by plain http; all others by https alone."""
+    mlflow: MlflowSettings = MlflowSettings()
+    hugging_face: HuggingFaceSettings = HuggingFaceSettings()
+
+
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What is to be expected of the Gateways that routes name."""
 
@@ -123,6 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     metrics: MetricsSettings = MetricsSettings()
     rollouts: RolloutSettings = RolloutSettings()
     gateway: GatewaySettings = GatewaySettings()
+    fetch: FetchSettings = FetchSettings()
 
 
 def load(file: Path | None, flags: dict[str, Any]) -> Settings:

@@ -1,6 +1,8 @@
 """The command line: `modelward` or `python -m modelward`."""
 
 import asyncio
+import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -183,6 +185,22 @@ def rehearse_command(
             f"{unknown[0]} is none of {', '.join(SCENARIOS)}, all", param_hint="'--scenario'"
         )
     sys.exit(run(Options(file=file, scenarios=names, json=output == "json", **options)))
+
+
+@main.command(
+    "fetch",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    short_help="Fetch a model from where it is stored into a folder.",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def fetch_command(arguments: tuple[str, ...]) -> None:
+    """Fetch a model: a program of its own (`modelward_fetch`), which this one starts and does not import."""
+    if importlib.util.find_spec("modelward_fetch") is None:
+        click.echo("modelward: fetching is not installed here; pip install 'modelward[fetch]'", err=True)
+        sys.exit(EXIT_SETTINGS)
+    os.execv(  # noqa: S606 - arguments as they came, no shell
+        sys.executable, [sys.executable, "-m", "modelward_fetch", *arguments]
+    )
 
 
 main.add_command(backtest_command)

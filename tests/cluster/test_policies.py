@@ -174,6 +174,24 @@ def test_a_snapshot_of_a_model_is_written_by_who_may_create_pods(
     assert account.create(snapshot("ours", **{"labels": MANAGED, **metadata})) == ""
 
 
+def test_a_pin_is_written_and_deleted_by_who_may_create_pods(kubectl: Kubectl, account: As) -> None:
+    """Whoever may write ConfigMaps alone neither makes, nor changes, nor deletes one of a model."""
+    pins = rule("", "configmaps", "get", "create", "patch", "delete")
+    kubectl.apply(
+        *granted("pinner", "pin", pins), *granted("starter", "start", pins, rule("", "pods", "create"))
+    )
+    pinner, starter = As(kubectl, "pinner"), As(kubectl, "starter")
+    own = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own"}}
+    until(lambda: not pinner.create(own), "other ConfigMaps may be written")
+    pin = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pin", "labels": MANAGED}}
+    assert "pinner may not write the pin of a model: that needs the right" in pinner.create(pin)
+    until(lambda: not starter.create(pin), "who may create pods may")
+    assert "may not write the pin" in pinner.patch("configmap", "pin", {"data": {"pin.json": "{}"}})
+    assert "may not write the pin" in pinner.patch("configmap", "pin", {"metadata": {"labels": None}})
+    assert "may not write the pin" in pinner("delete", "configmap", "pin")
+    assert account.create(pin | {"metadata": {"name": "of-the-operator", "labels": MANAGED}}) == ""
+
+
 def test_the_account_may_make_and_change_what_carries_the_label(kubectl: Kubectl, account: As) -> None:
     """And what does not, it may not touch."""
     kubectl.apply(service("ours", labels=MANAGED), service("theirs"))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from builders import NAME, NAMESPACE, manifest
-from modelward.simulator.api_server import Raw
+from modelward.api.objects import Manifest
 from modelward.simulator.simulation import Act, Simulation
 
 USER = "kubectl"
@@ -24,7 +24,7 @@ def create(second: float, version: str = "1", /, *, name: str = NAME, **spec: An
 def change(second: float, version: str | None = None, /, *, name: str = NAME, **spec: Any) -> Act:
     """Change spec: another version, other fields; None removes a field."""
 
-    def edit(raw: Raw) -> None:
+    def edit(raw: Manifest) -> None:
         if version is not None:
             raw["spec"]["model"] = {**raw["spec"]["model"], "version": version}
         for key, value in spec.items():
@@ -45,7 +45,7 @@ def annotate(second: float, command: str, value: str | Callable[[Simulation], st
         text = value if isinstance(value, str) else value(sim)
         sim.note("user", f"annotates modelward.dev/{command}: {text}")
 
-        def edit(raw: Raw) -> None:
+        def edit(raw: Manifest) -> None:
             raw["metadata"].setdefault("annotations", {})[f"modelward.dev/{command}"] = text
 
         sim.server.change(PLACE, USER, edit)
@@ -56,7 +56,7 @@ def annotate(second: float, command: str, value: str | Callable[[Simulation], st
 def reapply(second: float) -> Act:
     """A GitOps tool writes the same spec once more."""
 
-    def edit(raw: Raw) -> None:
+    def edit(raw: Manifest) -> None:
         raw["metadata"].setdefault("annotations", {})["example.com/synced"] = str(second)
 
     words = "applies the same spec again, as a GitOps tool does"
@@ -71,7 +71,7 @@ def delete(second: float) -> Act:
 def lose_status(second: float) -> Act:
     """A backup is restored without status."""
 
-    def edit(raw: Raw) -> None:
+    def edit(raw: Manifest) -> None:
         raw["status"] = {}
 
     def do(sim: Simulation) -> None:
@@ -192,8 +192,8 @@ def first(sim: Simulation) -> str:
     return str(_status(sim)["history"][-1]["revision"])
 
 
-def _status(sim: Simulation) -> Raw:
-    status: Raw = sim.server.get(*PLACE)["status"]
+def _status(sim: Simulation) -> Manifest:
+    status: Manifest = sim.server.get(*PLACE)["status"]
     return status
 
 

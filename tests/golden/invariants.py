@@ -13,6 +13,7 @@ import msgspec
 from builders import NAMESPACE
 from modelward.api.decode import decode_status
 from modelward.api.names import DECISION_ANNOTATION, KIND, MANAGER, REVISION_LABEL, child_name
+from modelward.api.objects import Manifest
 from modelward.api.rollout_policy import RolloutPolicy
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
@@ -20,7 +21,7 @@ from modelward.cache import convert
 from modelward.cache.convert import is_labelled, owner_uid
 from modelward.rollout.revisions import revision_hash
 from modelward.rollout.steps import WHOLE, weight_of
-from modelward.simulator.api_server import Raw, Write
+from modelward.simulator.api_server import Write
 from modelward.simulator.simulation import Simulation, by_operator
 
 STATUS_LIMIT: Final = 32 * 1024
@@ -310,7 +311,7 @@ def _leaves_spec_alone(_: Simulation, write: Write) -> str:
     return "spec is written" if write.before["spec"] != write.after["spec"] else ""
 
 
-def _but_finalizers(raw: Raw) -> Raw:
+def _but_finalizers(raw: Manifest) -> Manifest:
     metadata = {
         key: value for key, value in raw["metadata"].items() if key not in ("finalizers", "resourceVersion")
     }
@@ -332,6 +333,13 @@ def _writes_its_own(sim: Simulation, write: Write) -> str:
         return "" if _may_adopt(sim, write) else f"{kind} {name} is taken, and nobody asked for it"
     if kind == "HTTPRoute" and owners == {None}:
         return _weights_only(write)
+    if kind == "ConfigMap":  # goes with the snapshot of its revision
+        snapshots = {
+            made.object["metadata"]["uid"]
+            for _, made in sim.writes
+            if by_operator(made) and made.place[0] == "ControllerRevision"
+        }
+        models |= snapshots if write.verb == "create" else set()
     return "" if owners <= models and namespace == NAMESPACE else f"{kind} {name} belongs to {owners}"
 
 
@@ -351,7 +359,7 @@ def _weights_only(write: Write) -> str:
     return "" if _but_weights(write.before) == _but_weights(write.after) else "more than weights is written"
 
 
-def _but_weights(raw: Raw) -> list[Raw]:
+def _but_weights(raw: Manifest) -> list[Manifest]:
     return [
         {
             **rule,
@@ -458,7 +466,7 @@ def end_state(sim: Simulation, *, with_history: bool = True) -> dict[str, Any]:
     for at, raw in sim.server.objects.items():
         if at[0] == KIND:
             found[at[2]] = _outcome(raw.get("status") or {}, with_history=with_history)
-        elif at[0] not in ("Event", "Pod", "ControllerRevision"):
+        elif at[0] not in ("Event", "Pod", "ControllerRevision", "ConfigMap"):
             found["/".join(at)] = {
                 "spec": raw.get("spec"),
                 "labels": raw["metadata"].get("labels"),
@@ -481,7 +489,7 @@ def replicas_owned_beside_an_autoscaler(sim: Simulation) -> list[str]:
     ]
 
 
-def _outcome(status: Raw, *, with_history: bool) -> Raw:
+def _outcome(status: Manifest, *, with_history: bool) -> Manifest:
     history = status.get("history") or () if with_history else ()
     return {
         "conditions": {
@@ -496,6 +504,7 @@ def _outcome(status: Raw, *, with_history: bool) -> Raw:
         },
         "rollout": (status.get("rollout") or {}).get("state"),
         "scaling": status.get("scaling"),
+        "fetched": [(each["revision"], each.get("digest")) for each in status.get("fetched") or ()],
         "commands": status.get("commands"),
     }
 
@@ -508,11 +517,11 @@ def _ready(sim: Simulation) -> set[str]:
     return {_revision(pod) for pod in sim.server.find("Pod") if sim.nodes.is_ready(pod)}
 
 
-def _revision(raw: Raw) -> str:
+def _revision(raw: Manifest) -> str:
     return str((raw["metadata"].get("labels") or {}).get(REVISION_LABEL, ""))
 
 
-def _model_of(sim: Simulation, child: Raw) -> Raw:
+def _model_of(sim: Simulation, child: Manifest) -> Manifest:
     """The model that an object belongs to, or whose route it is; an empty one if it is gone."""
     owner = owner_uid(child["metadata"])
     for raw in sim.server.find(KIND):
@@ -522,27 +531,27 @@ def _model_of(sim: Simulation, child: Raw) -> Raw:
     return {"metadata": {"name": ""}, "spec": {}, "status": {}}
 
 
-def _status(model: Raw) -> ModelDeploymentStatus:
+def _status(model: Manifest) -> ModelDeploymentStatus:
     return decode_status(model.get("status")).status
 
 
-def _policy(model: Raw) -> RolloutPolicy:
+def _policy(model: Manifest) -> RolloutPolicy:
     return convert.model(model).spec.rollout
 
 
-def _nothing_to_protect(model: Raw) -> bool:
+def _nothing_to_protect(model: Manifest) -> bool:
     """Nobody serves, or nobody is to."""
     available = _conditions(model).get("Available", {}).get("status") == "True"
     return not available or model["spec"].get("replicas") == 0
 
 
-def _selected(sim: Simulation, model: Raw, revision: str) -> bool:
+def _selected(sim: Simulation, model: Manifest, revision: str) -> bool:
     service = sim.server.objects.get(("Service", NAMESPACE, model["metadata"]["name"]))
     routed = bool(model["spec"].get("traffic"))
     return not routed and service is not None and service["spec"]["selector"].get(REVISION_LABEL) == revision
 
 
-def _weights(sim: Simulation, raw: Raw | None) -> dict[str, float]:
+def _weights(sim: Simulation, raw: Manifest | None) -> dict[str, float]:
     """What a Service or a route gives each revision, in percent."""
     if raw is None:
         return {}
@@ -581,11 +590,11 @@ def _patience(status: ModelDeploymentStatus, revision: str) -> float:
     return UNAVAILABLE_SECONDS if status.canary_revision else PROMOTED_SECONDS
 
 
-def _conditions(raw: Raw) -> dict[str, Raw]:
+def _conditions(raw: Manifest) -> dict[str, Manifest]:
     return {each["type"]: each for each in (raw.get("status") or {}).get("conditions") or ()}
 
 
-def _decision(raw: Raw) -> int:
+def _decision(raw: Manifest) -> int:
     if raw["kind"] == KIND:
         return int((raw.get("status") or {}).get("decision", 0))
     return int((raw["metadata"].get("annotations") or {}).get(DECISION_ANNOTATION, 0))

@@ -74,11 +74,11 @@ def digests() -> Answer:
 
 
 def licences_of_image() -> Answer:
-    """That no package of the image has an unknown licence, or one that binds us further than we want."""
-    pins = locks.of_image()
+    """That no package of the images has an unknown licence, or one that binds us further than we want."""
+    pins = list(dict.fromkeys([*locks.of_image(), *locks.of_image(locks.FETCH)]))
     return Answer(
         question="licences",
-        looked_at=f"{len(pins)} packages of the image",
+        looked_at=f"{len(pins)} packages of the images",
         problems=tuple(licences.not_allowed(pins)),
     )
 

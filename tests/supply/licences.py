@@ -13,7 +13,12 @@ ALLOWED = {
     "MPL-2.0",  # asks for the source of changed files alone: certifi, a list of certificates that we do not change
 }
 # Where the package's metadata does not say it in SPDX's words: what the licence file in its wheel is.
-FROM_LICENCE_FILES = {"aiosignal": "Apache-2.0", "google-re2": "BSD-3-Clause", "promql-parser": "MIT"}
+FROM_LICENCE_FILES = {
+    "aiosignal": "Apache-2.0",
+    "google-re2": "BSD-3-Clause",
+    "obstore": "MIT",
+    "promql-parser": "MIT",
+}
 
 
 def licence(pin: Pin) -> str | None:

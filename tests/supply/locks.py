@@ -10,8 +10,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "requirements.lock"
+FETCH = ROOT / "requirements-fetch.lock"
 LOCKS = (
     RUNTIME,
+    FETCH,
     ROOT / "requirements-dev.lock",
     ROOT / "requirements-build.lock",
     ROOT / "requirements-uv.lock",
@@ -47,8 +49,8 @@ def read(path: Path) -> list[Pin]:
     return pins
 
 
-def of_image() -> list[Pin]:
-    """What the operator's image holds of the runtime lock: the packages for Linux and its version of Python."""
+def of_image(lock: Path = RUNTIME) -> list[Pin]:
+    """What an image holds of its lock, the operator's unless said: the packages for Linux and its version of Python."""
     environment = {name: str(value) for name, value in default_environment().items()} | {
         "python_version": "3.13",
         "python_full_version": "3.13.0",
@@ -56,7 +58,7 @@ def of_image() -> list[Pin]:
         "platform_system": "Linux",
         "os_name": "posix",
     }
-    return [pin for pin in read(RUNTIME) if pin.is_for(environment)]
+    return [pin for pin in read(lock) if pin.is_for(environment)]
 
 
 def _pin(text: str, hashes: str) -> Pin:

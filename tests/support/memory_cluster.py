@@ -13,15 +13,16 @@ import aiohttp
 
 from builders import NAME, NAMESPACE
 from modelward.api.names import MANAGER, child_name
+from modelward.api.objects import Key, Manifest
 from modelward.cache.convert import is_labelled
-from modelward.cache.store import Key, Store
+from modelward.cache.store import Store
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, HTTP_ROUTE, MODEL_DEPLOYMENT, POD, RUNTIMES, WATCHED
 from modelward.controller.metrics import Metrics
 from modelward.controller.reconcile import Reconciler
 from modelward.controller.workqueue import WorkQueue
 from modelward.rollout.fleet import NO_LIMITS, Limits
-from modelward.simulator.api_server import ApiServer, Raw, Write, place
+from modelward.simulator.api_server import ApiServer, Write, place
 from modelward.simulator.connection import Answer, Connection
 from modelward.simulator.controllers import Controllers
 from modelward.simulator.gateway import Gateway
@@ -192,16 +193,22 @@ class MemoryCluster:
 
     # --- people and other programs --------------------------------------------------------------------------
 
-    def create(self, raw: Raw, by: str = USER) -> Raw:
+    def create(self, raw: Manifest, by: str = USER) -> Manifest:
         """Create an object."""
         return self.server.create(raw, by)
 
     def edit(
-        self, kind: str, name: str, change: Callable[[Raw], object], *, by: str = USER, subresource: str = ""
-    ) -> Raw:
+        self,
+        kind: str,
+        name: str,
+        change: Callable[[Manifest], object],
+        *,
+        by: str = USER,
+        subresource: str = "",
+    ) -> Manifest:
         """Change an object in place."""
 
-        def edited(raw: Raw) -> None:
+        def edited(raw: Manifest) -> None:
             change(raw)
 
         return self.server.change((kind, NAMESPACE, name), by, edited, subresource=subresource)
@@ -209,7 +216,7 @@ class MemoryCluster:
     def spec(self, name: str = NAME, /, **fields: Any) -> None:
         """Change fields of a model's spec; None removes one."""
 
-        def change(raw: Raw) -> None:
+        def change(raw: Manifest) -> None:
             for key, value in fields.items():
                 raw["spec"].pop(key, None) if value is None else raw["spec"].update({key: value})
 
@@ -305,7 +312,7 @@ class MemoryCluster:
         self.all_writes.clear()
         return made
 
-    def get(self, kind: str, name: str) -> Raw:
+    def get(self, kind: str, name: str) -> Manifest:
         """An object, as it is stored."""
         return self.server.get(kind, NAMESPACE, name)
 
@@ -317,7 +324,7 @@ class MemoryCluster:
         """Names of all objects of a kind."""
         return [place(raw)[2] for raw in self.server.find(kind)]
 
-    def status(self, name: str = NAME) -> Raw:
+    def status(self, name: str = NAME) -> Manifest:
         """The status of a model, as far as the operator has written one: without the default of the CRD."""
         found = dict(self.get(MODEL_DEPLOYMENT.kind, name).get("status") or {})
         return {} if found == {"observedGeneration": 0} else found

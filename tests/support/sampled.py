@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.model import Model
+from modelward.api.objects import Key
 from modelward.api.revision import Revision
-from modelward.cache.store import Key
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ import msgspec
 from devcluster import Cluster
 from modelward.api.model import Model
 from modelward.api.names import ROUTE_FINALIZER
+from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
 from modelward.cache import convert
 from modelward.cache.store import Store
@@ -23,7 +24,7 @@ from modelward.controller.apply import Applied, Applier
 from modelward.controller.observe import gather
 from modelward.controller.user_routes import UserRoutes
 from modelward.projection import deployment, route, service
-from modelward.projection.metadata import Manifest, stamped
+from modelward.projection.metadata import stamped
 from modelward.projection.project import Intent, Projection
 from modelward.projection.route import UserRoute
 from modelward.rollout.observed import Observed

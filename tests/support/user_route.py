@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from builders import NAME, NAMESPACE, manifest
 from modelward.api.names import WEIGHTS_LABEL, WEIGHTS_MANAGED, canary_service_name
-from modelward.simulator.api_server import Raw
+from modelward.api.objects import Manifest
 from support.memory_cluster import MemoryCluster
 
 ROUTE: Final = {"httpRouteRef": {"name": "routes"}}
@@ -12,7 +12,7 @@ MANAGED: Final = {WEIGHTS_LABEL: WEIGHTS_MANAGED}
 CANARY: Final = {"strategy": "Canary", "steps": [{"weightPercent": 50}], "stepMinSeconds": 600}
 
 
-def user_route(name: str = "routes", *, total: int = 100, labels: dict[str, str] | None = None) -> Raw:
+def user_route(name: str = "routes", *, total: int = 100, labels: dict[str, str] | None = None) -> Manifest:
     """A route to the two Services of the model, all of it to stable; it opts in by its label."""
     backends = [
         {"name": NAME, "weight": total, "port": 80},

@@ -24,6 +24,7 @@ REPLACED: Final = re.compile(
 ALLOWED: Final = re.compile(
     r"looks? (like|up)\b|looked up\b"  # plain English for appearance, and for reading a name in a table
     r"|make a bad version look good"
+    r"|\btell\("  # of a file object
     r"|`(Warming|Ill|Returned)`|\"(Warming|Returned)\"",  # old names of the API, in the changelog and where they are read
 )
 

@@ -18,6 +18,7 @@ from modelward.analysis.counters import Increment, RatioCounts, Sample
 from modelward.analysis.noise import MetricReference, Reference
 from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.names import REVISION_LABEL
+from modelward.api.objects import Manifest
 from modelward.api.times import format_seconds, parse
 from modelward.cache import convert
 from modelward.rollout import conditions
@@ -25,7 +26,6 @@ from modelward.rollout.decide import decide
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.phases import Phase
-from modelward.simulator.api_server import Raw
 from modelward.simulator.simulation import Simulation
 from unit.rollout.events import ERRORS
 
@@ -90,7 +90,7 @@ def test_f18_who_ended_by_itself_is_not_said_to_be_stopped(pod: Pod) -> None:
 # --- edits of children --------------------------------------------------------------------------------------
 
 
-def edited(edit: Any, *, subresource: str = "") -> list[Raw]:
+def edited(edit: Any, *, subresource: str = "") -> list[Manifest]:
     """The Events about edits by hand, after one of the stable Deployment."""
 
     def do(sim: Simulation) -> None:
@@ -103,19 +103,19 @@ def edited(edit: Any, *, subresource: str = "") -> list[Raw]:
     return [each for each in sim.server.find("Event") if each["reason"] == "DriftCorrected"]
 
 
-def restart(raw: Raw) -> None:
+def restart(raw: Manifest) -> None:
     """`kubectl rollout restart`."""
     raw["spec"]["template"]["metadata"].setdefault("annotations", {})["kubectl.kubernetes.io/restartedAt"] = (
         at(0)
     )
 
 
-def set_image(raw: Raw) -> None:
+def set_image(raw: Manifest) -> None:
     """`kubectl set image`."""
     raw["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.example.com/other:2"
 
 
-def scale(raw: Raw) -> None:
+def scale(raw: Manifest) -> None:
     """`kubectl scale`."""
     raw["spec"]["replicas"] = 5
 

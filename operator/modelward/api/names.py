@@ -32,6 +32,8 @@ NOISE_ANNOTATION: Final = f"{GROUP}/noise"
 """On a ControllerRevision: how much the counts of its pods scatter, once that is known well, so that no restart forgets it."""
 MOST_NOISE_CHARACTERS: Final = 16_384
 """An annotation that is longer is neither written nor read."""
+FETCHED_ANNOTATION: Final = f"{GROUP}/fetched"
+"""On a ControllerRevision: which model its first pod fetched. Its presence says that the pin was written, too."""
 INTENT_ANNOTATION: Final = f"{GROUP}/intent"
 """Hash of what we meant when we last wrote the object (see `modelward.controller.apply`)."""
 DECISION_ANNOTATION: Final = f"{GROUP}/decision"

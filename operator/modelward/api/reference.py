@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from modelward.api.crd.definitions import Manifest, crd_manifests
+from modelward.api.crd.definitions import crd_manifests
 from modelward.api.crd.schema import Schema
 from modelward.api.names import API_VERSION
+from modelward.api.objects import Manifest
 
 INTRODUCTION: Final = f"""\
 # API reference

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelward.api.status import FetchedModel
+
 JsonMap = Mapping[str, Any]
 
 
@@ -29,6 +31,10 @@ class Revision:
     """The rendered pod template."""
     cause: str = ""
     """Which tool made the change (a field manager), for people."""
+    fetched: FetchedModel | None = None
+    """Which model its pods are to have: what its first pod fetched, or of a restart what the same had before."""
+    noted: FetchedModel | None = None
+    """The same as its snapshot is annotated; None before that."""
     verdict: str = ""
     """Why it was rejected, as its snapshot is annotated: reason, time and message; empty if it was not."""
     noise: str = ""

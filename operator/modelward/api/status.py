@@ -10,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from modelward.api.fetch_report import Identity
 from modelward.api.fields import EXACT_INT_MAX, ApiStruct, Percent, atomic, list_map, schema_extra
 from modelward.api.printable import printable
 
@@ -21,6 +22,9 @@ COMMAND_LENGTH = 256
 """Characters of a command's value that are kept and compared."""
 HISTORY_LENGTH = 10
 """Entries of `history` and of `rejectedRevisions`."""
+
+URI_LENGTH = 1024
+"""Characters of a resolved address that status and history keep."""
 
 MAX_STEPS = 20
 MAX_METRICS = 16
@@ -173,6 +177,37 @@ class AnalysisStatus(ApiStruct, frozen=True, kw_only=True):
     ] = ""
 
 
+Digest = Annotated[str, Meta(max_length=71, pattern="^[a-z0-9:]*$")]
+Address = Annotated[str, Meta(max_length=URI_LENGTH)]
+
+
+class FetchedModel(ApiStruct, frozen=True, kw_only=True):
+    """Which model the pods of a revision have, as the first of them reported it."""
+
+    revision: Annotated[RevisionName, Meta(description="The revision.")]
+    uri: Annotated[
+        Address, Meta(description="Address with what moves pinned: a version, a commit, a digest.")
+    ] = ""
+    digest: Annotated[
+        Digest, Meta(description="Digest of the files, by which pods are compared. Empty: not read (pvc).")
+    ] = ""
+    listing: Annotated[
+        Digest, Meta(description="Digest of what the store listed: names, sizes and its own marks.")
+    ] = ""
+    identity: Annotated[
+        Identity | None,
+        Meta(description="What the store promises of the address: Pinned, Mutable or NotCovered."),
+    ] = None
+    files: Annotated[Count, Meta(description="Number of files.")] = 0
+    bytes: Annotated[Count, Meta(description="Size of all files.")] = 0
+    source_moved: Annotated[
+        bool, Meta(description="The store lists something else by now, as a later pod has seen.")
+    ] = False
+    changed: Annotated[
+        Message, Meta(description="Which pods have, or would have got, another model. Empty: none.")
+    ] = ""
+
+
 class HistoryEntry(ApiStruct, frozen=True, kw_only=True):
     """A rollout that ended."""
 
@@ -180,6 +215,8 @@ class HistoryEntry(ApiStruct, frozen=True, kw_only=True):
     model_version: Annotated[
         Annotated[str, Meta(max_length=128)], Meta(description="spec.model.version of the revision.")
     ] = ""
+    model_uri: Annotated[Address, Meta(description="Resolved address of the model that was fetched.")] = ""
+    model_digest: Annotated[Digest, Meta(description="Digest of the model that was fetched.")] = ""
     changed_by: Annotated[
         Annotated[str, Meta(max_length=128)],
         Meta(description="Which tool made the change: a field manager, not always a person."),
@@ -241,6 +278,10 @@ class ModelDeploymentStatus(ApiStruct, frozen=True, kw_only=True):
     url: Annotated[
         Annotated[str, Meta(max_length=2048)], Meta(description="Address under which the model is reached.")
     ] = ""
+    model_uri: Annotated[
+        Address,
+        Meta(description="Resolved address of the model that stable serves. Empty: its image carries it."),
+    ] = ""
     stable_revision: Annotated[RevisionName, Meta(description="The revision that serves.")] = ""
     canary_revision: Annotated[RevisionName, Meta(description="The revision that is tried. Empty: none.")] = (
         ""
@@ -248,6 +289,11 @@ class ModelDeploymentStatus(ApiStruct, frozen=True, kw_only=True):
     previous_revision: Annotated[
         RevisionName, Meta(description="The revision before stable, while it is kept warm. Empty: none.")
     ] = ""
+    fetched: Annotated[
+        tuple[FetchedModel, ...],
+        list_map(["revision"], 3),
+        Meta(description="Models of the live revisions, as their first pods fetched them."),
+    ] = ()
     rejected_revisions: Annotated[
         tuple[RejectedRevision, ...],
         list_map(["revision"], HISTORY_LENGTH),

@@ -70,7 +70,10 @@ def _short_messages_of_the_present(status: ModelDeploymentStatus) -> ModelDeploy
 def _no_words_of_the_past(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     return replace(
         status,
-        history=tuple(replace(each, message="", model_version="", changed_by="") for each in status.history),
+        history=tuple(
+            replace(each, message="", model_version="", model_uri="", changed_by="")
+            for each in status.history
+        ),
         rejected_revisions=tuple(replace(each, message="") for each in status.rejected_revisions),
     )
 

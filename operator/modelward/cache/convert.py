@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from modelward.api import names
 from modelward.api.conditions import Blocked, Reason
 from modelward.api.decode import PartialSpec, decode_partially, decode_spec, decode_status
 from modelward.api.model import Model
+from modelward.api.objects import Raw
 from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.cache import convert_pod, convert_route
@@ -25,8 +26,6 @@ from modelward.rollout.observed import Autoscaler, Child, Deployment, PriorityCl
 from modelward.rollout.revisions import revision_fields
 from modelward.rollout.status_repair import repaired
 from modelward.runtimes.choose import Runtime
-
-Raw = Mapping[str, Any]
 
 logger = logging.getLogger(__name__)
 

@@ -6,15 +6,16 @@ status/generate.go, eviction/eviction_manager.go, kuberuntime/kuberuntime_manage
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from modelward.api import names
+from modelward.api.fetch_report import CONTAINER as FETCH_CONTAINER
+from modelward.api.fetch_report import FetchReport, read_report
+from modelward.api.objects import Raw
 from modelward.api.times import parse
 from modelward.cache.pod_address import pod_address
 from modelward.rollout.observed import Exit, Pod
 from modelward.rollout.room import PODS, lacked_on_nodes
-
-Raw = Mapping[str, Any]
 
 PULL_FAILURES: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -35,6 +36,7 @@ def pod(raw: Raw) -> Pod:
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
     init = status.get("initContainerStatuses") or ()
     containers = status.get("containerStatuses") or ()
+    fetch: Raw = next((each for each in init if each.get("name") == FETCH_CONTAINER), {})
     return Pod(
         name=metadata["name"],
         revision=(metadata.get("labels") or {}).get(names.REVISION_LABEL, ""),
@@ -60,7 +62,14 @@ def pod(raw: Raw) -> Pod:
         lacks=lacked_on_nodes(scheduled.get("message", ""))
         if scheduled.get("status") == "False"
         else _NOTHING,
+        fetched=_fetched(fetch),
+        fetching="running" in (fetch.get("state") or {}),
     )
+
+
+def _fetched(container: Raw) -> FetchReport | None:
+    """What the fetch container said when it ended last. A failure is reported until another end replaces it."""
+    return read_report(str((_ended(container) or {}).get("message") or ""))
 
 
 def _requested(spec: Raw) -> Iterator[str]:
@@ -192,6 +201,8 @@ def _problem(spec: Raw, status: Raw, scheduled: Raw, ready: Raw) -> str:
         return f"evicted: {status.get('message', '')}"
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     for container in containers:
+        if container.get("name") == FETCH_CONTAINER and (report := _fetched(container)) and report.reason:
+            return report.words
         if problem := "; ".join(_container_problems(spec, container, ready)):
             return f"{container.get('name')}: {problem}"
     return _probe_problem(spec, containers)

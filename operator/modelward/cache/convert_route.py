@@ -4,15 +4,14 @@ Gateway API v1: each Gateway that a route names reports on it in `status.parents
 (https://gateway-api.sigs.k8s.io/reference/spec/#routeparentstatus).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
 from modelward.api import names
+from modelward.api.objects import Raw
 from modelward.api.times import parse
 from modelward.projection.route import rules
-
-Raw = Mapping[str, Any]
 
 _ACCEPTED: Final = "Accepted"
 _RESOLVED: Final = "ResolvedRefs"

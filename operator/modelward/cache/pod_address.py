@@ -6,12 +6,11 @@ a namespace could otherwise have the operator ask a port of a node, or of the ma
 """
 
 import ipaddress
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from modelward.api import names
+from modelward.api.objects import Raw
 
-Raw = Mapping[str, Any]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _HASH_LABEL: Final = "pod-template-hash"

@@ -15,6 +15,7 @@ import msgspec
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Key
 from modelward.api.revision import Revision
 from modelward.cache import convert
 from modelward.clients.resources import (
@@ -32,9 +33,8 @@ from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Deployment, Pod, Route
 from modelward.rollout.snapshot_validation import flaw
 from modelward.runtimes.choose import Runtime
+from modelward.runtimes.fetching import fetches
 
-Key = tuple[str, str]
-"""(namespace, name) of a ModelDeployment."""
 _TOMBSTONES_KEPT: Final = 10_000
 
 
@@ -49,13 +49,17 @@ class Snapshot:
     noise: str = ""
     flaw: str = ""
     """Why it is none of ours and not to be used, in a few words."""
+    fetched: str = ""
+    """Which model its first pod fetched, as it is annotated."""
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
         """The snapshot in a raw ControllerRevision, validated once."""
         annotations = raw["metadata"].get("annotations") or {}
-        verdict = annotations.get(names.VERDICT_ANNOTATION, "")
-        noise = annotations.get(names.NOISE_ANNOTATION, "")
+        verdict, noise, fetched = (
+            annotations.get(name, "")
+            for name in (names.VERDICT_ANNOTATION, names.NOISE_ANNOTATION, names.FETCHED_ANNOTATION)
+        )
         noise = noise if len(noise) <= names.MOST_NOISE_CHARACTERS else ""
         child, number = convert.child(raw), int(raw.get("revision", 0))
         try:
@@ -63,13 +67,16 @@ class Snapshot:
             found = flaw(read_revision(child.revision or "", number, data, verdict))
         except (msgspec.DecodeError, RecursionError):
             return cls(child, number, b"", verdict, noise, "it is not written as one")
-        return cls(child, number, b"" if found else data, verdict, noise, found)
+        return cls(child, number, b"" if found else data, verdict, noise, found, fetched)
 
     def read(self) -> Revision | None:
         """The revision in it; None if it is not ours to read."""
         if self.flaw:
             return None
-        return read_revision(self.child.revision or "", self.number, self.data, self.verdict, self.noise)
+        name = self.child.revision or ""
+        return read_revision(
+            name, self.number, self.data, self.verdict, noise=self.noise, fetched=self.fetched
+        )
 
 
 View = Model | Runtime | Child | Snapshot | Pod
@@ -211,6 +218,13 @@ class Store:
         """Whether a rollout or the watch after it is under way: a rollback must not wait."""
         model = self.model(key)
         return model is not None and bool(compared(model.status))
+
+    def follows_pods(self, key: Key) -> bool:
+        """Whether what a single pod shows is awaited: a rollout is under way, or its pods report which model they have."""
+        model = self.model(key)
+        return self.is_live(key) or (
+            model is not None and (fetches(model.spec) or bool(model.status.fetched))
+        )
 
     def owner(self, uid: str | None, namespace: str) -> Key | None:
         """Key of the ModelDeployment with that uid; an object of another namespace belongs to none."""

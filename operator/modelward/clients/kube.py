@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from modelward.api.names import MANAGER
+from modelward.api.objects import Manifest
 from modelward.clients.decoding import lines, shallow
 from modelward.clients.resources import CONTROLLER_REVISION, Resource
 from modelward.errors import (
@@ -27,8 +28,6 @@ from modelward.errors import (
     Refused,
     Unreachable,
 )
-
-Manifest = dict[str, Any]
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 FROM_THE_START: Final = "0"

@@ -86,8 +86,13 @@ PRIORITY_CLASS: Final = Resource(
 )
 """Read when a change asks for a new revision, and never watched. The operator works without the right to."""
 
+CONFIG_MAP: Final = Resource(kind="ConfigMap", group="", version="v1", plural="configmaps")
+"""Created, and never read, watched or changed: pins of fetched models."""
+
 CHILDREN: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
 RUNTIMES: Final = (MODEL_RUNTIME, CLUSTER_MODEL_RUNTIME)
 OPTIONAL: Final = (HTTP_ROUTE,)
 WATCHED: Final = (MODEL_DEPLOYMENT, *RUNTIMES, *CHILDREN, POD)
-BY_KIND: Final = {resource.kind: resource for resource in (*WATCHED, *OPTIONAL, EVENT, PRIORITY_CLASS)}
+BY_KIND: Final = {
+    resource.kind: resource for resource in (*WATCHED, *OPTIONAL, EVENT, PRIORITY_CLASS, CONFIG_MAP)
+}

@@ -16,11 +16,13 @@ from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.cache import convert
 from modelward.cache.store import Snapshot, Store, is_ours
 from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, Kube
 from modelward.clients.resources import (
     BY_KIND,
+    CONFIG_MAP,
     CONTROLLER_REVISION,
     DEPLOYMENT,
     HTTP_ROUTE,
@@ -39,7 +41,7 @@ from modelward.errors import (
     Unreachable,
 )
 from modelward.projection import service
-from modelward.projection.metadata import Manifest, json_pointer, owner_references
+from modelward.projection.metadata import json_pointer, owner_references
 from modelward.projection.project import Intent, Projection
 from modelward.rollout import corrections
 from modelward.rollout.decision import Announcement
@@ -93,6 +95,13 @@ class Applied:
     wait: float | None = None
     """Seconds until an object may be patched that somebody changes again and again."""
 
+    def add(self, other: "Applied") -> None:
+        """Count in what came of another part of the work."""
+        self.writes += other.writes
+        self.refused += other.refused
+        self.errors += other.errors
+        self.failed += other.failed
+
 
 @dataclass(slots=True)
 class Applier:
@@ -122,6 +131,17 @@ class Applier:
         applied = Applied()
         for manifest in manifests:
             await self._create(model, CONTROLLER_REVISION, manifest, applied)
+        return applied
+
+    async def keep_pins(self, pins: Iterable[Manifest]) -> Applied:
+        """Create ConfigMaps that are created once: one of the same name counts as done, whoever wrote it."""
+        applied = Applied()
+        for manifest in pins:
+            name = manifest["metadata"]["name"]
+            with _noting(applied, CONFIG_MAP.kind, name), contextlib.suppress(AlreadyExists):
+                await self.kube.create(CONFIG_MAP, manifest)
+                applied.writes += 1
+                logger.info("created ConfigMap %s/%s", manifest["metadata"]["namespace"], name)
         return applied
 
     async def adopt(self, model: Model, orphans: Iterable[Child]) -> Applied:

@@ -13,8 +13,9 @@ from typing import Any, Final
 import kopf
 
 from modelward.api.names import MODEL_LABEL
+from modelward.api.objects import Key, Manifest
 from modelward.cache.convert import owner_uid
-from modelward.cache.store import Key, Store
+from modelward.cache.store import Store
 from modelward.clients.kube import LIST_CHUNK, REQUEST_TIMEOUT_SECONDS, WATCH_SILENCE_SECONDS
 from modelward.clients.resources import (
     CLUSTER_MODEL_RUNTIME,
@@ -33,8 +34,6 @@ RECONNECT_SECONDS: Final = (0.5, 1.0, 2.0, 3.0, 5.0)
 """Kopf's pauses between attempts (its default: up to 21 s): a server that is back is seen within five seconds."""
 RELIST_SECONDS: Final = 1.0
 """Kopf's pause before it lists anew (its default: 0.1 s), which it may have to again and again."""
-
-Raw = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class Intake:
                 self._child_changed(metadata)
                 self._route_changed(raw)
 
-    def gone(self, raw: Raw) -> None:
+    def gone(self, raw: Manifest) -> None:
         """An object was deleted."""
         metadata = raw["metadata"]
         owner = self._owner(metadata) or self._owner_of(raw)
@@ -96,7 +95,7 @@ class Intake:
             model = self.store.model(key)
             self.queue.add(key, urgent=bool(model and model.status.rollout))
 
-    def _child_changed(self, metadata: Raw) -> None:
+    def _child_changed(self, metadata: Manifest) -> None:
         label = (metadata.get("labels") or {}).get(MODEL_LABEL, "")
         if owner := self._owner(metadata) or self.store.named_for(metadata.get("namespace", ""), label):
             model = self.store.model(owner)
@@ -110,19 +109,19 @@ class Intake:
                 self.queue.add(key, urgent=True)
 
     def _pod_changed(self, key: Key | None) -> None:
-        """A pod shows something that its Deployment does not, while its revision is compared with another one."""
-        if key and self.store.is_live(key):
-            self.queue.add(key, urgent=True)
+        """A pod shows something that its Deployment does not, where that is awaited."""
+        if key and self.store.follows_pods(key):
+            self.queue.add(key, urgent=self.store.is_live(key))
 
     def _runtime_changed(self, namespace: str | None) -> None:
         for key in self.store.models():
             if namespace in (None, key[0]):
                 self.queue.add(key)
 
-    def _owner(self, metadata: Raw) -> Key | None:
+    def _owner(self, metadata: Manifest) -> Key | None:
         return self.store.owner(owner_uid(metadata), metadata.get("namespace", ""))
 
-    def _owner_of(self, raw: Raw) -> Key | None:
+    def _owner_of(self, raw: Manifest) -> Key | None:
         """The owner of an object of which only the name is known any more; of an orphan the model it was made for."""
         child = self.store.named(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
         if child is None:

@@ -10,9 +10,10 @@ from prometheus_client.registry import Collector
 
 from modelward import __version__
 from modelward.api.conditions import Status
+from modelward.api.objects import Key
 from modelward.api.printable import printable
 from modelward.api.status import AnalysisStatus, ModelDeploymentStatus, number
-from modelward.cache.store import Key, Store
+from modelward.cache.store import Store
 
 _CONDITION_VALUES: Final[dict[str, float]] = {Status.TRUE: 1.0, Status.FALSE: 0.0, Status.UNKNOWN: -1.0}
 _ROLLOUT_BUCKETS: Final = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)

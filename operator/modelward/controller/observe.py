@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from modelward.analysis.sampled_evidence import Evidence
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Key
 from modelward.api.revision import JsonMap, Revision
 from modelward.cache import convert
-from modelward.cache.store import Key, Snapshot, Store, is_named_for_its_revision
+from modelward.cache.store import Snapshot, Store, is_named_for_its_revision
 from modelward.clients.kube import Kube
 from modelward.clients.resources import BY_KIND, DEPLOYMENT, PRIORITY_CLASS
 from modelward.controller import user_routes
@@ -24,6 +25,7 @@ from modelward.rollout.revisions import revision_hash
 from modelward.rollout.room import asks_for_new_revision
 from modelward.rollout.snapshot_validation import flaw_of_restored
 from modelward.runtimes.choose import Choice, Runtime, choose
+from modelward.runtimes.fetching import fetches
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,7 @@ async def gather(
     return replace(
         observed,
         pods=_pods(store, observed),
+        fetched_pods=_fetched_pods(store, observed),
         evidence=_evidence(sampling, observed),
         learnt=sampling.learnt((model.namespace, model.name), model.status.stable_revision),
         priority_classes=await _priority_classes(kube, observed) if asks_for_new_revision(observed) else None,
@@ -191,6 +194,14 @@ def _pods(store: Store, observed: Observed) -> tuple[Pod, ...]:
         return ()
     pods = store.pods(observed.model)
     return tuple(pod for pod in pods if pod.revision in revisions and not pod.deleting)
+
+
+def _fetched_pods(store: Store, observed: Observed) -> tuple[Pod, ...]:
+    """Pods that fetch their model or did, of a model that has such pods: also those that an autoscaler has added."""
+    model = observed.model
+    if not (fetches(model.spec) or model.status.fetched):
+        return ()
+    return tuple(pod for pod in store.pods(model) if (pod.fetched or pod.fetching) and not pod.deleting)
 
 
 async def _conflicts(

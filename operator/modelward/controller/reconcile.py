@@ -6,16 +6,18 @@ crash between any two writes loses nothing, because the next reconcile starts fr
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from modelward.api.decode import encode
 from modelward.api.model import Model
+from modelward.api.names import child_name
+from modelward.api.objects import Key, Manifest
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import within_limit
-from modelward.cache.store import Key, Store, is_named_for_its_revision
+from modelward.cache.store import Store, is_named_for_its_revision, is_ours
 from modelward.clients.kube import Kube
 from modelward.clients.resources import MODEL_DEPLOYMENT
 from modelward.controller import events
@@ -26,8 +28,8 @@ from modelward.controller.rollout_slots import Fleet
 from modelward.controller.workqueue import WorkQueue
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
 from modelward.projection.controller_revision import KIND as CONTROLLER_REVISION
-from modelward.projection.metadata import Manifest
 from modelward.projection.project import Projection, project, snapshots
+from modelward.projection.project import pins as project_pins
 from modelward.rollout import conditions, routing
 from modelward.rollout.adoption import adopted
 from modelward.rollout.capacity import sizes
@@ -38,6 +40,8 @@ from modelward.rollout.observed import Autoscaler, Child, Observed
 from modelward.rollout.phases import Phase
 from modelward.rollout.snapshot_validation import flaw
 from modelward.rollout.traffic import split
+from modelward.runtimes.fetching import FETCHES_NOTHING, FetchPolicy
+from modelward.sampling.fetch_progress import NO_PROGRESS, Progress
 from modelward.settings import GatewaySettings
 
 BLOCKER_POLL_SECONDS: Final = 5.0
@@ -67,6 +71,8 @@ class Reconciler:
     sampling: Sampling
     limits: Limits = NO_LIMITS
     lag_seconds: float = GatewaySettings().lag_seconds
+    fetch: FetchPolicy = FETCHES_NOTHING
+    progress: Progress = NO_PROGRESS
     _fleet: Fleet = field(init=False)
     _applier: Applier = field(init=False)
     _blockers: dict[Key, Blockers] = field(default_factory=dict)
@@ -118,7 +124,13 @@ class Reconciler:
             sampling=self.sampling,
             blockers=self._blockers.get(key),
         )
-        observed = replace(observed, turn=self._fleet.turn(key), lag_seconds=self.lag_seconds)
+        observed = replace(
+            observed,
+            turn=self._fleet.turn(key),
+            lag_seconds=self.lag_seconds,
+            fetch=self.fetch,
+            progress=self.progress.of(observed.fetched_pods),
+        )
         if orphans := adopted(observed):
             return await self._take_back(key, observed, orphans)
         decision = decide(observed)
@@ -134,9 +146,12 @@ class Reconciler:
             await self._record(model, complete)
         if model.problem and not model.is_guarded:
             return counts_in  # spec says nothing that could be acted upon: all stays as it is
+        pins = self._pins(observed, decision)
+        pinned = await self._applier.keep_pins(() if _is_leaving(decision) else pins.values())
+        unpinned = {name for name, pin in pins.items() if _is_leaving(decision) or _is_unwritten(pin, pinned)}
         try:
             applied = await self._applier.apply(
-                observed, _projection(observed, decision), decision.status.decision
+                observed, _projection(observed, decision, unpinned), decision.status.decision
             )
         finally:  # the decision is recorded, and will not be announced by the next reconcile
             await self._report(observed, decision)
@@ -145,11 +160,23 @@ class Reconciler:
         )
         applied.name_conflicts |= kept.name_conflicts
         applied.refused += kept.refused
+        applied.add(pinned)
         await self._report_blockers(key, observed, decision, applied)
         if applied.errors and not (_is_leaving(decision) or self._blockers.get(key, _NONE).failed):
             raise applied.errors[0]
         again = self._requeue_after(key, observed, decision, applied)
         return min((wait for wait in (again, counts_in) if wait is not None), default=None)
+
+    def _pins(self, observed: Observed, decision: Decision) -> dict[str, Manifest]:
+        """Pins to be written, by revision; their owners are snapshots, which may have been stored just now."""
+        model = observed.model
+        names_of = {name: child_name(model.name, name) for name in decision.revisions}
+        found = {
+            name: self.store.named(CONTROLLER_REVISION, model.namespace, child)
+            for name, child in names_of.items()
+        }
+        owners = {name: child.uid for name, child in found.items() if child and is_ours(child, model)}
+        return project_pins(model, decision.status, decision.revisions, owners)
 
     async def _take_back(self, key: Key, observed: Observed, orphans: Iterable[Child]) -> float:
         """Make what an earlier model of the name left our own, before anything is decided: half of it is no world."""
@@ -348,7 +375,11 @@ def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
     return snapshots(observed.model, decision.status, readable, stored)
 
 
-def _projection(observed: Observed, decision: Decision) -> Projection:
+def _is_unwritten(pin: Manifest, pinned: Applied) -> bool:
+    return ("ConfigMap", pin["metadata"]["name"]) in pinned.unwritten
+
+
+def _projection(observed: Observed, decision: Decision, unpinned: Container[str]) -> Projection:
     status = decision.status
     return project(
         observed.model,
@@ -363,6 +394,7 @@ def _projection(observed: Observed, decision: Decision) -> Projection:
             if isinstance(child, Autoscaler) and child.terminating
         },
         learnt=observed.learnt,
+        unpinned=unpinned,
     )
 
 

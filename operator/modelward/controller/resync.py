@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from modelward.cache.store import Key, Store
-from modelward.clients.kube import Kube, Manifest
+from modelward.api.objects import Key, Manifest
+from modelward.cache.store import Store
+from modelward.clients.kube import Kube
 from modelward.clients.resources import OPTIONAL, WATCHED, Resource
 from modelward.controller.metrics import Metrics
 from modelward.errors import ModelwardError, NotFound, Refused

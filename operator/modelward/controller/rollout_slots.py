@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from modelward.api.conditions import ConditionType, Reason
 from modelward.api.model import Model
-from modelward.cache.store import Key, Store
+from modelward.api.objects import Key
+from modelward.cache.store import Store
 from modelward.rollout import fleet
 from modelward.rollout.decision import Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits

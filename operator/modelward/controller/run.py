@@ -14,8 +14,9 @@ import kopf
 
 from modelward import __version__
 from modelward.api.names import MANAGER
+from modelward.api.objects import Key
 from modelward.cache.discovery import Discovery
-from modelward.cache.store import Key, Store
+from modelward.cache.store import Store
 from modelward.clients.connection import connect, own_namespace
 from modelward.clients.kopf_session import kopf_session
 from modelward.clients.kube import Kube
@@ -32,9 +33,11 @@ from modelward.leader.identity import own_identity
 from modelward.leader.leader import Leader, Pace, Term
 from modelward.leader.lease import Lease
 from modelward.rollout.fleet import Limits
+from modelward.runtimes.fetching import FetchPolicy
+from modelward.sampling.fetch_progress import fetch_progress
 from modelward.sampling.models import sampling, steady_clock
 from modelward.sampling.supervisor import Supervisor
-from modelward.settings import LeaderElectionSettings, Settings
+from modelward.settings import FetchSettings, LeaderElectionSettings, Settings
 
 STUCK_AFTER_SECONDS: Final = 60.0
 """An event loop that has not turned, or a queue that has due keys and hands out none, for this long is stuck."""
@@ -232,6 +235,21 @@ def _watching(core: _Core) -> Watching:
     )
 
 
+def _fetch_policy(settings: FetchSettings) -> FetchPolicy:
+    return FetchPolicy(
+        image=settings.image,
+        max_bytes=settings.max_bytes,
+        max_files=settings.max_files,
+        resources={
+            "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
+            "limits": {"memory": settings.memory_limit},
+        },
+        plain_http_hosts=settings.plain_http_hosts,
+        mlflow_tracking_uri=settings.mlflow.tracking_uri,
+        hugging_face_endpoint=settings.hugging_face.endpoint,
+    )
+
+
 async def _work(core: _Core) -> None:
     """What a leader does, and nobody else."""
     core.store.forget_applied()
@@ -240,9 +258,9 @@ async def _work(core: _Core) -> None:
     urgent, counted = functools.partial(core.queue.add, urgent=True), core.metrics.count_page_read
     with core.metrics.leading():
         await _freshen(core.resync)
-        async with sampling(core.store, core.settings.metrics, urgent, core.sampling, counted) as (
-            sampler,
-            rest,
+        async with (
+            sampling(core.store, core.settings.metrics, urgent, core.sampling, counted) as (sampler, rest),
+            fetch_progress() as progress,
         ):
             reconciler = Reconciler(
                 core.kube,
@@ -253,6 +271,8 @@ async def _work(core: _Core) -> None:
                 sampling=sampler,
                 limits=_limits(core.settings),
                 lag_seconds=core.settings.gateway.lag_seconds,
+                fetch=_fetch_policy(core.settings.fetch),
+                progress=progress,
             )
             workers = (reconciler.work() for _ in range(core.settings.workers))
             await asyncio.gather(rest.run(), *workers)

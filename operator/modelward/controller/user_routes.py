@@ -13,10 +13,11 @@ from typing import Final
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.api.weights import Pair, pair
 from modelward.cache import convert
 from modelward.cache.store import Store, is_ours
-from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, Kube, Manifest
+from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, Kube
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT
 from modelward.errors import Conflict, ModelwardError, NotFound, Refused
 from modelward.projection.route import UserRoute, user_route_patch

@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
+from modelward.api.objects import Manifest
 from modelward.api.times import format_micro
 from modelward.clients.clock import boot_seconds
-from modelward.clients.kube import Kube, Manifest, Metadata
+from modelward.clients.kube import Kube, Metadata
 from modelward.clients.resources import LEASE
 from modelward.errors import AlreadyExists, Conflict, NotFound
 from modelward.leader.identity import is_dead

@@ -4,8 +4,9 @@ from typing import Any
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.api.scaling_policy import Autoscaling, AutoscalingMetric
-from modelward.projection.metadata import Manifest, metadata
+from modelward.projection.metadata import metadata
 from modelward.runtimes.render import CONTAINER
 from modelward.traffic_shares import Size
 

@@ -1,27 +1,40 @@
-"""ControllerRevision `<model>-<revision>`: the snapshot of a revision. Its data never changes, two things are noted."""
+"""ControllerRevision `<model>-<revision>`: the snapshot of a revision. Its data never changes, a few things are noted."""
 
+import json
 from typing import Any
 
 import msgspec
 
 from modelward.api import names
+from modelward.api.decode import encode
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
-from modelward.projection.metadata import Manifest, metadata
+from modelward.api.status import FetchedModel
+from modelward.projection.metadata import metadata
 
 KIND = "ControllerRevision"
 
 
-def controller_revision(model: Model, revision: Revision, verdict: str = "") -> Manifest:
-    """The manifest that keeps a revision; `verdict` is why it was rejected, empty if that is not held against it."""
-    noise = {names.NOISE_ANNOTATION: revision.noise} if revision.noise else {}
+def controller_revision(
+    model: Model, revision: Revision, verdict: str = "", fetched: FetchedModel | None = None
+) -> Manifest:
+    """The manifest that keeps a revision; `verdict` is why it was rejected, empty if that is not held against it.
+
+    `fetched` is the model of its pods, once that is known.
+    """
     labels = names.revision_labels(model.name, revision.name)
+    annotations = {names.VERDICT_ANNOTATION: verdict}
+    if revision.noise:
+        annotations[names.NOISE_ANNOTATION] = revision.noise
+    if fetched:
+        annotations[names.FETCHED_ANNOTATION] = _written(fetched)
     return {
         "apiVersion": "apps/v1",
         "kind": KIND,
         "metadata": {
             **metadata(model, names.child_name(model.name, revision.name), labels),
-            "annotations": {names.VERDICT_ANNOTATION: verdict, **noise},
+            "annotations": annotations,
         },
         "revision": revision.number,
         "data": {
@@ -46,8 +59,28 @@ class _Data(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
-def read_revision(name: str, number: int, data: bytes, verdict: str = "", noise: str = "") -> Revision:
-    """The revision that a ControllerRevision's `revision` and `data`, as JSON, hold.
+def recorded(entry: FetchedModel) -> FetchedModel:
+    """What of a model does not change while its revision lives, and so is noted on the snapshot."""
+    return msgspec.structs.replace(entry, source_moved=False, changed="")
+
+
+def _written(entry: FetchedModel) -> str:
+    return json.dumps(encode(recorded(entry)), sort_keys=True)
+
+
+def _read(revision: str, annotation: str) -> FetchedModel | None:
+    """What was noted; None if it is not there, or not of this revision."""
+    try:
+        found = msgspec.json.decode(annotation, type=FetchedModel) if annotation else None
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return found if found and found.revision == revision else None
+
+
+def read_revision(
+    name: str, number: int, data: bytes, verdict: str = "", *, noise: str = "", fetched: str = ""
+) -> Revision:
+    """The revision that a ControllerRevision's `revision` and `data`, as JSON, and its annotations hold.
 
     Raises msgspec.DecodeError if it is not ours, RecursionError if it is nested too deep.
     """
@@ -63,4 +96,6 @@ def read_revision(name: str, number: int, data: bytes, verdict: str = "", noise:
         cause=found.cause,
         verdict=verdict,
         noise=noise,
+        fetched=(noted := _read(name, fetched)),
+        noted=noted,
     )

@@ -2,8 +2,9 @@
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
-from modelward.projection.metadata import Manifest, metadata
+from modelward.projection.metadata import metadata
 
 KIND = "Deployment"
 

@@ -2,7 +2,8 @@
 
 from modelward.api import names
 from modelward.api.model import Model
-from modelward.projection.metadata import Manifest, metadata
+from modelward.api.objects import Manifest
+from modelward.projection.metadata import metadata
 
 KIND = "PodDisruptionBudget"
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from modelward.api import names
 from modelward.api.model import Model
-
-Manifest = dict[str, Any]
+from modelward.api.objects import Manifest
 
 
 def metadata(model: Model, name: str, labels: dict[str, str]) -> Manifest:

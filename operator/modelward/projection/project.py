@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.model_deployment import ModelDeploymentSpec
+from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
 from modelward.api.rollout_policy import Strategy
 from modelward.api.status import ModelDeploymentStatus, RejectedRevision
@@ -14,10 +15,11 @@ from modelward.projection import (
     controller_revision,
     deployment,
     disruption_budget,
+    pin,
     route,
     service,
 )
-from modelward.projection.metadata import Manifest, stamped
+from modelward.projection.metadata import stamped
 from modelward.projection.route import UserRoute
 from modelward.traffic_shares import Router, Size, Split, is_shared_service, router
 
@@ -66,11 +68,13 @@ def project(
     left_behind: Iterable[str] = (),
     lingering: Container[str] = (),
     learnt: str = "",
+    unpinned: Container[str] = (),
 ) -> Projection:
     """Everything that should exist of a model with this status. `sizes` has the revisions that run.
 
     `left_behind`: revisions that are gone and that our route still sends to. `lingering`: revisions whose autoscaler is
-    deleted and still there. `learnt`: the noise of stable's pods, once it is known well.
+    deleted and still there. `learnt`: the noise of stable's pods, once it is known well. `unpinned`: revisions whose model is
+    not noted yet, because its pin could not be written.
 
     In the order in which objects are written: what a route or a Service sends to comes before it, and weight
     goes before the size of stable, so that a pod that is given up has no share left.
@@ -84,7 +88,7 @@ def project(
         ),
         *_autoscalers(model, running.values(), lingering),
         *_disruption_budget(model, status, sizes),
-        *_notes(model, status, revisions, learnt),
+        *_notes(model, status, revisions, learnt, unpinned),
     )
     return Projection(
         intents=tuple(replace(each, manifest=stamped(each.manifest, status.decision)) for each in intents),
@@ -182,17 +186,46 @@ def _disruption_budget(
 
 
 def _notes(
-    model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision], learnt: str
+    model: Model,
+    status: ModelDeploymentStatus,
+    revisions: Mapping[str, Revision],
+    learnt: str,
+    unpinned: Container[str],
 ) -> Iterator[Intent]:
-    """Snapshots whose verdict differs from what status holds against them, or whose noise is known at last."""
+    """Snapshots whose notes differ: why they were rejected, which model they have, how much their pods scatter."""
     rejected = {entry.revision: verdict(entry) for entry in status.rejected_revisions}
+    fetched = {each.revision: each for each in status.fetched if each.revision not in unpinned}
     kept = {name for kind, name in _kept(model, status, revisions) if kind == controller_revision.KIND}
     for revision in revisions.values():
+        if names.child_name(model.name, revision.name) not in kept:
+            continue
         wanted = rejected.get(revision.name, "")
         new = learnt if revision.name == status.stable_revision and not revision.noise else ""
-        if (new or wanted != revision.verdict) and names.child_name(model.name, revision.name) in kept:
+        entry = fetched.get(revision.name)
+        found = controller_revision.recorded(entry) if entry else revision.noted
+        if new or (wanted, found) != (revision.verdict, revision.noted):
             noted = replace(revision, noise=revision.noise or new)
-            yield Intent(manifest=controller_revision.controller_revision(model, noted, wanted))
+            yield Intent(manifest=controller_revision.controller_revision(model, noted, wanted, found))
+
+
+def pins(
+    model: Model, status: ModelDeploymentStatus, revisions: Mapping[str, Revision], owners: Mapping[str, str]
+) -> dict[str, Manifest]:
+    """ConfigMaps, by revision, that pin what has become known and is not noted yet. `owners`: uids of the snapshots.
+
+    The note is written after the pin: what is noted has been pinned, and is not asked for again.
+    """
+    found = {}
+    for entry in status.fetched:
+        revision = revisions.get(entry.revision)
+        is_new = revision is not None and revision.noted != controller_revision.recorded(entry)
+        if (
+            is_new
+            and entry.revision in owners
+            and (manifest := pin.pin(model, entry, owners[entry.revision]))
+        ):
+            found[entry.revision] = manifest
+    return found
 
 
 def _kept(

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.api.traffic_policy import ParentReference
 from modelward.api.weights import WHOLE, Rule, pair
-from modelward.projection.metadata import Manifest, metadata
+from modelward.projection.metadata import metadata
 from modelward.projection.service import HTTP_PORT
 
 KIND: Final = "HTTPRoute"

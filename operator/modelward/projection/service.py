@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from modelward.api import names
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
-from modelward.projection.metadata import Manifest, json_pointer, metadata
+from modelward.projection.metadata import json_pointer, metadata
 
 KIND = "Service"
 HTTP_PORT: Final = 80

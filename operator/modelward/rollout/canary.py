@@ -11,7 +11,7 @@ from modelward.api.conditions import Reason
 from modelward.api.rollout_policy import OnDeadline, OnInconclusive, OnMetricsUnavailable, Strategy
 from modelward.api.status import RolloutResult
 from modelward.api.times import format_micro, parse
-from modelward.rollout import capacity, health, readiness, room, steps, traffic
+from modelward.rollout import capacity, health, model_identity, readiness, room, steps, traffic
 from modelward.rollout.arrival import arrived
 from modelward.rollout.decision import Progress
 from modelward.rollout.holding import is_held, nothing_to_protect
@@ -93,6 +93,9 @@ def _ended(observed: Observed, progress: Progress) -> tuple[Progress, Judgement]
     """The progress without the canary, if its pods, the evidence or its deadline say so; and what the judge says."""
     status = progress.status
     canary = status.canary_revision
+    if lacking := model_identity.failure(observed, status, canary):
+        message = f"Revision {canary} was rolled back: {lacking.message}."
+        return taken_back(observed, progress, Trigger.UNHEALTHY, lacking.reason, message), Judgement()
     if unhealthy := health.problem(observed, status):
         message = f"Revision {canary} was rolled back: {unhealthy.message}."
         return taken_back(observed, progress, Trigger.UNHEALTHY, unhealthy.reason, message), Judgement()

@@ -17,7 +17,7 @@ from modelward.api.status import Condition, ModelDeploymentStatus, clip
 from modelward.api.times import format_seconds
 from modelward.projection.service import KIND as SERVICE
 from modelward.projection.service import url
-from modelward.rollout import readiness, routing, traffic
+from modelward.rollout import model_identity, readiness, routing, traffic
 from modelward.rollout.capacity import replicas_of_user, sizes
 from modelward.rollout.decide import without_evidence
 from modelward.rollout.decision import Decision
@@ -53,8 +53,14 @@ def complete(observed: Observed, decision: Decision) -> ModelDeploymentStatus:
         ready_replicas=sum(deployment.ready for deployment in live),
         selector=names.model_selector(observed.model.name),
         url=url(observed.model),
+        model_uri=_uri_of_stable(decision.status),
     )
     return msgspec.structs.replace(status, conditions=_conditions(observed, decision))
+
+
+def _uri_of_stable(status: ModelDeploymentStatus) -> str:
+    fetched = model_identity.model_of(status, status.stable_revision)
+    return fetched.uri if fetched else ""
 
 
 def only_counts_differ(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
@@ -142,6 +148,12 @@ def _changing(observed: Observed, decision: Decision, phase: Phase) -> _Situatio
     """A revision is on its way."""
     status = decision.status
     awaited = status.canary_revision or status.stable_revision
+    lacking = model_identity.cannot_fetch(observed, awaited) or model_identity.planted(
+        observed, status, awaited
+    )
+    if phase is Phase.DEPLOYING and lacking:
+        again = "It is tried again by itself."
+        return _stalled(lacking.reason, f"Revision {awaited}: {lacking.message}. {again}")
     if overdue := readiness.overdue(observed, awaited):
         return _stalled(Reason.DEADLINE_EXCEEDED, f"Revision {awaited} is {overdue}.")
     if phase in WAITING:
@@ -279,6 +291,9 @@ def _conditions(observed: Observed, decision: Decision) -> tuple[Condition, ...]
     if decision.runtime_outdated:
         message = "The runtime has changed since this revision was made; modelward.dev/refresh rolls it out."
         written.append((ConditionType.RUNTIME_OUTDATED, _T, Reason.RUNTIME_CHANGED, message))
+    written += [
+        (kind, _T, reason, message) for kind, reason, message in model_identity.conditions(decision.status)
+    ]
     return tuple(_condition(observed, *each) for each in written)
 
 

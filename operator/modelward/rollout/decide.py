@@ -17,7 +17,17 @@ from modelward.api.conditions import Blocked, Reason
 from modelward.api.revision import Revision
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import format_micro
-from modelward.rollout import adoption, capacity, commands, fleet, health, readiness, room, traffic
+from modelward.rollout import (
+    adoption,
+    capacity,
+    commands,
+    fleet,
+    health,
+    model_identity,
+    readiness,
+    room,
+    traffic,
+)
 from modelward.rollout.canary import drains, followed, guarded, promoted_by_hand, seconds_left
 from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.messages import with_message
@@ -48,7 +58,7 @@ def decide(observed: Observed) -> Decision:
     if problem and not observed.model.is_guarded:
         return held(observed, problem)
     progress = Progress(status=observed.model.status, revisions=observed.revisions)
-    progress = _recovered(observed, progress)
+    progress = model_identity.learned(observed, _recovered(observed, progress))
     progress = _commanded(observed, progress)
     progress = progress.having(scaling=capacity.next_scaling(observed, progress.status.stable_revision))
     left = adoption.blocker(observed)
@@ -348,7 +358,7 @@ def _conflict(observed: Observed) -> Blocked:
 
 
 def _finished(observed: Observed, progress: Progress) -> Decision:
-    progress = with_message(observed, progress)
+    progress = with_message(observed, model_identity.learned(observed, progress))
     status = msgspec.structs.replace(progress.status, observed_generation=observed.model.generation)
     if _is_decision(observed.model.status, status):
         stamped = max((child.decision for child in observed.children), default=0)

@@ -97,9 +97,12 @@ class Progress:
         """The same with an entry in history, newest first: how the rollout that is going on ended."""
         status = self.status
         revision = status.canary_revision or status.stable_revision
+        fetched = next((each for each in status.fetched if each.revision == revision), None)
         entry = HistoryEntry(
             revision=revision,
             model_version=clip(self.model_version(revision), _LONGEST_WORD),
+            model_uri=fetched.uri if fetched else "",
+            model_digest=fetched.digest if fetched else "",
             changed_by=self.changed_by(revision),
             result=result,
             start_time=status.rollout.start_time if status.rollout else None,

@@ -15,10 +15,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from modelward.api.objects import Key
 from modelward.rollout.observed import Turn
-
-Key = tuple[str, str]
-"""(namespace, name) of a ModelDeployment."""
 
 _SHOW_PLACE_SECONDS: Final = 15.0
 _SHOWN_PER_SECOND: Final = 5.0

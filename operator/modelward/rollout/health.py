@@ -102,14 +102,19 @@ def _ran_out_of_memory(pod: Pod, began: datetime | None) -> bool:
 
 
 def _loops(pod: Pod, _began: datetime | None) -> bool:
-    if not pod.crash_looping or _ended_unseen(pod):
+    if not pod.crash_looping or _ended_unseen(pod) or _lacks_its_model(pod):
         return False
     return pod.restarts > 0 or pod.init_restarts >= INIT_RESTARTS
 
 
+def _lacks_its_model(pod: Pod) -> bool:
+    """It cannot fetch it: the store's fault or the address's, which `model_identity` judges, and no crash of the model."""
+    return pod.fetched is not None and pod.fetched.reason is not None
+
+
 def _has_ended(pod: Pod, began: datetime | None) -> bool:
     """It loops, or a container of it ended recently by its own fault: while it runs again a loop is not seen."""
-    if _ended_unseen(pod):
+    if _ended_unseen(pod) or _lacks_its_model(pod):
         return False
     return bool(pod.crash_looping) or (pod.ended is not None and pod.restarts > 0 and _recently(pod, began))
 

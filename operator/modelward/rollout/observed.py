@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from modelward.analysis.sampled_evidence import Evidence
+from modelward.api.fetch_report import FetchReport
 from modelward.api.model import Model
 from modelward.api.revision import Revision
 from modelward.api.weights import Rule
 from modelward.runtimes.choose import Runtime
+from modelward.runtimes.fetching import FETCHES_NOTHING, FetchPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +181,10 @@ class Pod:
     """The resources that it requests, `pods` among them."""
     lacks: frozenset[str] = frozenset()
     """The resources for want of which no node takes it."""
+    fetched: FetchReport | None = None
+    """What its fetch container said at its last end; None without one, and before it has ended."""
+    fetching: bool = False
+    """Its fetch container runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +257,10 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     """Pods of the revisions that are compared with each other, and of those that are not ready for a while; those
     that are being deleted are left out."""
+    fetched_pods: tuple[Pod, ...] = ()
+    """All pods that fetch their model, or did; those that are being deleted are left out."""
+    progress: Mapping[str, str] = field(default_factory=dict)
+    """How far the pods are that fetch just now, by their name, in words; a pod that does not report is left out."""
     conflicts: tuple[NameConflict, ...] = ()
     refusals: tuple[str, ...] = ()
     """What the API server refused to take at the last attempt, and why."""
@@ -264,6 +274,8 @@ class Observed:
     """What is measured of the canary and of stable."""
     learnt: str = ""
     """The noise of stable's pods as text, once it is known well; empty before that."""
+    fetch: FetchPolicy = FETCHES_NOTHING
+    """How models are fetched, by the operator's settings."""
     priority_classes: tuple[PriorityClass, ...] | None = None
     """Read only when spec asks for a new revision; None also when they may not be read."""
 

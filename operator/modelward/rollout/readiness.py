@@ -7,6 +7,7 @@ from modelward.api.conditions import ConditionType
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.rollout.capacity import shared_replicas, shared_target, shared_wanted, sizes
+from modelward.rollout.model_progress import fetching
 from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.traffic import leads_elsewhere
 from modelward.traffic_shares import Router, router
@@ -160,7 +161,7 @@ def what_keeps(observed: Observed, revision: str | None) -> str:
     if deployment and deployment.failure:
         return f"pods cannot be created: {deployment.failure}"
     problems = sorted({pod.problem for pod in pods_of(observed, revision) if not pod.ready and pod.problem})
-    return "; ".join(problems[:3]) or _STARTING
+    return "; ".join(problems[:3]) or fetching(observed, revision or "") or _STARTING
 
 
 def pods_of(observed: Observed, revision: str | None) -> tuple[Pod, ...]:

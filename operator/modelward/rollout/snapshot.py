@@ -1,16 +1,23 @@
 """Taking the snapshot of a new revision: choose the runtime, render the pod template, pin both."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from modelward.api.conditions import Blocked, Reason
 from modelward.api.revision import Revision
-from modelward.api.status import ModelDeploymentStatus
+from modelward.api.status import FetchedModel, ModelDeploymentStatus
 from modelward.errors import InvalidSpec
 from modelward.rollout.commands import keeps_pinned_runtime
 from modelward.rollout.observed import Observed
 from modelward.rollout.revisions import revision_hash
 from modelward.runtimes.choose import Choice, choose, pinned
+from modelward.runtimes.fetching import fetches
 from modelward.runtimes.render import Subject, render_template
+
+_NO_FETCH_IMAGE: Final = (
+    "spec.model.uri: the operator's settings name no image that fetches models. Set fetch.image (in the chart:"
+    " settings.fetch.image), or put the model into the image and leave uri out."
+)
 
 
 def take_snapshot(
@@ -20,16 +27,12 @@ def take_snapshot(
     if name in known:
         return known[name]
     model = observed.model
-    if model.spec.model and model.spec.model.uri:
-        return Blocked(
-            reason=Reason.INVALID_SPEC,
-            message="spec.model.uri: this version does not fetch models from storage yet; put the model into"
-            " the image and leave uri out.",
-        )
+    if fetches(model.spec) and not observed.fetch.image:
+        return Blocked(reason=Reason.FETCH_NOT_CONFIGURED, message=_NO_FETCH_IMAGE)
     choice = _runtime(observed, known, status)
     if isinstance(choice, Blocked):
         return choice
-    template = render_template(Subject(model=model.name, revision=name, spec=model.spec), choice.spec)
+    subject = Subject(model=model.name, revision=name, spec=model.spec)
     return Revision(
         name=name,
         number=max((each.number for each in known.values()), default=0) + 1,
@@ -37,8 +40,9 @@ def take_snapshot(
         nonce=status.revision_nonce,
         spec=model.fields,
         runtime=choice.pinned,
-        template=template,
+        template=render_template(subject, choice.spec, observed.fetch),
         cause=model.changed_by,
+        fetched=_restarted(observed, known, status),
     )
 
 
@@ -46,11 +50,29 @@ def _runtime(
     observed: Observed, known: Mapping[str, Revision], status: ModelDeploymentStatus
 ) -> Choice | Blocked:
     """The runtime as it is now; for a restart the one that stable has pinned: it promises the same pods again."""
-    stable = known.get(status.stable_revision)
-    same_words = stable is not None and stable.content == revision_hash(observed.model.fields)
-    if stable and same_words and stable.runtime and keeps_pinned_runtime(observed.model):
+    stable = _same_again(observed, known, status)
+    if stable and stable.runtime:
         try:
             return pinned(stable.runtime)
         except InvalidSpec as error:
             return Blocked(reason=Reason.NO_RUNTIME, message=f"the pinned runtime cannot be used: {error}")
     return choose(observed.model.spec, observed.runtimes)
+
+
+def _restarted(
+    observed: Observed, known: Mapping[str, Revision], status: ModelDeploymentStatus
+) -> FetchedModel | None:
+    """The model of stable, where the same is started again: what its name means by now is for a refresh to send out."""
+    stable = _same_again(observed, known, status)
+    if stable is None:
+        return None
+    return next((each for each in status.fetched if each.revision == stable.name), stable.fetched)
+
+
+def _same_again(
+    observed: Observed, known: Mapping[str, Revision], status: ModelDeploymentStatus
+) -> Revision | None:
+    """The stable revision, if a plain restart of it is asked for."""
+    stable = known.get(status.stable_revision)
+    same_words = stable is not None and stable.content == revision_hash(observed.model.fields)
+    return stable if same_words and keeps_pinned_runtime(observed.model) else None

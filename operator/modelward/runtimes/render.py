@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from modelward.api import names
 from modelward.api.decode import encode
 from modelward.api.model_deployment import PROFILE_ANNOTATION_PREFIXES, ModelDeploymentSpec, RuntimeOverrides
 from modelward.api.model_runtime import ModelRuntimeSpec
+from modelward.api.objects import Manifest
 from modelward.api.pod import RESERVED_ENV, EnvVar, HTTPProbe, Ports
-
-Manifest = dict[str, Any]
+from modelward.runtimes.fetching import FETCHES_NOTHING, FetchPolicy, model_path, pin_name, with_fetched_model
 
 CONTAINER: Final = "model-server"
 USER_ID: Final = 65532
@@ -38,14 +40,19 @@ class Subject:
     spec: ModelDeploymentSpec
 
 
-def render_template(subject: Subject, runtime: ModelRuntimeSpec) -> Manifest:
+def render_template(
+    subject: Subject, runtime: ModelRuntimeSpec, fetch: FetchPolicy = FETCHES_NOTHING
+) -> Manifest:
     """The pod template (core/v1 PodTemplateSpec) of a revision."""
     spec = subject.spec
+    path = model_path(spec, runtime.model_path)
     labels = {**spec.pod_labels, **names.revision_labels(subject.model, subject.revision)}
     metadata: Manifest = {"labels": labels}
     if annotations := _annotations(spec):
         metadata["annotations"] = annotations
-    return {"metadata": metadata, "spec": _pod_spec(subject, runtime)}
+    runtime = msgspec.structs.replace(runtime, model_path=path)
+    template = {"metadata": metadata, "spec": _pod_spec(subject, runtime)}
+    return with_fetched_model(template, spec, path, fetch, pin_name(subject.model, subject.revision))
 
 
 def served_name(subject: Subject) -> str:
@@ -153,7 +160,7 @@ def _environment(subject: Subject, runtime: ModelRuntimeSpec, overrides: Runtime
         "MODEL_NAME": served_name(subject),
         **({"MODEL_PATH": runtime.model_path} if runtime.model_path else {}),
         "MODEL_VERSION": _literal((model.version if model else None) or ""),
-        "MODEL_URI": _literal((model.uri if model else None) or ""),
+        "MODEL_URI": _literal(_without_signature((model.uri if model else None) or "")),
         "MODEL_REVISION": subject.revision,
     }
     env: dict[str, Manifest] = {name: {"name": name, "value": value} for name, value in ours.items()}
@@ -174,6 +181,11 @@ def model_variables(template: Mapping[str, Any]) -> dict[str, str]:
         for each in env
         if each.get("name") in RESERVED_ENV
     }
+
+
+def _without_signature(uri: str) -> str:
+    """The address that the server gets: a query of https is for the store, and may be a signature."""
+    return uri.partition("?")[0] if uri.startswith("https://") else uri
 
 
 def _literal(text: str) -> str:

@@ -17,9 +17,10 @@ from modelward.analysis.noise import HALF_LIFE_SECONDS, Noise, decode, encode
 from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.readings import Arm, Poll
 from modelward.api.names import MOST_NOISE_CHARACTERS
+from modelward.api.objects import Key
 from modelward.errors import InvalidState
 from modelward.sampling.pods import PodSource
-from modelward.sampling.subject import Key, Side
+from modelward.sampling.subject import Side
 
 ROUND_SECONDS: Final = 5.0
 """Time between two readings of a model that has its window."""

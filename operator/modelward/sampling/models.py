@@ -11,6 +11,7 @@ from typing import Final
 from modelward.analysis.policy import policy_of
 from modelward.api.analysis_policy import PODS
 from modelward.api.model import Model
+from modelward.api.objects import Key
 from modelward.cache.store import Store
 from modelward.clients.clock import boot_seconds
 from modelward.clients.prometheus import Prometheus
@@ -23,7 +24,7 @@ from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import PrometheusSource
 from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.sampler import NamedSource, Sampler
-from modelward.sampling.subject import Key, side_of, signals_of
+from modelward.sampling.subject import side_of, signals_of
 from modelward.sampling.supervisor import Supervisor
 from modelward.settings import MetricSource, MetricsSettings
 

@@ -8,12 +8,13 @@ from typing import Final
 
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, PodReading, Poll, Reading
+from modelward.api.objects import Key
 from modelward.clients.scrape import Body, Page, Scraper
 from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
 from modelward.sampling.exposition import Readings, readings
 from modelward.sampling.spelling import Seen, together, without_labels
-from modelward.sampling.subject import Key, Side
+from modelward.sampling.subject import Side
 from modelward.sampling.targets import RatioTarget, SampleTarget
 
 MOST_PODS: Final = 64

@@ -14,6 +14,7 @@ from typing import Final
 from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, GaugeReading, PodReading, Poll, Reading
 from modelward.api import names
+from modelward.api.objects import Key
 from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
 from modelward.sampling import meaning
@@ -24,7 +25,7 @@ from modelward.sampling.pods import Polled
 from modelward.sampling.queries import Asked, PodsOf, Queries
 from modelward.sampling.scrapes import Newest, Scrape
 from modelward.sampling.selectors import Selector
-from modelward.sampling.subject import Key, Side
+from modelward.sampling.subject import Side
 from modelward.sampling.targets import GaugeTarget, RatioTarget, SampleTarget
 
 STALE_INTERVALS: Final = 4

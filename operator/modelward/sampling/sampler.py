@@ -19,12 +19,13 @@ from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm
 from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.analysis_policy import PODS
+from modelward.api.objects import Key
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.freshness import MOST_MISSES
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import HISTORY_SECONDS, MOST_TIMES, PrometheusSource, boundary
 from modelward.sampling.sampler_task import Follower, SamplerTask
-from modelward.sampling.subject import Key, Side, Subject
+from modelward.sampling.subject import Side, Subject
 from modelward.sampling.supervisor import Supervisor, Work
 
 _BUG: Final = MetricsProblem(

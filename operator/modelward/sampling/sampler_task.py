@@ -18,13 +18,14 @@ from modelward.analysis.readings import Arm, Poll
 from modelward.analysis.sampled_evidence import Evidence
 from modelward.analysis.tracks import flawed
 from modelward.api.model import Model
+from modelward.api.objects import Key
 from modelward.api.revision import Revision
 from modelward.api.times import parse
 from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled
 from modelward.sampling.scrapes import Newest
-from modelward.sampling.subject import Key, Subject, is_idle, subject_of
+from modelward.sampling.subject import Subject, is_idle, subject_of
 
 MOST_SAMPLES: Final = 1000
 """Kept while nothing can be recorded, because the API server is away; then the oldest go."""

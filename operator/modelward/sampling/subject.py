@@ -12,14 +12,12 @@ from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import Arm
 from modelward.api.analysis_policy import PODS, AnalysisPolicy
 from modelward.api.model import Model
+from modelward.api.objects import Key
 from modelward.api.revision import Revision
 from modelward.api.signals import Signals
 from modelward.clients.unknown import MetricsUnknown
 from modelward.runtimes.metric_endpoints import MetricEndpoints, measured
 from modelward.sampling.targets import HistogramTarget, SampleTarget, sample_targets
-
-Key = tuple[str, str]
-"""(namespace, name) of a ModelDeployment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from modelward.sampling.subject import Key
+from modelward.api.objects import Key
 
 AGAIN_SECONDS: Final = 1.0
 """Pause before a task is begun again: one that ends at once, each time, must not take the processor for itself."""

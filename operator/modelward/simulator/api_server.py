@@ -11,11 +11,11 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
+from modelward.api.objects import Manifest
 from modelward.api.times import format_seconds
 from modelward.clients.resources import CONTROLLER_REVISION, MODEL_DEPLOYMENT
 from modelward.simulator.json_patch import copied
 
-Raw = dict[str, Any]
 Place = tuple[str, str, str]
 """Kind, namespace, name."""
 
@@ -28,11 +28,11 @@ class Write:
     verb: str
     """create, patch or delete."""
     subresource: str = ""
-    before: Raw | None
-    after: Raw | None
+    before: Manifest | None
+    after: Manifest | None
 
     @property
-    def object(self) -> Raw:
+    def object(self) -> Manifest:
         """The object after the write; before it, if it was deleted."""
         return self.after or self.before or {}
 
@@ -59,25 +59,25 @@ class ApiServer:
 
     now: Callable[[], datetime]
     written: Callable[[Write], None]
-    objects: dict[Place, Raw] = field(default_factory=dict)
+    objects: dict[Place, Manifest] = field(default_factory=dict)
     version: int = 0
     """resourceVersion of the latest write."""
-    admission: Callable[[Raw], None] = lambda _raw: None
+    admission: Callable[[Manifest], None] = lambda _raw: None
     """What policies of admission make of an object at every write of it; subresources do not pass here."""
     _count: int = 0
 
-    def get(self, kind: str, namespace: str, name: str) -> Raw:
+    def get(self, kind: str, namespace: str, name: str) -> Manifest:
         """An object, not to be changed. Raises Refused (404)."""
         return self._held((kind, namespace, name))
 
-    def find(self, kind: str, **labels: str) -> Iterator[Raw]:
+    def find(self, kind: str, **labels: str) -> Iterator[Manifest]:
         """All objects of a kind with these labels, in the order of their names; not to be changed."""
         for at in sorted(at for at in self.objects if at[0] == kind):
             raw = self.objects[at]
             if labels.items() <= (raw["metadata"].get("labels") or {}).items():
                 yield raw
 
-    def create(self, raw: Raw, manager: str) -> Raw:
+    def create(self, raw: Manifest, manager: str) -> Manifest:
         """Store a new object. Raises Refused (409)."""
         raw = copied(raw)
         at = place(raw)
@@ -95,7 +95,9 @@ class ApiServer:
         _manage(raw, {}, manager, "", self.now())
         return self._store(Write(manager=manager, verb="create", before=None, after=raw))
 
-    def would(self, at: Place, edit: Callable[[Raw], Raw | None], *, subresource: str = "") -> Raw:
+    def would(
+        self, at: Place, edit: Callable[[Manifest], Manifest | None], *, subresource: str = ""
+    ) -> Manifest:
         """What a change by `edit`, which gets a copy, would come to. Raises Refused (404, 409, 422)."""
         before = self._held(at)
         draft = copied(before)
@@ -110,8 +112,8 @@ class ApiServer:
         return after
 
     def change(
-        self, at: Place, manager: str, edit: Callable[[Raw], Raw | None], *, subresource: str = ""
-    ) -> Raw:
+        self, at: Place, manager: str, edit: Callable[[Manifest], Manifest | None], *, subresource: str = ""
+    ) -> Manifest:
         """Change an object by `edit`, which gets a copy. Raises Refused (404, 409, 422)."""
         before, after = self._held(at), self.would(at, edit, subresource=subresource)
         if after == before:
@@ -130,7 +132,9 @@ class ApiServer:
             self._remove(at, manager)
         return stored
 
-    def delete(self, at: Place, manager: str, preconditions: Mapping[str, str] | None = None) -> Raw | None:
+    def delete(
+        self, at: Place, manager: str, preconditions: Mapping[str, str] | None = None
+    ) -> Manifest | None:
         """Remove an object, or mark it while a finalizer holds it; what it owns is the garbage collector's.
 
         The answer is what is left of it. Raises Refused (404, 409).
@@ -154,12 +158,12 @@ class ApiServer:
         self.version += 1
         self.written(Write(manager=manager, verb="delete", before=before, after=None))
 
-    def _held(self, at: Place) -> Raw:
+    def _held(self, at: Place) -> Manifest:
         if at not in self.objects:
             raise Refused(HTTPStatus.NOT_FOUND, "NotFound", f"{at[0]} {at[2]} not found")
         return self.objects[at]
 
-    def _store(self, write: Write) -> Raw:
+    def _store(self, write: Write) -> Manifest:
         raw = write.object
         self.version += 1
         raw["metadata"]["resourceVersion"] = str(self.version)
@@ -173,11 +177,11 @@ def place(raw: Mapping[str, Any]) -> Place:
     return raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
 
-def _identity(raw: Raw) -> tuple[str, str]:
+def _identity(raw: Manifest) -> tuple[str, str]:
     return raw["metadata"]["uid"], raw["metadata"]["resourceVersion"]
 
 
-def _limited(before: Raw, after: Raw, subresource: str) -> Raw:
+def _limited(before: Manifest, after: Manifest, subresource: str) -> Manifest:
     """Only what the subresource may change; without one, everything but status."""
     if subresource == "status":
         return {**copied(before), "status": after["status"]}
@@ -187,7 +191,7 @@ def _limited(before: Raw, after: Raw, subresource: str) -> Raw:
     return after if "status" not in before else {**after, "status": before["status"]}
 
 
-def _manage(after: Raw, before: Raw, manager: str, subresource: str, now: datetime) -> None:
+def _manage(after: Manifest, before: Manifest, manager: str, subresource: str, now: datetime) -> None:
     """Note who owns which keys of spec: whoever changed them last."""
     old, new = before.get("spec") or {}, after.get("spec") or {}
     changed = {f"f:{key}" for key in new.keys() | old.keys() if new.get(key) != old.get(key)}

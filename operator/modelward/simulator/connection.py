@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from modelward.api.names import MANAGER
+from modelward.api.objects import Manifest
 from modelward.clients.resources import BY_KIND, Resource
-from modelward.simulator.api_server import ApiServer, Place, Raw, Refused
+from modelward.simulator.api_server import ApiServer, Place, Refused
 from modelward.simulator.json_patch import Mismatch, patched
 
 _BY_PLURAL: Final = {resource.plural: resource for resource in BY_KIND.values()}
@@ -96,7 +97,7 @@ class Connection:
         if reason := self.refused.get(f"{verb} {kind}"):
             raise Refused(_CODES[reason], reason, f"a change freeze denies {verb} of {kind} {name}")
 
-    def _read(self, resource: Resource, namespace: str, name: str, query: Mapping[str, str]) -> Raw:
+    def _read(self, resource: Resource, namespace: str, name: str, query: Mapping[str, str]) -> Manifest:
         if name:
             return self.server.get(resource.kind, namespace, name)
         found = self.server.find(resource.kind)
@@ -108,7 +109,7 @@ class Connection:
         ]
         return {"kind": f"{resource.kind}List", "metadata": {}, "items": items}
 
-    def _write(self, method: str, at: Place, subresource: str, body: Any) -> Raw:
+    def _write(self, method: str, at: Place, subresource: str, body: Any) -> Manifest:
         if method == "POST":
             return self.server.create(body, MANAGER)
         if method == "DELETE":
@@ -133,7 +134,7 @@ def matches(labels: Mapping[str, str], selector: str) -> bool:
     return True
 
 
-def _scale(raw: Raw) -> Raw:
+def _scale(raw: Manifest) -> Manifest:
     """What `/scale` of a Deployment answers; a count of 0 is left out."""
     metadata = {key: raw["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
     replicas = raw["spec"]["replicas"]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from modelward.api.names import REVISION_LABEL
+from modelward.api.objects import Manifest
 from modelward.cache.convert import owner_uid
-from modelward.simulator.api_server import ApiServer, Raw, place
+from modelward.simulator.api_server import ApiServer, place
 from modelward.simulator.nodes import Nodes
 from modelward.simulator.world import World
 
@@ -50,7 +51,7 @@ class Controllers:
             if owner and owner not in living:
                 self.server.delete(at, CLUSTER)
 
-    def _scale(self, autoscaler: Raw) -> None:
+    def _scale(self, autoscaler: Manifest) -> None:
         spec = autoscaler["spec"]
         at = ("Deployment", autoscaler["metadata"]["namespace"], spec["scaleTargetRef"]["name"])
         if at not in self.server.objects:
@@ -61,12 +62,12 @@ class Controllers:
             wanted = max(wanted, min(current, spec["maxReplicas"]))
         if current not in (0, wanted):  # an autoscaler leaves alone what is scaled to 0
 
-            def edit(raw: Raw) -> None:
+            def edit(raw: Manifest) -> None:
                 raw["spec"]["replicas"] = wanted
 
             self.server.change(at, CLUSTER, edit, subresource="scale")
 
-    def _demand(self, autoscaler: Raw, current: int) -> int:
+    def _demand(self, autoscaler: Manifest, current: int) -> int:
         """Pods that a revision needs for its share of the traffic."""
         if self.world.demand is None:
             return current
@@ -74,7 +75,7 @@ class Controllers:
         share = self.share(owner["name"], autoscaler["metadata"]["labels"][REVISION_LABEL])
         return math.ceil(round(self.world.demand * share, 6))
 
-    def _populate(self, deployment: Raw) -> None:
+    def _populate(self, deployment: Manifest) -> None:
         pods = self._pods_of(deployment)
         wanted = deployment["spec"]["replicas"]
         for pod in sorted(pods, key=self.nodes.is_ready, reverse=True)[wanted:]:
@@ -82,7 +83,7 @@ class Controllers:
         for _ in range(wanted - len(pods)):
             self.server.create(self._new_pod(deployment), CLUSTER)
 
-    def _count(self, deployment: Raw) -> None:
+    def _count(self, deployment: Manifest) -> None:
         pods = self._pods_of(deployment)
         status = {
             "observedGeneration": deployment["metadata"]["generation"],
@@ -91,18 +92,18 @@ class Controllers:
         }
         if deployment.get("status") != status:
 
-            def edit(raw: Raw) -> None:
+            def edit(raw: Manifest) -> None:
                 raw["status"] = status
 
             self.server.change(place(deployment), CLUSTER, edit, subresource="status")
 
-    def _pods_of(self, deployment: Raw) -> list[Raw]:
+    def _pods_of(self, deployment: Manifest) -> list[Manifest]:
         """Its pods, but those that are over for good."""
         uid = str(deployment["metadata"]["uid"])
         pods = (pod for pod in self.server.find("Pod") if owner_uid(pod["metadata"]) == uid)
         return [pod for pod in pods if (pod.get("status") or {}).get("phase") != "Failed"]
 
-    def _new_pod(self, deployment: Raw) -> Raw:
+    def _new_pod(self, deployment: Manifest) -> Manifest:
         self._pods += 1
         template, metadata = deployment["spec"]["template"], deployment["metadata"]
         owner = {
@@ -123,7 +124,7 @@ class Controllers:
             "spec": {**template["spec"], **self._priority(template["spec"])},
         }
 
-    def _priority(self, spec: Raw) -> Raw:
+    def _priority(self, spec: Manifest) -> Manifest:
         """What admission adds to a pod of a priority class."""
         classes = (each for each in self.server.find("PriorityClass"))
         return next(

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from modelward.api.objects import Manifest
 from modelward.api.times import format_seconds
 from modelward.api.weights import Rule
 from modelward.projection.route import rules
-from modelward.simulator.api_server import ApiServer, Place, Raw, place
+from modelward.simulator.api_server import ApiServer, Place, place
 from modelward.simulator.world import World
 
 GATEWAY: Final = "gateway"
@@ -103,7 +104,7 @@ class Gateway:
         taken = self._taken.get(at)
         return taken is not None and taken.generation == generation
 
-    def _take(self, raw: Raw) -> None:
+    def _take(self, raw: Manifest) -> None:
         at, generation = place(raw), raw["metadata"]["generation"]
         accepts = self.world.gateway.accepts
         if self._taken.get(at) != (taken := _Taken(generation, rules(raw) if accepts else ())):
@@ -114,12 +115,12 @@ class Gateway:
         status = {"parents": [self._report(parent, raw, reported) for parent in raw["spec"]["parentRefs"]]}
         if (raw.get("status") or {}) != status:
 
-            def edit(draft: Raw) -> None:
+            def edit(draft: Manifest) -> None:
                 draft["status"] = status
 
             self.server.change(at, GATEWAY, edit, subresource="status")
 
-    def _report(self, parent: Raw, raw: Raw, generation: int) -> Raw:
+    def _report(self, parent: Manifest, raw: Manifest, generation: int) -> Manifest:
         accepts = self.world.gateway.accepts
         found = [
             ("Accepted", accepts, "Accepted" if accepts else "NotAllowedByListeners"),

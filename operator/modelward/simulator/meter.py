@@ -25,12 +25,13 @@ from modelward.analysis.readings import (
 from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.analysis_policy import MetricKind
 from modelward.api.names import MODEL_LABEL, REVISION_LABEL, model_label
+from modelward.api.objects import Key, Manifest
 from modelward.api.times import parse
 from modelward.sampling.pods import Polled
 from modelward.sampling.sampler_task import Follower, SamplerTask
-from modelward.sampling.subject import Key, Side, Subject
+from modelward.sampling.subject import Side, Subject
 from modelward.sampling.targets import GaugeTarget, HistogramTarget
-from modelward.simulator.api_server import ApiServer, Raw
+from modelward.simulator.api_server import ApiServer
 from modelward.simulator.nodes import Life, Nodes
 from modelward.simulator.traffic import BOUNDS, Counted, Traffic, floored
 from modelward.simulator.world import World
@@ -110,7 +111,7 @@ class Meter(Follower):
         )
         return Polled(poll=poll, unread={name: problem for name, (_, problem) in unread.items()})
 
-    def _pods(self, subject: Subject, arm: Arm) -> Iterator[tuple[Raw, Life]]:
+    def _pods(self, subject: Subject, arm: Arm) -> Iterator[tuple[Manifest, Life]]:
         """The pods of a revision whose servers run."""
         labels = {MODEL_LABEL: model_label(subject.name), REVISION_LABEL: subject.side(arm).revision}
         for pod in self.server.find("Pod", **labels):
@@ -118,7 +119,7 @@ class Meter(Follower):
             if life and life.started is not None:
                 yield pod, life
 
-    def _reading(self, pod: Raw, life: Life, arm: Arm, subject: Subject) -> PodReading:
+    def _reading(self, pod: Manifest, life: Life, arm: Arm, subject: Subject) -> PodReading:
         side = subject.side(arm)
         counted = self.traffic.counted.get(pod["metadata"]["uid"])
         if counted is None or counted.started != life.started:

@@ -4,14 +4,17 @@ The words are those of the kubelet. A container that ends is started again at on
 after 10, 20, 40 ... 300 s (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy).
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelward.api.names import REVISION_LABEL
+from modelward.api.objects import Manifest
 from modelward.api.times import format_seconds
-from modelward.simulator.api_server import ApiServer, Raw, place
+from modelward.simulator import stores
+from modelward.simulator.api_server import ApiServer, place
 from modelward.simulator.world import Version, World
 
 KUBELET: Final = "kubelet"
@@ -35,12 +38,24 @@ class Life:
     resumes: float | None = None
     """When a container that is held back starts again."""
     restarts: int = 0
-    ended: Raw | None = None
+    ended: Manifest | None = None
     """How it ended last."""
     ready: bool = False
     ready_since: str = ""
     """Since when `ready` is what it is."""
     failed: bool = False
+    fetch_due: float | None = None
+    """When the fetch container ends that runs now."""
+    fetch_resumes: float | None = None
+    """When it starts again, while it is held back."""
+    fetch_restarts: int = 0
+    fetch_ended: Manifest | None = None
+    """How it ended last."""
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the model is there."""
+        return self.fetch_ended is not None and self.fetch_ended["exitCode"] == 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +98,7 @@ class Nodes:
         )
         return min(dues, default=None)
 
-    def is_ready(self, pod: Raw) -> bool:
+    def is_ready(self, pod: Manifest) -> bool:
         """Whether the pod gets requests."""
         life = self.lives.get(pod["metadata"]["uid"])
         return life is not None and life.ready
@@ -108,7 +123,7 @@ class Nodes:
 
     # --- one pod --------------------------------------------------------------------------------------------
 
-    def _life(self, pod: Raw) -> Life:
+    def _life(self, pod: Manifest) -> Life:
         uid = pod["metadata"]["uid"]
         if uid not in self.lives:
             revision = pod["metadata"]["labels"].get(REVISION_LABEL, "")
@@ -121,14 +136,17 @@ class Nodes:
             del self.lives[uid]
             self.changes += 1
 
-    def _schedule(self, pod: Raw, life: Life) -> None:
+    def _schedule(self, pod: Manifest, life: Life) -> None:
         if self._is_full() and not self._preempt(pod):
             if not pod.get("status"):
                 self.note(f"Pod {pod['metadata']['name']} finds no node: there is no room")
                 self._write(pod, life)
             return
         life.scheduled = self.second()
-        self._start(pod, life)
+        if stores.uri_of(pod):
+            life.fetch_due = self.second() + self.world.stores.seconds
+        else:
+            self._start(pod, life)
         self.changes += 1
         self._write(pod, life)
 
@@ -136,7 +154,7 @@ class Nodes:
         taken = sum(each.scheduled is not None and not each.failed for each in self.lives.values())
         return self.world.room is not None and taken >= self.world.room
 
-    def _preempt(self, pod: Raw) -> bool:
+    def _preempt(self, pod: Manifest) -> bool:
         """End the pod of the lowest priority below this one's, if there is one; whether there was."""
         placed = [each for each in self.server.find("Pod") if self._is_placed(each)]
         victim = min(placed, key=_priority, default=None)
@@ -146,19 +164,24 @@ class Nodes:
         self._end(victim)
         return True
 
-    def _is_placed(self, pod: Raw) -> bool:
+    def _is_placed(self, pod: Manifest) -> bool:
         life = self.lives.get(pod["metadata"]["uid"])
         return life is not None and life.scheduled is not None and not life.failed
 
-    def _end(self, pod: Raw) -> None:
+    def _end(self, pod: Manifest) -> None:
         del self.lives[pod["metadata"]["uid"]]
         self.changes += 1
         self.server.delete(place(pod), SCHEDULER)
 
-    def _moves(self, pod: Raw, life: Life) -> bool:
+    def _moves(self, pod: Manifest, life: Life) -> bool:
         """Bring the pod to what is due; whether anything changed."""
         version, now, before = self.world.version(pod), self.second(), self._state(life)
         restarts, held = life.restarts, life.resumes
+        if life.fetch_resumes is not None and life.fetch_resumes <= now:
+            life.fetch_resumes, life.fetch_due = None, now + self.world.stores.seconds
+            life.fetch_restarts += 1
+        if life.fetch_due is not None and life.fetch_due <= now:
+            self._fetch_ends(pod, life)
         if life.resumes is not None and life.resumes <= now:
             life.resumes = None
             life.restarts += 1
@@ -174,7 +197,7 @@ class Nodes:
         self.changes += changed
         return changed
 
-    def _crashes(self, pod: Raw, life: Life, version: Version) -> None:
+    def _crashes(self, pod: Manifest, life: Life, version: Version) -> None:
         reason, code = ("OOMKilled", 137) if version.out_of_memory else ("Error", 1)
         name = pod["metadata"]["name"]
         life.ended = {"exitCode": code, "reason": reason, "finishedAt": self._time()}
@@ -184,11 +207,31 @@ class Nodes:
             life.restarts = 1
             self._start(pod, life)
             return
-        backoff = min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** (life.restarts - 1))
+        backoff = _backoff(life.restarts)
         self.note(f"Pod {name} {how}, and is held back for {backoff:.0f} s")
         life.started, life.resumes = None, self.second() + backoff
 
-    def _start(self, pod: Raw, life: Life) -> None:
+    def _fetch_ends(self, pod: Manifest, life: Life) -> None:
+        """The model is there, or the kubelet starts the container again: at once, then after longer and longer."""
+        at = ("ConfigMap", pod["metadata"]["namespace"], stores.pin_of(pod))
+        report, code = self.world.stores.fetched(pod, self.server.objects.get(at))
+        life.fetch_due = None
+        life.fetch_ended = {
+            "exitCode": code,
+            "reason": "Error" if code else "Completed",
+            "finishedAt": self._time(),
+            "message": json.dumps(report),
+        }
+        if not code:
+            self._start(pod, life)
+            return
+        if life.fetch_restarts == 0:
+            self.note(f"Pod {pod['metadata']['name']} cannot fetch its model ({report['reason']})")
+            life.fetch_restarts, life.fetch_due = 1, self.second() + self.world.stores.seconds
+            return
+        life.fetch_resumes = self.second() + _backoff(life.fetch_restarts)
+
+    def _start(self, pod: Manifest, life: Life) -> None:
         life.started, life.load_seconds = self.second(), self.world.version(pod).load_seconds
 
     def _loaded(self, life: Life) -> float | None:
@@ -207,27 +250,27 @@ class Nodes:
         return life.started + version.crash_after_seconds
 
     def _dues(self, life: Life, version: Version) -> Iterator[float]:
-        if life.resumes is not None:
-            yield life.resumes
+        yield from (due for due in (life.resumes, life.fetch_due, life.fetch_resumes) if due is not None)
         if (crash := self._crash(life, version)) is not None:
             yield crash
         if not life.ready and version.passes_probe and (loaded := self._loaded(life)) is not None:
             yield loaded
 
     def _state(self, life: Life) -> tuple[Any, ...]:
-        return life.started, life.resumes, life.restarts, life.ready
+        fetch = (life.fetch_due, life.fetch_resumes, life.fetch_restarts)
+        return life.started, life.resumes, life.restarts, life.ready, *fetch
 
     # --- status ---------------------------------------------------------------------------------------------
 
-    def _write(self, pod: Raw, life: Life) -> None:
+    def _write(self, pod: Manifest, life: Life) -> None:
         status = self._status(pod, life)
 
-        def edit(raw: Raw) -> None:
+        def edit(raw: Manifest) -> None:
             raw["status"] = status
 
         self.server.change(place(pod), KUBELET, edit, subresource="status")
 
-    def _status(self, pod: Raw, life: Life) -> Raw:
+    def _status(self, pod: Manifest, life: Life) -> Manifest:
         if life.scheduled is None:
             unscheduled = {"reason": "Unschedulable", "message": _NO_ROOM, "lastTransitionTime": self._time()}
             return {
@@ -254,11 +297,34 @@ class Nodes:
             "startTime": self._time(life.scheduled),
             "conditions": conditions,
             "containerStatuses": containers,
+            **({"initContainerStatuses": [self._fetcher(pod, life)]} if stores.uri_of(pod) else {}),
         }
 
-    def _container(self, container: Raw, life: Life) -> Raw:
+    def _fetcher(self, pod: Manifest, life: Life) -> Manifest:
+        """Of the container that fetches the model."""
+        container = pod["spec"]["initContainers"][0]
+        state: Manifest = {"running": {"startedAt": self._time()}}
+        if life.is_fetched:
+            state = {"terminated": life.fetch_ended}
+        elif life.fetch_resumes is not None:
+            state = {"waiting": {"reason": "CrashLoopBackOff"}}
+        last = (
+            {} if life.is_fetched or not life.fetch_ended else {"lastState": {"terminated": life.fetch_ended}}
+        )
+        return {
+            "name": container["name"],
+            "image": container["image"],
+            "ready": life.is_fetched,
+            "restartCount": life.fetch_restarts,
+            "state": state,
+            **last,
+        }
+
+    def _container(self, container: Manifest, life: Life) -> Manifest:
         if life.started is not None:
-            state: Raw = {"running": {"startedAt": self._time(life.started)}}
+            state: Manifest = {"running": {"startedAt": self._time(life.started)}}
+        elif life.resumes is None:
+            state = {"waiting": {"reason": "PodInitializing"}}
         else:
             state = {
                 "waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}
@@ -277,9 +343,14 @@ class Nodes:
         return format_seconds(self.start + timedelta(seconds=self.second() if second is None else second))
 
 
-def _priority(pod: Raw) -> int:
+def _backoff(restarts: int) -> float:
+    """Seconds for which the kubelet holds a container back that has been started again so often."""
+    return min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * float(2 ** (restarts - 1)))
+
+
+def _priority(pod: Manifest) -> int:
     return int(pod["spec"].get("priority", 0))
 
 
-def _condition(kind: str, *, value: bool, **fields: str) -> Raw:
+def _condition(kind: str, *, value: bool, **fields: str) -> Manifest:
     return {"type": kind, "status": "True" if value else "False", **fields}

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
 
 from modelward.api.names import MANAGER
+from modelward.api.objects import Key, Manifest
 from modelward.cache.convert import is_labelled, owner_uid
-from modelward.cache.store import Key, Store
+from modelward.cache.store import Store
 from modelward.clients.kube import Kube
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT, POD, RUNTIMES, WATCHED
 from modelward.controller.metrics import Metrics
@@ -21,7 +22,8 @@ from modelward.controller.reconcile import Reconciler
 from modelward.controller.workqueue import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, WorkQueue
 from modelward.errors import ModelwardError
 from modelward.rollout.fleet import Limits
-from modelward.simulator.api_server import ApiServer, Raw, Write
+from modelward.runtimes.fetching import FetchPolicy
+from modelward.simulator.api_server import ApiServer, Write
 from modelward.simulator.connection import Connection
 from modelward.simulator.controllers import Controllers
 from modelward.simulator.gateway import Gateway
@@ -32,6 +34,8 @@ from modelward.simulator.world import World
 
 START: Final = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 """When every rehearsal begins, whatever the time is."""
+FETCH: Final = FetchPolicy(image="ghcr.io/modelward/modelward-fetch@sha256:" + "0" * 64)
+"""Of every rehearsal: what would be fetched is not asked for."""
 RESTART_SECONDS: Final = 2.0
 """From the end of an operator to the first reconcile of its successor."""
 _MOST_ROUNDS: Final = 200
@@ -128,7 +132,7 @@ class Simulation:
         self._acts = sorted(acts, key=lambda act: act.second)
         self._disturbance = disturbance or Disturbance()
         self._watch = watch
-        self._events: list[tuple[float, int, str, Raw]] = []
+        self._events: list[tuple[float, int, str, Manifest]] = []
         self._event_count = 0
         self._operator_writes = 0
         self.server = ApiServer(now=self.now, written=self._written)
@@ -164,7 +168,7 @@ class Simulation:
         """Add an act to the script, while it is played."""
         self._acts = sorted([*self._acts, act], key=lambda each: each.second)
 
-    def model(self) -> Raw:
+    def model(self) -> Manifest:
         """The one ModelDeployment of the script; of several the first."""
         return next(self.server.find(MODEL_DEPLOYMENT.kind))
 
@@ -249,7 +253,7 @@ class Simulation:
             delivered = True
         return delivered
 
-    def _take(self, kind: str, raw: Raw) -> None:
+    def _take(self, kind: str, raw: Manifest) -> None:
         """What the operator's intake does with an event."""
         store, metadata = self._operator.store, raw["metadata"]
         place = metadata.get("namespace", ""), metadata["name"]
@@ -276,7 +280,7 @@ class Simulation:
             keys = list(store.models())
         elif raw["kind"] == POD.kind:
             owner = pod_of or store.model_of_pod(namespace, name)
-            keys = [owner] if owner and store.is_live(owner) else []
+            keys = [owner] if owner and store.follows_pods(owner) else []
         elif owner := store.owner(owner_uid(metadata), namespace):
             keys = [owner]
         elif raw["kind"] == HTTP_ROUTE.kind:
@@ -304,7 +308,14 @@ class Simulation:
             second=self._second,
         )
         reconciler = Reconciler(
-            kube, store, queue, Metrics(store), now=self.now, sampling=meter, limits=self._limits
+            kube,
+            store,
+            queue,
+            Metrics(store),
+            now=self.now,
+            sampling=meter,
+            limits=self._limits,
+            fetch=FETCH,
         )
         begin = self.second + (RESTART_SECONDS if self.second else 0.0)
         return _Operator(store, reconciler, meter, dict.fromkeys(store.models(), begin))
@@ -348,7 +359,7 @@ class Simulation:
         return bool(due)
 
 
-def _is_watched(raw: Raw) -> bool:
+def _is_watched(raw: Manifest) -> bool:
     """Of kinds that are not ours the operator watches what carries its label."""
     return raw["kind"] == MODEL_DEPLOYMENT.kind or raw["kind"] in _RUNTIMES or is_labelled(raw)
 

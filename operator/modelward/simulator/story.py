@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from modelward.api.names import MANAGER, REVISION_LABEL
+from modelward.api.objects import Manifest
 from modelward.clients.resources import MODEL_DEPLOYMENT
-from modelward.simulator.api_server import Raw, Write
+from modelward.simulator.api_server import Write
 from modelward.simulator.controllers import CLUSTER
 from modelward.simulator.gateway import GATEWAY
 from modelward.simulator.simulation import Happening, Simulation
@@ -108,7 +109,7 @@ def _written(write: Write) -> Iterator[str]:
         yield from _change(write.before or {}, write.object)
 
 
-def _details(raw: Raw) -> str:
+def _details(raw: Manifest) -> str:
     match raw["kind"]:
         case "Deployment":
             return f" with {_pods(raw['spec']['replicas'])}"
@@ -122,7 +123,7 @@ def _details(raw: Raw) -> str:
             return ""
 
 
-def _change(before: Raw, after: Raw) -> Iterator[str]:
+def _change(before: Manifest, after: Manifest) -> Iterator[str]:
     kind, name = after["kind"], f"{after['kind']} {after['metadata']['name']}"
     old, new = before.get("spec") or {}, after.get("spec") or {}
     if before.get("status") != after.get("status"):
@@ -144,7 +145,7 @@ def _change(before: Raw, after: Raw) -> Iterator[str]:
         yield f"updates the metadata of {name}"
 
 
-def _reported(name: str, status: Raw) -> Iterator[str]:
+def _reported(name: str, status: Manifest) -> Iterator[str]:
     """What a controller says of an object of its kind."""
     if "parents" not in status:
         yield f"{name}: {status['readyReplicas']} of {_pods(status['replicas'])} ready"
@@ -157,19 +158,19 @@ def _reported(name: str, status: Raw) -> Iterator[str]:
     )
 
 
-def _selected(spec: Raw) -> str:
+def _selected(spec: Manifest) -> str:
     selector = spec.get("selector") or {}
     labels = selector.get("matchLabels") or selector
     return str(labels.get(REVISION_LABEL) or ("all revisions" if labels else ""))
 
 
-def _weights(spec: Raw) -> str:
+def _weights(spec: Manifest) -> str:
     rules = spec.get("rules") or []
     backends = [each for rule in rules for each in rule.get("backendRefs") or ()]
     return ", ".join(f"{each.get('weight', 1)} to {each['name']}" for each in backends)
 
 
-def _bounds(spec: Raw) -> str:
+def _bounds(spec: Manifest) -> str:
     shrinks = ((spec.get("behavior") or {}).get("scaleDown") or {}).get("selectPolicy") != "Disabled"
     return (
         f"{spec.get('minReplicas')} to {_pods(spec.get('maxReplicas', 0))}{'' if shrinks else ', never down'}"
@@ -203,7 +204,7 @@ def _status(second: float, write: Write) -> Iterator[Line]:
     )
 
 
-def _changes(before: Raw, after: Raw) -> str:
+def _changes(before: Manifest, after: Manifest) -> str:
     old, new = _conditions(before), _conditions(after)
     words = [f"{kind} {each['status']}" for kind, each in new.items() if _word(old, kind) != each["status"]]
     words += [f"{kind} gone" for kind in old if kind not in new]
@@ -222,11 +223,11 @@ def _changes(before: Raw, after: Raw) -> str:
     return "; ".join(parts) or _counts(after["status"])
 
 
-def _kinds(raw: Raw) -> list[tuple[str, str, str]]:
+def _kinds(raw: Manifest) -> list[tuple[str, str, str]]:
     return [(kind, each["status"], each["reason"]) for kind, each in _conditions(raw).items()]
 
 
-def _weight(raw: Raw) -> int | None:
+def _weight(raw: Manifest) -> int | None:
     """The canary's weight; None while there is no canary."""
     status = raw.get("status") or {}
     if not status.get("canaryRevision"):
@@ -234,17 +235,17 @@ def _weight(raw: Raw) -> int | None:
     return int((status.get("rollout") or {}).get("weightPercent", 0))
 
 
-def _phase(raw: Raw) -> str:
+def _phase(raw: Manifest) -> str:
     return str(((raw.get("status") or {}).get("rollout") or {}).get("state") or "Serving")
 
 
-def _counts(status: Raw) -> str:
+def _counts(status: Manifest) -> str:
     return f"{status.get('readyReplicas', 0)} of {status.get('replicas', 0)} pods ready in all"
 
 
-def _conditions(raw: Raw) -> dict[str, Raw]:
+def _conditions(raw: Manifest) -> dict[str, Manifest]:
     return {each["type"]: each for each in (raw.get("status") or {}).get("conditions") or ()}
 
 
-def _word(conditions: dict[str, Raw], kind: str) -> str:
+def _word(conditions: dict[str, Manifest], kind: str) -> str:
     return str(conditions.get(kind, {}).get("status", ""))

@@ -9,7 +9,8 @@ from math import erf, floor, inf, log, sqrt
 from typing import Final
 
 from modelward.api.names import MODEL_LABEL, REVISION_LABEL, model_label
-from modelward.simulator.api_server import ApiServer, Raw
+from modelward.api.objects import Manifest
+from modelward.simulator.api_server import ApiServer
 from modelward.simulator.gateway import Gateway
 from modelward.simulator.nodes import Nodes
 from modelward.simulator.world import Version, World
@@ -112,10 +113,10 @@ class Traffic:
             counted = self.counted[uid] = Counted(started)
         return counted
 
-    def _pod(self, uid: str) -> Raw:
+    def _pod(self, uid: str) -> Manifest:
         return next(pod for pod in self.server.find("Pod") if pod["metadata"]["uid"] == uid)
 
-    def _entries(self, model: Raw) -> Iterator[tuple[Mapping[str, str], float]]:
+    def _entries(self, model: Manifest) -> Iterator[tuple[Mapping[str, str], float]]:
         """Selectors of the Services that a model's requests come to, each with its share."""
         namespace, name = model["metadata"]["namespace"], model["metadata"]["name"]
         traffic = (model.get("spec") or {}).get("traffic")
@@ -136,7 +137,7 @@ def floored(counts: list[float]) -> list[int]:
     return [floor(count + 1e-6) for count in counts]
 
 
-def _spread(entries: Iterator[tuple[Mapping[str, str], float]], pods: list[Raw]) -> dict[str, float]:
+def _spread(entries: Iterator[tuple[Mapping[str, str], float]], pods: list[Manifest]) -> dict[str, float]:
     found: dict[str, float] = {}
     for selector, share in entries:
         own = [pod for pod in pods if selector.items() <= pod["metadata"]["labels"].items()]

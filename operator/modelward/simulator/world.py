@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from modelward.api.names import REVISION_LABEL
+from modelward.simulator.stores import Stored, Stores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,8 @@ class World:
     room: int | None = None
     """How many pods find a node at once; None: all."""
     gateway: GatewayBehaviour = field(default_factory=GatewayBehaviour)
+    stores: Stores = field(default_factory=Stores)
+    """Where models with a uri are fetched from."""
     refused: dict[str, str] = field(default_factory=dict)
     """What the API server takes from nobody: verb and kind ("patch Service"), and the reason of its answer, such as
     Invalid or Conflict."""
@@ -82,6 +85,11 @@ class World:
     def set(self, version: str, **behaviour: Any) -> None:
         """Change how a version behaves."""
         self.versions[version] = replace(self.versions.get(version, self.others), **behaviour)
+        self.changes += 1
+
+    def store(self, uri: str, **content: Any) -> None:
+        """Change what is at an address."""
+        self.stores.stored[uri] = replace(self.stores.stored.get(uri, Stored()), **content)
         self.changes += 1
 
     def set_gateway(self, **behaviour: Any) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from modelward.api.printable import printable_lines
 from modelward.simulator.story import Line
+from modelward_cli.rehearse.addresses import assumed
 from modelward_cli.rehearse.manifests import InvalidManifest, Manifests, changed, read
 from modelward_cli.rehearse.rehearse import Rehearsal, Setting, completed, rehearse
 from modelward_cli.rehearse.scenarios import SCENARIOS
@@ -90,7 +91,7 @@ def _setting(options: Options) -> Setting:
         requests_per_second=options.requests_per_second,
         load_seconds=options.load_seconds,
         approve=options.approve,
-        assumptions=assumptions,
+        assumptions=(*assumptions, *assumed((before.model, model))),
     )
 
 

@@ -11,8 +11,8 @@ from modelward.api.crd.schema import Schema, structural_schema
 from modelward.api.decode import decode_runtime, decode_spec, without_nulls
 from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.model_runtime import ModelRuntimeSpec
+from modelward.api.objects import Manifest
 from modelward.errors import InvalidSpec, ModelwardError
-from modelward.simulator.api_server import Raw
 from modelward.simulator.json_patch import copied
 from modelward_cli.rehearse.rules import check
 
@@ -29,9 +29,9 @@ class InvalidManifest(ModelwardError):
 class Manifests:
     """The objects of one file that matter."""
 
-    model: Raw
-    runtimes: tuple[Raw, ...] = ()
-    routes: tuple[Raw, ...] = ()
+    model: Manifest
+    runtimes: tuple[Manifest, ...] = ()
+    routes: tuple[Manifest, ...] = ()
     ignored: tuple[str, ...] = ()
     """Kind and name of objects that a rehearsal has no use for."""
 
@@ -56,7 +56,7 @@ def read(text: str, source: str) -> Manifests:
     )
 
 
-def changed(model: Raw, changes: tuple[str, ...]) -> Raw:
+def changed(model: Manifest, changes: tuple[str, ...]) -> Manifest:
     """The model with each `FIELD=VALUE` done, such as `spec.model.version=8`. Raises InvalidManifest.
 
     A value is YAML; where only a string fits, it is taken as one.
@@ -71,7 +71,7 @@ def changed(model: Raw, changes: tuple[str, ...]) -> Raw:
     return after
 
 
-def _changed(model: Raw, keys: list[str], text: str, source: str) -> Raw:
+def _changed(model: Manifest, keys: list[str], text: str, source: str) -> Manifest:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -87,14 +87,14 @@ def _changed(model: Raw, keys: list[str], text: str, source: str) -> Raw:
             return _with_value(model, keys, value, source)  # what is wrong with the value itself
 
 
-def _with_value(model: Raw, keys: list[str], value: Any, source: str) -> Raw:
+def _with_value(model: Manifest, keys: list[str], value: Any, source: str) -> Manifest:
     after = copied(model)
     _set(after["spec"], keys, value)
     _checked(after, source)
     return after
 
 
-def _set(spec: Raw, keys: list[str], value: Any) -> None:
+def _set(spec: Manifest, keys: list[str], value: Any) -> None:
     *parents, last = keys
     for key in parents:
         if not isinstance(spec.get(key), dict):
@@ -106,7 +106,7 @@ def _set(spec: Raw, keys: list[str], value: Any) -> None:
         spec[last] = value
 
 
-def _documents(text: str, source: str) -> Iterator[Raw]:
+def _documents(text: str, source: str) -> Iterator[Manifest]:
     try:
         documents = [each for each in yaml.safe_load_all(text) if each is not None]
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -120,7 +120,7 @@ def _documents(text: str, source: str) -> Iterator[Raw]:
             yield raw
 
 
-def _with_metadata(raw: Raw, source: str) -> Raw:
+def _with_metadata(raw: Manifest, source: str) -> Manifest:
     metadata = raw.get("metadata")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
         raise InvalidManifest(f"{source}: {raw['kind']}: metadata.name: must be given: it is required")
@@ -134,7 +134,7 @@ def _with_metadata(raw: Raw, source: str) -> Raw:
     }
 
 
-def _checked(raw: Raw, source: str) -> None:
+def _checked(raw: Manifest, source: str) -> None:
     """Raise InvalidManifest, with field and remedy, for what the API server would refuse."""
     kind = raw.get("kind")
     if kind not in (names.KIND, *_RUNTIMES):
@@ -174,6 +174,6 @@ def _unknown(value: Any, schema: Schema, path: str) -> Iterator[str]:
             yield from _unknown(each, schema["items"], f"{path}[{number}]")
 
 
-def _called(raw: Raw) -> str:
+def _called(raw: Manifest) -> str:
     metadata = raw.get("metadata")
     return f"{raw.get('kind')} {metadata.get('name', '') if isinstance(metadata, dict) else ''}".strip()

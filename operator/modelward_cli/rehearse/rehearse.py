@@ -8,13 +8,14 @@ from modelward.api import names
 from modelward.api.conditions import Blocked
 from modelward.api.decode import decode_status
 from modelward.api.model import Model
+from modelward.api.objects import Manifest
 from modelward.api.status import ModelDeploymentStatus, RolloutResult
 from modelward.api.traffic_policy import Traffic
 from modelward.cache import convert
 from modelward.rollout.phases import WAITING, Phase
 from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.runtimes.choose import choose
-from modelward.simulator.api_server import Place, Raw, Write, place
+from modelward.simulator.api_server import Place, Write, place
 from modelward.simulator.simulation import Act, Simulation
 from modelward.simulator.story import Line, lines
 from modelward.simulator.traffic import Answered
@@ -40,7 +41,7 @@ class Setting:
     """What is the same in all scenarios."""
 
     before: Manifests
-    after: Raw
+    after: Manifest
     """The ModelDeployment as it is changed to."""
     requests_per_second: float = 60.0
     load_seconds: float = 5.0
@@ -188,7 +189,7 @@ class _Play:
         simulation.note("user", f"changes {'; '.join(differences(self.setting))}")
         after = self.setting.after
 
-        def edit(raw: Raw) -> None:
+        def edit(raw: Manifest) -> None:
             raw["spec"] = after["spec"]
 
         simulation.server.change(self._at, USER, edit)
@@ -228,7 +229,7 @@ class _Play:
         value = f"{status.canary_revision}/{step}"
         simulation.note("user", f"approves: modelward.dev/approve={value}")
 
-        def edit(raw: Raw) -> None:
+        def edit(raw: Manifest) -> None:
             raw["metadata"].setdefault("annotations", {})["modelward.dev/approve"] = value
 
         simulation.server.change(self._at, USER, edit)
@@ -297,14 +298,14 @@ def _shown(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 
-def _creating(raw: Raw) -> Any:
+def _creating(raw: Manifest) -> Any:
     def do(simulation: Simulation) -> None:
         simulation.server.create(raw, USER)
 
     return do
 
 
-def _model(raw: Raw) -> Model:
+def _model(raw: Manifest) -> Model:
     metadata = {**raw["metadata"], "uid": "", "resourceVersion": "0"}
     return convert.model({**raw, "metadata": metadata})
 
@@ -313,7 +314,7 @@ def _route_of_user(traffic: Traffic | None) -> str:
     return traffic.http_route_ref.name if traffic and traffic.http_route_ref else ""
 
 
-def _assumed_runtime(model: Model) -> Raw:
+def _assumed_runtime(model: Model) -> Manifest:
     runtime, source = model.spec.runtime, model.spec.model
     name = (runtime.name if runtime else None) or (source.format if source else None) or "assumed"
     return {
@@ -335,7 +336,7 @@ def _assumed_runtime(model: Model) -> Raw:
     }
 
 
-def _assumed_route(model: Model, name: str) -> Raw:
+def _assumed_route(model: Model, name: str) -> Manifest:
     backends = [(names.service_name(model.name), 100), (names.canary_service_name(model.name), 0)]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",

@@ -4,17 +4,17 @@ The CRD has them as CEL expressions (`api.*.RULES`), which only an API server ev
 a model is rolled out, scaled and reached has a twin in Python; a test sees to it that none is left out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from modelward.api.fields import Rule
 from modelward.api.model_deployment import ModelDeploymentSpec
+from modelward.api.objects import Raw
 from modelward.api.rollout_policy import RolloutPolicy
 from modelward.api.scaling_policy import Autoscaling
 from modelward.api.traffic_policy import Traffic
 from modelward.errors import InvalidSpec
 
-Raw = Mapping[str, Any]
 _CANARY: Final = "Canary"
 _STEP_MIN: Final = 120
 _STEP_MAX: Final = 600

@@ -70,7 +70,7 @@ def _build(recipe: Recipe, archive: Path, work: Path, go: Callable[[], str]) -> 
     else:
         _compile_pause(recipe.context, go())
     with step(f"building {recipe.reference}"):
-        buildah.build(recipe.context, "Dockerfile", [recipe.reference], volumes)
+        buildah.build(recipe.context, "Dockerfile", [recipe.reference], volumes, recipe.target)
     with step(f"writing {archive.name}"):
         buildah.save(recipe.reference, work / "layout")
         write_archive(work / "layout", recipe.reference, archive, work)

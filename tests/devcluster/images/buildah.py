@@ -29,7 +29,9 @@ class Buildah:
             return "vfs"
         return "overlay"
 
-    def build(self, context: Path, dockerfile: str, tags: list[str], volumes: list[str]) -> None:
+    def build(
+        self, context: Path, dockerfile: str, tags: list[str], volumes: list[str], target: str = ""
+    ) -> None:
         """Builds with a layer cache; the base must be there already, for nothing is pulled."""
         options = [
             "--isolation",
@@ -42,6 +44,7 @@ class Buildah:
             "0",
         ]
         options += [part for volume in volumes for part in ("--volume", volume)]
+        options += ["--target", target] if target else []
         options += [part for tag in tags for part in ("--tag", tag)]
         run([*self._prefix, "bud", *options, "--file", context / dockerfile, context])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-ImageName = Literal["pause", "operator", "model-server"]
+ImageName = Literal["pause", "operator", "fetch", "model-server"]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RECIPES = Path(__file__).resolve().parent
@@ -19,6 +19,7 @@ PYTHON_BASE = "docker.io/library/python:3.13-slim"  # the tag that the Dockerfil
 REFERENCES: dict[ImageName, str] = {
     "pause": "modelward.local/pause:1",
     "operator": "modelward.local/modelward:dev",
+    "fetch": "modelward.local/modelward-fetch:dev",
     "model-server": "modelward.local/model-server:1",
 }
 
@@ -31,6 +32,8 @@ class Recipe:
     context: Path
     inputs: tuple[str, ...]
     needs_python: bool = False
+    target: str = ""
+    """The stage of the Dockerfile; empty for its last one."""
 
 
 PYTHON = Recipe(reference=PYTHON_BASE, context=RECIPES, inputs=("python/Dockerfile", "debian.py"))
@@ -53,6 +56,21 @@ IMAGES: dict[ImageName, Recipe] = {
         ),
         needs_python=True,
     ),
+    "fetch": Recipe(
+        reference=REFERENCES["fetch"],
+        context=REPOSITORY,
+        inputs=(
+            "Dockerfile",
+            "LICENSE",
+            "README.md",
+            "operator",
+            "pyproject.toml",
+            "requirements-build.lock",
+            "requirements-fetch.lock",
+        ),
+        needs_python=True,
+        target="fetch",
+    ),
     "model-server": Recipe(
         reference=REFERENCES["model-server"],
         context=REPOSITORY / "tests" / "model_server",
@@ -72,7 +90,7 @@ def parse_name(text: str) -> ImageName:
 
 def content_key(recipe: Recipe) -> str:
     """12 hexadecimal characters over all that goes in: paths, modes and bytes, those of the base included."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(recipe.target.encode())
     for path in files_of(recipe):
         executable = os.access(path, os.X_OK)
         digest.update(f"{path.relative_to(recipe.context)}\0{executable}\0".encode())

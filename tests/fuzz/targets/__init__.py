@@ -3,7 +3,18 @@
 from typing import Final
 
 from fuzz.finding import Target
-from fuzz.targets import arithmetic, decisions, files, memory, pages, pods, resource, selectors, watched
+from fuzz.targets import (
+    arithmetic,
+    decisions,
+    fetching,
+    files,
+    memory,
+    pages,
+    pods,
+    resource,
+    selectors,
+    watched,
+)
 
 TARGETS: Final[dict[str, Target]] = {
     "spec": resource.spec,
@@ -24,4 +35,6 @@ TARGETS: Final[dict[str, Target]] = {
     "memory": memory.remembered,
     "line": files.line,
     "settings": files.settings,
+    "uri": fetching.uri,
+    "report": fetching.report,
 }

@@ -4,6 +4,7 @@ from golden.script import Script
 from golden.scripts.capacity import CAPACITY
 from golden.scripts.evidence import EVIDENCE
 from golden.scripts.lifecycle import LIFECYCLE
+from golden.scripts.models import MODELS
 from golden.scripts.outcomes import OUTCOMES
 from golden.scripts.people import PEOPLE
 from golden.scripts.pods import PODS
@@ -27,4 +28,5 @@ SCRIPTS = (
     *TERMINATING,
     *OUTCOMES,
     *RESTORES,
+    *MODELS,
 )

@@ -20,7 +20,7 @@ from golden.acts import (
     stable,
 )
 from golden.script import QUICK, Script
-from modelward.simulator.api_server import Raw
+from modelward.api.objects import Manifest
 from modelward.simulator.simulation import Simulation
 from modelward.simulator.world import Version
 
@@ -33,7 +33,7 @@ SLOW = Version(load_seconds=120)
 
 
 def _add_sidecar(sim: Simulation) -> None:
-    def edit(raw: Raw) -> None:
+    def edit(raw: Manifest) -> None:
         raw["spec"]["template"]["spec"]["containers"].append({"name": "debug", "image": "busybox"})
 
     sim.server.change(deployment_of(sim, stable(sim)), USER, edit)
@@ -57,8 +57,8 @@ def _create_runtime(sim: Simulation) -> None:
     sim.server.create(runtime_manifest("onnx"), USER)
 
 
-def _set_image(image: str) -> Callable[[Simulation], Raw]:
-    def edit(raw: Raw) -> None:
+def _set_image(image: str) -> Callable[[Simulation], Manifest]:
+    def edit(raw: Manifest) -> None:
         raw["spec"]["container"]["image"] = image
 
     return lambda sim: sim.server.change(("ClusterModelRuntime", "", "onnx"), USER, edit)

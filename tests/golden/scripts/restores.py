@@ -6,7 +6,7 @@ from typing import Any
 from builders import NAME, NAMESPACE
 from golden.acts import PLACE, annotate, becomes, change, create, other
 from golden.script import Script, judged, routed
-from modelward.simulator.api_server import Raw
+from modelward.api.objects import Manifest
 from modelward.simulator.simulation import Act, Simulation
 
 _CHILDREN = (
@@ -34,7 +34,7 @@ def _orphaned(second: float) -> Act:
     return other(second, "deletes fraud with --cascade=orphan and applies it again", do)
 
 
-def _without_owner(raw: Raw) -> None:
+def _without_owner(raw: Manifest) -> None:
     raw["metadata"].pop("ownerReferences", None)
 
 

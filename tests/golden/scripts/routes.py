@@ -5,7 +5,7 @@ from typing import Any
 from builders import NAMESPACE
 from golden.acts import USER, annotate, becomes, canary, change, create, delete, other
 from golden.script import GATEWAY, Script, judged, routed
-from modelward.simulator.api_server import Raw
+from modelward.api.objects import Manifest
 from modelward.simulator.simulation import Act, Simulation
 from modelward.simulator.world import GatewayBehaviour
 
@@ -19,7 +19,7 @@ def _route(second: float, *, labelled: bool = True) -> Act:
         {"name": "fraud", "port": 80, "weight": 100},
         {"name": "fraud-canary", "port": 80, "weight": 0},
     ]
-    raw: Raw = {
+    raw: Manifest = {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": {"namespace": NAMESPACE, "name": "shop-routes"},
@@ -44,7 +44,7 @@ def _route(second: float, *, labelled: bool = True) -> Act:
 
 
 def _label(second: float) -> Act:
-    def edit(raw: Raw) -> None:
+    def edit(raw: Manifest) -> None:
         raw["metadata"]["labels"] = {"modelward.dev/weights": "managed"}
 
     def do(sim: Simulation) -> None:

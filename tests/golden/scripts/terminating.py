@@ -2,7 +2,7 @@
 
 from golden.acts import annotate, canary, change, create, deployment_of, other, rejected
 from golden.script import Script, judged, routed
-from modelward.simulator.api_server import Raw
+from modelward.api.objects import Manifest
 from modelward.simulator.simulation import Act, Simulation
 
 HOLD = "example.com/hold"
@@ -10,7 +10,7 @@ HOLD = "example.com/hold"
 
 def _hold(second: float) -> Act:
     def do(sim: Simulation) -> None:
-        def edit(raw: Raw) -> None:
+        def edit(raw: Manifest) -> None:
             raw["metadata"]["finalizers"] = [HOLD]
 
         sim.server.change(deployment_of(sim, canary(sim)), "kubectl", edit)
@@ -20,7 +20,7 @@ def _hold(second: float) -> Act:
 
 def _free(second: float) -> Act:
     def do(sim: Simulation) -> None:
-        def edit(raw: Raw) -> None:
+        def edit(raw: Manifest) -> None:
             raw["metadata"]["finalizers"] = []
 
         for raw in [*sim.server.find("Deployment")]:

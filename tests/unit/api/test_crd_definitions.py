@@ -87,7 +87,9 @@ def test_both_runtimes_are_one_schema() -> None:
             ["Available", "Status", "Stable", "Canary", "Weight", "Age"],
             id="columns that are always shown",
         ),
-        pytest.param(True, ["Ready", "Replicas", "Step", "URL", "Message"], id="columns with -o wide"),
+        pytest.param(
+            True, ["Ready", "Replicas", "Step", "URL", "Model", "Message"], id="columns with -o wide"
+        ),
     ],
 )
 def test_columns(wide: bool, names: list[str]) -> None:  # noqa: FBT001 - a parametrized case

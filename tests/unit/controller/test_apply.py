@@ -15,10 +15,10 @@ from modelward.api.names import (
     REVISION_LABEL,
     VERDICT_ANNOTATION,
 )
+from modelward.api.objects import Manifest
 from modelward.controller.apply import NOTE_AGAIN_SECONDS, REPAIR_PERIOD, REPAIRS_PER_PERIOD
 from modelward.controller.reconcile import BLOCKER_POLL_SECONDS
 from modelward.errors import Conflict, Unreachable
-from modelward.simulator.api_server import Raw
 from modelward.simulator.world import Version
 from support.memory_cluster import MemoryCluster, lost, overtaken, refused
 
@@ -48,7 +48,7 @@ async def with_canary(**spec: Any) -> MemoryCluster:
     raise AssertionError(cluster.condition())
 
 
-def set_in(raw: Raw, path: str, value: Any) -> None:
+def set_in(raw: Manifest, path: str, value: Any) -> None:
     """Set what is at the end of a path of keys and indexes, with spaces between them."""
     *parents, last = path.split(" ")
     target: Any = raw
@@ -94,7 +94,7 @@ async def test_what_is_not_ours_to_say_stays() -> None:
     cluster = await serving()
     name = cluster.child()
 
-    def theirs(raw: Raw) -> None:
+    def theirs(raw: Manifest) -> None:
         raw["metadata"]["labels"]["example.com/team"] = "shop"
         raw["metadata"]["annotations"]["example.com/checked"] = "yes"
 
@@ -538,7 +538,7 @@ async def test_what_was_changed_since_it_was_seen_is_not_deleted_unseen() -> Non
     cluster.spec(replicas=1)
     cluster.watch()
 
-    def take(raw: Raw) -> None:
+    def take(raw: Manifest) -> None:
         raw["metadata"].pop("ownerReferences")
 
     cluster.fail(

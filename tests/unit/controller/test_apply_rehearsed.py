@@ -9,7 +9,8 @@ import pytest
 from builders import NAME, NAMESPACE
 from golden.acts import change, create, other, stable
 from golden.script import judged
-from modelward.simulator.api_server import ApiServer, Raw, Refused
+from modelward.api.objects import Manifest
+from modelward.simulator.api_server import ApiServer, Refused
 from modelward.simulator.json_patch import copied
 from modelward.simulator.simulation import Act, Disturbance, Simulation, by_operator
 
@@ -25,17 +26,17 @@ def played(*acts: Act, until: float = 60.0, lag: float = 0.0) -> Simulation:
     return sim
 
 
-def deployment(sim: Simulation) -> Raw:
+def deployment(sim: Simulation) -> Manifest:
     """The Deployment of the stable revision."""
     return sim.server.get("Deployment", NAMESPACE, f"{NAME}-{stable(sim)}")
 
 
-def ready(sim: Simulation) -> Raw:
+def ready(sim: Simulation) -> Manifest:
     """The condition Ready."""
     return condition(sim, "Ready")
 
 
-def condition(sim: Simulation, kind: str) -> Raw:
+def condition(sim: Simulation, kind: str) -> Manifest:
     """A condition of the model."""
     return next(each for each in sim.model()["status"]["conditions"] if each["type"] == kind)
 
@@ -43,7 +44,7 @@ def condition(sim: Simulation, kind: str) -> Raw:
 def rewriting(sim: Simulation) -> None:
     """Have a policy put the images of a mirror into every Deployment that is written."""
 
-    def admit(raw: Raw) -> None:
+    def admit(raw: Manifest) -> None:
         if raw["kind"] == "Deployment":
             container = raw["spec"]["template"]["spec"]["containers"][0]
             container["image"] = f"mirror.example.com/{container['image'].rpartition('/')[2]}"
@@ -74,7 +75,7 @@ def test_f24_a_count_brings_no_other_template(spec: dict[str, Any], replicas: in
     assert sim.errors == []
 
 
-def image_of(raw: Raw) -> str:
+def image_of(raw: Manifest) -> str:
     """The image of the model's container."""
     return str(raw["spec"]["template"]["spec"]["containers"][0]["image"])
 
@@ -94,7 +95,9 @@ def test_f24_a_count_that_a_policy_changes_is_reported_and_not_fought(
     """Whoever clamps deployments/scale wins; the condition says so, and a try each few seconds suffices."""
     would = ApiServer.would
 
-    def clamped(self: ApiServer, at: Any, edit: Callable[[Raw], Raw | None], *, subresource: str = "") -> Raw:
+    def clamped(
+        self: ApiServer, at: Any, edit: Callable[[Manifest], Manifest | None], *, subresource: str = ""
+    ) -> Manifest:
         after = would(self, at, edit, subresource=subresource)
         if subresource == "scale":
             after["spec"]["replicas"] = min(3, after["spec"]["replicas"])
@@ -111,12 +114,12 @@ def test_f24_a_count_that_a_policy_changes_is_reported_and_not_fought(
 # --- F23: who gets a request is ours to say, how a Service is reached is the user's ---------------------------
 
 
-def service(sim: Simulation) -> Raw:
+def service(sim: Simulation) -> Manifest:
     """The Service of the model."""
     return sim.server.get("Service", NAMESPACE, NAME)
 
 
-def edited(second: float, kind: str, edit: Callable[[Raw], None]) -> Act:
+def edited(second: float, kind: str, edit: Callable[[Manifest], None]) -> Act:
     """Somebody changes the object of a kind that is called as the model is."""
     place = (kind, NAMESPACE, NAME)
     return other(second, f"edits the {kind}", lambda sim: sim.server.change(place, "kubectl-edit", edit))
@@ -156,7 +159,7 @@ def test_f23_fields_that_steer_requests_are_ours(change: dict[str, Any], *, rest
 def test_f23_the_annotations_of_kubernetes_that_steer_requests_are_ours(key: str) -> None:
     """They do what `trafficDistribution` does; other annotations stay."""
 
-    def edit(raw: Raw) -> None:
+    def edit(raw: Manifest) -> None:
         raw["metadata"]["annotations"] |= {f"service.kubernetes.io/{key}": "Auto", "team": "payments"}
 
     annotations = service(played(edited(30, "Service", edit)))["metadata"]["annotations"]
@@ -180,7 +183,7 @@ REACHED: dict[str, Any] = {
 def test_f23_how_a_service_is_reached_is_the_users(*, restarted: bool) -> None:
     """A type, node ports and what belongs to a load balancer stay, through a rollout as well; nothing is written for it."""
 
-    def edit(raw: Raw) -> None:
+    def edit(raw: Manifest) -> None:
         raw["spec"] |= REACHED
         raw["spec"]["ports"][0]["nodePort"] = 30080
 
@@ -197,7 +200,7 @@ def test_f23_how_a_service_is_reached_is_the_users(*, restarted: bool) -> None:
 def test_f23_what_others_set_does_not_keep_a_service_from_being_written() -> None:
     """What the API server does not take beside ours (422) is removed, and the write is tried again at once."""
 
-    def admit(raw: Raw) -> None:
+    def admit(raw: Manifest) -> None:
         if raw["kind"] == "Service" and "loadBalancerSourceRanges" in raw["spec"]:
             field = "spec.LoadBalancerSourceRanges"  # as Kubernetes spells it
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "may not be set", field=field)
@@ -220,12 +223,12 @@ def test_f23_what_others_set_does_not_keep_a_service_from_being_written() -> Non
 def test_f23_a_budget_that_others_made_invalid_is_written() -> None:
     """Not Services alone: `minAvailable` and our `maxUnavailable` exclude each other."""
 
-    def admit(raw: Raw) -> None:
+    def admit(raw: Manifest) -> None:
         if raw["kind"] == "PodDisruptionBudget" and {"minAvailable", "maxUnavailable"} <= set(raw["spec"]):
             message = "minAvailable and maxUnavailable cannot be both set"
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message, field="spec")
 
-    def edit(raw: Raw) -> None:
+    def edit(raw: Manifest) -> None:
         del raw["spec"]["maxUnavailable"]
         raw["spec"]["minAvailable"] = "100%"
 
@@ -244,7 +247,7 @@ def test_f18_one_edit_of_a_budget_is_no_fight_and_a_refusal_only_if_there_is_one
 ) -> None:
     """However often the correction is tried, one edit is reported as one edit."""
 
-    def admit(raw: Raw) -> None:
+    def admit(raw: Manifest) -> None:
         if raw["kind"] == "PodDisruptionBudget" and "maxUnavailable" in raw["spec"]:
             both = "minAvailable" in raw["spec"]
             message = "minAvailable and maxUnavailable cannot be both set" if both else "a policy"
@@ -253,7 +256,7 @@ def test_f18_one_edit_of_a_budget_is_no_fight_and_a_refusal_only_if_there_is_one
                     HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message, field="spec" if both else ""
                 )
 
-    def edit(raw: Raw) -> None:
+    def edit(raw: Manifest) -> None:
         del raw["spec"]["maxUnavailable"]
         raw["spec"]["minAvailable"] = 1
 
@@ -273,7 +276,7 @@ def test_f23_a_policy_that_refuses_once_takes_nothing_of_the_users() -> None:
     """It names no field, and a load balancer that is gone has clients without a way in."""
     struck: list[str] = []
 
-    def admit(raw: Raw) -> None:
+    def admit(raw: Manifest) -> None:
         if raw["kind"] == "Service" and not struck:
             struck.append(raw["metadata"]["name"])
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "a policy that is just being changed")
@@ -295,7 +298,7 @@ def test_f23_a_policy_that_refuses_once_takes_nothing_of_the_users() -> None:
 def test_f23_a_write_that_is_refused_whatever_others_set_is_reported() -> None:
     """What is refused in any case (a change freeze) is Refused, and nothing of the user's is lost by it."""
 
-    def admit(raw: Raw) -> None:
+    def admit(raw: Manifest) -> None:
         if raw["kind"] == "Service":
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "change freeze")
 
@@ -316,12 +319,12 @@ def test_f23_a_write_that_is_refused_whatever_others_set_is_reported() -> None:
 HOLD = "example.com/hold"
 
 
-def held(raw: Raw) -> None:
+def held(raw: Manifest) -> None:
     """A foreign finalizer is on the object."""
     raw["metadata"]["finalizers"] = [HOLD]
 
 
-def freed(raw: Raw) -> None:
+def freed(raw: Manifest) -> None:
     """It is not there any more."""
     raw["metadata"]["finalizers"] = []
 

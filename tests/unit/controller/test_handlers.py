@@ -8,8 +8,9 @@ import pytest
 from builders import NAME, NAMESPACE, make_status, manifest
 from modelward.api.decode import encode
 from modelward.api.names import MODEL_LABEL
+from modelward.api.objects import Key
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
-from modelward.cache.store import Key, Store
+from modelward.cache.store import Store
 from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT, SERVICE
 from modelward.controller.handlers import Intake, operator_settings
 from modelward.controller.workqueue import WorkQueue

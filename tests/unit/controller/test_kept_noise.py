@@ -4,7 +4,7 @@ from copy import deepcopy
 
 from builders import manifest
 from modelward.api.names import MOST_NOISE_CHARACTERS, NOISE_ANNOTATION
-from modelward.simulator.api_server import Raw
+from modelward.api.objects import Manifest
 from support.memory_cluster import KEY, MemoryCluster
 
 
@@ -15,7 +15,7 @@ async def _serving() -> MemoryCluster:
     return cluster
 
 
-def _snapshot(cluster: MemoryCluster) -> Raw:
+def _snapshot(cluster: MemoryCluster) -> Manifest:
     return cluster.get("ControllerRevision", cluster.child())
 
 

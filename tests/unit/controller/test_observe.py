@@ -13,10 +13,10 @@ from modelward.api.names import (
     WEIGHTS_LABEL,
     WEIGHTS_MANAGED,
 )
+from modelward.api.objects import Manifest
 from modelward.controller.observe import Blockers, gather
 from modelward.errors import ApiError, Unreachable
 from modelward.rollout.observed import Observed
-from modelward.simulator.api_server import Raw
 from modelward.simulator.world import Version
 from support.memory_cluster import KEY, MemoryCluster, refused, unsent
 
@@ -47,7 +47,7 @@ async def observed(cluster: MemoryCluster, **blockers: Any) -> Observed:
     )
 
 
-def service(name: str, **metadata: Any) -> Raw:
+def service(name: str, **metadata: Any) -> Manifest:
     """Somebody's Service."""
     return {"kind": "Service", "metadata": {"namespace": NAMESPACE, "name": name, **metadata}, "spec": {}}
 

@@ -12,11 +12,11 @@ from modelward.api.names import (
     MANAGER,
     ROUTE_FINALIZER,
 )
+from modelward.api.objects import Manifest
 from modelward.controller.reconcile import BLOCKER_POLL_SECONDS, COUNTS_AFTER_SECONDS, ROUTE_POLL_SECONDS
 from modelward.controller.user_routes import PUT_BACK_SECONDS, RETRY_SECONDS
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, Refused, Unreachable
 from modelward.rollout.fleet import Limits
-from modelward.simulator.api_server import Raw
 from modelward.simulator.world import Version
 from support import virtual_time
 from support.memory_cluster import KEY, MemoryCluster, answered, lost, overtaken, refused, unsent
@@ -35,7 +35,7 @@ async def serving(cluster: MemoryCluster | None = None, **spec: Any) -> MemoryCl
     return cluster
 
 
-def foreign(kind: str, name: str, *, labelled: bool, **metadata: Any) -> Raw:
+def foreign(kind: str, name: str, *, labelled: bool, **metadata: Any) -> Manifest:
     """Somebody else's object; with our label the watches show it."""
     labels = {MANAGED_BY_LABEL: MANAGER} if labelled else {}
     return {
@@ -168,7 +168,7 @@ async def test_what_is_more_than_a_count_is_recorded_at_once() -> None:
     await cluster.run_until_quiet()
     for pods in (1, 2):
 
-        def ready(raw: Raw, pods: int = pods) -> None:
+        def ready(raw: Manifest, pods: int = pods) -> None:
             raw["status"].update(readyReplicas=pods)
 
         cluster.edit("Deployment", cluster.child(), ready, subresource="status")

@@ -7,8 +7,9 @@ import pytest
 from builders import NAMESPACE, manifest
 from modelward.api.conditions import Reason
 from modelward.api.decode import encode
+from modelward.api.objects import Key
 from modelward.api.status import Condition, ModelDeploymentStatus
-from modelward.cache.store import Key, Store
+from modelward.cache.store import Store
 from modelward.controller.rollout_slots import Fleet
 from modelward.rollout.decision import Decision
 from modelward.rollout.fleet import Limits

@@ -6,7 +6,8 @@ import pytest
 
 from builders import NAMESPACE, make_model, manifest
 from modelward.api.model import Model
-from modelward.cache.store import Key, Store
+from modelward.api.objects import Key
+from modelward.cache.store import Store
 from modelward.clients.kube import Kube
 from modelward.controller.handlers import Intake
 from modelward.controller.user_routes import UserRoutes

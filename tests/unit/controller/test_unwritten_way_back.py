@@ -7,9 +7,10 @@ import pytest
 
 from builders import NAME, manifest
 from modelward.api.names import revision_service_name
+from modelward.api.objects import Manifest
 from modelward.controller.apply import REPAIRS_PER_PERIOD
 from modelward.controller.user_routes import HASTE_SECONDS
-from modelward.simulator.api_server import Raw, Write
+from modelward.simulator.api_server import Write
 from support.memory_cluster import Behaviour, MemoryCluster, refused
 from support.user_route import CANARY, ROUTE, user_route, weights
 
@@ -68,7 +69,7 @@ BEHAVIOURS: Final = {
 @pytest.mark.parametrize("kinds", [*((kind,) for kind in KINDS), ALL_AT_ONCE], ids="+".join)
 @pytest.mark.parametrize("traffic", [None, GATEWAY, ROUTE], ids=["no router", "own route", "users route"])
 async def test_f01_traffic_leaves_in_the_usual_time_whatever_is_not_written(
-    traffic: Raw | None, kinds: tuple[str, ...], how: str
+    traffic: Manifest | None, kinds: tuple[str, ...], how: str
 ) -> None:
     """Nothing that still leads to the canary's pods has any, or the canary has none."""
     cluster = await halved(**({"traffic": traffic} if traffic else {}))
@@ -116,7 +117,7 @@ def leads_to(cluster: MemoryCluster, canary: str) -> bool:
     )
 
 
-def backends(route: Raw) -> list[Raw]:
+def backends(route: Manifest) -> list[Manifest]:
     """Of all rules."""
     return [each for rule in route["spec"]["rules"] for each in rule["backendRefs"]]
 
@@ -131,7 +132,7 @@ def backends(route: Raw) -> list[Raw]:
     ],
 )
 async def test_f01_ready_names_what_cannot_be_written(
-    kind: str, name: str, traffic: Raw | None, how: str
+    kind: str, name: str, traffic: Manifest | None, how: str
 ) -> None:
     """Until it can, and an Event does, too; one conflict alone is no news."""
     cluster = await halved(**({"traffic": traffic} if traffic else {}))

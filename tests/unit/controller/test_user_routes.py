@@ -6,10 +6,10 @@ import pytest
 
 from builders import NAME
 from modelward.api.names import ROUTE_FINALIZER, WEIGHTS_LABEL
+from modelward.api.objects import Manifest
 from modelward.controller.reconcile import BLOCKER_POLL_SECONDS
 from modelward.controller.user_routes import ATTEMPTS
 from modelward.errors import Conflict, Unreachable
-from modelward.simulator.api_server import Raw
 from modelward.simulator.connection import Answer
 from support.memory_cluster import Forward, MemoryCluster, lost, overtaken, refused
 from support.user_route import routed, scaling_up, user_route, weights
@@ -34,7 +34,7 @@ def finalizers(cluster: MemoryCluster) -> list[str]:
 def decide_later(cluster: MemoryCluster) -> None:
     """Another operator leads, and has recorded more than this one knows."""
 
-    def later(raw: Raw) -> None:
+    def later(raw: Manifest) -> None:
         raw["status"]["decision"] += 1
 
     cluster.edit("ModelDeployment", NAME, later, by="another operator", subresource="status")

@@ -9,7 +9,7 @@ from golden.acts import annotate, becomes, canary, change, create, lose_node, ot
 from golden.script import GATEWAY, judged, routed
 from golden.scripts.refusals import HALF, _freeze
 from golden.scripts.routes import USERS, _route
-from modelward.simulator.api_server import Raw
+from modelward.api.objects import Manifest
 from modelward.simulator.simulation import Act, Simulation
 
 ROUTE = "shop-routes"
@@ -23,12 +23,12 @@ def played(*acts: Act, until: float) -> Simulation:
     return sim
 
 
-def status(sim: Simulation) -> Raw:
+def status(sim: Simulation) -> Manifest:
     """Status of the model."""
     return dict(sim.model()["status"])
 
 
-def rollout(sim: Simulation) -> Raw:
+def rollout(sim: Simulation) -> Manifest:
     """What status says of the rollout; empty when there is none."""
     return dict(status(sim).get("rollout") or {})
 
@@ -155,7 +155,7 @@ def test_f01_an_event_names_the_service_though_something_else_was_refused_before
 PROMOTED: dict[str, Any] = {"rollout": {"steps": [{"weightPercent": 50}], "keepPreviousSeconds": 600}}
 
 
-def condition(sim: Simulation, kind: str) -> Raw:
+def condition(sim: Simulation, kind: str) -> Manifest:
     """A condition of the model."""
     return next(each for each in status(sim)["conditions"] if each["type"] == kind)
 

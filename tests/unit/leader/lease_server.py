@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelward.clients.kube import Manifest
+from modelward.api.objects import Manifest
 from modelward.clients.resources import Resource
 from modelward.errors import AlreadyExists, Conflict, NotFound, Unreachable
 

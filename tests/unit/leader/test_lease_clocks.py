@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelward.clients.kube import Manifest
+from modelward.api.objects import Manifest
 from modelward.leader import leader
 from support import virtual_time
 from unit.leader.lease_server import LeaseServer

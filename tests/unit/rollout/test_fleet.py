@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelward.rollout.fleet import Key, Limits, granted, in_order, requeue_after, turn
+from modelward.api.objects import Key
+from modelward.rollout.fleet import Limits, granted, in_order, requeue_after, turn
 from modelward.rollout.observed import Turn
 
 

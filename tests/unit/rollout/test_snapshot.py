@@ -36,9 +36,9 @@ def test_numbers_rise() -> None:
 
 
 def test_a_model_in_storage_is_refused_with_the_remedy() -> None:
-    """This version fetches nothing; a pod without its model must not go out."""
+    """Where no image is named that fetches: a pod without its model must not go out."""
     model = make_model("1", model={"format": "onnx", "uri": "s3://models/fraud/7"})
     taken = take_snapshot(make_observed(model), {}, make_status(), "somename")
     assert isinstance(taken, Blocked)
-    assert taken.reason is Reason.INVALID_SPEC
+    assert taken.reason is Reason.FETCH_NOT_CONFIGURED
     assert taken.message.startswith("spec.model.uri:")

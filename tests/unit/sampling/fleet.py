@@ -12,12 +12,13 @@ from modelward.analysis.noise import Noise
 from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.readings import Arm
 from modelward.api.analysis_policy import MetricKind
+from modelward.api.objects import Key
 from modelward.clients.scrape import Scraper
 from modelward.rollout.observed import Pod
 from modelward.sampling.pods import PodSource
 from modelward.sampling.sampler import Sampler
 from modelward.sampling.selectors import parse_sum
-from modelward.sampling.subject import Endpoint, Key, Side, Subject
+from modelward.sampling.subject import Endpoint, Side, Subject
 from modelward.sampling.supervisor import Supervisor
 from modelward.sampling.targets import RatioTarget
 from support.faulty_server import Behaviour, FaultyServer, answer, faulty_server

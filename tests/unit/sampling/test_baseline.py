@@ -8,11 +8,12 @@ import pytest
 
 from modelward.analysis.noise import Noise, encode
 from modelward.analysis.readings import Arm
+from modelward.api.objects import Key
 from modelward.clients.scrape import Scraper
 from modelward.rollout.observed import Pod
 from modelward.sampling.baseline import MOST_BASELINE_PODS, ROUND_SECONDS, Baseline, BaselineModel
 from modelward.sampling.pods import PodSource
-from modelward.sampling.subject import Endpoint, Key, Side
+from modelward.sampling.subject import Endpoint, Side
 from support.faulty_server import Behaviour, hanging
 from unit.sampling.fleet import KEY, METRICS, STABLE, WANTED, Fleet, counting, fleet
 

@@ -5,8 +5,9 @@ from typing import Any, Final
 import pytest
 
 from builders import NAME, NAMESPACE, manifest
+from modelward.api.objects import Manifest
 from modelward.cache.convert import pod as converted
-from modelward.simulator.api_server import Raw, Write
+from modelward.simulator.api_server import Write
 from modelward.simulator.json_patch import Mismatch, patched
 from modelward.simulator.simulation import Act, Simulation
 from modelward.simulator.world import GatewayBehaviour, Version, World
@@ -23,7 +24,7 @@ def simulate(world: World, *acts: Act, until: float, **spec: Any) -> Simulation:
     return simulation
 
 
-def pods(simulation: Simulation) -> list[Raw]:
+def pods(simulation: Simulation) -> list[Manifest]:
     """All pods, by name."""
     return list(simulation.server.find("Pod"))
 
@@ -131,10 +132,10 @@ def test_an_object_with_a_finalizer_goes_when_that_is_taken_off() -> None:
     simulation = simulate(World(), until=10)
     at = ("ModelDeployment", NAMESPACE, NAME)
 
-    def hold(raw: Raw) -> None:
+    def hold(raw: Manifest) -> None:
         raw["metadata"]["finalizers"] = ["example.com/hold"]
 
-    def let_go(raw: Raw) -> None:
+    def let_go(raw: Manifest) -> None:
         raw["metadata"]["finalizers"] = []
 
     simulation.server.change(at, "kubectl", hold)

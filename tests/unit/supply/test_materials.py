@@ -117,9 +117,18 @@ def test_command_writes_the_bill(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["metadata"]["timestamp"] == "2026-01-01T00:00:00+00:00"
 
 
-def test_no_licence_binds_us() -> None:
-    """Everything in the image is under a licence that we chose to accept."""
-    assert licences.not_allowed(locks.of_image()) == []
+@pytest.mark.parametrize("lock", [locks.RUNTIME, locks.FETCH], ids=lambda path: path.name)
+def test_no_licence_binds_us(lock: Path) -> None:
+    """Everything in the images is under a licence that we chose to accept."""
+    assert licences.not_allowed(locks.of_image(lock)) == []
+
+
+def test_what_fetches_is_not_in_the_operators_image() -> None:
+    """Its lock file is another one, of the same versions where both have a package."""
+    operator = {pin.name: pin.version for pin in locks.of_image()}
+    fetch = {pin.name: pin.version for pin in locks.of_image(locks.FETCH)}
+    assert not {"obstore", "huggingface-hub", "httpcore2"} & set(operator)
+    assert {name: version for name, version in fetch.items() if name in operator}.items() <= operator.items()
 
 
 def test_copyleft_and_silence_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,8 @@ from modelward.api.crd.schema import Schema, structural_schema
 from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.model_runtime import ModelRuntimeSpec
 from modelward.api.names import GROUP, VERSION
+from modelward.api.objects import Manifest
 from modelward.api.status import ModelDeploymentStatus
-
-Manifest = dict[str, Any]
 
 HEADER: Final = "# Generated from operator/modelward/api by `make generate`. Do not edit.\n"
 
@@ -41,6 +40,7 @@ DEPLOYMENT_COLUMNS: Final = (
     _column("Replicas", ".status.replicas", "Number of pods.", kind="integer", wide=True),
     _column("Step", ".status.rollout.step", "Present step, from 0.", kind="integer", wide=True),
     _column("URL", ".status.url", "Address of the model.", wide=True),
+    _column("Model", ".status.modelUri", "Resolved address of the model that stable serves.", wide=True),
     _column("Message", f"{_READY}.message", "Where things stand, in one sentence.", wide=True),
 )
 RUNTIME_COLUMNS: Final = (

@@ -53,7 +53,7 @@ def test_build_sees_the_inputs_alone(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_unknown_name_is_refused_with_the_names() -> None:
     """A typing error is answered with what there is."""
-    with pytest.raises(ValueError, match="pause, operator, model-server"):
+    with pytest.raises(ValueError, match="pause, operator, fetch, model-server"):
         parse_name("modelserver")
 
 

@@ -159,6 +159,13 @@ def test_approvals_are_given_unless_asked_not_to() -> None:
     assert waiting.exit_code == 1
 
 
+def test_what_can_be_known_of_an_address_is_reported() -> None:
+    """Its form, and whether it can be had again; whether it is there is not asked."""
+    result = rehearse(manifest=with_spec(model={"format": "onnx", "uri": "mlflow://models/fraud@champion"}))
+    assert result.exit_code == 0
+    assert "(its store is not asked): mlflow://models/fraud@champion names an alias" in result.output
+
+
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
@@ -188,9 +195,9 @@ def test_approvals_are_given_unless_asked_not_to() -> None:
         ),
         pytest.param({**MODEL, "metadata": {}}, "metadata.name: must be given", id="no name"),
         pytest.param(
-            with_spec(model={"format": "onnx", "uri": "s3://models/fraud"}),
-            "does not even start",
-            id="no start",
+            with_spec(model={"format": "onnx", "uri": "hf://no-organisation"}),
+            "spec.model.uri: the address is not hf://org/model",
+            id="address of a model",
         ),
     ],
 )

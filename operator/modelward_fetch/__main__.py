@@ -1,0 +1,5 @@
+"""`python -m modelward_fetch`, the entry point of the image."""
+
+from modelward_fetch.cli import main
+
+main()

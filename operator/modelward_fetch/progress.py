@@ -1,0 +1,82 @@
+"""How far a fetch is: counted by those who write, read by the log and by whoever asks the endpoint."""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts only grow, but for a file without ranges that begins anew."""
+
+    state: str = "Resolving"
+    """Resolving, Fetching, Unpacking, Verifying, Done, Failed."""
+    files: int = 0
+    files_done: int = 0
+    total: int = 0
+    """Bytes as listed; 0 where that is not known."""
+    done: int = 0
+    """Bytes that are there, those of an earlier start included."""
+    transferred: int = 0
+    """Bytes that this start has read from the store."""
+    began: float = 0.0
+
+    def as_json(self, now: float | None = None) -> dict[str, Any]:
+        """For the endpoint `/progress`."""
+        return {
+            "state": self.state,
+            "percent": self.percent,
+            "bytes": self.done,
+            "totalBytes": self.total or None,
+            "files": self.files_done,
+            "totalFiles": self.files,
+            "bytesPerSecond": round(self.rate(now)),
+        }
+
+    @property
+    def percent(self) -> int | None:
+        """Whole percent, 100 only at the end; None while the total is not known."""
+        if not self.total:
+            return None
+        return min(self.done * 100 // self.total, 100 if self.state == "Done" else 99)
+
+    def rate(self, now: float | None = None) -> float:
+        """Bytes a second since the first one."""
+        seconds = (now or time.monotonic()) - self.began if self.began else 0.0
+        return self.transferred / seconds if seconds > 0.05 else 0.0
+
+    def sentence(self, now: float | None = None) -> str:
+        """For people."""
+        if self.state != "Fetching":
+            return f"{self.state.lower()}"
+        rate = self.rate(now)
+        of = f"{self.percent} % of {amount(self.total)}" if self.total else amount(self.done)
+        left = f", about {(self.total - self.done) / rate:.0f} s" if rate and self.total else ""
+        return f"fetching {of}, {self.files_done} of {self.files} files, {amount(rate)}/s{left}"
+
+
+class Counter:
+    """Progress shared by several threads."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+        self._lock = threading.Lock()
+
+    def add(self, *, done: int = 0, transferred: int = 0, files: int = 0) -> None:
+        """What is new."""
+        with self._lock:
+            self.progress.done += done
+            self.progress.transferred += transferred
+            self.progress.files_done += files
+
+
+def amount(count: float) -> str:
+    """As 1.3 GiB."""
+    for unit in _UNITS:
+        if count < 1024 or unit == _UNITS[-1]:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError(count)

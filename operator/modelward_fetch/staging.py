@@ -1,0 +1,207 @@
+"""The folder where a model is put together, beside the target; and the one moment in which it becomes the target.
+
+For the target `models/fraud` that is `models/.fraud.modelward`:
+
+    lock          held while a fetch runs; the kernel lets go of it when the process ends, however it ends
+    journal       what is done: a header that names the plan, then a line for each part and each file
+    files/        the files, growing
+    unpacked/     an archive's content, made anew each time
+    record.json   what was published, with its digest
+    old/          the model before, for the moment between two renames
+
+Nothing is ever written into the target. It appears by one `rename`, complete; so a crash at any moment leaves nothing, or
+the model before, and here what a later start goes on from. The journal counts only within one boot of the machine:
+what a power failure may have lost was never forced to the disk, since in a pod the disk goes with the pod.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+from modelward_fetch.failures import FetchFailed, Reason
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+class Journal:
+    """What is done of a plan, line by line."""
+
+    def __init__(self, path: Path, plan: str) -> None:
+        self._path = path
+        self._header = {"plan": plan, "boot": _boot()}
+        self.parts: dict[str, set[int]] = {}
+        self.files: dict[str, str] = {}
+        self.goes_on = self._read()
+        self._file: IO[str] = path.open("a" if self.goes_on else "w", encoding="utf-8", buffering=1)
+        if not self.goes_on:
+            self._write(self._header)
+
+    def part_done(self, path: str, part: int) -> None:
+        """The part's bytes are in the file."""
+        self._write([path, part])
+
+    def file_done(self, path: str, sha256: str) -> None:
+        """The file is whole, and verified where the store says what it should be."""
+        self.files[path] = sha256
+        self._write([path, sha256])
+
+    def close(self) -> None:
+        """Nothing more is done."""
+        self._file.close()
+
+    def _write(self, line: Any) -> None:
+        self._file.write(f"{json.dumps(line)}\n")
+
+    def _read(self) -> bool:
+        """Whether this plan was begun before, since the machine's start."""
+        try:
+            with self._path.open(encoding="utf-8") as file:
+                if json.loads(file.readline()) != self._header:
+                    return False
+                for line in file:
+                    self._take(line)
+        except (OSError, ValueError, TypeError):
+            return bool(self.parts or self.files)  # up to a line that was cut
+        return True
+
+    def _take(self, line: str) -> None:
+        path, done = json.loads(line)
+        if isinstance(done, int):
+            self.parts.setdefault(path, set()).add(done)
+        else:
+            self.files[path] = done
+
+
+class Staging:
+    """Locked for one process."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.folder = target.parent / f".{target.name}.modelward"
+        self.files = self.folder / "files"
+        self.unpacked = self.folder / "unpacked"
+        self._record = self.folder / "record.json"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator["Staging"]:
+        """One fetch at a time. Raises FetchFailed."""
+        self._check_target()
+        with no_space():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / "lock").open("w")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise in_use("another fetch into this folder is running", "Wait for its end.") from error
+            yield self
+
+    def begin(self, plan: str) -> Journal:
+        """The plan's journal; files of another plan are removed."""
+        journal = Journal(self.folder / "journal", plan)
+        if not journal.goes_on:
+            shutil.rmtree(self.files, ignore_errors=True)
+        self.files.mkdir(exist_ok=True)
+        shutil.rmtree(self.unpacked, ignore_errors=True)
+        return journal
+
+    def published(self) -> dict[str, Any] | None:
+        """The record of what is in the target, if that is ours."""
+        try:
+            record = json.loads(self._record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) and self.target.is_dir() else None
+
+    def publish(self, folder: Path, record: dict[str, Any]) -> None:
+        """The folder becomes the target; the model before goes."""
+        old = self.folder / "old"
+        shutil.rmtree(old, ignore_errors=True)
+        ours = self.published() is not None
+        unfinished = self.folder / "record.new"
+        with no_space():
+            unfinished.write_text(json.dumps(record), encoding="utf-8")
+        unfinished.replace(self._record)
+        if ours:
+            self.target.rename(old)
+        try:
+            folder.rename(self.target)  # over an empty folder, too
+        except OSError as error:
+            raise in_use(
+                "the target has files that no fetch brought", "Name another folder, or empty it."
+            ) from error
+        for left in (old, self.files, self.unpacked):
+            shutil.rmtree(left, ignore_errors=True)
+        (self.folder / "journal").unlink(missing_ok=True)
+
+    def _check_target(self) -> None:
+        if self.target.is_symlink() or (self.target.exists() and not self.target.is_dir()):
+            raise in_use("the target is no folder", "Name a folder.")
+        if self.target.is_mount() or self.target.name in {"", ".", ".."}:
+            raise FetchFailed(
+                Reason.INVALID_URI,
+                "the target is a mount point, which cannot be replaced in one step",
+                remedy="Name a folder below it.",
+                field="DIR",
+            )
+        if self.published() is None and self.target.is_dir() and any(self.target.iterdir()):
+            raise in_use("the target has files that no fetch brought", "Name another folder, or empty it.")
+
+
+def free_bytes(folder: Path) -> int:
+    """On the file system of the folder, for whoever runs this."""
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize
+
+
+def check_free(folder: Path, needed: int) -> None:
+    """Raises FetchFailed if the file system has not as much."""
+    if (free := free_bytes(folder)) < needed:
+        raise _full(f"{needed} bytes are needed and {free} are free")
+
+
+@contextlib.contextmanager
+def no_space() -> Iterator[None]:
+    """A disk, a quota or a limit that is reached, as a failure with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _full(f"{os.strerror(error.errno)} while writing") from error
+        if error.errno in _READ_ONLY:
+            raise FetchFailed(
+                Reason.INVALID_URI,
+                f"the target cannot be written: {os.strerror(error.errno)}",
+                remedy="Name a folder that may be written.",
+                field="DIR",
+            ) from error
+        raise
+
+
+def in_use(problem: str, remedy: str) -> FetchFailed:
+    """The target belongs to somebody else."""
+    return FetchFailed(Reason.TARGET_IN_USE, problem, remedy=remedy, field="DIR")
+
+
+def _full(problem: str) -> FetchFailed:
+    return FetchFailed(
+        Reason.NO_SPACE,
+        f"no space for the model: {problem}",
+        remedy="Make room on the node or raise the volume's size limit; a smaller model needs less.",
+        field="spec.resources",
+    )
+
+
+def _boot() -> str:
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""  # not Linux: a laptop, where only a power failure is not noticed
