@@ -23,7 +23,7 @@ from modelward.clients.resources import HTTP_ROUTE, MODEL_DEPLOYMENT
 from modelward.controller.apply import Applied, Applier
 from modelward.controller.observe import gather
 from modelward.controller.user_routes import UserRoutes
-from modelward.projection import deployment, route, service
+from modelward.projection import route, service, workload
 from modelward.projection.metadata import stamped
 from modelward.projection.project import Intent, Projection
 from modelward.projection.route import UserRoute
@@ -122,7 +122,7 @@ class Hands:
         """Run one pod of each version."""
         model = (await self.reconcile_once()).model
         stable, canary = (self.revision(model, version) for version in "12")
-        await self.apply(*(deployment.deployment(model, each, 1) for each in (stable, canary)))
+        await self.apply(*(workload.deployment(model, each, 1) for each in (stable, canary)))
         for each in (stable, canary):
             self.kubectl("rollout", "status", f"deployment/{self.name}-{each.name}", "--timeout=90s")
 

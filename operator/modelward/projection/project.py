@@ -10,15 +10,7 @@ from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
 from modelward.api.rollout_policy import Strategy
 from modelward.api.status import ModelDeploymentStatus, RejectedRevision
-from modelward.projection import (
-    autoscaler,
-    controller_revision,
-    deployment,
-    disruption_budget,
-    pin,
-    route,
-    service,
-)
+from modelward.projection import controller_revision, pin, route, service, workload
 from modelward.projection.metadata import stamped
 from modelward.projection.route import UserRoute
 from modelward.traffic_shares import Router, Size, Split, is_shared_service, router
@@ -83,7 +75,7 @@ def project(
     intents = (
         *_traffic(model, status, revisions, split, left_behind),
         *(
-            Intent(manifest=deployment.deployment(model, revision, size.first), scale=size.scale)
+            Intent(manifest=workload.deployment(model, revision, size.first), scale=size.scale)
             for revision, size in running.values()
         ),
         *_autoscalers(model, running.values(), lingering),
@@ -170,9 +162,9 @@ def _autoscalers(
     policy = model.spec.autoscaling
     for revision, size in running:
         if policy and size.scale is None:
-            yield Intent(manifest=autoscaler.autoscaler(model, revision.name, policy, size))
+            yield Intent(manifest=workload.autoscaler(model, revision.name, policy, size))
         elif size.scale and revision.name in lingering:
-            yield Intent(manifest=autoscaler.held(model, revision.name, size.scale))
+            yield Intent(manifest=workload.held_autoscaler(model, revision.name, size.scale))
 
 
 def _disruption_budget(
@@ -182,7 +174,7 @@ def _disruption_budget(
         status.stable_revision in sizes
         and sum(max(each.scale or 0, each.most) for each in sizes.values()) > 1
     ):
-        yield Intent(manifest=disruption_budget.disruption_budget(model, status.stable_revision))
+        yield Intent(manifest=workload.disruption_budget(model, status.stable_revision))
 
 
 def _notes(
@@ -233,9 +225,9 @@ def _kept(
 ) -> Iterator[tuple[str, str]]:
     live = {name for name in (*running_revisions(status), status.previous_revision) if name}
     for name in live:
-        yield (deployment.KIND, names.child_name(model.name, name))
+        yield (workload.DEPLOYMENT, names.child_name(model.name, name))
     if status.stable_revision not in revisions:  # somebody deleted its snapshot: what serves goes on serving
-        for kind in (service.KIND, disruption_budget.KIND):
+        for kind in (service.KIND, workload.DISRUPTION_BUDGET):
             yield (kind, names.service_name(model.name))
     past = sorted(revisions.values(), key=lambda each: -each.number)
     recent = [each.name for each in past if each.name not in live][

@@ -20,8 +20,8 @@ from builders import (
 from modelward.api import names
 from modelward.cache.store import Store
 from modelward.projection.controller_revision import controller_revision
-from modelward.projection.deployment import deployment
 from modelward.projection.service import service
+from modelward.projection.workload import deployment
 from modelward.rollout.adoption import adoptable, adopted, blocker, candidate
 from modelward.rollout.decide import decide
 from modelward.rollout.observed import Child, Observed
