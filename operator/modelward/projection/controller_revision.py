@@ -1,7 +1,11 @@
-"""ControllerRevision `<model>-<revision>`: the snapshot of a revision. Its data never changes, a few things are noted."""
+"""What is kept of a revision: its snapshot, and the pin of its model for the pods that start later.
+
+The snapshot is a ControllerRevision `<model>-<revision>`, whose data never changes; a few things are noted on it. The pin is
+an immutable ConfigMap of that name, owned by the snapshot.
+"""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,8 +16,13 @@ from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
 from modelward.api.status import FetchedModel
 from modelward.projection.metadata import metadata
+from modelward.runtimes.fetching import pin_name
 
-KIND = "ControllerRevision"
+KIND: Final = "ControllerRevision"
+PIN_KIND: Final = "ConfigMap"
+PIN_FILE: Final = "pin.json"
+LARGEST_PIN_BYTES: Final = 2048
+"""Of the file; the program reads no larger one."""
 
 
 def controller_revision(
@@ -45,6 +54,39 @@ def controller_revision(
             "template": revision.template,
             "cause": revision.cause,
         },
+    }
+
+
+def pin(model: Model, entry: FetchedModel, owner: str) -> Manifest | None:
+    """The ConfigMap; None where the address is not known in full. `owner` is the uid of the revision's snapshot.
+
+    The fetch container reads it (`modelward_fetch.pin`). It may only choose a version of what spec names, and proves
+    nothing: what a pod then has is compared with what was recorded. Nobody can change it, and it goes with the snapshot.
+    """
+    fields = {"resolved": entry.uri, "digest": entry.digest, "listing": entry.listing}
+    text = json.dumps(fields, sort_keys=True)
+    if not entry.uri.isascii() or not entry.uri or len(text) > LARGEST_PIN_BYTES:
+        return None
+    name = pin_name(model.name, entry.revision)
+    snapshot = {
+        "apiVersion": "apps/v1",
+        "kind": KIND,
+        "name": names.child_name(model.name, entry.revision),
+        "uid": owner,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": PIN_KIND,
+        "metadata": {
+            "name": name,
+            "namespace": model.namespace,
+            "labels": names.revision_labels(model.name, entry.revision),
+            "ownerReferences": [snapshot],
+        },
+        "immutable": True,
+        "data": {PIN_FILE: text},
     }
 
 

@@ -10,7 +10,7 @@ from modelward.api.objects import Manifest
 from modelward.api.revision import Revision
 from modelward.api.rollout_policy import Strategy
 from modelward.api.status import ModelDeploymentStatus, RejectedRevision
-from modelward.projection import controller_revision, pin, route, service, workload
+from modelward.projection import controller_revision, route, service, workload
 from modelward.projection.metadata import stamped
 from modelward.projection.route import UserRoute
 from modelward.traffic_shares import Router, Size, Split, is_shared_service, router
@@ -214,7 +214,7 @@ def pins(
         if (
             is_new
             and entry.revision in owners
-            and (manifest := pin.pin(model, entry, owners[entry.revision]))
+            and (manifest := controller_revision.pin(model, entry, owners[entry.revision]))
         ):
             found[entry.revision] = manifest
     return found

@@ -8,6 +8,7 @@ import pytest
 from modelward.api import fetch_report
 from modelward.api.conditions import Reason
 from modelward.api.fetch_report import FetchReason, Identity, read_report
+from modelward.projection.controller_revision import LARGEST_PIN_BYTES, PIN_FILE
 from modelward_fetch import failures, pin, report
 from modelward_fetch.redaction import Redactor
 from modelward_fetch.sources import base
@@ -86,6 +87,4 @@ def test_both_sides_know_the_same_words() -> None:
 
 def test_both_sides_know_the_same_pin() -> None:
     """The file and its largest size."""
-    from modelward.projection import pin as projected  # noqa: PLC0415 - beside the program's module of that name
-
-    assert (projected.FILE, projected.LARGEST_BYTES) == (pin.FILE, pin.LARGEST_BYTES)
+    assert (PIN_FILE, LARGEST_PIN_BYTES) == (pin.FILE, pin.LARGEST_BYTES)

@@ -1,4 +1,4 @@
-"""The pin of a fetched model: small, unchangeable, and gone with its revision."""
+"""What is kept of a revision: the model noted on its snapshot, and the pin, small, unchangeable and gone with it."""
 
 import json
 from dataclasses import replace
@@ -10,8 +10,13 @@ from builders.observed import make_model, make_revision, make_status
 from modelward.api import names
 from modelward.api.fetch_report import Identity
 from modelward.api.status import FetchedModel
-from modelward.projection.controller_revision import controller_revision, read_revision, recorded
-from modelward.projection.pin import LARGEST_BYTES, pin
+from modelward.projection.controller_revision import (
+    LARGEST_PIN_BYTES,
+    controller_revision,
+    pin,
+    read_revision,
+    recorded,
+)
 from modelward.projection.project import pins, project
 from modelward.traffic_shares import Split
 from modelward_fetch import pin as program
@@ -56,7 +61,7 @@ def test_nobody_can_change_it_and_it_goes_with_its_snapshot() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "s3://models/\N{HORIZONTAL ELLIPSIS}", "s3://models/" + "x" * LARGEST_BYTES]
+    "uri", ["", "s3://models/\N{HORIZONTAL ELLIPSIS}", "s3://models/" + "x" * LARGEST_PIN_BYTES]
 )
 def test_an_address_that_is_not_known_in_full_is_not_pinned(uri: str) -> None:
     """The program would refuse it, and no later pod would start."""
