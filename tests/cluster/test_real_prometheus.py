@@ -21,10 +21,10 @@ from modelward.analysis.counters import Counters, RatioCounts, Sample
 from modelward.analysis.judge import State, assess, begin, observe
 from modelward.analysis.policy import MetricPolicy, Policy
 from modelward.analysis.readings import Arm
+from modelward.analysis.sampled_evidence import MetricsUnknown
 from modelward.analysis.verdict import Assessment, Step, Verdict
 from modelward.api.analysis_policy import MetricKind
 from modelward.clients.prometheus import Prometheus
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.prometheus import PrometheusSource, boundary
 from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.scrapes import Newest

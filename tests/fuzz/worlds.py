@@ -11,8 +11,7 @@ from builders.rollouts import GATEWAY, REVISIONS, ROUTE_REF, A, B, C, follow
 from fuzz.source import Source
 from fuzz.typed import typed
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Sample, Values
-from modelward.analysis.problem import MetricsProblem, Unknown
-from modelward.analysis.sampled_evidence import Evidence
+from modelward.analysis.sampled_evidence import Evidence, MetricsProblem, Unknown
 from modelward.api import names
 from modelward.api.analysis_policy import AnalysisPolicy
 from modelward.api.decode import decode_status

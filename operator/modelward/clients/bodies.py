@@ -4,8 +4,7 @@ import zlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-from modelward.analysis.problem import Unknown
-from modelward.clients.unknown import MetricsUnknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 
 _GZIP_WINDOW: Final = 31
 """zlib's word for "with a gzip header"."""

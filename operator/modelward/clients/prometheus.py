@@ -18,12 +18,11 @@ from typing import Any, Final, Literal
 import aiohttp
 import msgspec
 
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.api.names import MANAGER
 from modelward.clients.bodies import bounded_body
 from modelward.clients.scrape import refusal
 from modelward.clients.sessions import again_if_closed, bounded_session
-from modelward.clients.unknown import MetricsUnknown
 
 TIMEOUT_SECONDS: Final = 5.0
 ANSWER_LIMIT: Final = 8 * 1024 * 1024

@@ -14,11 +14,10 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.api.names import MANAGER
 from modelward.clients.bodies import bounded_body
 from modelward.clients.sessions import again_if_closed, bounded_session
-from modelward.clients.unknown import MetricsUnknown
 
 TIMEOUT_SECONDS: Final = 2.0
 PAGE_LIMIT: Final = 1024 * 1024

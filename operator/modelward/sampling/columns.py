@@ -9,10 +9,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Reading
+from modelward.analysis.sampled_evidence import MetricsProblem, MetricsUnknown, Unknown
 from modelward.clients.prometheus import Series
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.exposition import gauge, histogram, missing, ratio
 from modelward.sampling.lines import Page
 from modelward.sampling.queries import Part

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import LARGEST_GAUGE, GaugeReading, HistogramReading, RatioReading, Reading
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.api.fields import EXACT_INT_MAX
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.lines import Line, Page, read_page
 from modelward.sampling.selectors import Selector, Sum
 from modelward.sampling.spelling import Seen, as_shown, labels_of, spellings, unmeant, without_labels

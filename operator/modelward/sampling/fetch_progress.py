@@ -14,8 +14,8 @@ from typing import Annotated, Any, Final, Protocol
 import msgspec
 from msgspec import Meta
 
+from modelward.analysis.sampled_evidence import MetricsUnknown
 from modelward.clients.scrape import Body, Page, Scraper
-from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.model_progress import amount
 from modelward.rollout.observed import Pod
 from modelward.runtimes.fetching import PROGRESS_PORT

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm
+from modelward.analysis.sampled_evidence import MetricsProblem, Unknown
 from modelward.sampling.pods import Polled
 
 MOST_MISSES: Final = 4

@@ -8,7 +8,7 @@ exists is decided for a revision as a whole: some labels are born with the first
 from collections.abc import Iterable
 from dataclasses import replace
 
-from modelward.clients.unknown import MetricsUnknown
+from modelward.analysis.sampled_evidence import MetricsUnknown
 from modelward.sampling.columns import Answer, Column, spelled
 from modelward.sampling.lines import Line, Page
 from modelward.sampling.queries import Asked, Part, PodsOf, Queries

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from modelward.analysis.policy import policy_of
+from modelward.analysis.sampled_evidence import MetricsUnknown
 from modelward.api.analysis_policy import PODS
 from modelward.api.model import Model
 from modelward.api.objects import Key
@@ -16,7 +17,6 @@ from modelward.cache.store import Store
 from modelward.clients.clock import boot_seconds
 from modelward.clients.prometheus import Prometheus
 from modelward.clients.scrape import Scraper
-from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings
 from modelward.rollout.observed import Pod
 from modelward.sampling.baseline import Baseline, BaselineModel

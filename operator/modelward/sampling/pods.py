@@ -6,11 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, PodReading, Poll, Reading
+from modelward.analysis.sampled_evidence import MetricsProblem, MetricsUnknown, Unknown
 from modelward.api.objects import Key
 from modelward.clients.scrape import Body, Page, Scraper
-from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
 from modelward.sampling.exposition import Readings, readings
 from modelward.sampling.spelling import Seen, together, without_labels

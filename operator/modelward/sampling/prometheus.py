@@ -11,11 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, GaugeReading, PodReading, Poll, Reading
+from modelward.analysis.sampled_evidence import MetricsProblem, MetricsUnknown, Unknown
 from modelward.api import names
 from modelward.api.objects import Key
-from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
 from modelward.sampling import meaning
 from modelward.sampling.columns import TARGET, Answer, Column, Grouping, mains, scrapes_of, tables_of

@@ -15,9 +15,8 @@ from typing import Final
 
 import re2
 
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.clients.prometheus import Prometheus, Series
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.selectors import NUMBER, Matcher, Operator, Selector, aggregated, union
 
 OBSERVE_SECONDS: Final = 0.05

@@ -15,12 +15,10 @@ from modelward.analysis.counters import Counters
 from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
 from modelward.analysis.policy import MetricPolicy
-from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm
-from modelward.analysis.sampled_evidence import Evidence
+from modelward.analysis.sampled_evidence import Evidence, MetricsProblem, MetricsUnknown, Unknown
 from modelward.api.analysis_policy import PODS
 from modelward.api.objects import Key
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.freshness import MOST_MISSES
 from modelward.sampling.pods import PodSource
 from modelward.sampling.prometheus import HISTORY_SECONDS, MOST_TIMES, PrometheusSource, boundary

@@ -13,15 +13,13 @@ from typing import Final
 from modelward.analysis.counters import Counters, Sample
 from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise, Reference
-from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, Poll
-from modelward.analysis.sampled_evidence import Evidence
+from modelward.analysis.sampled_evidence import Evidence, MetricsProblem, MetricsUnknown, Unknown
 from modelward.analysis.tracks import flawed
 from modelward.api.model import Model
 from modelward.api.objects import Key
 from modelward.api.revision import Revision
 from modelward.api.times import parse
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled
 from modelward.sampling.scrapes import Newest

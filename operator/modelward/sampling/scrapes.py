@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from modelward.analysis.readings import Reading
-from modelward.clients.unknown import MetricsUnknown
+from modelward.analysis.sampled_evidence import MetricsUnknown
 
 APART_SECONDS: Final = 0.5
 """A scrape counts as newer by so much at least. The time of a scrape is that of its request: of two requests that are

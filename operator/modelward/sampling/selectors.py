@@ -18,8 +18,7 @@ from typing import Any, Final
 import promql_parser
 import re2
 
-from modelward.analysis.problem import Unknown
-from modelward.clients.unknown import MetricsUnknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 
 MOST_CHARACTERS: Final = 1024
 MOST_MATCHERS: Final = 16

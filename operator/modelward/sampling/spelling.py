@@ -8,9 +8,8 @@ of the name has, a value that none of them has.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.api.printable import printable
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.lines import Line, Page
 from modelward.sampling.selectors import Matcher, Operator, Selector, quoted
 from modelward.sampling.targets import RatioTarget

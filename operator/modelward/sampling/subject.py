@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelward.analysis.policy import MetricPolicy, policy_of
-from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import Arm
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.api.analysis_policy import PODS, AnalysisPolicy
 from modelward.api.model import Model
 from modelward.api.objects import Key
 from modelward.api.revision import Revision
 from modelward.api.signals import Signals
-from modelward.clients.unknown import MetricsUnknown
 from modelward.runtimes.metric_endpoints import MetricEndpoints, measured
 from modelward.sampling.targets import HistogramTarget, SampleTarget, sample_targets
 

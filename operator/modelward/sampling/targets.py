@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.api.analysis_policy import AnalysisPolicy, Metric, SignalName
 from modelward.api.signals import Signals, Unit
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.selectors import Selector, Sum, parse_selector, parse_sum
 
 SECONDS: Final = {Unit.SECONDS: 1.0, Unit.MILLISECONDS: 1e-3, Unit.MICROSECONDS: 1e-6}

@@ -12,7 +12,6 @@ from typing import Final
 from modelward.analysis.counters import Counters
 from modelward.analysis.idle import Idle
 from modelward.analysis.noise import Noise
-from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import (
     Arm,
     GaugeReading,
@@ -22,7 +21,7 @@ from modelward.analysis.readings import (
     RatioReading,
     Reading,
 )
-from modelward.analysis.sampled_evidence import Evidence
+from modelward.analysis.sampled_evidence import Evidence, MetricsProblem, Unknown
 from modelward.api.analysis_policy import MetricKind
 from modelward.api.names import MODEL_LABEL, REVISION_LABEL, model_label
 from modelward.api.objects import Key, Manifest

@@ -237,7 +237,7 @@ def _opened(options: dict[str, Any]) -> Iterator[IO[bytes]]:
 
 
 def _record(options: dict[str, Any], sink: IO[bytes]) -> None:
-    from modelward.clients.unknown import MetricsUnknown
+    from modelward.analysis.sampled_evidence import MetricsUnknown
     from modelward.errors import InvalidSettings
     from modelward_cli.backtest.source import record
 

@@ -10,10 +10,9 @@ from itertools import groupby
 from math import isnan, nan
 from typing import Final
 
-from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import Arm, HistogramReading, PodReading, Poll, RatioReading
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.clients.prometheus import Prometheus, Series
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.prometheus import PrometheusSource, boundary
 from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.scrapes import Newest

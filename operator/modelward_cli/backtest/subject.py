@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import yaml
 
+from modelward.analysis.sampled_evidence import MetricsUnknown
 from modelward.api.analysis_policy import AnalysisPolicy
 from modelward.api.conditions import Blocked
 from modelward.api.decode import decode_spec
 from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.signals import Signals
-from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings, InvalidSpec
 from modelward.runtimes.choose import CLUSTER_KIND, NAMESPACED_KIND, Runtime, choose
 from modelward.sampling.targets import SampleTarget, sample_targets

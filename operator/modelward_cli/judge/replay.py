@@ -22,8 +22,8 @@ from modelward.analysis.judge import (
 )
 from modelward.analysis.noise import INDEPENDENT, Noise, Reference
 from modelward.analysis.policy import Policy
-from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import Arm, HistogramReading, Poll, RatioReading, Reading
+from modelward.analysis.sampled_evidence import Unknown
 from modelward.analysis.tracks import flawed
 from modelward.api.rollout_policy import OnInconclusive
 from modelward_cli.judge.protocol import GivenPolicy, Header

@@ -5,10 +5,9 @@ from math import inf, isfinite
 from typing import Any, Final, TypeVar
 
 from fuzz.source import Source
-from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading, Reading
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.clients.prometheus import Prometheus, Series
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.columns import Answer, Cell, Column, Grouping, Table, mains
 from modelward.sampling.exposition import readings
 from modelward.sampling.queries import Part

@@ -5,7 +5,7 @@ from typing import Any, Final
 import promql_parser
 
 from fuzz.source import Source
-from modelward.clients.unknown import MetricsUnknown
+from modelward.analysis.sampled_evidence import MetricsUnknown
 from modelward.sampling.selectors import Matcher, Operator, Selector, aggregated, parse_selector, quoted
 
 SEEDS: Final = (

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.clients.prometheus import Prometheus, Series
-from modelward.clients.unknown import MetricsUnknown
 from support.faulty_server import ADDRESS, Behaviour, answer, dripping, faulty_server, hanging, sent
 
 LIMIT = 64 * 1024

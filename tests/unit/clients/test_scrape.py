@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.clients.scrape import Page, Scraper
-from modelward.clients.unknown import MetricsUnknown
 from support.faulty_server import ADDRESS, Behaviour, answer, dripping, faulty_server, hanging, sent
 
 PAGE = b'# TYPE a counter\na{x="1"} 3\n'

@@ -10,12 +10,11 @@ import pytest
 from builders import make_deployment, make_model, make_observed, make_revision, revision_name
 from modelward.analysis import judge
 from modelward.analysis.noise import INDEPENDENT
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.analysis.state import _vector
 from modelward.api.status import ModelDeploymentStatus, ScalingStatus
 from modelward.api.times import is_time
 from modelward.clients.prometheus import Prometheus
-from modelward.clients.unknown import MetricsUnknown
 from modelward.errors import InvalidSettings, InvalidState
 from modelward.rollout.decide import decide
 from modelward.sampling.columns import Answer, Column, Grouping, Table

@@ -11,8 +11,7 @@ from builders.observed import before
 from builders.rollouts import STEPS, A, B, C, rolling
 from modelward.analysis import judge
 from modelward.analysis.policy import Policy
-from modelward.analysis.problem import MetricsProblem, Unknown
-from modelward.analysis.sampled_evidence import Evidence
+from modelward.analysis.sampled_evidence import Evidence, MetricsProblem, Unknown
 from modelward.analysis.verdict import Assessment, Step, Verdict
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase

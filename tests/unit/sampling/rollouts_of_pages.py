@@ -10,8 +10,8 @@ from modelward.analysis import judge
 from modelward.analysis.counters import Counters
 from modelward.analysis.noise import Noise
 from modelward.analysis.policy import MetricPolicy, Policy
-from modelward.analysis.problem import MetricsProblem
 from modelward.analysis.readings import Arm
+from modelward.analysis.sampled_evidence import MetricsProblem
 from modelward.analysis.verdict import Step, Verdict
 from modelward.api.analysis_policy import AnalysisPolicy, Metric, MetricKind
 from modelward.api.signals import Signals

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import yaml
 
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import Unknown
 from modelward.api.analysis_policy import AnalysisPolicy
 from modelward.api.pod import MetricsEndpoint
 from modelward.api.signals import Signals

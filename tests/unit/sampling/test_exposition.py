@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import GaugeReading, HistogramReading, RatioReading
+from modelward.analysis.sampled_evidence import Unknown
 from modelward.sampling.exposition import readings
 from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.targets import GaugeTarget, HistogramTarget, RatioTarget

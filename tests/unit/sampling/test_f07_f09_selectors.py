@@ -4,11 +4,10 @@ import math
 
 import pytest
 
-from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, GaugeReading, HistogramReading, PodReading, Poll, RatioReading
+from modelward.analysis.sampled_evidence import MetricsProblem, MetricsUnknown, Unknown
 from modelward.api.analysis_policy import AnalysisPolicy, Metric, MetricKind
 from modelward.api.signals import Signals
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.exposition import Readings, readings
 from modelward.sampling.freshness import Freshness
 from modelward.sampling.pods import Polled

@@ -2,9 +2,8 @@
 
 import pytest
 
-from modelward.analysis.problem import MetricsProblem, Unknown
 from modelward.analysis.readings import Arm, RatioReading
-from modelward.clients.unknown import MetricsUnknown
+from modelward.analysis.sampled_evidence import MetricsProblem, MetricsUnknown, Unknown
 from modelward.sampling.pods import Polled
 from modelward.sampling.selectors import parse_sum
 from modelward.sampling.targets import RatioTarget

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from builders.observed import make_pod
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.clients.scrape import Body, Page
-from modelward.clients.unknown import MetricsUnknown
 from modelward.rollout.observed import Pod
 from modelward.sampling.fetch_progress import ProgressReader
 

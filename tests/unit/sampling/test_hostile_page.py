@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelward.clients.unknown import MetricsUnknown
+from modelward.analysis.sampled_evidence import MetricsUnknown
 from modelward.sampling.exposition import readings
 from modelward.sampling.selectors import parse_selector, parse_sum
 from modelward.sampling.targets import GaugeTarget, HistogramTarget, RatioTarget

@@ -10,8 +10,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from modelward.analysis.problem import Unknown
-from modelward.clients.unknown import MetricsUnknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.sampling.lines import read_page
 
 Found = list[tuple[str, tuple[tuple[str, str], ...], str]]

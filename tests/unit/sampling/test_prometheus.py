@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from modelward.analysis.counters import Counters, Sample
-from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import Arm, GaugeReading, HistogramReading, RatioReading
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.api.names import child_name
 from modelward.clients.prometheus import Prometheus
 from modelward.clients.scrape import Scraper
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.pods import PodSource, Polled
 from modelward.sampling.prometheus import PrometheusSource, boundary, pod_pattern
 from modelward.sampling.queries import LabelNames, Queries

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from modelward.analysis.problem import Unknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.clients.prometheus import Prometheus, Series
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.queries import MOST_TOGETHER, Asked, LabelNames, Part, PodsOf, Queries
 from modelward.sampling.selectors import parse_selector
 from support.little_prometheus import LittlePrometheus, Timeseries, little_prometheus

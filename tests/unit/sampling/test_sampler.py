@@ -7,8 +7,8 @@ import pytest
 
 from modelward.analysis.counters import RatioCounts, Sample
 from modelward.analysis.noise import Reference
-from modelward.analysis.problem import Unknown
 from modelward.analysis.readings import Arm
+from modelward.analysis.sampled_evidence import Unknown
 from modelward.sampling.sampler import Sampler
 from modelward.sampling.subject import Endpoint
 from support.faulty_server import Behaviour, answer, dripping, hanging, sent

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelward.analysis.problem import Unknown
-from modelward.clients.unknown import MetricsUnknown
+from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.sampling.selectors import Matcher, Operator, Selector, aggregated, parse_selector
 
 VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=[chr(c) for c in range(32)]))

@@ -12,11 +12,11 @@ from modelward.analysis.counters import Counters
 from modelward.analysis.noise import Noise
 from modelward.analysis.policy import policy_of
 from modelward.analysis.readings import Arm, HistogramReading, PodReading, Poll, RatioReading
+from modelward.analysis.sampled_evidence import MetricsUnknown
 from modelward.api.analysis_policy import AnalysisPolicy
 from modelward.api.rollout_policy import RolloutPolicy
 from modelward.api.signals import RatioSignal, Signals
 from modelward.clients.prometheus import Prometheus
-from modelward.clients.unknown import MetricsUnknown
 from modelward.sampling.prometheus import PrometheusSource
 from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.sampler_task import SamplerTask
