@@ -20,9 +20,7 @@ import msgspec
 
 from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.api.names import MANAGER
-from modelward.clients.bodies import bounded_body
-from modelward.clients.scrape import refusal
-from modelward.clients.sessions import again_if_closed, bounded_session
+from modelward.clients.bounded_http import again_if_closed, bounded_body, bounded_session, refusal
 
 TIMEOUT_SECONDS: Final = 5.0
 ANSWER_LIMIT: Final = 8 * 1024 * 1024

@@ -16,8 +16,7 @@ from yarl import URL
 
 from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 from modelward.api.names import MANAGER
-from modelward.clients.bodies import bounded_body
-from modelward.clients.sessions import again_if_closed, bounded_session
+from modelward.clients.bounded_http import again_if_closed, bounded_body, bounded_session, refusal
 
 TIMEOUT_SECONDS: Final = 2.0
 PAGE_LIMIT: Final = 1024 * 1024
@@ -100,17 +99,6 @@ class Scraper:
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             body = await bounded_body(response.headers, response.content.iter_any(), self._limit)
             return body, kind if _TYPE.fullmatch(kind) else ""
-
-
-def refusal(status: int) -> tuple[Unknown, str]:
-    """What a status other than 200 means, in words without anything that the server wrote."""
-    if 300 <= status < 400:
-        return Unknown.REDIRECTED, f"the answer ({status}) points elsewhere, which is never followed"
-    if status == HTTPStatus.NOT_FOUND:
-        return Unknown.NOT_FOUND, "there is nothing at this path (404)"
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Unknown.UNAUTHORIZED, f"reading is not allowed ({status})"
-    return Unknown.HTTP_STATUS, f"the answer is {status} instead of 200"
 
 
 def _place(page: Page) -> str:

@@ -1,13 +1,54 @@
-"""The body of an answer, up to a limit: what is compressed is unpacked no further than that, either."""
+"""HTTP with servers that are somebody's: nothing of theirs is kept or followed, and each answer has limits of time and size.
+
+What is compressed is unpacked no further than the limit, either.
+"""
 
 import zlib
-from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+import aiohttp
 
 from modelward.analysis.sampled_evidence import MetricsUnknown, Unknown
 
+T = TypeVar("T")
+
 _GZIP_WINDOW: Final = 31
 """zlib's word for "with a gzip header"."""
+
+
+def bounded_session(
+    connector: aiohttp.TCPConnector, headers: Mapping[str, str], timeout: float
+) -> aiohttp.ClientSession:
+    """A session of which each request takes at most `timeout` seconds. To be made where an event loop runs."""
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        timeout=aiohttp.ClientTimeout(total=timeout),
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+async def again_if_closed(ask: Callable[[], Awaitable[T]]) -> T:
+    """A server may close a kept connection in the moment in which it is used: then a new one is tried."""
+    try:
+        return await ask()
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+        return await ask()
+
+
+def refusal(status: int) -> tuple[Unknown, str]:
+    """What a status other than 200 means, in words without anything that the server wrote."""
+    if 300 <= status < 400:
+        return Unknown.REDIRECTED, f"the answer ({status}) points elsewhere, which is never followed"
+    if status == HTTPStatus.NOT_FOUND:
+        return Unknown.NOT_FOUND, "there is nothing at this path (404)"
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return Unknown.UNAUTHORIZED, f"reading is not allowed ({status})"
+    return Unknown.HTTP_STATUS, f"the answer is {status} instead of 200"
 
 
 async def bounded_body(headers: Mapping[str, str], chunks: AsyncIterator[bytes], limit: int) -> bytes:
