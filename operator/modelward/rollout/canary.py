@@ -12,7 +12,6 @@ from modelward.api.rollout_policy import OnDeadline, OnInconclusive, OnMetricsUn
 from modelward.api.status import RolloutResult
 from modelward.api.times import format_micro, parse
 from modelward.rollout import capacity, health, model_identity, readiness, room, steps, traffic
-from modelward.rollout.arrival import arrived
 from modelward.rollout.decision import Progress
 from modelward.rollout.holding import is_held, nothing_to_protect
 from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
@@ -272,7 +271,11 @@ def _clocked(observed: Observed, progress: Progress) -> Progress:
         return progress
     if not readiness.serves(observed, progress.status.canary_revision):
         return progress
-    seen = arrived(observed, progress.rollout) if router(observed.model.spec) is not Router.NONE else None
+    seen = (
+        traffic.arrived(observed, progress.rollout)
+        if router(observed.model.spec) is not Router.NONE
+        else None
+    )
     return progress.rolling(step_start_time=format_micro(min(seen or observed.now, observed.now)))
 
 

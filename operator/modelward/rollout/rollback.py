@@ -19,7 +19,6 @@ from modelward.api.status import (
     clip,
 )
 from modelward.api.times import format_micro, format_seconds, is_time, parse
-from modelward.rollout.arrival import is_quiet
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase, Trigger, next_phase
@@ -27,7 +26,7 @@ from modelward.rollout.readiness import goes_on, serves
 from modelward.rollout.revisions import revision_hash
 from modelward.rollout.room import making_room
 from modelward.rollout.routing import is_written
-from modelward.rollout.traffic import in_effect, is_over, is_selected
+from modelward.rollout.traffic import in_effect, is_over, is_quiet, is_selected
 from modelward.traffic_shares import Router, router
 
 UNWRITTEN_SECONDS: Final = 5

@@ -2,19 +2,22 @@
 
 With a router (`spec.traffic`) shares are weights of a route. Without one, clients reach the Service, and its
 pods share the requests: the canary's share is its share of the ready pods.
+
+A Gateway may report a route before it sends by it: Traefik, for one, gathers changes for its
+`providersThrottleDuration`. What the pods count is the only proof that it does.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from modelward.analysis.counters import Sample, Values
 from modelward.api import names
-from modelward.api.status import ModelDeploymentStatus
+from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import parse
-from modelward.rollout.arrival import arrived
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WAITING, Phase
 from modelward.rollout.routing import Reached, reached
-from modelward.rollout.steps import WHOLE
+from modelward.rollout.steps import WHOLE, weight_of
 from modelward.traffic_shares import Router, Split, is_shared_service, router
 
 DRAIN_SECONDS: Final = 5
@@ -22,6 +25,9 @@ DRAIN_SECONDS: Final = 5
 about a second, and clients that were just about to connect still find it."""
 SWITCH_SECONDS: Final = 5
 """How long a Service may take to follow a switch of roles before it is said that it did not."""
+_CERTAIN: Final = 10.0
+"""So many requests were to come to the canary by its former weight, and none has: it has none any more. By chance
+alone that happens once in 20,000 times (e to the power of -10)."""
 _AT_STEP: Final = (Phase.ANALYZING, *WAITING)
 
 
@@ -106,6 +112,43 @@ def _is_followed(observed: Observed, status: ModelDeploymentStatus) -> bool:
     if not observed.evidence.is_followed or route is None or route.written is None:
         return True
     return is_over(observed, route.written, observed.lag_seconds) or arrived(observed, rollout) is not None
+
+
+def arrived(observed: Observed, rollout: RolloutStatus) -> datetime | None:
+    """When requests were seen to come to the canary by its present weight; None: not yet.
+
+    At its first step any request shows it; later a share that is nearer to its weight than to that of the step before.
+    """
+    step, weight = rollout.step, rollout.weight_percent
+    before = min(weight, weight_of(observed.model.spec.rollout, step - 1)) if step else -weight
+    least = (before + weight) / 2
+    for sample in observed.evidence.samples:
+        canary, stable = _requests(sample)
+        of_weight = sample.weight_percent == weight
+        if of_weight and canary and canary * WHOLE >= least * (canary + stable):
+            return datetime.fromtimestamp(sample.time, UTC)
+    return None
+
+
+def is_quiet(observed: Observed, former_percent: int) -> bool:
+    """Whether no request has come to the canary of late, though by its former weight some would have."""
+    expected = 0.0
+    for sample in reversed(observed.evidence.samples):
+        canary, stable = _requests(sample)
+        if canary or sample.weight_percent:
+            break
+        expected += stable * former_percent / WHOLE
+    return expected >= _CERTAIN
+
+
+def _requests(sample: Sample) -> tuple[float, float]:
+    """How many requests came to the canary and to stable, by the metric that has counted the most."""
+    counted = [
+        (each.canary.total, each.stable.total)
+        for each in sample.metrics.values()
+        if not isinstance(each.canary, Values) and not isinstance(each.stable, Values)
+    ]
+    return max(counted, key=sum, default=(0.0, 0.0))
 
 
 def leads_elsewhere(observed: Observed, status: ModelDeploymentStatus) -> str:
