@@ -3,10 +3,12 @@
 Each pod reports what it fetched. The first report is recorded in status and on the snapshot, pinned for the pods that
 start later, and never replaced: a moving name is resolved once for each revision. A pod with other bytes is reported as
 ModelChanged; of a canary that is a reason to roll back, from stable no running pod is taken away.
+While the pods still fetch it, `fetching` says how far they are.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -14,13 +16,13 @@ from modelward.api.conditions import ConditionType, Reason
 from modelward.api.fetch_report import FetchReason, FetchReport, Identity
 from modelward.api.status import URI_LENGTH, FetchedModel, ModelDeploymentStatus, clip
 from modelward.rollout.decision import Progress
-from modelward.rollout.model_progress import amount
 from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.phases import Phase
 from modelward.runtimes.fetching import has_fetch_container, pin_name
 
 _MOST_NAMED = 3
 """Pods that a sentence names."""
+_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,3 +247,24 @@ def _mutable(entry: FetchedModel) -> str:
         f"Revision {entry.revision}: {entry.uri} can be overwritten; pods that start after that fail with ModelChanged."
         " Turn on versions in the store and name one object, or name a commit or digest."
     )
+
+
+# --- while it is fetched ------------------------------------------------------------------------------------
+
+
+def fetching(observed: Observed, revision: str) -> str:
+    """How far the slowest pod is that fetches, in words; empty if none does."""
+    pods = [pod for pod in observed.fetched_pods if pod.revision == revision and pod.fetching]
+    reported = sorted(observed.progress[pod.name] for pod in pods if pod.name in observed.progress)
+    if reported:
+        return reported[0]
+    return "fetching its model, progress unknown" if pods else ""
+
+
+def amount(count: float) -> str:
+    """As 1.3 GiB."""
+    for unit in _UNITS[:-1]:
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == _UNITS[0] else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} {_UNITS[-1]}"

@@ -7,7 +7,7 @@ from modelward.api.conditions import ConditionType
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.rollout.capacity import shared_replicas, shared_target, shared_wanted, sizes
-from modelward.rollout.model_progress import fetching
+from modelward.rollout.model_identity import fetching
 from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.traffic import leads_elsewhere
 from modelward.traffic_shares import Router, router

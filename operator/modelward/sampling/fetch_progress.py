@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from modelward.analysis.sampled_evidence import MetricsUnknown
 from modelward.clients.scrape import Body, Page, Scraper
-from modelward.rollout.model_progress import amount
+from modelward.rollout.model_identity import amount
 from modelward.rollout.observed import Pod
 from modelward.runtimes.fetching import PROGRESS_PORT
 
