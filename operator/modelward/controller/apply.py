@@ -43,7 +43,7 @@ from modelward.errors import (
 from modelward.projection import service
 from modelward.projection.metadata import json_pointer, owner_references
 from modelward.projection.project import Intent, Projection
-from modelward.rollout import corrections
+from modelward.rollout import messages
 from modelward.rollout.decision import Announcement
 from modelward.rollout.health import compared
 from modelward.rollout.observed import Child, Deployment, Observed, Service
@@ -375,12 +375,14 @@ class Applier:
                 return
             child = await self._correct(child, intent.manifest, None, applied)
             self._corrected.setdefault(child.uid, []).append(observed.now)
-            applied.corrections.append(corrections.edited(observed.model, before, intent.manifest))
+            applied.corrections.append(messages.correction_of_edit(observed.model, before, intent.manifest))
         else:
             self.store.record_applied(child)
         if isinstance(child, Deployment):
             if intent.scale not in (None, child.replicas) and child.scaled_by:
-                applied.corrections.append(corrections.scaled(observed.model, child, intent.scale or 0))
+                applied.corrections.append(
+                    messages.correction_of_scale(observed.model, child, intent.scale or 0)
+                )
             await self._hand_over(observed, intent, child, applied)
 
     async def _annotate(

@@ -1,24 +1,30 @@
-"""What a rollout does or waits for, in one sentence: `status.rollout.message`, and the message of conditions.
+"""What people read of a model: what its rollout does or waits for, and that an edit of its objects was undone.
 
-Nothing in it counts seconds: messages that change by the clock alone would be writes for nothing.
+The first is `status.rollout.message`, and part of conditions. Nothing in it counts seconds: messages that change by the
+clock alone would be writes for nothing. The second is an Event for whoever made the edit, with the command that does what
+they meant.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
+from modelward.api.model import Model
 from modelward.api.status import clip
 from modelward.api.times import format_seconds, parse
 from modelward.rollout import health, readiness, steps, traffic
 from modelward.rollout.capacity import sizes
-from modelward.rollout.decision import Progress
+from modelward.rollout.decision import Announcement, Progress
 from modelward.rollout.holding import is_held
-from modelward.rollout.observed import Observed
+from modelward.rollout.observed import Child, Deployment, Observed
 from modelward.rollout.phases import WAITING, Phase
 from modelward.traffic_shares import Router, Size, router
 
 _UNEQUAL: Final = 2.0
 """A load per pod that differs by more than this factor is in the message."""
+
+
+# --- the rollout --------------------------------------------------------------------------------------------
 
 
 def with_message(observed: Observed, progress: Progress) -> Progress:
@@ -246,3 +252,41 @@ def _load(observed: Observed, progress: Progress) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+# --- edits that were undone ---------------------------------------------------------------------------------
+
+
+def correction_of_edit(model: Model, child: Child, manifest: Mapping[str, Any]) -> Announcement:
+    """An object was written again as the model has it: a restart, another image, anything else."""
+    who = f" by {child.edited_by}" if child.edited_by else ""
+    return _correction(
+        f"{child.kind} {child.name} was changed{who} and is as before: {_remedy(model, child, manifest)}"
+    )
+
+
+def correction_of_scale(model: Model, child: Deployment, replicas: int) -> Announcement:
+    """A Deployment has the count again that the model asks for."""
+    command = f"kubectl scale mwd {model.name} -n {model.namespace} --replicas={child.replicas}"
+    return _correction(
+        f"Deployment {child.name} was scaled to {child.replicas} by {child.scaled_by} and has {replicas} replicas again:"
+        f" ModelDeployment {model.name} has the number of pods, {command}"
+    )
+
+
+def _remedy(model: Model, child: Child, manifest: Mapping[str, Any]) -> str:
+    if isinstance(child, Deployment) and child.restarted_at:
+        command = f"kubectl annotate mwd {model.name} -n {model.namespace} --overwrite modelward.dev/restart="
+        return f"restart the model itself, {command}{child.restarted_at}"
+    if isinstance(child, Deployment) and child.images != _images(manifest):
+        return f"another image is a change of the model, kubectl edit mwd {model.name} -n {model.namespace}"
+    return f"it follows its ModelDeployment, kubectl edit mwd {model.name} -n {model.namespace}"
+
+
+def _images(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    containers = manifest["spec"]["template"]["spec"].get("containers") or ()
+    return tuple(str(each.get("image", "")) for each in containers)
+
+
+def _correction(message: str) -> Announcement:
+    return Announcement(reason="DriftCorrected", message=f"{message}.", warning=True)
