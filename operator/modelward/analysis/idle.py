@@ -1,7 +1,7 @@
 """Requests that no user makes: probes of the kubelet and scrapes, where a server counts them as it counts all others.
 
 They come to a canary without any traffic, too, so they are no evidence for giving it more. How many may come is known
-from the pod template (`Own`). Whether the server counts them is learned from its pods, before and after they have
+from the pod template (`own_requests`). Whether the server counts them is learned from its pods, before and after they have
 weight: a pod that counted less than some of the probes alone would have made does not count all of these. Only pods
 that are Ready count: before that, the page may be open although nobody asks anything yet.
 """
@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import inf
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from modelward.analysis.counters import Values, clean, increment
 from modelward.analysis.readings import Arm, PodReading, Poll, Reading
+from modelward.api.analysis_policy import PODS
 
 MARGIN: Final = 1.2
 """Probes are never exactly evenly spaced: requests count as users' beyond so many times what comes without any."""
@@ -27,6 +28,21 @@ _LATE_SECONDS: Final = 0.1
 """Readings come so much sooner or later than they are due."""
 MOST_COMBINED: Final = 8
 """Of more sources than these each is judged by itself."""
+
+_PROBES: Final = ("readinessProbe", "livenessProbe")
+"""The startup probe ends before there is traffic: what a pod counts until it is Ready is never of users."""
+_REQUESTS: Final = ("httpGet", "grpc", "exec")
+"""Probes that a server may answer as it does any request; a command may send one. A mere connection is none."""
+_PERIOD_SECONDS: Final = 10.0
+_TIMEOUT_SECONDS: Final = 1.0
+"""Kubernetes' defaults."""
+_MORE_SECONDS: Final = 0.5
+"""Periods and intervals are whole seconds: so which of two is longer never depends on a reading's milliseconds."""
+_SCRAPE_SECONDS: Final = 5.0
+"""How often a metric source, or several replicas of it, may read a page at most: it does not say."""
+_STALE_SECONDS: Final = 75.0
+_STALE_INTERVALS: Final = 4
+"""So old what a metric source knows may be (modelward.sampling.queries)."""
 
 Fewest = Mapping[int, float]
 """By whole seconds the fewest cases that any pod, Ready throughout, has counted in so long a time."""
@@ -77,6 +93,27 @@ class Own:
 
 
 NOTHING: Final = Own()
+
+
+def own_requests(template: Mapping[str, Any], interval_seconds: float, source: str = PODS) -> Own:
+    """What the kubelet asks by a pod template, and who reads the metrics: the operator, or a metric source."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    probes = [each[name] for each in containers for name in _PROBES if each.get(name)]
+    late, scrape = 0.0, interval_seconds
+    if source != PODS:
+        late = max(_STALE_SECONDS, _STALE_INTERVALS * interval_seconds)
+        scrape = min(interval_seconds, _SCRAPE_SECONDS)
+    asked = [_source(probe, late) for probe in probes if any(kind in probe for kind in _REQUESTS)]
+    read = Source(period_seconds=scrape, first_seconds=scrape + late + _MORE_SECONDS)
+    return Own(sources=(*asked, read))
+
+
+def _source(probe: Mapping[str, Any], late: float) -> Source:
+    """A probe. One answer may take as long as it is allowed to, and the next one no time."""
+    period = float(probe.get("periodSeconds") or _PERIOD_SECONDS)
+    timeout = float(probe.get("timeoutSeconds") or _TIMEOUT_SECONDS)
+    delay = float(probe.get("initialDelaySeconds") or 0)
+    return Source(period_seconds=period, first_seconds=delay + period + timeout + late + _MORE_SECONDS)
 
 
 def _fits(sources: Collection[Source], fewest: Fewest) -> bool:

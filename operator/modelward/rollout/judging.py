@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from modelward.analysis import judge
-from modelward.analysis.idle import NOTHING, Idle, Own
+from modelward.analysis.idle import NOTHING, Idle, Own, own_requests
 from modelward.analysis.noise import NO_HISTORY
 from modelward.analysis.policy import Policy, policy_of
 from modelward.analysis.verdict import Assessment, Figures, Step, Verdict
@@ -26,7 +26,6 @@ from modelward.rollout import steps, traffic
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
-from modelward.rollout.probes import own_requests
 from modelward.runtimes.metric_endpoints import measured
 from modelward.traffic_shares import Router, router
 

@@ -7,12 +7,11 @@ import numpy as np
 from numpy.random import Generator
 
 from modelward.analysis.counters import Counters
-from modelward.analysis.idle import Idle, Own
+from modelward.analysis.idle import Idle, Own, own_requests
 from modelward.analysis.judge import State, assess, begin, decode, encode, observe, with_idle
 from modelward.analysis.noise import INDEPENDENT
 from modelward.analysis.readings import Arm, PodReading, Poll, RatioReading
 from modelward.analysis.verdict import Assessment, Step
-from modelward.rollout.probes import own_requests
 from unit.analysis.samples import ERRORS, make_policy
 
 _KINDS = {"readinessProbe": "httpGet", "livenessProbe": "httpGet", "startupProbe": "httpGet"}

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
 
 from modelward.analysis.counters import Counters
-from modelward.analysis.idle import NOTHING, Fewest, Idle, Own, Source
+from modelward.analysis.idle import NOTHING, Fewest, Idle, Own, Source, own_requests
 from modelward.analysis.judge import (
     assess,
     begin,
@@ -395,3 +396,54 @@ def test_f10_a_canary_with_few_users_advances_where_probes_are_not_counted(seed:
         restarts=[] if seed % 3 else [100.0],
     )
     assert any(said.verdict is Verdict.ADVANCE for _, said, _ in canary_played(canary, random))
+
+
+def template(*containers: dict[str, Any]) -> dict[str, Any]:
+    """A pod template."""
+    return {"spec": {"containers": list(containers)}}
+
+
+@pytest.mark.parametrize(
+    ("made", "per_second", "longest"),
+    [
+        pytest.param({}, 0.2, 5.5, id="nothing but the reading of the page"),
+        pytest.param(
+            template(
+                {
+                    "startupProbe": {"httpGet": {}, "periodSeconds": 1},
+                    "readinessProbe": {"httpGet": {}, "periodSeconds": 5},
+                    "livenessProbe": {"httpGet": {}},
+                }
+            ),
+            0.5,
+            11.5,
+            id="both probes, the startup probe not, Kubernetes' default period",
+        ),
+        pytest.param(
+            template(
+                {"readinessProbe": {"grpc": {}, "periodSeconds": 4}}, {"livenessProbe": {"tcpSocket": {}}}
+            ),
+            0.45,
+            5.5,
+            id="gRPC is a request, a connection is none",
+        ),
+        pytest.param(
+            template({"readinessProbe": {"exec": {}, "initialDelaySeconds": 20, "timeoutSeconds": 3}}),
+            0.3,
+            33.5,
+            id="a command may send one; it begins late, and its answer may take a while",
+        ),
+    ],
+)
+def test_f10_what_a_template_asks(made: dict[str, Any], per_second: float, longest: float) -> None:
+    """By the periods of its probes, with a reading every five seconds."""
+    own = own_requests(made, 5)
+    assert own.per_second == pytest.approx(per_second)
+    assert own.longest_seconds == longest
+
+
+def test_f10_a_metric_source_shows_what_was_counted_a_while_ago() -> None:
+    """It may read pages more often than it is asked, and what it knows may be old."""
+    own = own_requests({}, 15, "prom")
+    assert own.per_second == pytest.approx(0.2)
+    assert own.longest_seconds == 80.5

@@ -1,7 +1,6 @@
-"""What is asked of a pod without users, and when a canary is watched for it."""
+"""When a canary is watched for what is asked of it without users."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -14,60 +13,8 @@ from modelward.rollout.decide import decide
 from modelward.rollout.judging import counted_arms
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
-from modelward.rollout.probes import own_requests
 from modelward.sampling.subject import is_idle
 from unit.rollout.events import ERRORS
-
-
-def template(*containers: dict[str, Any]) -> dict[str, Any]:
-    """A pod template."""
-    return {"spec": {"containers": list(containers)}}
-
-
-@pytest.mark.parametrize(
-    ("made", "per_second", "longest"),
-    [
-        pytest.param({}, 0.2, 5.5, id="nothing but the reading of the page"),
-        pytest.param(
-            template(
-                {
-                    "startupProbe": {"httpGet": {}, "periodSeconds": 1},
-                    "readinessProbe": {"httpGet": {}, "periodSeconds": 5},
-                    "livenessProbe": {"httpGet": {}},
-                }
-            ),
-            0.5,
-            11.5,
-            id="both probes, the startup probe not, Kubernetes' default period",
-        ),
-        pytest.param(
-            template(
-                {"readinessProbe": {"grpc": {}, "periodSeconds": 4}}, {"livenessProbe": {"tcpSocket": {}}}
-            ),
-            0.45,
-            5.5,
-            id="gRPC is a request, a connection is none",
-        ),
-        pytest.param(
-            template({"readinessProbe": {"exec": {}, "initialDelaySeconds": 20, "timeoutSeconds": 3}}),
-            0.3,
-            33.5,
-            id="a command may send one; it begins late, and its answer may take a while",
-        ),
-    ],
-)
-def test_f10_what_a_template_asks(made: dict[str, Any], per_second: float, longest: float) -> None:
-    """By the periods of its probes, with a reading every five seconds."""
-    own = own_requests(made, 5)
-    assert own.per_second == pytest.approx(per_second)
-    assert own.longest_seconds == longest
-
-
-def test_f10_a_metric_source_shows_what_was_counted_a_while_ago() -> None:
-    """It may read pages more often than it is asked, and what it knows may be old."""
-    own = own_requests({}, 15, "prom")
-    assert own.per_second == pytest.approx(0.2)
-    assert own.longest_seconds == 80.5
 
 
 def test_f10_a_canary_is_read_before_it_has_weight() -> None:
