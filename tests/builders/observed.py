@@ -10,11 +10,10 @@ from builders.manifests import NAME, NAMESPACE, UID, manifest, runtime_manifest
 from modelward.api import names
 from modelward.api.decode import encode
 from modelward.api.model import Model
-from modelward.api.revision import Revision
+from modelward.api.revision import Revision, revision_fields, revision_hash
 from modelward.api.status import ModelDeploymentStatus
 from modelward.cache import convert
 from modelward.rollout.observed import Autoscaler, Deployment, NameConflict, Observed, Pod, Service
-from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.runtimes import choose as choosing
 from modelward.runtimes.choose import Runtime
 from modelward.runtimes.render import Subject, render_template

@@ -16,7 +16,7 @@ from cluster.apiserver import GROUP_PATH, ApiServer
 from cluster.hostile_text import NO_FIELD, REFUSED, Words
 from devcluster import Cluster
 from modelward.api.fields import EXACT_INT_MAX
-from modelward.rollout.revisions import revision_fields, revision_hash
+from modelward.api.revision import revision_fields, revision_hash
 from modelward.runtimes.restricted import violation
 from support.audit import requests
 from support.kubectl import Kubectl

@@ -15,13 +15,12 @@ from modelward.analysis.sampled_evidence import Evidence, MetricsProblem, Unknow
 from modelward.api import names
 from modelward.api.analysis_policy import AnalysisPolicy
 from modelward.api.decode import decode_status
-from modelward.api.revision import Revision
+from modelward.api.revision import Revision, revision_fields, revision_hash
 from modelward.api.rollout_policy import RolloutPolicy
 from modelward.api.scaling_policy import Autoscaling
 from modelward.api.status import ModelDeploymentStatus
 from modelward.rollout.observed import Deployment, Exit, NameConflict, Observed, Pod, Route, Turn
 from modelward.rollout.phases import Phase
-from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.runtimes import choose as choosing
 
 GONE: Final = "gone"

@@ -14,12 +14,12 @@ from builders import NAMESPACE
 from modelward.api.decode import decode_status
 from modelward.api.names import DECISION_ANNOTATION, KIND, MANAGER, REVISION_LABEL, child_name
 from modelward.api.objects import Manifest
+from modelward.api.revision import revision_hash
 from modelward.api.rollout_policy import RolloutPolicy
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.cache import convert
 from modelward.cache.convert import is_labelled, owner_uid
-from modelward.rollout.revisions import revision_hash
 from modelward.rollout.steps import WHOLE, weight_of
 from modelward.simulator.api_server import Write
 from modelward.simulator.simulation import Simulation, by_operator

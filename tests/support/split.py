@@ -14,7 +14,7 @@ from devcluster import Cluster
 from modelward.api.model import Model
 from modelward.api.names import ROUTE_FINALIZER
 from modelward.api.objects import Manifest
-from modelward.api.revision import Revision
+from modelward.api.revision import Revision, revision_fields, revision_hash
 from modelward.cache import convert
 from modelward.cache.store import Store
 from modelward.clients.connection import connect
@@ -28,7 +28,6 @@ from modelward.projection.metadata import stamped
 from modelward.projection.project import Intent, Projection
 from modelward.projection.route import UserRoute
 from modelward.rollout.observed import Observed
-from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.rollout.routing import Reached, reached
 from modelward.runtimes.choose import Choice, choose
 from modelward.runtimes.render import Subject, render_template

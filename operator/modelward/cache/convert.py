@@ -17,13 +17,13 @@ from modelward.api.conditions import Blocked, Reason
 from modelward.api.decode import PartialSpec, decode_partially, decode_spec, decode_status
 from modelward.api.model import Model
 from modelward.api.objects import Raw
+from modelward.api.revision import revision_fields
 from modelward.api.status import COMMAND_LENGTH, ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.cache import convert_pod, convert_route
 from modelward.errors import InvalidSpec
 from modelward.projection import service
 from modelward.rollout.observed import Autoscaler, Child, Deployment, PriorityClass, Route, Service
-from modelward.rollout.revisions import revision_fields
 from modelward.rollout.status_repair import repaired
 from modelward.runtimes.choose import Runtime
 

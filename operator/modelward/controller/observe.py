@@ -10,7 +10,7 @@ from modelward.analysis.sampled_evidence import Evidence
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.objects import Key
-from modelward.api.revision import JsonMap, Revision
+from modelward.api.revision import JsonMap, Revision, revision_hash
 from modelward.cache import convert
 from modelward.cache.store import Snapshot, Store, is_named_for_its_revision
 from modelward.clients.kube import Kube
@@ -21,7 +21,6 @@ from modelward.rollout.health import compared
 from modelward.rollout.judging import counted_arms
 from modelward.rollout.observed import Deployment, NameConflict, Observed, Pod, PriorityClass, Service
 from modelward.rollout.readiness import unready_revisions
-from modelward.rollout.revisions import revision_hash
 from modelward.rollout.room import asks_for_new_revision
 from modelward.rollout.snapshot_validation import flaw_of_restored
 from modelward.runtimes.choose import Choice, Runtime, choose

@@ -11,8 +11,8 @@ from typing import Final
 from modelward.api.conditions import Blocked, Reason
 from modelward.api.model import Model
 from modelward.api.names import service_name
+from modelward.api.revision import revision_hash
 from modelward.rollout.observed import Child, Deployment, Observed, Service
-from modelward.rollout.revisions import revision_hash
 
 _SNAPSHOT: Final = "ControllerRevision"
 _NO_REVISION: Final = frozenset({"Service", "PodDisruptionBudget", "HTTPRoute"})

@@ -13,10 +13,9 @@ from typing import Final
 import msgspec
 
 from modelward.api.model import Model
-from modelward.api.revision import Revision
+from modelward.api.revision import Revision, revision_hash
 from modelward.api.status import CommandsStatus, ModelDeploymentStatus
 from modelward.rollout.phases import WITH_CANARY, Phase
-from modelward.rollout.revisions import revision_hash
 from modelward.rollout.steps import weight_of
 
 HANDLED: Final = ("abort", "rollback", "promote", "approve", "retry", "restart", "refresh", "adopt")

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from modelward.api.conditions import Blocked, Reason
-from modelward.api.revision import Revision
+from modelward.api.revision import Revision, revision_hash
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import format_micro
 from modelward.rollout import (
@@ -33,7 +33,6 @@ from modelward.rollout.decision import Decision, Progress
 from modelward.rollout.messages import with_message
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WITH_CANARY, Phase, Trigger, next_phase
-from modelward.rollout.revisions import revision_hash
 from modelward.rollout.rollback import (
     left,
     noted_rejections,

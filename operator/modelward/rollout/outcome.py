@@ -7,13 +7,13 @@ False, whatever the rollout before it came to; and the message says which revisi
 from dataclasses import dataclass
 
 from modelward.api.conditions import Reason, Status
+from modelward.api.revision import revision_hash
 from modelward.api.status import HistoryEntry, RolloutResult
 from modelward.rollout import readiness
 from modelward.rollout.capacity import replicas_of_user
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WITH_CANARY, Phase
-from modelward.rollout.revisions import revision_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modelward.api.conditions import Blocked, Reason, reason_of
-from modelward.api.revision import Revision
+from modelward.api.revision import Revision, revision_hash
 from modelward.api.status import (
     HISTORY_LENGTH,
     ModelDeploymentStatus,
@@ -23,7 +23,6 @@ from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase, Trigger, next_phase
 from modelward.rollout.readiness import goes_on, serves
-from modelward.rollout.revisions import revision_hash
 from modelward.rollout.room import making_room
 from modelward.rollout.routing import is_written
 from modelward.rollout.traffic import in_effect, is_over, is_quiet, is_selected

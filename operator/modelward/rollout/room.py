@@ -18,12 +18,11 @@ import re
 from datetime import timedelta
 from typing import Final
 
-from modelward.api.revision import Revision
+from modelward.api.revision import Revision, revision_hash
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import format_micro, parse
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed, Pod, PriorityClass
-from modelward.rollout.revisions import revision_hash
 
 PODS: Final = "pods"
 """The resource of which each pod takes one."""

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from modelward.api.conditions import Blocked, Reason
-from modelward.api.revision import Revision
+from modelward.api.revision import Revision, revision_hash
 from modelward.api.status import FetchedModel, ModelDeploymentStatus
 from modelward.errors import InvalidSpec
 from modelward.rollout.commands import keeps_pinned_runtime
 from modelward.rollout.observed import Observed
-from modelward.rollout.revisions import revision_hash
 from modelward.runtimes.choose import Choice, choose, pinned
 from modelward.runtimes.fetching import fetches
 from modelward.runtimes.render import Subject, render_template

@@ -10,8 +10,7 @@ words are not known, is read from its Deployment each time instead, and has no m
 from collections.abc import Iterable, Mapping
 
 from modelward.api.fields import EXACT_INT_MAX
-from modelward.api.revision import JsonMap, Revision
-from modelward.rollout.revisions import revision_hash
+from modelward.api.revision import JsonMap, Revision, revision_hash
 from modelward.runtimes.references import Reference, references, shown
 from modelward.runtimes.restricted import violation
 

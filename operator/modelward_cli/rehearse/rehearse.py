@@ -9,11 +9,11 @@ from modelward.api.conditions import Blocked
 from modelward.api.decode import decode_status
 from modelward.api.model import Model
 from modelward.api.objects import Manifest
+from modelward.api.revision import revision_fields, revision_hash
 from modelward.api.status import ModelDeploymentStatus, RolloutResult
 from modelward.api.traffic_policy import Traffic
 from modelward.cache import convert
 from modelward.rollout.phases import WAITING, Phase
-from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.runtimes.choose import choose
 from modelward.simulator.api_server import Place, Write, place
 from modelward.simulator.simulation import Act, Simulation

@@ -13,10 +13,10 @@ from modelward.api.decode import decode_runtime, decode_spec, decode_status, enc
 from modelward.api.fields import ApiStruct
 from modelward.api.model_deployment import ModelDeploymentSpec
 from modelward.api.model_runtime import ModelRuntimeSpec
+from modelward.api.revision import HASH_LENGTH, revision_fields, revision_hash
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.status_size import within_limit
 from modelward.errors import InvalidSpec
-from modelward.rollout.revisions import HASH_LENGTH, revision_fields, revision_hash
 from modelward.rollout.status_repair import repaired
 
 Read = TypeVar("Read", bound=ApiStruct)

@@ -8,8 +8,7 @@ import pytest
 
 from builders import make_model, make_observed, make_revision, make_runtime
 from modelward.api.fields import EXACT_INT_MAX
-from modelward.api.revision import Revision
-from modelward.rollout.revisions import revision_hash
+from modelward.api.revision import Revision, revision_hash
 from modelward.rollout.snapshot import take_snapshot
 from modelward.rollout.snapshot_validation import flaw, flaw_of_restored
 from modelward.runtimes.restricted import violation

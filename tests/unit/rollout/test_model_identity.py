@@ -18,13 +18,13 @@ from builders.observed import (
 )
 from modelward.api.conditions import ConditionType, Reason
 from modelward.api.fetch_report import FetchReport, Identity, read_report
+from modelward.api.revision import revision_fields, revision_hash
 from modelward.api.status import FetchedModel, ModelDeploymentStatus, RolloutStatus
 from modelward.rollout import conditions
 from modelward.rollout.decide import decide
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.phases import Phase
-from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.runtimes.fetching import FetchPolicy
 from modelward.runtimes.render import Subject, render_template
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelward.rollout.revisions import ALPHABET, HASH_LENGTH, revision_fields, revision_hash
+from modelward.api.revision import ALPHABET, HASH_LENGTH, revision_fields, revision_hash
 
 VECTORS: list[tuple[dict[str, Any], int, str]] = [
     ({}, 0, "6ht57snd76"),
