@@ -1,11 +1,15 @@
 """How a change goes out: strategy, steps, times, and what happens when nothing can be said."""
 
+from collections.abc import Collection
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
 from modelward.api.fields import ApiStruct, Day, Rule, RuleReason, atomic
+
+WHOLE: Final = 100
+"""All traffic in percent: the weight of what follows the last step."""
 
 
 class Strategy(StrEnum):
@@ -78,7 +82,11 @@ _MIN_BELOW_MAX = "(has(self.stepMinSeconds) ? self.stepMinSeconds : 120) <= (has
 
 
 class RolloutPolicy(ApiStruct, frozen=True, kw_only=True):
-    """How a change goes out."""
+    """How a change goes out.
+
+    Steps are numbered from 0 and go by weight, so that they may be edited while a canary is on its way: the next step is the
+    first one above what the canary has.
+    """
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -162,3 +170,31 @@ class RolloutPolicy(ApiStruct, frozen=True, kw_only=True):
     def planned_steps(self) -> tuple[Step, ...]:
         """The steps on the way to 100 percent: none unless the strategy is Canary."""
         return self.steps if self.strategy is Strategy.CANARY else ()
+
+    @property
+    def promotion_step(self) -> int:
+        """The number of what follows the last step: all traffic."""
+        return len(self.planned_steps)
+
+    def weight_of(self, step: int) -> int:
+        """Weight of a step in percent; past the last it is 100."""
+        steps = self.planned_steps
+        return steps[step].weight_percent if step < len(steps) else WHOLE
+
+    def step_above(self, weight_percent: int) -> int:
+        """The first step whose weight is above `weight_percent`; `promotion_step` when only 100 is left."""
+        steps = self.planned_steps
+        return next((i for i, step in enumerate(steps) if step.weight_percent > weight_percent), len(steps))
+
+    def awaits_approval(self, step: int, approvals: Collection[int]) -> bool:
+        """Whether a person must agree before the step begins, and has not."""
+        steps = self.planned_steps
+        return step < len(steps) and steps[step].approval is Approval.REQUIRED and step not in approvals
+
+    def place_of(self, step: int) -> str:
+        """A step as people count, where its weight is written anyway: `step 2 of 4`."""
+        return f"step {step + 1} of {len(self.planned_steps) + 1}"
+
+    def name_of(self, step: int) -> str:
+        """A step as people count: `step 2 of 4 (25%)`."""
+        return f"{self.place_of(step)} ({self.weight_of(step)}%)"

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 from modelward.analysis.verdict import Verdict
 from modelward.api.conditions import Reason
-from modelward.api.rollout_policy import OnDeadline, OnInconclusive, OnMetricsUnavailable, Strategy
+from modelward.api.rollout_policy import WHOLE, OnDeadline, OnInconclusive, OnMetricsUnavailable, Strategy
 from modelward.api.status import RolloutResult
 from modelward.api.times import format_micro, parse
-from modelward.rollout import capacity, health, model_identity, readiness, room, steps, traffic
+from modelward.rollout import capacity, health, model_identity, readiness, room, traffic
 from modelward.rollout.decision import Progress
 from modelward.rollout.holding import is_held, nothing_to_protect
 from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
@@ -58,7 +58,7 @@ def promoted_by_hand(observed: Observed, progress: Progress) -> Progress:
 
     That is noted as an approval of what follows the last step: nothing but illness keeps it from that any more.
     """
-    last = steps.whole(observed.model.spec.rollout)
+    last = observed.model.spec.rollout.promotion_step
     approvals = tuple(sorted({*progress.rollout.approvals, last}))
     message = f"Revision {progress.status.canary_revision} is promoted by annotation."
     promoted = progress.going(Trigger.PROMOTED, step=last, approvals=approvals)
@@ -154,10 +154,10 @@ def _warmed(observed: Observed, progress: Progress) -> Progress:
 def _sized(observed: Observed, progress: Progress) -> Progress:
     """Its pods are there, and nothing holds it: what the plan has next."""
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    last = steps.whole(policy)
+    last = policy.promotion_step
     if rollout.step >= last or nothing_to_protect(observed, progress.status):
         return progress.going(Trigger.LAST_STEP_PASSED, step=last)
-    if steps.awaits_approval(policy, rollout, rollout.step):
+    if policy.awaits_approval(rollout.step, rollout.approvals):
         return _approval_awaited(observed, progress, rollout.step)
     if not readiness.has_size_of_step(observed, progress.status):
         return _shifted(observed, progress)
@@ -173,9 +173,9 @@ def _has_first_pod(observed: Observed, progress: Progress) -> bool:
 
 def _step_begun(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    weight = steps.weight_of(policy, rollout.step)
+    weight = policy.weight_of(rollout.step)
     first = rollout.step == 0
-    step = steps.name_of(policy, rollout.step)
+    step = policy.name_of(rollout.step)
     canary = progress.status.canary_revision
     why = progress.status.analysis.message if progress.status.analysis else ""
     reported = (
@@ -196,8 +196,8 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
         return progress
     if not progress.rollout.weight_percent and readiness.bystander(observed, status):
         return progress
-    share = steps.WHOLE * capacity.shared_target(observed, status, total) // total
-    wanted = min(share, steps.weight_of(observed.model.spec.rollout, progress.rollout.step))
+    share = WHOLE * capacity.shared_target(observed, status, total) // total
+    wanted = min(share, observed.model.spec.rollout.weight_of(progress.rollout.step))
     if wanted <= progress.rollout.weight_percent:
         return progress
     return progress.rolling(weight_percent=wanted)
@@ -211,7 +211,7 @@ def _takes_over(observed: Observed, progress: Progress) -> bool:
     stable = observed.deployment(progress.status.stable_revision)
     if stable is None or stable.ready or not readiness.serves(observed, progress.status.canary_revision):
         return False
-    has_all = progress.rollout.weight_percent == steps.WHOLE and stable.replicas > 0
+    has_all = progress.rollout.weight_percent == WHOLE and stable.replicas > 0
     return has_all or readiness.is_unavailable(observed)
 
 
@@ -281,10 +281,10 @@ def _clocked(observed: Observed, progress: Progress) -> Progress:
 
 def _passed(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    above = steps.step_above(policy, rollout.weight_percent)
-    if above == steps.whole(policy):
+    above = policy.step_above(rollout.weight_percent)
+    if above == policy.promotion_step:
         return progress.going(Trigger.LAST_STEP_PASSED, step=above)
-    if steps.awaits_approval(policy, rollout, above):
+    if policy.awaits_approval(above, rollout.approvals):
         return _approval_awaited(observed, progress, above)
     return progress.going(Trigger.STEP_PASSED, step=above)
 
@@ -345,14 +345,14 @@ def _resumed(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
     if progress.phase is not Phase.PAUSED or policy.paused:
         return progress
-    begun = rollout.weight_percent >= steps.weight_of(policy, rollout.step)
+    begun = rollout.weight_percent >= policy.weight_of(rollout.step)
     return progress.going(Trigger.RESUMED if begun else Trigger.STEP_AHEAD)
 
 
 def _approval_awaited(observed: Observed, progress: Progress, step: int) -> Progress:
     model, canary = observed.model, progress.status.canary_revision
     message = (
-        f"Canary {canary} waits for approval of {steps.name_of(model.spec.rollout, step)}: kubectl annotate mwd"
+        f"Canary {canary} waits for approval of {model.spec.rollout.name_of(step)}: kubectl annotate mwd"
         f" {model.name} -n {model.namespace} --overwrite modelward.dev/approve={canary}/{step}"
     )
     return progress.going(Trigger.APPROVAL_NEEDED).announcing("ApprovalRequired", message)
@@ -360,8 +360,8 @@ def _approval_awaited(observed: Observed, progress: Progress, step: int) -> Prog
 
 def _approved(observed: Observed, progress: Progress) -> Progress:
     policy, rollout = observed.model.spec.rollout, progress.rollout
-    above = steps.step_above(policy, rollout.weight_percent)
-    if steps.awaits_approval(policy, rollout, above):
+    above = policy.step_above(rollout.weight_percent)
+    if policy.awaits_approval(above, rollout.approvals):
         return progress
     return progress.going(Trigger.APPROVED, step=above)
 
@@ -377,8 +377,8 @@ def _promoted(observed: Observed, progress: Progress) -> Progress:
         return progress
     if router(observed.model.spec) is Router.NONE:
         return _switched(observed, progress)
-    if progress.rollout.weight_percent < steps.WHOLE:
-        return progress.rolling(weight_percent=steps.WHOLE)
+    if progress.rollout.weight_percent < WHOLE:
+        return progress.rolling(weight_percent=WHOLE)
     if not traffic.in_effect(observed, progress.status).done:
         return progress
     return _switched(observed, progress)
@@ -396,7 +396,7 @@ def _switched(observed: Observed, progress: Progress) -> Progress:
     kept = _keeps_previous(observed, progress)
     progress = progress.going(
         Trigger.SWITCHED if kept else Trigger.SWITCHED_FOR_GOOD,
-        weight_percent=steps.WHOLE,
+        weight_percent=WHOLE,
         step_start_time=now,
         shared_replicas=None,
     )

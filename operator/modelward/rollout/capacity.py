@@ -6,12 +6,11 @@ the model has at rest: pod by pod, weight moves first, then stable gives up a po
 """
 
 from modelward.api.fields import MOST_REPLICAS
-from modelward.api.rollout_policy import Capacity
+from modelward.api.rollout_policy import WHOLE, Capacity
 from modelward.api.scaling_policy import Autoscaling
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus, ScalingStatus
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
-from modelward.rollout.steps import WHOLE, weight_of
 from modelward.rollout.traffic import in_effect
 from modelward.traffic_shares import Size
 
@@ -113,7 +112,7 @@ def shared_target(observed: Observed, status: ModelDeploymentStatus, total: int)
 
 def shared_wanted(observed: Observed, status: ModelDeploymentStatus, total: int) -> int:
     """How many of the shared pods the canary has at its step."""
-    weight = weight_of(observed.model.spec.rollout, status.rollout.step if status.rollout else 0)
+    weight = observed.model.spec.rollout.weight_of(status.rollout.step if status.rollout else 0)
     return total if weight >= WHOLE else max(1, weight * total // WHOLE)
 
 
@@ -137,7 +136,7 @@ def _surging(observed: Observed, status: ModelDeploymentStatus) -> Size:
         # Nothing revives it, no autoscaler either.
         count = _kept(rollout, canary.replicas if canary else 0)
         return Size(first=count, scale=count)
-    weight = weight_of(spec.rollout, rollout.step if rollout else 0)
+    weight = spec.rollout.weight_of(rollout.step if rollout else 0)
     full = whole(observed, status)
     count = canary_replicas(weight, full, routed=spec.traffic is not None)
     # Without a router the count is what makes the share: no autoscaler may touch it.

@@ -16,7 +16,6 @@ from modelward.api.model import Model
 from modelward.api.revision import Revision, revision_hash
 from modelward.api.status import CommandsStatus, ModelDeploymentStatus
 from modelward.rollout.phases import WITH_CANARY, Phase
-from modelward.rollout.steps import weight_of
 
 HANDLED: Final = ("abort", "rollback", "promote", "approve", "retry", "restart", "refresh", "adopt")
 """All commands, in the order in which they win over each other."""
@@ -184,7 +183,7 @@ def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> 
     last, number = len(model.spec.rollout.planned_steps) - 1, _number(step)
     if number is None or number > last:
         return f"{value} names no step (<revision>/<step>, steps are numbered from 0 to {last})."
-    if weight_of(model.spec.rollout, number) <= status.rollout.weight_percent:
+    if model.spec.rollout.weight_of(number) <= status.rollout.weight_percent:
         return f"step {step} has begun already."
     return ""
 

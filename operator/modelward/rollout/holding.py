@@ -6,7 +6,7 @@ change may be the way out of the outage, or where a person has asked for the pro
 """
 
 from modelward.api.status import ModelDeploymentStatus
-from modelward.rollout import capacity, health, readiness, steps
+from modelward.rollout import capacity, health, readiness
 from modelward.rollout.observed import Observed
 
 
@@ -26,4 +26,4 @@ def nothing_to_protect(observed: Observed, status: ModelDeploymentStatus) -> boo
 
 def _is_promoted_by_hand(observed: Observed, status: ModelDeploymentStatus) -> bool:
     approvals = status.rollout.approvals if status.rollout else ()
-    return steps.whole(observed.model.spec.rollout) in approvals
+    return observed.model.spec.rollout.promotion_step in approvals

@@ -18,11 +18,12 @@ from modelward.analysis.policy import Policy, policy_of
 from modelward.analysis.verdict import Assessment, Figures, Step, Verdict
 from modelward.api.analysis_policy import MetricKind, SignalName
 from modelward.api.model import Model
+from modelward.api.rollout_policy import WHOLE
 from modelward.api.signals import Signals
 from modelward.api.status import ANALYSIS_STATE_LENGTH, AnalysisStatus, MetricStatus, clip
 from modelward.api.times import format_micro, parse
 from modelward.errors import InvalidState
-from modelward.rollout import steps, traffic
+from modelward.rollout import traffic
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase
@@ -234,8 +235,8 @@ def _sampled(observed: Observed, progress: Progress, time: float, policy: Policy
 def _step(observed: Observed, progress: Progress) -> Step:
     policy, rollout = observed.model.spec.rollout, progress.rollout
     next_phase = None
-    if progress.phase is not Phase.WATCHING and rollout.weight_percent < steps.WHOLE:
-        next_phase = float(steps.weight_of(policy, steps.step_above(policy, rollout.weight_percent)))
+    if progress.phase is not Phase.WATCHING and rollout.weight_percent < WHOLE:
+        next_phase = float(policy.weight_of(policy.step_above(rollout.weight_percent)))
     now = observed.now.timestamp()
     return Step(
         time=now,

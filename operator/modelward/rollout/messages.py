@@ -10,9 +10,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 from modelward.api.model import Model
+from modelward.api.rollout_policy import WHOLE
 from modelward.api.status import clip
 from modelward.api.times import format_seconds, parse
-from modelward.rollout import health, readiness, steps, traffic
+from modelward.rollout import health, readiness, traffic
 from modelward.rollout.capacity import sizes
 from modelward.rollout.decision import Announcement, Progress
 from modelward.rollout.holding import is_held
@@ -77,7 +78,7 @@ def _scaling_up(observed: Observed, progress: Progress) -> str:
     canary, weight = progress.status.canary_revision, progress.rollout.weight_percent
     if not weight:
         return f"{_starting(observed, progress, canary)} {_beside(observed, progress)}"
-    step = steps.name_of(observed.model.spec.rollout, progress.rollout.step)
+    step = observed.model.spec.rollout.name_of(progress.rollout.step)
     return f"Canary {canary} at {weight}% gets its pods for {step}: {_count(observed, progress, canary)}."
 
 
@@ -87,9 +88,9 @@ def _analyzing(observed: Observed, progress: Progress) -> str:
     canary, analysis = progress.status.canary_revision, progress.status.analysis
     effect = traffic.in_effect(observed, progress.status)
     if rollout.step_start_time and analysis and analysis.message:
-        place = steps.place_of(policy, rollout.step)
+        place = policy.place_of(rollout.step)
         return f"Canary {canary}, {place}: {_judged(progress)} {_sentence(effect.message)}".rstrip()
-    begun = f"Canary {canary}, {steps.name_of(policy, rollout.step)}:"
+    begun = f"Canary {canary}, {policy.name_of(rollout.step)}:"
     if not rollout.step_start_time:
         why = (effect.message or "no pod of it is ready").removesuffix(".")
         return f"{begun} its clock starts when traffic is split; {why}."
@@ -160,7 +161,7 @@ def _stable(observed: Observed, progress: Progress) -> str:
     seen = f"Stable {stable}: {_count(observed, progress, stable)}; {keeps}"
     if readiness.serves(observed, stable) or not readiness.serves(observed, canary):
         return f"{seen}."
-    if router(observed.model.spec) is Router.NONE or progress.rollout.weight_percent == steps.WHOLE:
+    if router(observed.model.spec) is Router.NONE or progress.rollout.weight_percent == WHOLE:
         return f"{seen}: canary {canary} answers all requests."
     return f"{seen}: the requests of its share fail."
 
@@ -181,8 +182,8 @@ def _waiting(observed: Observed, progress: Progress) -> str:
     analysis = _judged(progress)
     match progress.phase:
         case Phase.AWAITING_APPROVAL:
-            step = steps.step_above(policy, rollout.weight_percent)
-            return f"{at} waits for approval of {steps.name_of(policy, step)}."
+            step = policy.step_above(rollout.weight_percent)
+            return f"{at} waits for approval of {policy.name_of(step)}."
         case Phase.PAUSED:
             return f"{at} is paused by spec.rollout.paused. {analysis}".rstrip()
         case Phase.METRICS_UNAVAILABLE:
@@ -197,7 +198,7 @@ def _way_out(observed: Observed, progress: Progress) -> str:
     policy, canary = observed.model.spec.rollout, progress.status.canary_revision
     match progress.phase:
         case Phase.AWAITING_APPROVAL:
-            step = steps.step_above(policy, progress.rollout.weight_percent)
+            step = policy.step_above(progress.rollout.weight_percent)
             return f"Approve: {_command(observed, 'approve', f'{canary}/{step}')}"
         case Phase.INCONCLUSIVE | Phase.METRICS_UNAVAILABLE:
             promote, abort = (_command(observed, name, canary) for name in ("promote", "abort"))
@@ -233,7 +234,7 @@ def _share(observed: Observed, progress: Progress) -> str:
     if beside is None:
         deployment = observed.deployment(status.stable_revision)
         beside = deployment.replicas if deployment else 0
-    share = round(steps.WHOLE * canary.scale / max(1, canary.scale + beside))
+    share = round(WHOLE * canary.scale / max(1, canary.scale + beside))
     if share == wanted:
         return ""
     pods = f"{canary.scale} of {canary.scale + beside} pods"

@@ -12,12 +12,12 @@ from typing import Final
 
 from modelward.analysis.counters import Sample, Values
 from modelward.api import names
+from modelward.api.rollout_policy import WHOLE
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import parse
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WAITING, Phase
 from modelward.rollout.routing import Reached, reached
-from modelward.rollout.steps import WHOLE, weight_of
 from modelward.traffic_shares import Router, Split, is_shared_service, router
 
 DRAIN_SECONDS: Final = 5
@@ -120,7 +120,7 @@ def arrived(observed: Observed, rollout: RolloutStatus) -> datetime | None:
     At its first step any request shows it; later a share that is nearer to its weight than to that of the step before.
     """
     step, weight = rollout.step, rollout.weight_percent
-    before = min(weight, weight_of(observed.model.spec.rollout, step - 1)) if step else -weight
+    before = min(weight, observed.model.spec.rollout.weight_of(step - 1)) if step else -weight
     least = (before + weight) / 2
     for sample in observed.evidence.samples:
         canary, stable = _requests(sample)
