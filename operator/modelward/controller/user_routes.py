@@ -14,7 +14,6 @@ from typing import Final
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.objects import Manifest
-from modelward.api.weights import Pair, pair
 from modelward.cache import convert
 from modelward.cache.store import Store, is_ours
 from modelward.clients.kube import REQUEST_TIMEOUT_SECONDS, Kube
@@ -23,6 +22,7 @@ from modelward.errors import Conflict, ModelwardError, NotFound, Refused
 from modelward.projection.route import UserRoute, user_route_patch
 from modelward.rollout.health import compared
 from modelward.rollout.observed import Observed, Route
+from modelward.traffic_shares import Pair, pair
 
 ATTEMPTS: Final = 3
 """How often a weight is written at once, when somebody else was quicker each time."""

@@ -12,10 +12,11 @@ from typing import Any, Final
 from modelward.api import names
 from modelward.api.model import Model
 from modelward.api.objects import Manifest
+from modelward.api.rollout_policy import WHOLE
 from modelward.api.traffic_policy import ParentReference
-from modelward.api.weights import WHOLE, Rule, pair
 from modelward.projection.metadata import metadata
 from modelward.projection.service import HTTP_PORT
+from modelward.traffic_shares import Rule, pair
 
 KIND: Final = "HTTPRoute"
 

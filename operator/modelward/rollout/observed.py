@@ -13,9 +13,9 @@ from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.fetch_report import FetchReport
 from modelward.api.model import Model
 from modelward.api.revision import Revision
-from modelward.api.weights import Rule
 from modelward.runtimes.choose import Runtime
 from modelward.runtimes.fetching import FETCHES_NOTHING, FetchPolicy
+from modelward.traffic_shares import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

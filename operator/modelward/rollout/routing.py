@@ -12,9 +12,10 @@ from typing import Final
 
 from modelward.api import names
 from modelward.api.conditions import Blocked, Reason
+from modelward.api.rollout_policy import WHOLE
 from modelward.api.status import ModelDeploymentStatus
-from modelward.api.weights import WHOLE, Pair, names_any, pair
 from modelward.rollout.observed import Observed, Route
+from modelward.traffic_shares import Pair, names_any, pair
 
 TAKEN_FOR_GRANTED_SECONDS: Final = 10
 """How long after our write an older report counts. Gateways follow within a second or two."""

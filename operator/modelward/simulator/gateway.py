@@ -10,10 +10,10 @@ from typing import Final
 
 from modelward.api.objects import Manifest
 from modelward.api.times import format_seconds
-from modelward.api.weights import Rule
 from modelward.projection.route import rules
 from modelward.simulator.api_server import ApiServer, Place, place
 from modelward.simulator.world import World
+from modelward.traffic_shares import Rule
 
 GATEWAY: Final = "gateway"
 _CONTROLLER: Final = "example.com/gateway"

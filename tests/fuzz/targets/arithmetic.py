@@ -10,12 +10,12 @@ from fuzz.source import Source
 from fuzz.words import WORDS
 from modelward.api import names
 from modelward.api.times import format_micro, format_seconds, is_time, parse
-from modelward.api.weights import Pair, names_any, pair
 from modelward.cache.pod_address import pod_address
 from modelward.clients.scrape import Page
 from modelward.projection.route import rules, user_route_patch
 from modelward.rollout.capacity import canary_replicas
 from modelward.simulator.json_patch import patched
+from modelward.traffic_shares import Pair, names_any, pair
 
 _LETTERS: Final = "abz019-."
 _REVISIONS: Final = ("bcdfghjklm", "npqrstvwxz", "2456789bcd")

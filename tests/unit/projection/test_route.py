@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from builders import NAME, NAMESPACE, make_model, make_revision
 from modelward.api.revision import Revision
-from modelward.api.weights import Pair
 from modelward.projection import route, service
 from modelward.projection.metadata import intent_hash
 from modelward.simulator.json_patch import patched
+from modelward.traffic_shares import Pair
 
 GATEWAY = {"parentRefs": [{"name": "public", "namespace": "infra", "sectionName": "web", "port": 443}]}
 A, B = "bcdfghjklm", "npqrstvwxz"

@@ -7,9 +7,9 @@ import pytest
 
 from builders import NAME, NAMESPACE, UID, before, make_model, make_observed, make_status
 from modelward.api.conditions import Reason
-from modelward.api.weights import Rule
 from modelward.rollout.observed import Observed, Route
 from modelward.rollout.routing import TAKEN_FOR_GRANTED_SECONDS, problem, reached, wake_after
+from modelward.traffic_shares import Rule
 
 A, B = "bcdfghjklm", "npqrstvwxz"
 STABLE, CANARY = NAME, f"{NAME}-canary"
