@@ -7,9 +7,9 @@ from typing import Final
 from modelward.analysis import core, distribution, gauge, latency
 from modelward.analysis.allotment import Allotment
 from modelward.analysis.counters import BucketCounts, Increment, RatioCounts, Values
+from modelward.analysis.gauge import GRID_SECONDS
 from modelward.analysis.noise import PHI_WITHOUT_HISTORY, MetricReference, Reference
 from modelward.analysis.policy import MetricPolicy, Policy
-from modelward.analysis.spacing import GRID_SECONDS
 from modelward.analysis.strata import whole, with_table
 from modelward.analysis.table import MetricState, Table
 from modelward.api.analysis_policy import MetricKind

@@ -27,9 +27,9 @@ from math import inf, isfinite, log, sqrt
 from typing import Any, Final
 
 from modelward.analysis.counters import BucketCounts, RatioCounts, Values, clean, increment
+from modelward.analysis.gauge import GRID_SECONDS, Spacing
 from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.readings import Arm, GaugeReading, PodReading, Poll, Reading
-from modelward.analysis.spacing import GRID_SECONDS, Spacing
 from modelward.analysis.tracks import Origin, Track, begun
 from modelward.api.analysis_policy import MetricKind
 from modelward.api.fields import EXACT_INT_MAX

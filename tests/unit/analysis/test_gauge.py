@@ -5,10 +5,10 @@ from math import sqrt
 import pytest
 from numpy.random import default_rng
 
+from modelward.analysis.gauge import Spacing
 from modelward.analysis.noise import Noise
 from modelward.analysis.policy import MetricPolicy
 from modelward.analysis.readings import Arm, GaugeReading, PodReading, Poll
-from modelward.analysis.spacing import Spacing
 from modelward.api.analysis_policy import MetricKind
 
 
