@@ -18,11 +18,10 @@ from modelward.api.objects import Key
 from modelward.rollout.observed import Pod
 from modelward.sampling import meaning
 from modelward.sampling.columns import TARGET, Answer, Column, Grouping, mains, scrapes_of, tables_of
-from modelward.sampling.duplicates import REPLICA_LABELS, differing, untimely
 from modelward.sampling.exposition import PROCESS_START
 from modelward.sampling.pods import Polled
 from modelward.sampling.queries import Asked, PodsOf, Queries
-from modelward.sampling.scrapes import Newest, Scrape
+from modelward.sampling.scrapes import REPLICA_LABELS, Newest, Scrape, differing, untimely
 from modelward.sampling.selectors import Selector
 from modelward.sampling.subject import Side
 from modelward.sampling.targets import GaugeTarget, RatioTarget, SampleTarget
