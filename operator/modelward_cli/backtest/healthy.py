@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from modelward_cli.backtest.chances import at_most, upper_bound
 from modelward_cli.backtest.recording import RolloutId
 from modelward_cli.backtest.results import AAResult, Conclusion, FalseAlarm, Phi, RolloutResult, RuleCount
 from modelward_cli.backtest.rivals import Thresholds
-from modelward_cli.backtest.trials import History, percent, played
+from modelward_cli.backtest.trials import History, at_most, percent, played, upper_bound
 from modelward_cli.backtest.windows import Cutting, Trial, Window, trials
 from modelward_cli.judge.protocol import Header, Line
 from modelward_cli.judge.replay import Word

@@ -8,12 +8,12 @@ import pytest
 from scipy.stats import beta, binom
 
 from modelward.analysis.readings import Arm
-from modelward_cli.backtest.chances import at_most, rank, upper_bound
 from modelward_cli.backtest.faults import Fault, Wrong
 from modelward_cli.backtest.healthy import aa, concluded
 from modelward_cli.backtest.injection import inject, usual_share
 from modelward_cli.backtest.results import Conclusion
 from modelward_cli.backtest.rivals import Thresholds
+from modelward_cli.backtest.trials import at_most, rank, upper_bound
 from modelward_cli.backtest.windows import Cutting, Window, Windows, trials
 from modelward_cli.judge.protocol import Header, Line, parsed
 from unit.cli.backtest.traffic import at_rest, rollout
