@@ -80,8 +80,8 @@ def replay_command(output: str, plot: Path | None, **options: Any) -> None:
     FILE has the JSON Lines of `modelward judge` (`-` is standard input; .gz is unpacked). The verdict and its time are
     those that `modelward judge` gives.
     """
+    from modelward_cli.backtest.play import Replays
     from modelward_cli.backtest.plot import NoPlot, check, draw
-    from modelward_cli.backtest.replay import Replays
     from modelward_cli.backtest.report import replay_text
 
     made = Replays(thresholds=thresholds(options), traced=plot is not None)

@@ -11,12 +11,12 @@ from statistics import median
 from modelward.analysis.counters import RatioCounts, clean, increment
 from modelward.analysis.readings import Poll, RatioReading, Reading
 from modelward_cli.backtest.faults import Fault, Wrong, injected
-from modelward_cli.backtest.play import Player
+from modelward_cli.backtest.play import OURS, Player
 from modelward_cli.backtest.recording import RolloutId
 from modelward_cli.backtest.results import Detection, FaultResult, InjectResult
 from modelward_cli.backtest.rivals import Thresholds
 from modelward_cli.backtest.series import Metrics, metrics_of
-from modelward_cli.backtest.trials import OURS, History, percent, played, rank
+from modelward_cli.backtest.trials import History, percent, played, rank
 from modelward_cli.backtest.windows import Cutting, Trial, Window, trials
 from modelward_cli.judge.protocol import Header, Line
 from modelward_cli.judge.replay import Word, with_aliases

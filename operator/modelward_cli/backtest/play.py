@@ -1,17 +1,18 @@
-"""A recorded rollout played once: the judge, and the rules of others, on the same counters."""
+"""Recorded rollouts played once: the judge, and the rules of others, on the same counters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan
 
 from modelward.analysis.readings import Arm, Poll
-from modelward_cli.backtest.recording import RolloutId
-from modelward_cli.backtest.results import Found, RolloutResult
-from modelward_cli.backtest.rivals import Rule
+from modelward_cli.backtest.recording import RolloutId, header_of
+from modelward_cli.backtest.results import Found, ReplayResult, RolloutResult
+from modelward_cli.backtest.rivals import Rule, Thresholds, rules
 from modelward_cli.backtest.series import Counted, Metrics, Series, metrics_of
-from modelward_cli.judge.protocol import Header
+from modelward_cli.judge.protocol import Header, Line
 from modelward_cli.judge.replay import Replay, Said, Word
 
+OURS = "Modelward"
 MOST_POINTS = 4000
 """Of a curve; a longer one is thinned out."""
 
@@ -42,6 +43,18 @@ class Trace:
         if len(self.points) > MOST_POINTS:
             self.points = self.points[::2]
             self._stride *= 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What a plot of a rollout shows."""
+
+    title: str
+    began: float
+    limit: float
+    points: tuple[Point, ...]
+    marks: Mapping[str, float]
+    """When each rule rolled back, by its name."""
 
 
 class Player:
@@ -161,6 +174,50 @@ class Player:
 
     def _since_began(self, time: float | None) -> float | None:
         return None if time is None or self._began is None else round(time - self._began, 3)
+
+
+@dataclass(slots=True, kw_only=True)
+class Replays:
+    """All rollouts of a file."""
+
+    thresholds: Thresholds
+    traced: bool = False
+    """Whether the course is kept, for plots."""
+    _players: dict[RolloutId, Player] = field(default_factory=dict)
+    _traces: dict[RolloutId, Trace] = field(default_factory=dict)
+
+    def take(self, lines: Iterable[Line]) -> None:
+        """Take all lines in."""
+        for line in lines:
+            player = self._players.get(line.rollout)
+            if player is None:
+                trace = self._traces.setdefault(line.rollout, Trace()) if self.traced else None
+                player = Player(header_of(line), rules(self.thresholds), trace)
+                self._players[line.rollout] = player
+            if line.poll:
+                player.take(line.poll)
+
+    def result(self) -> ReplayResult:
+        """Every rollout in which a canary had traffic, in the order of the file."""
+        played = [(name, player.result(name)) for name, player in self._players.items()]
+        rollouts = [
+            result for name, result in played if result is not None and self._players[name].has_canary
+        ]
+        return ReplayResult(rollouts=tuple(rollouts))
+
+    def picture(self, name: RolloutId) -> Picture:
+        """What a plot of a rollout shows. Raises KeyError if its course was not kept."""
+        player, trace = self._players[name], self._traces[name]
+        result = player.result(name)
+        rolled_back = result is not None and result.verdict == "RollBack"
+        ours = {OURS: result.time} if result and rolled_back else {}
+        return Picture(
+            title=f"Rollout {name}",
+            began=player.began or 0.0,
+            limit=player.limit,
+            points=tuple(trace.points),
+            marks={**ours, **player.marks},
+        )
 
 
 def _has_canary(poll: Poll) -> bool:

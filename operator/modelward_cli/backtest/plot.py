@@ -1,13 +1,12 @@
 """A picture of a rollout: the odds against the canary, on a scale of powers of ten, and both failure rates."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from modelward.errors import ModelwardError
-from modelward_cli.backtest.play import Point
+from modelward_cli.backtest.play import Picture
 from modelward_cli.backtest.series import Counted
 
 RATE_SECONDS = 60.0
@@ -18,18 +17,6 @@ _MOST_ODDS = 1e9
 
 class NoPlot(ModelwardError):
     """A plot cannot be drawn; the message says what would help."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """What is drawn."""
-
-    title: str
-    began: float
-    limit: float
-    points: tuple[Point, ...]
-    marks: Mapping[str, float]
-    """When each rule rolled back, by its name."""
 
 
 def draw(picture: Picture, file: Path) -> None:

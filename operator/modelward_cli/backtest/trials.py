@@ -14,8 +14,6 @@ from modelward_cli.backtest.rivals import Thresholds, rules
 from modelward_cli.backtest.windows import Cutting, Trial, Window, Windows
 from modelward_cli.judge.protocol import Header, Line
 
-OURS = "Modelward"
-
 
 @dataclass(slots=True, kw_only=True)
 class History:

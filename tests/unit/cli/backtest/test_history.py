@@ -22,7 +22,7 @@ from modelward.sampling.queries import LabelNames, Queries
 from modelward.sampling.sampler_task import SamplerTask
 from modelward.sampling.subject import Side, Subject
 from modelward_cli.backtest.history import History, Period, Readiness
-from modelward_cli.backtest.replay import Replays
+from modelward_cli.backtest.play import Replays
 from modelward_cli.backtest.rivals import Thresholds
 from modelward_cli.backtest.subject import Asked, from_selectors
 from modelward_cli.judge.protocol import parsed

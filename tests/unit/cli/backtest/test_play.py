@@ -18,8 +18,7 @@ from modelward.api.analysis_policy import AnalysisPolicy
 from modelward.api.rollout_policy import RolloutPolicy
 from modelward.api.signals import LatencySignal, RatioSignal, Signals
 from modelward_cli import main
-from modelward_cli.backtest.play import MOST_POINTS, Player, Point, Trace
-from modelward_cli.backtest.replay import Replays
+from modelward_cli.backtest.play import MOST_POINTS, Player, Point, Replays, Trace
 from modelward_cli.backtest.results import RolloutResult
 from modelward_cli.backtest.rivals import Thresholds, rules
 from modelward_cli.backtest.series import NOTHING
