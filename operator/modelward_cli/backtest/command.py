@@ -219,7 +219,7 @@ def _lines(options: dict[str, Any]) -> "Iterator[tuple[Iterator[Line], list[int]
 @contextmanager
 def _opened(options: dict[str, Any]) -> Iterator[IO[bytes]]:
     """The file, or a temporary one with the history of a Prometheus."""
-    from modelward_cli.streams import compressed, unpacked
+    from modelward_cli.backtest.recording import compressed, unpacked
 
     file, prometheus = options["file"], options["prometheus"]
     if bool(file) == bool(prometheus):

@@ -1,14 +1,21 @@
-"""Recorded polls as a file: the JSON Lines of `modelward judge`, read as a stream, and written."""
+"""Recorded polls as a file: the JSON Lines of `modelward judge`, read as a stream, and written; the file may be compressed."""
 
+import gzip
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from math import inf, isnan
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, cast
 
 import msgspec
 
 from modelward.analysis.readings import Arm, GaugeReading, HistogramReading, PodReading, Poll, Reading
 from modelward.errors import InvalidLine
 from modelward_cli.judge.protocol import Header, Line, parsed
+
+_GZIP = b"\x1f\x8b"
 
 RolloutId = str | int
 Note = Callable[[int, str], None]
@@ -105,3 +112,32 @@ def _number(value: float) -> float | int | None:
     if isnan(value) or abs(value) == inf:
         return None
     return int(value) if value == int(value) else value
+
+
+@contextmanager
+def unpacked(file: str) -> Iterator[IO[bytes]]:
+    """The bytes of a file, or of standard input for `-`. Raises OSError."""
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(file).open("rb") as raw:
+        start = raw.read(len(_GZIP))
+        raw.seek(0)
+        if start != _GZIP:
+            yield raw
+            return
+        with gzip.open(raw) as stream:
+            yield cast("IO[bytes]", stream)
+
+
+@contextmanager
+def compressed() -> Iterator[tuple[IO[bytes], Callable[[], IO[bytes]]]]:
+    """Where to write a long recording, and how to read it when all is written. Nothing is left of it."""
+    with tempfile.TemporaryFile() as raw, gzip.open(raw, "wb", compresslevel=1) as sink:
+
+        def source() -> IO[bytes]:
+            sink.close()
+            raw.seek(0)
+            return cast("IO[bytes]", gzip.open(raw))
+
+        yield cast("IO[bytes]", sink), source
