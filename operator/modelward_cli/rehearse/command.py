@@ -10,8 +10,7 @@ import msgspec
 
 from modelward.api.printable import printable_lines
 from modelward.simulator.story import Line
-from modelward_cli.rehearse.addresses import assumed
-from modelward_cli.rehearse.manifests import InvalidManifest, Manifests, changed, read
+from modelward_cli.rehearse.manifests import InvalidManifest, Manifests, assumed, changed, read
 from modelward_cli.rehearse.rehearse import Rehearsal, Setting, completed, rehearse
 from modelward_cli.rehearse.scenarios import SCENARIOS
 

@@ -1,6 +1,13 @@
-"""What a user hands in to be rehearsed: a ModelDeployment, and what it needs beside it, as YAML."""
+"""What a user hands in to be rehearsed: a ModelDeployment, and what it needs beside it, as YAML.
 
-from collections.abc import Iterator, Mapping
+Of the address of a model only the form is checked, by the program that fetches: it is started, not imported, and asks no
+store. Where it is not installed the form is not checked.
+"""
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +26,7 @@ from modelward_cli.rehearse.rules import check
 DEFAULT_NAMESPACE: Final = "default"
 _RUNTIMES: Final = ("ModelRuntime", "ClusterModelRuntime")
 _VERSION: Final = f"{names.GROUP}/{names.VERSION}"
+_EXPLAIN_SECONDS: Final = 60
 
 
 class InvalidManifest(ModelwardError):
@@ -69,6 +77,26 @@ def changed(model: Manifest, changes: tuple[str, ...]) -> Manifest:
             raise InvalidManifest(f"--change {change}: must be FIELD=VALUE, such as spec.model.version=8")
         after = _changed(after, keys, text, f"--change {change}")
     return after
+
+
+def assumed(models: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """One phrase for each address that the models name. Raises InvalidManifest for one that has not its scheme's form."""
+    found = dict.fromkeys(str((raw["spec"].get("model") or {}).get("uri") or "") for raw in models)
+    for uri in found:
+        if uri:
+            yield f"a model that can be fetched (its store is not asked): {_explained(uri)}"
+
+
+def _explained(uri: str) -> str:
+    if importlib.util.find_spec("modelward_fetch") is None or importlib.util.find_spec("obstore") is None:
+        return "the form of its address is not checked without modelward[fetch]"
+    command = [sys.executable, "-m", "modelward_fetch", "--explain", "--", uri]
+    done = subprocess.run(  # noqa: S603 - one argument of its own, no shell
+        command, capture_output=True, text=True, check=False, timeout=_EXPLAIN_SECONDS
+    )
+    if done.returncode:
+        raise InvalidManifest(f"spec.model.uri: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def _changed(model: Manifest, keys: list[str], text: str, source: str) -> Manifest:
