@@ -44,7 +44,6 @@ RUN ["python", "-c", "import shutil; shutil.rmtree('/app/bin')"]
 FROM fetch-dependencies AS fetch-runtime
 COPY operator/image /build/image
 RUN ["python", "/build/image/copy_runtime.py", "/runtime", "/app"]
-RUN ["python", "/build/image/package_records.py", "/runtime"]
 
 FROM scratch AS fetch
 COPY --from=fetch-runtime /runtime /
@@ -72,7 +71,6 @@ ENTRYPOINT ["python", "-m", "modelward_fetch"]
 FROM dependencies AS runtime
 COPY operator/image /build/image
 RUN ["python", "/build/image/copy_runtime.py", "/runtime", "/app"]
-RUN ["python", "/build/image/package_records.py", "/runtime"]
 
 FROM scratch
 COPY --from=runtime /runtime /

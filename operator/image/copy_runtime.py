@@ -6,6 +6,10 @@ A base image has a shell, a package manager, pip and whatever else a builder wan
 So this takes the interpreter, its standard library, the shared libraries that these and the wheels in PACKAGES are
 linked to (as the dynamic loader itself lists them), certificates and two accounts. It runs in the base image, whatever
 that is: Python's own with /usr/local, or a distribution's with /usr.
+
+It notes which Debian packages these files come from, so that scanners know what needs an update. Without it, the C library or
+OpenSSL would be files without a name or a version. The image has no dpkg; scanners read /var/lib/dpkg/status.d, a file for
+each package, and at /etc/os-release for whose packages these are. On a base that is not Debian's nothing is noted.
 """
 
 import compileall
@@ -40,10 +44,13 @@ FILES = {
 }
 INTERPRETER = re.compile(rb"(/[\w./-]*/ld-[\w.-]+)\0")  # first, in the section .interp of an ELF program
 LISTED = re.compile(r"=> (\S+) \(0x")
+DPKG = Path("var/lib/dpkg")
+OS_RELEASE = Path("etc/os-release")
+PACKAGE = re.compile(r"^Package: (\S+)$", re.MULTILINE)
 
 
 def main(root: Path, packages: Path) -> None:
-    """Fills the root. Raises LookupError if a library that something is linked to is not there."""
+    """Fills the root, and notes whose it is. Raises LookupError if a library that something is linked to is not there."""
     python = Path(sys.executable)
     library = Path(sysconfig.get_path("stdlib"))
     loader = loader_of(python.resolve())
@@ -58,6 +65,7 @@ def main(root: Path, packages: Path) -> None:
         below(root, Path("/", name)).write_text(text)
     (root / "tmp").mkdir(mode=0o1777)
     (root / "tmp").chmod(0o1777)  # the umask took some of it
+    note_packages(root)
 
 
 def loader_of(program: Path) -> Path:
@@ -135,6 +143,39 @@ def below(root: Path, path: Path) -> Path:
     target = root / path.relative_to("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     return target
+
+
+def note_packages(root: Path, base: Path = Path("/")) -> None:
+    """Writes the records of all packages that a file below the root was copied from."""
+    copied = {path.relative_to(root) for path in root.rglob("*") if path.is_file() and not path.is_symlink()}
+    names = set(packages_of(copied, base))
+    if not names:
+        return
+    folder = root / DPKG / "status.d"
+    folder.mkdir(parents=True)
+    for name, record in records(base):
+        if name in names:
+            (folder / name).write_text(record + "\n")
+    shutil.copyfile(base / OS_RELEASE, root / OS_RELEASE)
+
+
+def packages_of(files: set[Path], base: Path) -> Iterator[str]:
+    """Names of the packages that any of the files belongs to."""
+    wanted = {path.name for path in files}
+    for listing in (base / DPKG / "info").glob("*.list"):
+        lines = (line.lstrip("/") for line in listing.read_text().splitlines())
+        # Lists say /lib/x or /usr/lib/x, whatever is a link today.
+        if any(
+            (base / line).resolve().relative_to(base) in files for line in lines if Path(line).name in wanted
+        ):
+            yield listing.stem.partition(":")[0]
+
+
+def records(base: Path) -> Iterator[tuple[str, str]]:
+    """Each package's name and its entry in dpkg's list of what is installed."""
+    for record in (base / DPKG / "status").read_text().split("\n\n"):
+        if named := PACKAGE.search(record):
+            yield named[1], record.strip()
 
 
 if __name__ == "__main__":

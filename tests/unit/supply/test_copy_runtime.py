@@ -1,4 +1,7 @@
-"""What becomes the root of the image: the libraries that are linked, under the names that are asked for."""
+"""What becomes the root of the image: the libraries that are linked, under the names that are asked for.
+
+And the Debian packages that its files come from are noted, and no others.
+"""
 
 import runpy
 import shutil
@@ -13,6 +16,16 @@ from supply import locks
 
 COPY_RUNTIME: dict[str, Any] = runpy.run_path(str(locks.ROOT / "operator" / "image" / "copy_runtime.py"))
 PYTHON = Path(sys.executable).resolve()
+STATUS = """Package: libx1
+Status: install ok installed
+Version: 1.2-3
+Architecture: amd64
+
+Package: shell
+Status: install ok installed
+Version: 5
+Architecture: amd64
+"""
 
 
 def test_loader_lists_the_c_library() -> None:
@@ -61,3 +74,43 @@ def test_library_goes_without_installers(tmp_path: Path, monkeypatch: pytest.Mon
     assert str(library / "json").encode() in compiled.read_bytes()
     assert str(root).encode() not in compiled.read_bytes()
     assert shutil.which("pip", path=str(copied)) is None
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A Debian whose /lib is a link, with a library that is listed under its old place, and a shell."""
+    base = tmp_path / "base"
+    for folder in ("usr/lib", "usr/bin", "etc", "var/lib/dpkg/info"):
+        (base / folder).mkdir(parents=True)
+    (base / "lib").symlink_to("usr/lib")
+    for name in ("usr/lib/libx.so.1", "usr/bin/sh", "etc/os-release"):
+        (base / name).write_text("ID=debian\n")
+    (base / "var/lib/dpkg/status").write_text(STATUS)
+    (base / "var/lib/dpkg/info/libx1:amd64.list").write_text("/.\n/lib\n/lib/libx.so.1\n")
+    (base / "var/lib/dpkg/info/shell.list").write_text("/.\n/usr/bin\n/usr/bin/sh\n")
+    return base
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The root of an image with the library, and without the shell."""
+    root = tmp_path / "root"
+    (root / "usr/lib").mkdir(parents=True)
+    (root / "etc").mkdir()
+    (root / "usr/lib/libx.so.1").touch()
+    return root
+
+
+def test_package_of_a_copied_file_is_noted(base: Path, root: Path) -> None:
+    """With its version, wherever its list says that the file lies; a package without a file in the image is not."""
+    COPY_RUNTIME["note_packages"](root, base)
+    (record,) = (root / "var/lib/dpkg/status.d").iterdir()
+    assert record.name == "libx1"
+    assert "Version: 1.2-3\n" in record.read_text()
+    assert (root / "etc/os-release").read_text() == "ID=debian\n"
+
+
+def test_base_without_dpkg_has_nothing_to_note(base: Path, root: Path, tmp_path: Path) -> None:
+    """Another distribution's base is no failure."""
+    COPY_RUNTIME["note_packages"](root, tmp_path / "nothing")
+    assert not (root / "var").exists()
