@@ -16,7 +16,6 @@ import click
 from modelward_fetch import logs, pin, report
 from modelward_fetch.credentials import Credentials
 from modelward_fetch.endpoint import served
-from modelward_fetch.explanation import explained
 from modelward_fetch.failures import EXIT_CODES, EXIT_DEFECT, EXIT_TERMINATED, FetchFailed
 from modelward_fetch.fetch import Fetch, Request
 from modelward_fetch.limits import Limits
@@ -24,7 +23,7 @@ from modelward_fetch.progress import Counter, amount
 from modelward_fetch.redaction import Redactor
 from modelward_fetch.report import Report
 from modelward_fetch.sources.opening import Opening
-from modelward_fetch.uri import parse
+from modelward_fetch.uri import explained, parse
 
 LOG: Final = logging.getLogger("modelward_fetch")
 _DEFAULT: Final = Limits()

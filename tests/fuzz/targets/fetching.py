@@ -5,9 +5,8 @@ from typing import Any, Final
 
 from fuzz.source import Source
 from modelward.api.fetch_report import read_report
-from modelward_fetch.explanation import explained
 from modelward_fetch.failures import FetchFailed, Reason
-from modelward_fetch.uri import SCHEMES, Location, parse
+from modelward_fetch.uri import SCHEMES, Location, explained, parse
 
 _SHA: Final = "a" * 64
 _PARTS: Final = (
