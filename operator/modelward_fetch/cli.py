@@ -13,14 +13,13 @@ from typing import Any, Final
 
 import click
 
-from modelward_fetch import logs, pin, report
+from modelward_fetch import pin, report
 from modelward_fetch.credentials import Credentials
-from modelward_fetch.endpoint import served
 from modelward_fetch.failures import EXIT_CODES, EXIT_DEFECT, EXIT_TERMINATED, FetchFailed
 from modelward_fetch.fetch import Fetch, Request
 from modelward_fetch.limits import Limits
-from modelward_fetch.progress import Counter, amount
-from modelward_fetch.redaction import Redactor
+from modelward_fetch.progress import Counter, amount, progress_logged, served
+from modelward_fetch.redaction import Redactor, configure_log
 from modelward_fetch.report import Report
 from modelward_fetch.sources.opening import Opening
 from modelward_fetch.uri import explained, parse
@@ -141,7 +140,7 @@ def run(uri: str, directory: Path, **options: Any) -> int:
     """The exit code."""
     _end_on_signals()
     redactor = Redactor()
-    logs.configure(redactor, as_json=options["log_format"] == "json")
+    configure_log(redactor, as_json=options["log_format"] == "json")
     try:
         said, code = _fetched(uri, directory, redactor, options)
     except Exception as error:  # noqa: BLE001 - the last resort: a defect, said without values
@@ -164,7 +163,7 @@ def _fetched(uri: str, directory: Path, redactor: Redactor, options: dict[str, A
         try:
             if options["progress_address"]:
                 stack.enter_context(served(options["progress_address"], counter))
-            stack.enter_context(logs.progress_logged(counter))
+            stack.enter_context(progress_logged(counter))
             fetch = _prepared(uri, directory, redactor, counter, options)
             return fetch.run(), 0
         except FetchFailed as failure:

@@ -1,10 +1,18 @@
-"""How far a fetch is: counted by those who write, read by the log and by whoever asks the endpoint."""
+"""How far a fetch is: counted by those who write, logged every second, and served at `/progress` for the model's status."""
 
+import json
+import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+EVERY_SECONDS: Final = 1.0
+LONGEST_SECONDS: Final = 5
+"""For a request: who asks slowly does not hold a thread for long."""
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -71,6 +79,55 @@ class Counter:
             self.progress.done += done
             self.progress.transferred += transferred
             self.progress.files_done += files
+
+
+@contextmanager
+def progress_logged(counter: Counter) -> Iterator[None]:
+    """A line a second while bytes come."""
+    over = threading.Event()
+
+    def say() -> None:
+        while not over.wait(EVERY_SECONDS):
+            if counter.progress.state == "Fetching":
+                logging.getLogger("modelward_fetch").info("%s", counter.progress.sentence(time.monotonic()))
+
+    thread = threading.Thread(target=say, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def served(address: str, counter: Counter) -> Iterator[int]:
+    """The endpoint at `host:port` until the block ends; the port, which may have been asked for as 0."""
+    host, _, port = address.rpartition(":")
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = LONGEST_SECONDS
+
+        def do_GET(self) -> None:
+            """Numbers alone: no name, no address, nothing to protect."""
+            found = self.path == "/progress"
+            body = json.dumps(counter.progress.as_json()).encode() if found else b""
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            """Nothing: it is asked every few seconds."""
+
+    with ThreadingHTTPServer((host.strip("[]") or "0.0.0.0", int(port)), Handler) as server:  # noqa: S104
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
 
 
 def amount(count: float) -> str:

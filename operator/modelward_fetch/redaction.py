@@ -5,7 +5,11 @@ queries of addresses, which hold signatures, are cut off whoever wrote them.
 """
 
 import base64
+import json
+import logging
 import re
+import sys
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -42,3 +46,27 @@ class Redactor:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return printable(_USER.sub(r"\1", _QUERY.sub(r"\1", text)))
+
+
+class _Lines(logging.Formatter):
+    def __init__(self, redactor: Redactor, *, as_json: bool) -> None:
+        super().__init__()
+        self._redactor = redactor
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Without tracebacks: they hold values. A defect says its type and place instead (cli)."""
+        message = self._redactor(record.getMessage())
+        if not self._as_json:
+            return f"{record.levelname.lower()}: {message}" if record.levelno > logging.INFO else message
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = {"time": moment, "level": record.levelname, "logger": record.name, "message": message}
+        return json.dumps(fields)
+
+
+def configure_log(redactor: Redactor, *, as_json: bool) -> None:
+    """To standard error, a line an event: all loggers of the process, those of libraries from warnings on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines(redactor, as_json=as_json))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("modelward_fetch").setLevel(logging.INFO)

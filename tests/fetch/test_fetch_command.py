@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from modelward_fetch.cli import command
-from modelward_fetch.endpoint import served
-from modelward_fetch.progress import Counter, Progress
+from modelward_fetch.progress import Counter, Progress, served
 from support.fetch import environment, fetch, program
 
 SHELL = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
