@@ -10,12 +10,11 @@ from typing import Any, Final
 
 from modelward_fetch import archives, digest, layers
 from modelward_fetch.failures import FetchFailed, Reason, SourceChanged, Transient
-from modelward_fetch.limits import Limits
+from modelward_fetch.limits import Deadline, Limits, retrying
 from modelward_fetch.parts import Parts
 from modelward_fetch.pin import Pin
 from modelward_fetch.progress import Counter, amount
 from modelward_fetch.report import Report
-from modelward_fetch.retry import Deadline, retrying
 from modelward_fetch.sources.base import Entry, Identity, Listing, Source
 from modelward_fetch.staging import Journal, Staging, check_free
 from modelward_fetch.uri import Location

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from modelward_fetch import digest
 from modelward_fetch.failures import FetchFailed, Reason, Transient
-from modelward_fetch.limits import CHUNK_BYTES, WORKERS, Limits
+from modelward_fetch.limits import CHUNK_BYTES, WORKERS, Deadline, Limits
 from modelward_fetch.progress import Counter
-from modelward_fetch.retry import Deadline
 from modelward_fetch.sources.base import Entry, Source
 from modelward_fetch.staging import Journal, no_space
 

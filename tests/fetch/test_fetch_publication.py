@@ -15,9 +15,9 @@ import pytest
 
 from modelward_fetch import staging
 from modelward_fetch.failures import FetchFailed, Reason
+from modelward_fetch.limits import Deadline
 from modelward_fetch.parts import Parts
 from modelward_fetch.progress import Counter
-from modelward_fetch.retry import Deadline
 from modelward_fetch.sources.base import Entry, Listing
 from support.fetch import (
     MEASURING,
