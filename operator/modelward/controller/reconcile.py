@@ -23,7 +23,7 @@ from modelward.clients.resources import MODEL_DEPLOYMENT
 from modelward.controller import events
 from modelward.controller.apply import Applied, Applier
 from modelward.controller.metrics import Metrics
-from modelward.controller.observe import Blockers, Sampling, gather
+from modelward.controller.observe import Blockers, gather
 from modelward.controller.rollout_slots import Fleet
 from modelward.controller.workqueue import WorkQueue
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
@@ -42,6 +42,7 @@ from modelward.rollout.snapshot_validation import flaw
 from modelward.rollout.traffic import split
 from modelward.runtimes.fetching import FETCHES_NOTHING, FetchPolicy
 from modelward.sampling.fetch_progress import NO_PROGRESS, Progress
+from modelward.sampling.sampler_task import Follower
 from modelward.settings import GatewaySettings
 
 BLOCKER_POLL_SECONDS: Final = 5.0
@@ -68,7 +69,7 @@ class Reconciler:
     queue: WorkQueue[Key]
     metrics: Metrics
     now: Callable[[], datetime]
-    sampling: Sampling
+    sampling: Follower
     limits: Limits = NO_LIMITS
     lag_seconds: float = GatewaySettings().lag_seconds
     fetch: FetchPolicy = FETCHES_NOTHING
