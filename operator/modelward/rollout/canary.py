@@ -17,7 +17,7 @@ from modelward.rollout.decision import Progress
 from modelward.rollout.holding import is_held, nothing_to_protect
 from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger, next_phase
+from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger
 from modelward.rollout.rollback import left, switched_back, taken_back
 from modelward.traffic_shares import Router, router
 
@@ -43,8 +43,7 @@ def drained(observed: Observed, progress: Progress) -> Progress:
     """The previous revision's time runs whatever keeps the rest: a refused spec does not hold its pods."""
     if progress.phase is not Phase.DRAINING or drains(observed, progress):
         return progress
-    next_phase(progress.phase, Trigger.DRAINED)
-    return progress.having(previous_revision="", rollout=None)
+    return progress.going(Trigger.DRAINED).having(previous_revision="")
 
 
 def drains(observed: Observed, progress: Progress) -> bool:
@@ -431,12 +430,10 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
         progress = progress.announcing(
             "PreviousEnded", f"Revision {previous} is not kept warm any longer: {why}."
         )
-    next_phase(progress.phase, Trigger.KEPT)
-    return progress.having(previous_revision="", rollout=None, analysis=None)
+    return progress.going(Trigger.KEPT).having(previous_revision="", analysis=None)
 
 
 def _deployed(observed: Observed, progress: Progress) -> Progress:
     message = f"Revision {progress.status.stable_revision} is ready and serves."
-    next_phase(progress.phase, Trigger.READY)
     progress = progress.recording(observed.now, RolloutResult.PROMOTED, message)
-    return progress.having(rollout=None).announcing("Promoted", message)
+    return progress.going(Trigger.READY).announcing("Promoted", message)

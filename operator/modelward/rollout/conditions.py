@@ -24,7 +24,7 @@ from modelward.rollout.decision import Decision
 from modelward.rollout.messages import count
 from modelward.rollout.observed import Autoscaler, Observed
 from modelward.rollout.outcome import outcome
-from modelward.rollout.phases import WAITING, WITH_CANARY, Phase
+from modelward.rollout.phases import WAITING, WITH_CANARY, Phase, phase_of
 
 _T, _F, _U = Status.TRUE, Status.FALSE, Status.UNKNOWN
 
@@ -131,7 +131,7 @@ def _situation(observed: Observed, decision: Decision) -> _Situation:
         besides = refused.message if refused and refused != blocked else ""
         waits = f"The change {decision.waiting}." if decision.waiting else ""
         return _stalled(blocked.reason, " ".join(part for part in (blocked.message, besides, waits) if part))
-    phase = Phase(decision.status.rollout.state) if decision.status.rollout else Phase.SERVING
+    phase = phase_of(decision.status)
     if phase is Phase.DEPLOYING or phase in WITH_CANARY:
         return _changing(observed, decision, phase)
     if phase is Phase.ROLLING_BACK:

@@ -317,7 +317,7 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
     status, now = progress.status, format_micro(observed.now)
     version = _version(progress, wanted)
     if not status.stable_revision:
-        rollout = RolloutStatus(state=Phase.DEPLOYING, start_time=now)
+        rollout = RolloutStatus(state=next_phase(progress.phase, Trigger.FIRST_REVISION), start_time=now)
         return progress.having(stable_revision=wanted, rollout=rollout).announcing(
             "RevisionCreated", f"Deploying the first revision, {wanted}{version}."
         )

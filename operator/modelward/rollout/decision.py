@@ -18,7 +18,7 @@ from modelward.api.status import (
     clip,
 )
 from modelward.api.times import format_micro
-from modelward.rollout.phases import Phase, Trigger, next_phase
+from modelward.rollout.phases import Phase, Trigger, next_phase, phase_of
 
 _LONGEST_WORD: Final = 128
 """Characters of a version and of a tool's name that status takes."""
@@ -64,15 +64,16 @@ class Progress:
     @property
     def phase(self) -> Phase:
         """Where the rollout is."""
-        return Phase(self.status.rollout.state) if self.status.rollout else Phase.SERVING
+        return phase_of(self.status)
 
     def having(self, **changes: object) -> "Progress":
         """The same with some fields of status changed."""
         return replace(self, status=msgspec.structs.replace(self.status, **changes))
 
     def going(self, trigger: Trigger, **changes: object) -> "Progress":
-        """The same in the phase that follows, with some fields of the rollout changed."""
-        return self.rolling(state=next_phase(self.phase, trigger), **changes)
+        """The same in the phase that follows, with some fields of the rollout changed; Serving ends the rollout."""
+        going = self.rolling(state=next_phase(self.phase, trigger), **changes)
+        return going.having(rollout=None) if going.phase is Phase.SERVING else going
 
     def rolling(self, **changes: object) -> "Progress":
         """The same in the same phase, with some fields of the rollout changed."""

@@ -12,7 +12,7 @@ from modelward.rollout import readiness
 from modelward.rollout.capacity import replicas_of_user
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import WITH_CANARY, Phase
+from modelward.rollout.phases import WITH_CANARY, Phase, phase_of
 from modelward.rollout.revisions import revision_hash
 
 
@@ -28,7 +28,7 @@ class Outcome:
 def outcome(observed: Observed, decision: Decision) -> Outcome:
     """How it stands with the revision that spec asks for."""
     status, asked = decision.status, decision.asked_for
-    state = Phase(status.rollout.state) if status.rollout else Phase.SERVING
+    state = phase_of(status)
     going_out = status.canary_revision if state in WITH_CANARY else ""
     first = status.stable_revision if state is Phase.DEPLOYING else ""
     if asked and asked in (going_out, first):

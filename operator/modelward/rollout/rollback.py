@@ -22,7 +22,7 @@ from modelward.api.times import format_micro, format_seconds, is_time, parse
 from modelward.rollout.arrival import is_quiet
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase, Trigger, next_phase
+from modelward.rollout.phases import Phase, Trigger
 from modelward.rollout.readiness import goes_on, serves
 from modelward.rollout.revisions import revision_hash
 from modelward.rollout.room import making_room
@@ -155,8 +155,7 @@ def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Pr
         progress = progress.weightless().rolling(step_start_time=format_micro(observed.now))
     if not _has_left(observed, progress):
         return progress
-    next_phase(progress.phase, Trigger.DRAINED)
-    return without_canary(progress)
+    return without_canary(progress.going(Trigger.DRAINED))
 
 
 def without_canary(progress: Progress) -> Progress:
@@ -171,7 +170,7 @@ def without_canary(progress: Progress) -> Progress:
     )
     if stable and (canary is None or canary.nonce >= nonce):
         nonce = stable.nonce
-    return progress.having(canary_revision="", rollout=None, analysis=None, revision_nonce=nonce)
+    return progress.having(canary_revision="", analysis=None, revision_nonce=nonce)
 
 
 def _result(trigger: Trigger) -> RolloutResult:

@@ -12,7 +12,7 @@ from modelward.api.objects import Manifest
 from modelward.api.status import ModelDeploymentStatus, RolloutResult
 from modelward.api.traffic_policy import Traffic
 from modelward.cache import convert
-from modelward.rollout.phases import WAITING, Phase
+from modelward.rollout.phases import WAITING, Phase, phase_of
 from modelward.rollout.revisions import revision_fields, revision_hash
 from modelward.runtimes.choose import choose
 from modelward.simulator.api_server import Place, Write, place
@@ -248,8 +248,7 @@ class _Play:
         return convert.model(self.simulation.model())
 
     def _phase(self) -> Phase:
-        rollout = self._status().rollout
-        return Phase(rollout.state) if rollout else Phase.SERVING
+        return phase_of(self._status())
 
     def _keeps_long(self) -> bool:
         model = self._model()
