@@ -12,7 +12,6 @@ from modelward.api.conditions import Blocked, Reason
 from modelward.api.model import Model
 from modelward.api.names import service_name
 from modelward.rollout.observed import Child, Deployment, Observed, Service
-from modelward.rollout.revisions import revision_hash
 
 _SNAPSHOT: Final = "ControllerRevision"
 _NO_REVISION: Final = frozenset({"Service", "PodDisruptionBudget", "HTTPRoute"})
@@ -35,7 +34,7 @@ def candidate(observed: Observed) -> str:
     }
     running |= observed.deployments
     if not running:
-        return revision_hash(observed.model.fields) if adoptable(observed) else ""
+        return observed.asked.content if adoptable(observed) else ""
     services = (each for each in _all(observed) if isinstance(each, Service))
     main = service_name(observed.model.name)
     selected = next((each.selects for each in services if each.name == main), None)

@@ -23,7 +23,7 @@ def arrived(observed: Observed, rollout: RolloutStatus) -> datetime | None:
     At its first step any request shows it; later a share that is nearer to its weight than to that of the step before.
     """
     step, weight = rollout.step, rollout.weight_percent
-    before = min(weight, steps.weight_of(observed.model.spec.rollout, step - 1)) if step else -weight
+    before = min(weight, steps.weight_of(observed.asked.steps, step - 1)) if step else -weight
     least = (before + weight) / 2
     for sample in observed.evidence.samples:
         canary, stable = _requests(sample)

@@ -58,7 +58,7 @@ def promoted_by_hand(observed: Observed, progress: Progress) -> Progress:
 
     That is noted as an approval of what follows the last step: nothing but illness keeps it from that any more.
     """
-    last = steps.whole(observed.model.spec.rollout)
+    last = steps.whole(observed.asked.steps)
     approvals = tuple(sorted({*progress.rollout.approvals, last}))
     message = f"Revision {progress.status.canary_revision} is promoted by annotation."
     promoted = progress.going(Trigger.PROMOTED, step=last, approvals=approvals)
@@ -153,11 +153,11 @@ def _warmed(observed: Observed, progress: Progress) -> Progress:
 
 def _sized(observed: Observed, progress: Progress) -> Progress:
     """Its pods are there, and nothing holds it: what the plan has next."""
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    last = steps.whole(policy)
+    planned, rollout = observed.asked.steps, progress.rollout
+    last = steps.whole(planned)
     if rollout.step >= last or nothing_to_protect(observed, progress.status):
         return progress.going(Trigger.LAST_STEP_PASSED, step=last)
-    if steps.awaits_approval(policy, rollout, rollout.step):
+    if steps.awaits_approval(planned, rollout, rollout.step):
         return _approval_awaited(observed, progress, rollout.step)
     if not readiness.has_size_of_step(observed, progress.status):
         return _shifted(observed, progress)
@@ -172,10 +172,10 @@ def _has_first_pod(observed: Observed, progress: Progress) -> bool:
 
 
 def _step_begun(observed: Observed, progress: Progress) -> Progress:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    weight = steps.weight_of(policy, rollout.step)
+    planned, rollout = observed.asked.steps, progress.rollout
+    weight = steps.weight_of(planned, rollout.step)
     first = rollout.step == 0
-    step = steps.name_of(policy, rollout.step)
+    step = steps.name_of(planned, rollout.step)
     canary = progress.status.canary_revision
     why = progress.status.analysis.message if progress.status.analysis else ""
     reported = (
@@ -197,7 +197,7 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
     if not progress.rollout.weight_percent and readiness.bystander(observed, status):
         return progress
     share = steps.WHOLE * capacity.shared_target(observed, status, total) // total
-    wanted = min(share, steps.weight_of(observed.model.spec.rollout, progress.rollout.step))
+    wanted = min(share, steps.weight_of(observed.asked.steps, progress.rollout.step))
     if wanted <= progress.rollout.weight_percent:
         return progress
     return progress.rolling(weight_percent=wanted)
@@ -223,7 +223,7 @@ def _judged_at_step(observed: Observed, progress: Progress, judgement: Judgement
     if observed.model.spec.rollout.paused:
         return _paused(progress)
     if _takes_over(observed, progress):
-        return progress.going(Trigger.LAST_STEP_PASSED, step=len(observed.model.spec.rollout.planned_steps))
+        return progress.going(Trigger.LAST_STEP_PASSED, step=steps.whole(observed.asked.steps))
     if progress.phase is Phase.AWAITING_APPROVAL:
         return _approved(observed, progress)
     waits = progress.phase is Phase.SCALING_UP or not progress.rollout.step_start_time
@@ -276,11 +276,11 @@ def _clocked(observed: Observed, progress: Progress) -> Progress:
 
 
 def _passed(observed: Observed, progress: Progress) -> Progress:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    above = steps.step_above(policy, rollout.weight_percent)
-    if above == steps.whole(policy):
+    planned, rollout = observed.asked.steps, progress.rollout
+    above = steps.step_above(planned, rollout.weight_percent)
+    if above == steps.whole(planned):
         return progress.going(Trigger.LAST_STEP_PASSED, step=above)
-    if steps.awaits_approval(policy, rollout, above):
+    if steps.awaits_approval(planned, rollout, above):
         return _approval_awaited(observed, progress, above)
     return progress.going(Trigger.STEP_PASSED, step=above)
 
@@ -338,26 +338,26 @@ def _paused(progress: Progress) -> Progress:
 
 def _resumed(observed: Observed, progress: Progress) -> Progress:
     """Go on after a pause: with the step that was under way, or with the one that had not begun."""
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    if progress.phase is not Phase.PAUSED or policy.paused:
+    rollout = progress.rollout
+    if progress.phase is not Phase.PAUSED or observed.model.spec.rollout.paused:
         return progress
-    begun = rollout.weight_percent >= steps.weight_of(policy, rollout.step)
+    begun = rollout.weight_percent >= steps.weight_of(observed.asked.steps, rollout.step)
     return progress.going(Trigger.RESUMED if begun else Trigger.STEP_AHEAD)
 
 
 def _approval_awaited(observed: Observed, progress: Progress, step: int) -> Progress:
     model, canary = observed.model, progress.status.canary_revision
     message = (
-        f"Canary {canary} waits for approval of {steps.name_of(model.spec.rollout, step)}: kubectl annotate mwd"
+        f"Canary {canary} waits for approval of {steps.name_of(observed.asked.steps, step)}: kubectl annotate mwd"
         f" {model.name} -n {model.namespace} --overwrite modelward.dev/approve={canary}/{step}"
     )
     return progress.going(Trigger.APPROVAL_NEEDED).announcing("ApprovalRequired", message)
 
 
 def _approved(observed: Observed, progress: Progress) -> Progress:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    above = steps.step_above(policy, rollout.weight_percent)
-    if steps.awaits_approval(policy, rollout, above):
+    planned, rollout = observed.asked.steps, progress.rollout
+    above = steps.step_above(planned, rollout.weight_percent)
+    if steps.awaits_approval(planned, rollout, above):
         return progress
     return progress.going(Trigger.APPROVED, step=above)
 

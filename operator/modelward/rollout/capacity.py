@@ -113,7 +113,7 @@ def shared_target(observed: Observed, status: ModelDeploymentStatus, total: int)
 
 def shared_wanted(observed: Observed, status: ModelDeploymentStatus, total: int) -> int:
     """How many of the shared pods the canary has at its step."""
-    weight = weight_of(observed.model.spec.rollout, status.rollout.step if status.rollout else 0)
+    weight = weight_of(observed.asked.steps, status.rollout.step if status.rollout else 0)
     return total if weight >= WHOLE else max(1, weight * total // WHOLE)
 
 
@@ -137,7 +137,7 @@ def _surging(observed: Observed, status: ModelDeploymentStatus) -> Size:
         # Nothing revives it, no autoscaler either.
         count = _kept(rollout, canary.replicas if canary else 0)
         return Size(first=count, scale=count)
-    weight = weight_of(spec.rollout, rollout.step if rollout else 0)
+    weight = weight_of(observed.asked.steps, rollout.step if rollout else 0)
     full = whole(observed, status)
     count = canary_replicas(weight, full, routed=spec.traffic is not None)
     # Without a router the count is what makes the share: no autoscaler may touch it.

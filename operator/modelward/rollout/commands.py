@@ -178,10 +178,11 @@ def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> 
         return f"{revision} is not on its way ({_under_way(status)})."
     if phase_of(status) is Phase.PROMOTING:
         return f"{revision} is being promoted already."
-    last, number = len(model.spec.rollout.planned_steps) - 1, _number(step)
+    steps = model.spec.rollout.planned_steps
+    last, number = len(steps) - 1, _number(step)
     if number is None or number > last:
         return f"{value} names no step (<revision>/<step>, steps are numbered from 0 to {last})."
-    if weight_of(model.spec.rollout, number) <= status.rollout.weight_percent:
+    if weight_of(steps, number) <= status.rollout.weight_percent:
         return f"step {step} has begun already."
     return ""
 

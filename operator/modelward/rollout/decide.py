@@ -162,7 +162,7 @@ def _rolled_back_by_user(observed: Observed, progress: Progress, target: str) ->
         progress = taken_back(
             observed, progress, Trigger.ROLLED_BACK_BY_USER, Reason.ROLLED_BACK_BY_USER, message
         )
-    wanted = revision_hash(observed.model.fields, progress.status.revision_nonce)
+    wanted = observed.asked_under(progress.status.revision_nonce)
     if wanted == target:
         return progress
     return rejected(observed, progress, wanted, Reason.ROLLED_BACK_BY_USER, message)
@@ -189,7 +189,7 @@ def _follow_spec(observed: Observed, progress: Progress) -> Progress:
     refused = rejection(observed, status)
     if refused:
         progress = still_rejected(observed, progress, refused)
-        if wanted == revision_hash(observed.model.fields, status.revision_nonce):
+        if wanted == observed.asked_under(status.revision_nonce):
             wanted = status.stable_revision  # nothing is started
     if progress.phase is Phase.ROLLING_BACK and wanted in (status.stable_revision, status.canary_revision):
         return progress
@@ -296,10 +296,10 @@ def _asked_for(observed: Observed, progress: Progress) -> str:
     status = progress.status
     stable = progress.revisions.get(status.stable_revision)
     awaited = progress.revisions.get(status.canary_revision)
-    content = revision_hash(observed.model.fields)
+    content = observed.asked.content
     if stable and awaited and stable.content == content != awaited.content:
         return stable.name
-    return revision_hash(observed.model.fields, status.revision_nonce)
+    return observed.asked_under(status.revision_nonce)
 
 
 def _return_target(observed: Observed, progress: Progress) -> str:
@@ -322,7 +322,7 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
             "RevisionCreated", f"Deploying the first revision, {wanted}{version}."
         )
     is_return = wanted == _return_target(observed, progress)
-    steps = len(observed.model.spec.rollout.planned_steps)
+    steps = len(observed.asked.steps)
     rollout = RolloutStatus(
         state=next_phase(progress.phase, Trigger.CHANGED),
         step=steps if is_return else 0,  # what has served before needs no steps

@@ -26,4 +26,4 @@ def nothing_to_protect(observed: Observed, status: ModelDeploymentStatus) -> boo
 
 def _is_promoted_by_hand(observed: Observed, status: ModelDeploymentStatus) -> bool:
     approvals = status.rollout.approvals if status.rollout else ()
-    return steps.whole(observed.model.spec.rollout) in approvals
+    return steps.whole(observed.asked.steps) in approvals

@@ -233,10 +233,10 @@ def _sampled(observed: Observed, progress: Progress, time: float, policy: Policy
 
 
 def _step(observed: Observed, progress: Progress) -> Step:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
+    planned, rollout = observed.asked.steps, progress.rollout
     next_phase = None
     if progress.phase is not Phase.WATCHING and rollout.weight_percent < steps.WHOLE:
-        next_phase = float(steps.weight_of(policy, steps.step_above(policy, rollout.weight_percent)))
+        next_phase = float(steps.weight_of(planned, steps.step_above(planned, rollout.weight_percent)))
     now = observed.now.timestamp()
     return Step(
         time=now,

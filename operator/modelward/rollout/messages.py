@@ -71,19 +71,19 @@ def _scaling_up(observed: Observed, progress: Progress) -> str:
     canary, weight = progress.status.canary_revision, progress.rollout.weight_percent
     if not weight:
         return f"{_starting(observed, progress, canary)} {_beside(observed, progress)}"
-    step = steps.name_of(observed.model.spec.rollout, progress.rollout.step)
+    step = steps.name_of(observed.asked.steps, progress.rollout.step)
     return f"Canary {canary} at {weight}% gets its pods for {step}: {_count(observed, progress, canary)}."
 
 
 def _analyzing(observed: Observed, progress: Progress) -> str:
     """What the judge says, or why its clock does not run yet."""
-    policy, rollout = observed.model.spec.rollout, progress.rollout
+    planned, rollout = observed.asked.steps, progress.rollout
     canary, analysis = progress.status.canary_revision, progress.status.analysis
     effect = traffic.in_effect(observed, progress.status)
     if rollout.step_start_time and analysis and analysis.message:
-        place = steps.place_of(policy, rollout.step)
+        place = steps.place_of(planned, rollout.step)
         return f"Canary {canary}, {place}: {_judged(progress)} {_sentence(effect.message)}".rstrip()
-    begun = f"Canary {canary}, {steps.name_of(policy, rollout.step)}:"
+    begun = f"Canary {canary}, {steps.name_of(planned, rollout.step)}:"
     if not rollout.step_start_time:
         why = (effect.message or "no pod of it is ready").removesuffix(".")
         return f"{begun} its clock starts when traffic is split; {why}."
@@ -170,13 +170,13 @@ def _without_metrics(observed: Observed) -> str:
 
 
 def _waiting(observed: Observed, progress: Progress) -> str:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
+    planned, rollout = observed.asked.steps, progress.rollout
     at = f"Canary {progress.status.canary_revision} at {rollout.weight_percent}%"
     analysis = _judged(progress)
     match progress.phase:
         case Phase.AWAITING_APPROVAL:
-            step = steps.step_above(policy, rollout.weight_percent)
-            return f"{at} waits for approval of {steps.name_of(policy, step)}."
+            step = steps.step_above(planned, rollout.weight_percent)
+            return f"{at} waits for approval of {steps.name_of(planned, step)}."
         case Phase.PAUSED:
             return f"{at} is paused by spec.rollout.paused. {analysis}".rstrip()
         case Phase.METRICS_UNAVAILABLE:
@@ -188,10 +188,10 @@ def _waiting(observed: Observed, progress: Progress) -> str:
 
 def _way_out(observed: Observed, progress: Progress) -> str:
     """What a person may type, at the end, so that it can be copied."""
-    policy, canary = observed.model.spec.rollout, progress.status.canary_revision
+    canary = progress.status.canary_revision
     match progress.phase:
         case Phase.AWAITING_APPROVAL:
-            step = steps.step_above(policy, progress.rollout.weight_percent)
+            step = steps.step_above(observed.asked.steps, progress.rollout.weight_percent)
             return f"Approve: {_command(observed, 'approve', f'{canary}/{step}')}"
         case Phase.INCONCLUSIVE | Phase.METRICS_UNAVAILABLE:
             promote, abort = (_command(observed, name, canary) for name in ("promote", "abort"))

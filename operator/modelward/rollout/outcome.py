@@ -13,7 +13,6 @@ from modelward.rollout.capacity import replicas_of_user
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WITH_CANARY, Phase, phase_of
-from modelward.rollout.revisions import revision_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ def _ended(observed: Observed, decision: Decision) -> Outcome:
 
 def _latest(observed: Observed, decision: Decision) -> HistoryEntry | None:
     """The latest end of a rollout of what spec asks for; a change that was taken back again counts no more."""
-    content = revision_hash(observed.model.fields)
+    content = observed.asked.content
     for entry in decision.status.history:
         snapshot = decision.revisions.get(entry.revision)
         if entry.revision == decision.status.stable_revision or (snapshot and snapshot.content == content):

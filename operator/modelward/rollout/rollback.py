@@ -24,7 +24,6 @@ from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import Phase, Trigger
 from modelward.rollout.readiness import goes_on, serves
-from modelward.rollout.revisions import revision_hash
 from modelward.rollout.room import making_room
 from modelward.rollout.routing import is_written
 from modelward.rollout.traffic import in_effect, is_over, is_selected
@@ -43,7 +42,7 @@ _SHOWN_AS_THEY_ARE: Final = (Reason.ABORTED, Reason.DEADLINE_EXCEEDED)
 
 def rejection(observed: Observed, status: ModelDeploymentStatus) -> RejectedRevision | None:
     """The record that says that what spec asks for was rejected, whatever its nonce."""
-    content = revision_hash(observed.model.fields)
+    content = observed.asked.content
     return next((entry for entry in status.rejected_revisions if entry.content == content), None)
 
 
@@ -122,7 +121,7 @@ def rejected(observed: Observed, progress: Progress, revision: str, reason: Reas
     """
     status = progress.status
     snapshot, stable = progress.revisions.get(revision), progress.revisions.get(status.stable_revision)
-    content = snapshot.content if snapshot else revision_hash(observed.model.fields)
+    content = snapshot.content if snapshot else observed.asked.content
     if stable and stable.name != revision and stable.content == content:
         return progress
     entry = RejectedRevision(

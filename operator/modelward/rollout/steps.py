@@ -4,43 +4,41 @@ Steps go by weight, so that they may be edited while a canary is on its way: the
 above what the canary has.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
-from modelward.api.rollout_policy import Approval, RolloutPolicy
+from modelward.api.rollout_policy import Approval, Step
 from modelward.api.status import RolloutStatus
 
 WHOLE: Final = 100
 """Percent; what follows the last step."""
 
 
-def weight_of(policy: RolloutPolicy, step: int) -> int:
+def weight_of(steps: Sequence[Step], step: int) -> int:
     """Weight of a step (0-based) in percent; past the last it is 100."""
-    steps = policy.planned_steps
     return steps[step].weight_percent if step < len(steps) else WHOLE
 
 
-def whole(policy: RolloutPolicy) -> int:
+def whole(steps: Sequence[Step]) -> int:
     """The number of what follows the last step: all traffic."""
-    return len(policy.planned_steps)
+    return len(steps)
 
 
-def step_above(policy: RolloutPolicy, weight_percent: int) -> int:
+def step_above(steps: Sequence[Step], weight_percent: int) -> int:
     """The first step whose weight is above `weight_percent`; the number of steps when only 100 is left."""
-    steps = policy.planned_steps
     return next((i for i, step in enumerate(steps) if step.weight_percent > weight_percent), len(steps))
 
 
-def awaits_approval(policy: RolloutPolicy, rollout: RolloutStatus, step: int) -> bool:
+def awaits_approval(steps: Sequence[Step], rollout: RolloutStatus, step: int) -> bool:
     """Whether a person must agree before the step begins, and has not."""
-    steps = policy.planned_steps
     return step < len(steps) and steps[step].approval is Approval.REQUIRED and step not in rollout.approvals
 
 
-def place_of(policy: RolloutPolicy, step: int) -> str:
+def place_of(steps: Sequence[Step], step: int) -> str:
     """A step as people count, where its weight is written anyway: `step 2 of 4`."""
-    return f"step {step + 1} of {len(policy.planned_steps) + 1}"
+    return f"step {step + 1} of {len(steps) + 1}"
 
 
-def name_of(policy: RolloutPolicy, step: int) -> str:
+def name_of(steps: Sequence[Step], step: int) -> str:
     """A step as people count: `step 2 of 4 (25%)`."""
-    return f"{place_of(policy, step)} ({weight_of(policy, step)}%)"
+    return f"{place_of(steps, step)} ({weight_of(steps, step)}%)"
