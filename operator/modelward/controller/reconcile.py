@@ -32,7 +32,6 @@ from modelward.projection.project import Projection, project, snapshots
 from modelward.projection.project import pins as project_pins
 from modelward.rollout import conditions, routing
 from modelward.rollout.adoption import adopted
-from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Announcement, Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits
@@ -386,7 +385,7 @@ def _projection(observed: Observed, decision: Decision, unpinned: Container[str]
         observed.model,
         status,
         decision.revisions,
-        sizes=sizes(observed, status),
+        sizes=decision.sizes,
         split=split(status),
         left_behind=routing.left_behind(observed, status),
         lingering={

@@ -18,14 +18,15 @@ from modelward.traffic_shares import Size
 
 def sizes(observed: Observed, status: ModelDeploymentStatus) -> dict[str, Size]:
     """The size of every revision that runs, by name."""
+    asked = replicas_of_user(observed, status)
     if not status.canary_revision:
         watched = status.rollout is not None and status.rollout.state == Phase.WATCHING
         live = [status.stable_revision, *([status.previous_revision] if watched else [])]
-        return {name: _full(observed, status, name, shrinks=not watched) for name in live if name}
+        return {name: _full(observed, status, name, asked, shrinks=not watched) for name in live if name}
     if total := shared_replicas(observed, status):
         return _shared(observed, status, total)
     return {
-        status.stable_revision: _full(observed, status, status.stable_revision, shrinks=False),
+        status.stable_revision: _full(observed, status, status.stable_revision, asked, shrinks=False),
         status.canary_revision: _surging(observed, status),
     }
 
@@ -120,8 +121,10 @@ def shared_wanted(observed: Observed, status: ModelDeploymentStatus, total: int)
 # --- one revision -------------------------------------------------------------------------------------------
 
 
-def _full(observed: Observed, status: ModelDeploymentStatus, revision: str, *, shrinks: bool) -> Size:
-    asked, autoscaling = replicas_of_user(observed, status), observed.model.spec.autoscaling
+def _full(
+    observed: Observed, status: ModelDeploymentStatus, revision: str, asked: int | None, *, shrinks: bool
+) -> Size:
+    autoscaling = observed.model.spec.autoscaling
     if asked is not None or autoscaling is None:
         count = asked or 0
         return Size(first=count, scale=count)
