@@ -371,7 +371,11 @@ def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
         and is_named_for_its_revision(child, observed.model)
         and child.revision in observed.revisions  # what is forged and kept by a finalizer is not
     }
-    readable = {name: revision for name, revision in decision.revisions.items() if not flaw(revision)}
+    readable = {
+        name: revision
+        for name, revision in decision.revisions.items()
+        if name not in stored and not flaw(revision)  # what is stored was validated when it was converted
+    }
     return snapshots(observed.model, decision.status, readable, stored)
 
 
