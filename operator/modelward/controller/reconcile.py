@@ -349,7 +349,7 @@ class Reconciler:
 
 def _is_leaving(decision: Decision) -> bool:
     """Whether traffic leaves a canary: what cannot be written has a time for it, which no back-off may pass over."""
-    return decision.status.rollout is not None and decision.status.rollout.state == Phase.ROLLING_BACK
+    return decision.phase is Phase.ROLLING_BACK
 
 
 def _is_under_way(model: Model, decision: Decision) -> bool:

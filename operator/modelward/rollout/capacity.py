@@ -10,7 +10,7 @@ from modelward.api.rollout_policy import Capacity
 from modelward.api.scaling_policy import Autoscaling
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus, ScalingStatus
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase
+from modelward.rollout.phases import Phase, phase_of
 from modelward.rollout.steps import WHOLE, weight_of
 from modelward.rollout.traffic import in_effect
 from modelward.traffic_shares import Size
@@ -20,7 +20,7 @@ def sizes(observed: Observed, status: ModelDeploymentStatus) -> dict[str, Size]:
     """The size of every revision that runs, by name."""
     asked = replicas_of_user(observed, status)
     if not status.canary_revision:
-        watched = status.rollout is not None and status.rollout.state == Phase.WATCHING
+        watched = phase_of(status) is Phase.WATCHING
         live = [status.stable_revision, *([status.previous_revision] if watched else [])]
         return {name: _full(observed, status, name, asked, shrinks=not watched) for name in live if name}
     if total := shared_replicas(observed, status):
@@ -103,7 +103,7 @@ def shared_target(observed: Observed, status: ModelDeploymentStatus, total: int)
     """How many pods the canary has or gets next, one at a time, of those that both share."""
     canary = observed.deployment(status.canary_revision)
     ready, current = (canary.ready, canary.replicas) if canary else (0, 0)
-    if status.rollout and status.rollout.state == Phase.ROLLING_BACK:
+    if status.rollout and phase_of(status) is Phase.ROLLING_BACK:
         return max(0, min(_kept(status.rollout, current), total - 1))
     if not (status.rollout and status.rollout.weight_percent):
         return 1  # stable carries everything: it gives up no more than one pod to start with
@@ -136,7 +136,7 @@ def _surging(observed: Observed, status: ModelDeploymentStatus) -> Size:
     """The canary beside a stable that keeps all its pods."""
     spec, rollout = observed.model.spec, status.rollout
     canary = observed.deployment(status.canary_revision)
-    if rollout and rollout.state == Phase.ROLLING_BACK:
+    if rollout and phase_of(status) is Phase.ROLLING_BACK:
         # Nothing revives it, no autoscaler either.
         count = _kept(rollout, canary.replicas if canary else 0)
         return Size(first=count, scale=count)

@@ -25,7 +25,7 @@ from modelward.errors import InvalidState
 from modelward.rollout import steps, traffic
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase
+from modelward.rollout.phases import Phase, phase_of
 from modelward.rollout.probes import own_requests
 from modelward.runtimes.metric_endpoints import measured
 from modelward.traffic_shares import Router, router
@@ -116,10 +116,10 @@ def arms_of(model: Model) -> tuple[str, str] | None:
     status, rollout = model.status, model.status.rollout
     if rollout is None or not rollout.weight_percent:
         return None
-    if status.canary_revision and rollout.state != Phase.ROLLING_BACK:
+    if status.canary_revision and phase_of(status) is not Phase.ROLLING_BACK:
         return status.canary_revision, status.stable_revision
     guarded = any(metric.kind is MetricKind.GUARD for metric in model.spec.analysis.metrics)
-    if rollout.state == Phase.WATCHING and status.previous_revision and guarded:
+    if phase_of(status) is Phase.WATCHING and status.previous_revision and guarded:
         return status.stable_revision, status.previous_revision
     return None
 
@@ -127,7 +127,7 @@ def arms_of(model: Model) -> tuple[str, str] | None:
 def counted_arms(model: Model) -> tuple[str, str] | None:
     """The revisions whose counters are read: those that are judged, or one that loses its requests, and stable."""
     status, rollout = model.status, model.status.rollout
-    leaves = rollout is not None and rollout.state == Phase.ROLLING_BACK and rollout.withdrawn_weight_percent
+    leaves = rollout and phase_of(status) is Phase.ROLLING_BACK and rollout.withdrawn_weight_percent
     if leaves and status.canary_revision and router(model.spec) is not Router.NONE:
         return status.canary_revision, status.stable_revision
     if _starts(model):
@@ -141,7 +141,7 @@ def _starts(model: Model) -> bool:
     if rollout is None or not status.canary_revision or not status.stable_revision:
         return False
     weights = rollout.weight_percent or rollout.withdrawn_weight_percent
-    return rollout.state == Phase.SCALING_UP and not weights
+    return phase_of(status) is Phase.SCALING_UP and not weights
 
 
 def next_step_judged(progress: Progress) -> Progress:

@@ -12,7 +12,7 @@ from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.rollout.arrival import arrived
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import WAITING, Phase
+from modelward.rollout.phases import WAITING, Phase, phase_of
 from modelward.rollout.routing import Reached, reached
 from modelward.rollout.steps import WHOLE
 from modelward.traffic_shares import Router, Split, is_shared_service, router
@@ -32,7 +32,7 @@ def split(status: ModelDeploymentStatus) -> Split:
     rollout = status.rollout
     weight = rollout.weight_percent if rollout else 0
     left = rollout is not None and bool(
-        rollout.state == Phase.ROLLING_BACK or rollout.withdrawn_weight_percent
+        phase_of(status) is Phase.ROLLING_BACK or rollout.withdrawn_weight_percent
     )
     return Split(
         stable=status.stable_revision,
@@ -101,7 +101,7 @@ def _is_followed(observed: Observed, status: ModelDeploymentStatus) -> bool:
     As far as counters show, and for no longer than a Gateway may lag.
     """
     rollout, route = status.rollout, observed.route
-    if rollout is None or rollout.step_start_time or rollout.state not in _AT_STEP:
+    if rollout is None or rollout.step_start_time or phase_of(status) not in _AT_STEP:
         return True
     if not observed.evidence.is_followed or route is None or route.written is None:
         return True
@@ -140,11 +140,7 @@ def actual_weight_percent(observed: Observed, status: ModelDeploymentStatus) -> 
 
 def _promoted_percent(observed: Observed, status: ModelDeploymentStatus) -> int | None:
     """What a promoted revision gets: all, but for a Service that could not be switched to it."""
-    if status.rollout is None or status.rollout.state not in (
-        Phase.WATCHING,
-        Phase.DRAINING,
-        Phase.DEPLOYING,
-    ):
+    if phase_of(status) not in (Phase.WATCHING, Phase.DRAINING, Phase.DEPLOYING):
         return None
     if leads_elsewhere(observed, status):
         return _percent_of_pods(observed, status.stable_revision, status.previous_revision)

@@ -205,7 +205,7 @@ class _Play:
         status = decode_status(write.after["status"]).status
         self.canary = status.canary_revision or self.canary
         rollout = status.rollout
-        if rollout and rollout.state == Phase.AWAITING_APPROVAL and self.setting.approve:
+        if rollout and phase_of(status) is Phase.AWAITING_APPROVAL and self.setting.approve:
             self._once(f"approve {rollout.step}", APPROVED_AFTER_SECONDS, self._approve)
         promoted = status.stable_revision not in ("", self.stable)
         if promoted and self.scenario.after_promotion:
@@ -221,7 +221,7 @@ class _Play:
 
     def _approve(self, simulation: Simulation) -> None:
         status = self._status()
-        if not status.rollout or status.rollout.state != Phase.AWAITING_APPROVAL:
+        if not status.rollout or phase_of(status) is not Phase.AWAITING_APPROVAL:
             return
         steps = self._model().spec.rollout.planned_steps
         weight = status.rollout.weight_percent

@@ -2,11 +2,14 @@
 
 import ast
 import inspect
+import re
 from itertools import product
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import modelward
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.rollout import canary, decide, decision, rollback
 from modelward.rollout.decision import Progress
@@ -85,3 +88,13 @@ def test_the_phase_of_a_status_is_that_of_its_rollout(phase: Phase) -> None:
     """Without a rollout it is Serving."""
     rollout = None if phase is Phase.SERVING else RolloutStatus(state=phase)
     assert phase_of(ModelDeploymentStatus(rollout=rollout)) is phase
+
+
+def test_the_phase_in_a_status_is_text_in_two_places_only() -> None:
+    """Where a status of any version is repaired, and where its phase is read: all else compares phases."""
+    operator = Path(inspect.getfile(modelward)).parents[1]
+    modules = [*operator.glob("modelward/**/*.py"), *operator.glob("modelward_cli/**/*.py")]
+    reading = {
+        each.name for each in modules if re.search(r"\brollout\.state\b(?!`)", each.read_text("utf-8"))
+    }
+    assert reading == {"phases.py", "status_repair.py"}
