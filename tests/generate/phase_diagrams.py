@@ -20,7 +20,7 @@ def forward() -> str:
     arrows = [
         f"    {befores[0]} --> {after}: {_label(why)}" for befores, why, after in _arrows() if not befores[1:]
     ]
-    return _diagram([f"    [*] --> {Phase.DEPLOYING}", *arrows])
+    return _diagram([f"    [*] --> {Phase.SERVING}", *arrows])
 
 
 def from_many() -> str:

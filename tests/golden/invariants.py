@@ -15,7 +15,7 @@ from modelward.api.decode import decode_status
 from modelward.api.names import DECISION_ANNOTATION, KIND, MANAGER, REVISION_LABEL, child_name
 from modelward.api.objects import Manifest
 from modelward.api.revision import revision_hash
-from modelward.api.rollout_policy import WHOLE, RolloutPolicy
+from modelward.api.rollout_policy import WHOLE, PlannedSteps, RolloutPolicy
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import parse
 from modelward.cache import convert
@@ -139,7 +139,7 @@ def _stays_below_its_step(sim: Simulation, write: Write) -> str:
         status = _status(write.object)
         if not status.canary_revision or not status.rollout:
             return ""
-        weight, most = status.rollout.weight_percent, _policy(write.object).weight_of(status.rollout.step)
+        weight, most = status.rollout.weight_percent, _steps(write.object).weight_of(status.rollout.step)
         before = _status(write.before or {})
         edited = (
             before.rollout is not None and before.rollout.weight_percent == weight
@@ -174,7 +174,7 @@ def _has_no_more_pods_than_its_share(sim: Simulation, write: Write) -> str:
         ("Deployment", NAMESPACE, f"{model['metadata']['name']}-{status.stable_revision}")
     )
     others = beside["spec"]["replicas"] if beside else 0
-    share, step = WHOLE * count / max(1, count + others), _policy(model).weight_of(status.rollout.step)
+    share, step = WHOLE * count / max(1, count + others), _steps(model).weight_of(status.rollout.step)
     return f"{count} of {count + others} pods at a step of {step}%" if share > step and count > 1 else ""
 
 
@@ -532,6 +532,10 @@ def _model_of(sim: Simulation, child: Manifest) -> Manifest:
 
 def _status(model: Manifest) -> ModelDeploymentStatus:
     return decode_status(model.get("status")).status
+
+
+def _steps(model: Manifest) -> PlannedSteps:
+    return _policy(model).planned_steps
 
 
 def _policy(model: Manifest) -> RolloutPolicy:

@@ -7,10 +7,12 @@ from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.model import Model
 from modelward.api.objects import Key
 from modelward.api.revision import Revision
+from modelward.sampling.sampler_task import Follower
+from modelward.sampling.subject import Subject
 
 
 @dataclass(slots=True)
-class NothingMeasured:
+class NothingMeasured(Follower):
     """No evidence of any rollout."""
 
     models: dict[Key, tuple[str, str]] = field(default_factory=dict)
@@ -20,7 +22,7 @@ class NothingMeasured:
     def follow(
         self,
         model: Model,
-        revisions: Mapping[str, Revision],  # noqa: ARG002 - the names are the protocol's
+        revisions: Mapping[str, Revision],  # noqa: ARG002 - also of models without metrics
         *,
         canary: str,
         stable: str,
@@ -28,6 +30,13 @@ class NothingMeasured:
     ) -> Evidence:
         """No evidence."""
         self.models[model.namespace, model.name] = (stable, canary)
+        return Evidence()
+
+    def track(self, subject: Subject, since: float | None = None) -> None:
+        """There is nothing to read."""
+
+    def evidence(self, key: Key, since: float | None = None) -> Evidence:  # noqa: ARG002
+        """No evidence."""
         return Evidence()
 
     def forget(self, key: Key) -> None:

@@ -69,6 +69,41 @@ class Step(ApiStruct, frozen=True, kw_only=True):
     ] = Approval.NOT_REQUIRED
 
 
+class PlannedSteps(tuple[Step, ...]):
+    """The steps on the way to 100 percent, by number from 0.
+
+    They go by weight, so that they may be edited while a canary is on its way: the next step is the first one above what
+    the canary has.
+    """
+
+    __slots__ = ()
+
+    @property
+    def promotion_step(self) -> int:
+        """The number of what follows the last step: all traffic."""
+        return len(self)
+
+    def weight_of(self, step: int) -> int:
+        """Weight of a step in percent; past the last it is 100."""
+        return self[step].weight_percent if step < len(self) else WHOLE
+
+    def step_above(self, weight_percent: int) -> int:
+        """The first step whose weight is above `weight_percent`; `promotion_step` when only 100 is left."""
+        return next((i for i, step in enumerate(self) if step.weight_percent > weight_percent), len(self))
+
+    def awaits_approval(self, step: int, approvals: Collection[int]) -> bool:
+        """Whether a person must agree before the step begins, and has not."""
+        return step < len(self) and self[step].approval is Approval.REQUIRED and step not in approvals
+
+    def place_of(self, step: int) -> str:
+        """A step as people count, where its weight is written anyway: `step 2 of 4`."""
+        return f"step {step + 1} of {len(self) + 1}"
+
+    def name_of(self, step: int) -> str:
+        """A step as people count: `step 2 of 4 (25%)`."""
+        return f"{self.place_of(step)} ({self.weight_of(step)}%)"
+
+
 DEFAULT_STEPS = (Step(weight_percent=5), Step(weight_percent=25), Step(weight_percent=50))
 
 _STRATEGY = "(has(self.strategy) ? self.strategy : 'Canary')"
@@ -82,11 +117,7 @@ _MIN_BELOW_MAX = "(has(self.stepMinSeconds) ? self.stepMinSeconds : 120) <= (has
 
 
 class RolloutPolicy(ApiStruct, frozen=True, kw_only=True):
-    """How a change goes out.
-
-    Steps are numbered from 0 and go by weight, so that they may be edited while a canary is on its way: the next step is the
-    first one above what the canary has.
-    """
+    """How a change goes out."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -167,34 +198,6 @@ class RolloutPolicy(ApiStruct, frozen=True, kw_only=True):
     ] = 10
 
     @property
-    def planned_steps(self) -> tuple[Step, ...]:
+    def planned_steps(self) -> PlannedSteps:
         """The steps on the way to 100 percent: none unless the strategy is Canary."""
-        return self.steps if self.strategy is Strategy.CANARY else ()
-
-    @property
-    def promotion_step(self) -> int:
-        """The number of what follows the last step: all traffic."""
-        return len(self.planned_steps)
-
-    def weight_of(self, step: int) -> int:
-        """Weight of a step in percent; past the last it is 100."""
-        steps = self.planned_steps
-        return steps[step].weight_percent if step < len(steps) else WHOLE
-
-    def step_above(self, weight_percent: int) -> int:
-        """The first step whose weight is above `weight_percent`; `promotion_step` when only 100 is left."""
-        steps = self.planned_steps
-        return next((i for i, step in enumerate(steps) if step.weight_percent > weight_percent), len(steps))
-
-    def awaits_approval(self, step: int, approvals: Collection[int]) -> bool:
-        """Whether a person must agree before the step begins, and has not."""
-        steps = self.planned_steps
-        return step < len(steps) and steps[step].approval is Approval.REQUIRED and step not in approvals
-
-    def place_of(self, step: int) -> str:
-        """A step as people count, where its weight is written anyway: `step 2 of 4`."""
-        return f"step {step + 1} of {len(self.planned_steps) + 1}"
-
-    def name_of(self, step: int) -> str:
-        """A step as people count: `step 2 of 4 (25%)`."""
-        return f"{self.place_of(step)} ({self.weight_of(step)}%)"
+        return PlannedSteps(self.steps if self.strategy is Strategy.CANARY else ())

@@ -608,8 +608,9 @@ class Applier:
 
     def _seen(self, raw: Manifest) -> Child:
         """Take in what the API server says is stored now: it is as we meant it."""
-        self.store.put(raw)
-        child = convert.child(raw)
+        place = (raw["kind"], raw["metadata"]["namespace"], raw["metadata"]["name"])
+        held = self.store.named(*place) if self.store.put(raw) else None
+        child = held or convert.child(raw)  # where what is held is newer, it is not what was stored for us
         self.store.record_applied(child)
         return child
 

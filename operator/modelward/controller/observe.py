@@ -4,12 +4,11 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from modelward.analysis.sampled_evidence import Evidence
 from modelward.api import names
 from modelward.api.model import Model
-from modelward.api.objects import Key
 from modelward.api.revision import JsonMap, Revision, revision_hash
 from modelward.cache import convert
 from modelward.cache.store import Snapshot, Store, is_named_for_its_revision
@@ -25,6 +24,7 @@ from modelward.rollout.room import asks_for_new_revision
 from modelward.rollout.snapshot_validation import flaw_of_restored
 from modelward.runtimes.choose import Choice, Runtime, choose
 from modelward.runtimes.fetching import fetches
+from modelward.sampling.sampler_task import Follower
 
 logger = logging.getLogger(__name__)
 
@@ -43,34 +43,13 @@ class Blockers:
     """What of `failed` had failed before, too: a single conflict is no news."""
 
 
-class Sampling(Protocol):
-    """Where evidence comes from: rollouts are sampled in the background, and read here."""
-
-    def follow(
-        self,
-        model: Model,
-        revisions: Mapping[str, Revision],
-        *,
-        canary: str,
-        stable: str,
-        weight_percent: float,
-    ) -> Evidence:
-        """Follow the rollout from `stable` to `canary`, and give what has come in since status was recorded."""
-
-    def forget(self, key: Key) -> None:
-        """Stop following a model."""
-
-    def learnt(self, key: Key, revision: str) -> str:
-        """The noise of a revision's pods as text, once it is known well enough to be kept; empty before that."""
-
-
 async def gather(
     kube: Kube,
     store: Store,
     model: Model,
     *,
     now: datetime,
-    sampling: Sampling,
+    sampling: Follower,
     blockers: Blockers | None = None,
 ) -> Observed:
     """The world of `model`. Raises ApiError or Unreachable when something cannot be read: no decision then."""
@@ -122,7 +101,7 @@ async def _priority_classes(kube: Kube, observed: Observed) -> tuple[PriorityCla
         return None
 
 
-def _evidence(sampling: Sampling, observed: Observed) -> Evidence:
+def _evidence(sampling: Follower, observed: Observed) -> Evidence:
     """What is measured of a canary that has weight or has just lost it, or of a promoted revision that is watched."""
     model = observed.model
     arms = counted_arms(model)

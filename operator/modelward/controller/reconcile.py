@@ -23,7 +23,7 @@ from modelward.clients.resources import MODEL_DEPLOYMENT
 from modelward.controller import events
 from modelward.controller.apply import Applied, Applier
 from modelward.controller.metrics import Metrics
-from modelward.controller.observe import Blockers, Sampling, gather
+from modelward.controller.observe import Blockers, gather
 from modelward.controller.rollout_slots import Fleet
 from modelward.controller.workqueue import WorkQueue
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Unreachable
@@ -32,7 +32,6 @@ from modelward.projection.project import Projection, project, snapshots
 from modelward.projection.project import pins as project_pins
 from modelward.rollout import conditions, routing
 from modelward.rollout.adoption import adopted
-from modelward.rollout.capacity import sizes
 from modelward.rollout.decide import decide, held
 from modelward.rollout.decision import Announcement, Decision
 from modelward.rollout.fleet import NO_LIMITS, Limits
@@ -42,6 +41,7 @@ from modelward.rollout.snapshot_validation import flaw
 from modelward.rollout.traffic import split
 from modelward.runtimes.fetching import FETCHES_NOTHING, FetchPolicy
 from modelward.sampling.fetch_progress import NO_PROGRESS, Progress
+from modelward.sampling.sampler_task import Follower
 from modelward.settings import GatewaySettings
 
 BLOCKER_POLL_SECONDS: Final = 5.0
@@ -68,7 +68,7 @@ class Reconciler:
     queue: WorkQueue[Key]
     metrics: Metrics
     now: Callable[[], datetime]
-    sampling: Sampling
+    sampling: Follower
     limits: Limits = NO_LIMITS
     lag_seconds: float = GatewaySettings().lag_seconds
     fetch: FetchPolicy = FETCHES_NOTHING
@@ -349,7 +349,7 @@ class Reconciler:
 
 def _is_leaving(decision: Decision) -> bool:
     """Whether traffic leaves a canary: what cannot be written has a time for it, which no back-off may pass over."""
-    return decision.status.rollout is not None and decision.status.rollout.state == Phase.ROLLING_BACK
+    return decision.phase is Phase.ROLLING_BACK
 
 
 def _is_under_way(model: Model, decision: Decision) -> bool:
@@ -371,7 +371,11 @@ def _snapshots(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
         and is_named_for_its_revision(child, observed.model)
         and child.revision in observed.revisions  # what is forged and kept by a finalizer is not
     }
-    readable = {name: revision for name, revision in decision.revisions.items() if not flaw(revision)}
+    readable = {
+        name: revision
+        for name, revision in decision.revisions.items()
+        if name not in stored and not flaw(revision)  # what is stored was validated when it was converted
+    }
     return snapshots(observed.model, decision.status, readable, stored)
 
 
@@ -385,7 +389,7 @@ def _projection(observed: Observed, decision: Decision, unpinned: Container[str]
         observed.model,
         status,
         decision.revisions,
-        sizes=sizes(observed, status),
+        sizes=decision.sizes,
         split=split(status),
         left_behind=routing.left_behind(observed, status),
         lingering={

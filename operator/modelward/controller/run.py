@@ -26,7 +26,7 @@ from modelward.controller.handlers import Intake, operator_settings, registry
 from modelward.controller.metrics import Metrics
 from modelward.controller.reconcile import Reconciler
 from modelward.controller.resync import Resync
-from modelward.controller.watch import Watching
+from modelward.controller.watch import Watching, report_broken
 from modelward.controller.workqueue import WorkQueue
 from modelward.errors import ModelwardError, NotFound
 from modelward.leader.identity import own_identity
@@ -171,8 +171,7 @@ async def _run_kopf(core: _Core, parts: _Parts) -> None:
         return kopf.AiohttpSession(server=api.configuration.host, aiohttp_session=kopf_session(api, failed))
 
     def failed(plural: str, why: str) -> None:
-        core.metrics.watch_failures.labels(ours[plural].kind).inc()
-        logger.warning("the watch of %s broke and is tried again: %s", plural, why)
+        report_broken(core.metrics, ours[plural].kind, plural, why)
 
     handlers = registry(core.intake.event, ours.values(), log_in)
     kopf.on.startup(registry=handlers, id="start", errors=kopf.ErrorsMode.PERMANENT)(parts.start)

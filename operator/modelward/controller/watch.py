@@ -15,6 +15,7 @@ from typing import Any, Final
 from modelward.cache.discovery import Discovery
 from modelward.clients.kube import FROM_THE_START, Kube
 from modelward.clients.resources import Resource
+from modelward.controller.metrics import Metrics
 from modelward.controller.resync import Resync
 from modelward.errors import ApiError, ModelwardError, Refused, Unreachable
 
@@ -92,10 +93,7 @@ class Watching:
                     version = FROM_THE_START
                     await self._swept(resource)
                     continue
-                self.resync.metrics.watch_failures.labels(resource.kind).inc()
-                if str(error) != reported:  # once, not at every attempt
-                    reported = str(error)
-                    logger.warning("the watch of %s broke and is tried again: %s", stream, reported)
+                reported = report_broken(self.resync.metrics, resource.kind, stream, str(error), reported)
 
     def _taken(self, resource: Resource, event: Any) -> str:
         """The version up to which all is known now."""
@@ -125,6 +123,14 @@ class Watching:
                 logger.warning("cannot read %s yet: %s", resource.plural, error)
             logger.info("%s is there now", resource.kind)
         self.everything()
+
+
+def report_broken(metrics: Metrics, kind: str, watch: object, why: str, before: str = "") -> str:
+    """Count a watch that broke, Kopf's or a stream of ours, and log why, unless that was reported before. Returns why."""
+    metrics.watch_failures.labels(kind).inc()
+    if why != before:
+        logger.warning("the watch of %s broke and is tried again: %s", watch, why)
+    return why
 
 
 def _pause(failures: int, *, refused: bool = False) -> float:

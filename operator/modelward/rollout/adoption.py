@@ -11,7 +11,6 @@ from typing import Final
 from modelward.api.conditions import Blocked, Reason
 from modelward.api.model import Model
 from modelward.api.names import service_name
-from modelward.api.revision import revision_hash
 from modelward.rollout.observed import Child, Deployment, Observed, Service
 
 _SNAPSHOT: Final = "ControllerRevision"
@@ -35,7 +34,7 @@ def candidate(observed: Observed) -> str:
     }
     running |= observed.deployments
     if not running:
-        return revision_hash(observed.model.fields) if adoptable(observed) else ""
+        return observed.asked.content if adoptable(observed) else ""
     services = (each for each in _all(observed) if isinstance(each, Service))
     main = service_name(observed.model.name)
     selected = next((each.selects for each in services if each.name == main), None)

@@ -16,7 +16,7 @@ from modelward.rollout.decision import Progress
 from modelward.rollout.holding import is_held, nothing_to_protect
 from modelward.rollout.judging import Judgement, arms_of, judged, next_step_judged
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger, next_phase
+from modelward.rollout.phases import TRANSITIONS, WAITING, WITH_CANARY, Phase, Trigger
 from modelward.rollout.rollback import left, switched_back, taken_back
 from modelward.traffic_shares import Router, router
 
@@ -42,8 +42,7 @@ def drained(observed: Observed, progress: Progress) -> Progress:
     """The previous revision's time runs whatever keeps the rest: a refused spec does not hold its pods."""
     if progress.phase is not Phase.DRAINING or drains(observed, progress):
         return progress
-    next_phase(progress.phase, Trigger.DRAINED)
-    return progress.having(previous_revision="", rollout=None)
+    return progress.going(Trigger.DRAINED).having(previous_revision="")
 
 
 def drains(observed: Observed, progress: Progress) -> bool:
@@ -58,7 +57,7 @@ def promoted_by_hand(observed: Observed, progress: Progress) -> Progress:
 
     That is noted as an approval of what follows the last step: nothing but illness keeps it from that any more.
     """
-    last = observed.model.spec.rollout.promotion_step
+    last = observed.asked.steps.promotion_step
     approvals = tuple(sorted({*progress.rollout.approvals, last}))
     message = f"Revision {progress.status.canary_revision} is promoted by annotation."
     promoted = progress.going(Trigger.PROMOTED, step=last, approvals=approvals)
@@ -153,11 +152,11 @@ def _warmed(observed: Observed, progress: Progress) -> Progress:
 
 def _sized(observed: Observed, progress: Progress) -> Progress:
     """Its pods are there, and nothing holds it: what the plan has next."""
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    last = policy.promotion_step
+    planned, rollout = observed.asked.steps, progress.rollout
+    last = planned.promotion_step
     if rollout.step >= last or nothing_to_protect(observed, progress.status):
         return progress.going(Trigger.LAST_STEP_PASSED, step=last)
-    if policy.awaits_approval(rollout.step, rollout.approvals):
+    if planned.awaits_approval(rollout.step, rollout.approvals):
         return _approval_awaited(observed, progress, rollout.step)
     if not readiness.has_size_of_step(observed, progress.status):
         return _shifted(observed, progress)
@@ -172,10 +171,10 @@ def _has_first_pod(observed: Observed, progress: Progress) -> bool:
 
 
 def _step_begun(observed: Observed, progress: Progress) -> Progress:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    weight = policy.weight_of(rollout.step)
+    planned, rollout = observed.asked.steps, progress.rollout
+    weight = planned.weight_of(rollout.step)
     first = rollout.step == 0
-    step = policy.name_of(rollout.step)
+    step = planned.name_of(rollout.step)
     canary = progress.status.canary_revision
     why = progress.status.analysis.message if progress.status.analysis else ""
     reported = (
@@ -197,7 +196,7 @@ def _shifted(observed: Observed, progress: Progress) -> Progress:
     if not progress.rollout.weight_percent and readiness.bystander(observed, status):
         return progress
     share = WHOLE * capacity.shared_target(observed, status, total) // total
-    wanted = min(share, observed.model.spec.rollout.weight_of(progress.rollout.step))
+    wanted = min(share, observed.asked.steps.weight_of(progress.rollout.step))
     if wanted <= progress.rollout.weight_percent:
         return progress
     return progress.rolling(weight_percent=wanted)
@@ -223,7 +222,7 @@ def _judged_at_step(observed: Observed, progress: Progress, judgement: Judgement
     if observed.model.spec.rollout.paused:
         return _paused(progress)
     if _takes_over(observed, progress):
-        return progress.going(Trigger.LAST_STEP_PASSED, step=len(observed.model.spec.rollout.planned_steps))
+        return progress.going(Trigger.LAST_STEP_PASSED, step=observed.asked.steps.promotion_step)
     if progress.phase is Phase.AWAITING_APPROVAL:
         return _approved(observed, progress)
     waits = progress.phase is Phase.SCALING_UP or not progress.rollout.step_start_time
@@ -280,11 +279,11 @@ def _clocked(observed: Observed, progress: Progress) -> Progress:
 
 
 def _passed(observed: Observed, progress: Progress) -> Progress:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    above = policy.step_above(rollout.weight_percent)
-    if above == policy.promotion_step:
+    planned, rollout = observed.asked.steps, progress.rollout
+    above = planned.step_above(rollout.weight_percent)
+    if above == planned.promotion_step:
         return progress.going(Trigger.LAST_STEP_PASSED, step=above)
-    if policy.awaits_approval(above, rollout.approvals):
+    if planned.awaits_approval(above, rollout.approvals):
         return _approval_awaited(observed, progress, above)
     return progress.going(Trigger.STEP_PASSED, step=above)
 
@@ -342,26 +341,26 @@ def _paused(progress: Progress) -> Progress:
 
 def _resumed(observed: Observed, progress: Progress) -> Progress:
     """Go on after a pause: with the step that was under way, or with the one that had not begun."""
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    if progress.phase is not Phase.PAUSED or policy.paused:
+    rollout = progress.rollout
+    if progress.phase is not Phase.PAUSED or observed.model.spec.rollout.paused:
         return progress
-    begun = rollout.weight_percent >= policy.weight_of(rollout.step)
+    begun = rollout.weight_percent >= observed.asked.steps.weight_of(rollout.step)
     return progress.going(Trigger.RESUMED if begun else Trigger.STEP_AHEAD)
 
 
 def _approval_awaited(observed: Observed, progress: Progress, step: int) -> Progress:
     model, canary = observed.model, progress.status.canary_revision
     message = (
-        f"Canary {canary} waits for approval of {model.spec.rollout.name_of(step)}: kubectl annotate mwd"
+        f"Canary {canary} waits for approval of {observed.asked.steps.name_of(step)}: kubectl annotate mwd"
         f" {model.name} -n {model.namespace} --overwrite modelward.dev/approve={canary}/{step}"
     )
     return progress.going(Trigger.APPROVAL_NEEDED).announcing("ApprovalRequired", message)
 
 
 def _approved(observed: Observed, progress: Progress) -> Progress:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    above = policy.step_above(rollout.weight_percent)
-    if policy.awaits_approval(above, rollout.approvals):
+    planned, rollout = observed.asked.steps, progress.rollout
+    above = planned.step_above(rollout.weight_percent)
+    if planned.awaits_approval(above, rollout.approvals):
         return progress
     return progress.going(Trigger.APPROVED, step=above)
 
@@ -434,12 +433,10 @@ def _watched(observed: Observed, progress: Progress) -> Progress:
         progress = progress.announcing(
             "PreviousEnded", f"Revision {previous} is not kept warm any longer: {why}."
         )
-    next_phase(progress.phase, Trigger.KEPT)
-    return progress.having(previous_revision="", rollout=None, analysis=None)
+    return progress.going(Trigger.KEPT).having(previous_revision="", analysis=None)
 
 
 def _deployed(observed: Observed, progress: Progress) -> Progress:
     message = f"Revision {progress.status.stable_revision} is ready and serves."
-    next_phase(progress.phase, Trigger.READY)
     progress = progress.recording(observed.now, RolloutResult.PROMOTED, message)
-    return progress.having(rollout=None).announcing("Promoted", message)
+    return progress.going(Trigger.READY).announcing("Promoted", message)

@@ -10,21 +10,22 @@ from modelward.api.rollout_policy import WHOLE, Capacity
 from modelward.api.scaling_policy import Autoscaling
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus, ScalingStatus
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase
+from modelward.rollout.phases import Phase, phase_of
 from modelward.rollout.traffic import in_effect
 from modelward.traffic_shares import Size
 
 
 def sizes(observed: Observed, status: ModelDeploymentStatus) -> dict[str, Size]:
     """The size of every revision that runs, by name."""
+    asked = replicas_of_user(observed, status)
     if not status.canary_revision:
-        watched = status.rollout is not None and status.rollout.state == Phase.WATCHING
+        watched = phase_of(status) is Phase.WATCHING
         live = [status.stable_revision, *([status.previous_revision] if watched else [])]
-        return {name: _full(observed, status, name, shrinks=not watched) for name in live if name}
+        return {name: _full(observed, status, name, asked, shrinks=not watched) for name in live if name}
     if total := shared_replicas(observed, status):
         return _shared(observed, status, total)
     return {
-        status.stable_revision: _full(observed, status, status.stable_revision, shrinks=False),
+        status.stable_revision: _full(observed, status, status.stable_revision, asked, shrinks=False),
         status.canary_revision: _surging(observed, status),
     }
 
@@ -101,7 +102,7 @@ def shared_target(observed: Observed, status: ModelDeploymentStatus, total: int)
     """How many pods the canary has or gets next, one at a time, of those that both share."""
     canary = observed.deployment(status.canary_revision)
     ready, current = (canary.ready, canary.replicas) if canary else (0, 0)
-    if status.rollout and status.rollout.state == Phase.ROLLING_BACK:
+    if status.rollout and phase_of(status) is Phase.ROLLING_BACK:
         return max(0, min(_kept(status.rollout, current), total - 1))
     if not (status.rollout and status.rollout.weight_percent):
         return 1  # stable carries everything: it gives up no more than one pod to start with
@@ -112,15 +113,17 @@ def shared_target(observed: Observed, status: ModelDeploymentStatus, total: int)
 
 def shared_wanted(observed: Observed, status: ModelDeploymentStatus, total: int) -> int:
     """How many of the shared pods the canary has at its step."""
-    weight = observed.model.spec.rollout.weight_of(status.rollout.step if status.rollout else 0)
+    weight = observed.asked.steps.weight_of(status.rollout.step if status.rollout else 0)
     return total if weight >= WHOLE else max(1, weight * total // WHOLE)
 
 
 # --- one revision -------------------------------------------------------------------------------------------
 
 
-def _full(observed: Observed, status: ModelDeploymentStatus, revision: str, *, shrinks: bool) -> Size:
-    asked, autoscaling = replicas_of_user(observed, status), observed.model.spec.autoscaling
+def _full(
+    observed: Observed, status: ModelDeploymentStatus, revision: str, asked: int | None, *, shrinks: bool
+) -> Size:
+    autoscaling = observed.model.spec.autoscaling
     if asked is not None or autoscaling is None:
         count = asked or 0
         return Size(first=count, scale=count)
@@ -132,11 +135,11 @@ def _surging(observed: Observed, status: ModelDeploymentStatus) -> Size:
     """The canary beside a stable that keeps all its pods."""
     spec, rollout = observed.model.spec, status.rollout
     canary = observed.deployment(status.canary_revision)
-    if rollout and rollout.state == Phase.ROLLING_BACK:
+    if rollout and phase_of(status) is Phase.ROLLING_BACK:
         # Nothing revives it, no autoscaler either.
         count = _kept(rollout, canary.replicas if canary else 0)
         return Size(first=count, scale=count)
-    weight = spec.rollout.weight_of(rollout.step if rollout else 0)
+    weight = observed.asked.steps.weight_of(rollout.step if rollout else 0)
     full = whole(observed, status)
     count = canary_replicas(weight, full, routed=spec.traffic is not None)
     # Without a router the count is what makes the share: no autoscaler may touch it.

@@ -15,7 +15,7 @@ import msgspec
 from modelward.api.model import Model
 from modelward.api.revision import Revision, revision_hash
 from modelward.api.status import CommandsStatus, ModelDeploymentStatus
-from modelward.rollout.phases import WITH_CANARY, Phase
+from modelward.rollout.phases import WITH_CANARY, Phase, phase_of
 
 HANDLED: Final = ("abort", "rollback", "promote", "approve", "retry", "restart", "refresh", "adopt")
 """All commands, in the order in which they win over each other."""
@@ -111,10 +111,6 @@ def _refused(
             yield name, why
 
 
-def _phase(status: ModelDeploymentStatus) -> Phase:
-    return Phase(status.rollout.state) if status.rollout else Phase.SERVING
-
-
 def _cannot_adopt(value: str, status: ModelDeploymentStatus) -> str:
     """What was taken back is there when a decision is made; what was not is named in the conditions."""
     return (
@@ -129,7 +125,7 @@ def _under_way(status: ModelDeploymentStatus) -> str:
 
 
 def _cannot_abort(value: str, status: ModelDeploymentStatus) -> str:
-    phase = _phase(status)
+    phase = phase_of(status)
     if value == status.canary_revision and phase in WITH_CANARY:
         return ""
     if value == status.stable_revision and phase is Phase.WATCHING:
@@ -153,7 +149,7 @@ def _cannot_return(value: str, status: ModelDeploymentStatus, revisions: Mapping
 
 
 def _cannot_promote(value: str, status: ModelDeploymentStatus) -> str:
-    phase = _phase(status)
+    phase = phase_of(status)
     if value == status.canary_revision and phase in WITH_CANARY and phase is not Phase.PROMOTING:
         return ""
     if value == status.canary_revision:
@@ -176,14 +172,15 @@ def _cannot_approve(value: str, model: Model, status: ModelDeploymentStatus) -> 
     revision, _, step = value.partition("/")
     if step == "0" and not status.canary_revision and revision == _awaited(model, status):
         return ""
-    if revision != status.canary_revision or _phase(status) not in WITH_CANARY or not status.rollout:
+    if revision != status.canary_revision or phase_of(status) not in WITH_CANARY or not status.rollout:
         return f"{revision} is not on its way ({_under_way(status)})."
-    if _phase(status) is Phase.PROMOTING:
+    if phase_of(status) is Phase.PROMOTING:
         return f"{revision} is being promoted already."
-    last, number = len(model.spec.rollout.planned_steps) - 1, _number(step)
+    steps = model.spec.rollout.planned_steps
+    last, number = len(steps) - 1, _number(step)
     if number is None or number > last:
         return f"{value} names no step (<revision>/<step>, steps are numbered from 0 to {last})."
-    if model.spec.rollout.weight_of(number) <= status.rollout.weight_percent:
+    if steps.weight_of(number) <= status.rollout.weight_percent:
         return f"step {step} has begun already."
     return ""
 

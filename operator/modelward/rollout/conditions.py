@@ -18,7 +18,6 @@ from modelward.api.times import format_seconds
 from modelward.projection.service import KIND as SERVICE
 from modelward.projection.service import url
 from modelward.rollout import model_identity, readiness, routing, traffic
-from modelward.rollout.capacity import replicas_of_user, sizes
 from modelward.rollout.decide import without_evidence
 from modelward.rollout.decision import Decision
 from modelward.rollout.messages import count
@@ -131,7 +130,7 @@ def _situation(observed: Observed, decision: Decision) -> _Situation:
         besides = refused.message if refused and refused != blocked else ""
         waits = f"The change {decision.waiting}." if decision.waiting else ""
         return _stalled(blocked.reason, " ".join(part for part in (blocked.message, besides, waits) if part))
-    phase = Phase(decision.status.rollout.state) if decision.status.rollout else Phase.SERVING
+    phase = decision.phase
     if phase is Phase.DEPLOYING or phase in WITH_CANARY:
         return _changing(observed, decision, phase)
     if phase is Phase.ROLLING_BACK:
@@ -184,8 +183,8 @@ def _serving(observed: Observed, decision: Decision) -> _Situation:
     stable = status.stable_revision
     if elsewhere := _elsewhere(observed, status):
         return _Situation(reason=Reason.CANARY_STEP, message=elsewhere, ready=_U, progressing=_T)
-    if readiness.is_ready(observed, status, stable):
-        if replicas_of_user(observed, status) == 0:
+    if readiness.has_pods(observed, status, stable, decision.sizes.get(stable)):
+        if decision.replicas == 0:
             return _Situation(
                 reason=Reason.SCALED_TO_ZERO,
                 message=f"Revision {stable} is scaled to zero, as spec.replicas asks.",
@@ -193,9 +192,9 @@ def _serving(observed: Observed, decision: Decision) -> _Situation:
                 progressing=_F,
             )
         return _Situation(
-            reason=Reason.AVAILABLE, message=_serves(observed, status), ready=_T, progressing=_F
+            reason=Reason.AVAILABLE, message=_serves(observed, decision), ready=_T, progressing=_F
         )
-    counted = _count(observed, status, stable)
+    counted = _count(observed, decision, stable)
     keeps = readiness.what_keeps(observed, stable).rstrip(".")
     message = f"Revision {stable}: {counted}; {keeps}."
     if readiness.is_unavailable(observed):
@@ -207,14 +206,15 @@ def _stalled(reason: Reason, message: str) -> _Situation:
     return _Situation(reason=reason, message=message, ready=_F, progressing=_F, stalled=True)
 
 
-def _answers(observed: Observed, status: ModelDeploymentStatus) -> str:
+def _answers(observed: Observed, decision: Decision) -> str:
     """Who answers requests: stable, or a canary alone while no pod of stable is ready."""
-    serves, canary = _serves(observed, status), status.canary_revision
+    status = decision.status
+    serves, canary = _serves(observed, decision), status.canary_revision
     if elsewhere := _elsewhere(observed, status):
         return f"{serves} {elsewhere}"
     if readiness.serves(observed, status.stable_revision) or not readiness.serves(observed, canary):
         return serves
-    return f"{serves} Only canary {canary} answers: {_count(observed, status, canary)}."
+    return f"{serves} Only canary {canary} answers: {_count(observed, decision, canary)}."
 
 
 def _elsewhere(observed: Observed, status: ModelDeploymentStatus) -> str:
@@ -225,8 +225,8 @@ def _elsewhere(observed: Observed, status: ModelDeploymentStatus) -> str:
     return f"Service {observed.model.name} still leads to {other}, which gets all requests: {count(observed, None, other)}."
 
 
-def _serves(observed: Observed, status: ModelDeploymentStatus) -> str:
-    return _noted(observed, _serving_pods(observed, status))
+def _serves(observed: Observed, decision: Decision) -> str:
+    return _noted(observed, _serving_pods(observed, decision))
 
 
 def _noted(observed: Observed, message: str) -> str:
@@ -248,9 +248,10 @@ def _idle_autoscalers(observed: Observed) -> Iterator[str]:
             yield f"The autoscaler of revision {child.revision} does not scale: {child.problem.rstrip('.')}."
 
 
-def _serving_pods(observed: Observed, status: ModelDeploymentStatus) -> str:
+def _serving_pods(observed: Observed, decision: Decision) -> str:
+    status = decision.status
     held = status.scaling.held_replicas if status.scaling else None
-    counted = _count(observed, status, status.stable_revision)
+    counted = _count(observed, decision, status.stable_revision)
     if held is not None and held != observed.model.spec.replicas:
         return (
             f"Revision {status.stable_revision}: {counted}. {held} replicas are kept from the autoscaler that"
@@ -262,8 +263,8 @@ def _serving_pods(observed: Observed, status: ModelDeploymentStatus) -> str:
     return message
 
 
-def _count(observed: Observed, status: ModelDeploymentStatus, revision: str) -> str:
-    return count(observed, sizes(observed, status).get(revision), revision)
+def _count(observed: Observed, decision: Decision, revision: str) -> str:
+    return count(observed, decision.sizes.get(revision), revision)
 
 
 # --- conditions ---------------------------------------------------------------------------------------------
@@ -271,14 +272,14 @@ def _count(observed: Observed, status: ModelDeploymentStatus, revision: str) -> 
 
 def _conditions(observed: Observed, decision: Decision) -> tuple[Condition, ...]:
     situation = _situation(observed, decision)
-    available = _is_available(observed, decision.status)
+    available = _is_available(observed, decision)
     written = [
         (ConditionType.READY, situation.ready, situation.reason, situation.message),
         (
             ConditionType.AVAILABLE,
             _T if available else _F,
             Reason.AVAILABLE if available else situation.reason,
-            _answers(observed, decision.status) if available else _noted(observed, situation.message),
+            _answers(observed, decision) if available else _noted(observed, situation.message),
         ),
         (ConditionType.PROGRESSING, situation.progressing, situation.reason, situation.message),
     ]
@@ -318,11 +319,11 @@ def _previous(status: ModelDeploymentStatus, kind: ConditionType) -> Condition |
     return next((condition for condition in status.conditions if condition.type == kind), None)
 
 
-def _is_available(observed: Observed, status: ModelDeploymentStatus) -> bool:
+def _is_available(observed: Observed, decision: Decision) -> bool:
     """Requests are answered: every revision that gets them has a ready pod, or stable is to have none."""
     if any(conflict.kind == SERVICE for conflict in observed.conflicts):
         return False
-    if traffic.is_answered(observed, status):
+    if traffic.is_answered(observed, decision.status):
         return True
-    stable = observed.deployment(status.stable_revision)
-    return stable is not None and stable.replicas == 0 == replicas_of_user(observed, status)
+    stable = observed.deployment(decision.status.stable_revision)
+    return stable is not None and stable.replicas == 0 == decision.replicas

@@ -161,7 +161,7 @@ def _rolled_back_by_user(observed: Observed, progress: Progress, target: str) ->
         progress = taken_back(
             observed, progress, Trigger.ROLLED_BACK_BY_USER, Reason.ROLLED_BACK_BY_USER, message
         )
-    wanted = revision_hash(observed.model.fields, progress.status.revision_nonce)
+    wanted = observed.asked_under(progress.status.revision_nonce)
     if wanted == target:
         return progress
     return rejected(observed, progress, wanted, Reason.ROLLED_BACK_BY_USER, message)
@@ -188,7 +188,7 @@ def _follow_spec(observed: Observed, progress: Progress) -> Progress:
     refused = rejection(observed, status)
     if refused:
         progress = still_rejected(observed, progress, refused)
-        if wanted == revision_hash(observed.model.fields, status.revision_nonce):
+        if wanted == observed.asked_under(status.revision_nonce):
             wanted = status.stable_revision  # nothing is started
     if progress.phase is Phase.ROLLING_BACK and wanted in (status.stable_revision, status.canary_revision):
         return progress
@@ -295,10 +295,10 @@ def _asked_for(observed: Observed, progress: Progress) -> str:
     status = progress.status
     stable = progress.revisions.get(status.stable_revision)
     awaited = progress.revisions.get(status.canary_revision)
-    content = revision_hash(observed.model.fields)
+    content = observed.asked.content
     if stable and awaited and stable.content == content != awaited.content:
         return stable.name
-    return revision_hash(observed.model.fields, status.revision_nonce)
+    return observed.asked_under(status.revision_nonce)
 
 
 def _return_target(observed: Observed, progress: Progress) -> str:
@@ -316,12 +316,12 @@ def _started(observed: Observed, progress: Progress, wanted: str) -> Progress:
     status, now = progress.status, format_micro(observed.now)
     version = _version(progress, wanted)
     if not status.stable_revision:
-        rollout = RolloutStatus(state=Phase.DEPLOYING, start_time=now)
+        rollout = RolloutStatus(state=next_phase(progress.phase, Trigger.FIRST_REVISION), start_time=now)
         return progress.having(stable_revision=wanted, rollout=rollout).announcing(
             "RevisionCreated", f"Deploying the first revision, {wanted}{version}."
         )
     is_return = wanted == _return_target(observed, progress)
-    steps = len(observed.model.spec.rollout.planned_steps)
+    steps = len(observed.asked.steps)
     rollout = RolloutStatus(
         state=next_phase(progress.phase, Trigger.CHANGED),
         step=steps if is_return else 0,  # what has served before needs no steps
@@ -357,21 +357,29 @@ def _conflict(observed: Observed) -> Blocked:
 
 
 def _finished(observed: Observed, progress: Progress) -> Decision:
-    progress = with_message(observed, model_identity.learned(observed, progress))
-    status = msgspec.structs.replace(progress.status, observed_generation=observed.model.generation)
-    if _is_decision(observed.model.status, status):
-        stamped = max((child.decision for child in observed.children), default=0)
-        status = msgspec.structs.replace(status, decision=max(status.decision, stamped) + 1)
-    return Decision(
-        status=status,
+    progress = model_identity.learned(observed, progress)
+    decision = Decision(
+        status=progress.status,
         revisions=progress.revisions,
         announcements=progress.announcements,
         blocked=progress.blocked,
         waiting=progress.waiting,
+        sizes=capacity.sizes(observed, progress.status),
+        replicas=capacity.replicas_of_user(observed, progress.status),
         asked_for=_asked_for(observed, progress),
-        wake_after=_wake_after(observed, replace(progress, status=status)),
         runtime_outdated=_runtime_outdated(observed, progress),
     )
+    decision = _numbered(observed, with_message(observed, decision))
+    return replace(decision, wake_after=_wake_after(observed, decision))
+
+
+def _numbered(observed: Observed, decision: Decision) -> Decision:
+    """The same with its number, which is a new one if anything was decided."""
+    decision = decision.having(observed_generation=observed.model.generation)
+    if not _is_decision(observed.model.status, decision.status):
+        return decision
+    stamped = max((child.decision for child in observed.children), default=0)
+    return decision.having(decision=max(decision.status.decision, stamped) + 1)
 
 
 def _is_decision(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
@@ -387,21 +395,21 @@ def without_evidence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     return msgspec.structs.replace(status, analysis=None, rollout=rollout)
 
 
-def _wake_after(observed: Observed, progress: Progress) -> float | None:
-    waits: list[float | None] = [readiness.wake_after(observed, progress.status)]
-    waits.append(health.requeue_after(observed, progress.status))
-    if progress.phase in (Phase.DRAINING, Phase.WATCHING):
-        waits.append(seconds_left(observed, progress, traffic.drain_seconds(observed)) or REQUEUE_SECONDS)
-    if progress.phase is Phase.WATCHING:
+def _wake_after(observed: Observed, decision: Decision) -> float | None:
+    waits: list[float | None] = [readiness.wake_after(observed, decision.status, decision.sizes)]
+    waits.append(health.requeue_after(observed, decision.status))
+    if decision.phase in (Phase.DRAINING, Phase.WATCHING):
+        waits.append(seconds_left(observed, decision, traffic.drain_seconds(observed)) or REQUEUE_SECONDS)
+    if decision.phase is Phase.WATCHING:
         keep = observed.model.spec.rollout.keep_previous_seconds
-        waits.append(min(REQUEUE_SECONDS, seconds_left(observed, progress, keep) or REQUEUE_SECONDS))
-    if progress.phase is Phase.ROLLING_BACK:
+        waits.append(min(REQUEUE_SECONDS, seconds_left(observed, decision, keep) or REQUEUE_SECONDS))
+    if decision.phase is Phase.ROLLING_BACK:
         waits.append(1.0)
-    if progress.phase in WITH_CANARY:
+    if decision.phase in WITH_CANARY:
         waits.append(REQUEUE_SECONDS)
-    if progress.waiting:
+    if decision.waiting:
         waits.append(fleet.requeue_after(observed.turn))
-    if observed.conflicts or (progress.blocked and progress.blocked.reason is Reason.NAME_CONFLICT):
+    if observed.conflicts or (decision.blocked and decision.blocked.reason is Reason.NAME_CONFLICT):
         waits.append(readiness.POLL_SECONDS)
     return min((wait for wait in waits if wait is not None), default=None)
 

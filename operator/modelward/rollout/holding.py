@@ -26,4 +26,4 @@ def nothing_to_protect(observed: Observed, status: ModelDeploymentStatus) -> boo
 
 def _is_promoted_by_hand(observed: Observed, status: ModelDeploymentStatus) -> bool:
     approvals = status.rollout.approvals if status.rollout else ()
-    return observed.model.spec.rollout.promotion_step in approvals
+    return observed.asked.steps.promotion_step in approvals

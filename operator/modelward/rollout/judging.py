@@ -26,7 +26,7 @@ from modelward.errors import InvalidState
 from modelward.rollout import traffic
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase
+from modelward.rollout.phases import Phase, phase_of
 from modelward.runtimes.metric_endpoints import measured
 from modelward.traffic_shares import Router, router
 
@@ -116,10 +116,10 @@ def arms_of(model: Model) -> tuple[str, str] | None:
     status, rollout = model.status, model.status.rollout
     if rollout is None or not rollout.weight_percent:
         return None
-    if status.canary_revision and rollout.state != Phase.ROLLING_BACK:
+    if status.canary_revision and phase_of(status) is not Phase.ROLLING_BACK:
         return status.canary_revision, status.stable_revision
     guarded = any(metric.kind is MetricKind.GUARD for metric in model.spec.analysis.metrics)
-    if rollout.state == Phase.WATCHING and status.previous_revision and guarded:
+    if phase_of(status) is Phase.WATCHING and status.previous_revision and guarded:
         return status.stable_revision, status.previous_revision
     return None
 
@@ -127,7 +127,7 @@ def arms_of(model: Model) -> tuple[str, str] | None:
 def counted_arms(model: Model) -> tuple[str, str] | None:
     """The revisions whose counters are read: those that are judged, or one that loses its requests, and stable."""
     status, rollout = model.status, model.status.rollout
-    leaves = rollout is not None and rollout.state == Phase.ROLLING_BACK and rollout.withdrawn_weight_percent
+    leaves = rollout and phase_of(status) is Phase.ROLLING_BACK and rollout.withdrawn_weight_percent
     if leaves and status.canary_revision and router(model.spec) is not Router.NONE:
         return status.canary_revision, status.stable_revision
     if _starts(model):
@@ -141,7 +141,7 @@ def _starts(model: Model) -> bool:
     if rollout is None or not status.canary_revision or not status.stable_revision:
         return False
     weights = rollout.weight_percent or rollout.withdrawn_weight_percent
-    return rollout.state == Phase.SCALING_UP and not weights
+    return phase_of(status) is Phase.SCALING_UP and not weights
 
 
 def next_step_judged(progress: Progress) -> Progress:
@@ -233,10 +233,10 @@ def _sampled(observed: Observed, progress: Progress, time: float, policy: Policy
 
 
 def _step(observed: Observed, progress: Progress) -> Step:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
+    planned, rollout = observed.asked.steps, progress.rollout
     next_phase = None
     if progress.phase is not Phase.WATCHING and rollout.weight_percent < WHOLE:
-        next_phase = float(policy.weight_of(policy.step_above(rollout.weight_percent)))
+        next_phase = float(planned.weight_of(planned.step_above(rollout.weight_percent)))
     now = observed.now.timestamp()
     return Step(
         time=now,

@@ -14,8 +14,7 @@ from modelward.api.rollout_policy import WHOLE
 from modelward.api.status import clip
 from modelward.api.times import format_seconds, parse
 from modelward.rollout import health, readiness, traffic
-from modelward.rollout.capacity import sizes
-from modelward.rollout.decision import Announcement, Progress
+from modelward.rollout.decision import Announcement, Decision
 from modelward.rollout.holding import is_held
 from modelward.rollout.observed import Child, Deployment, Observed
 from modelward.rollout.phases import WAITING, Phase
@@ -28,13 +27,13 @@ _UNEQUAL: Final = 2.0
 # --- the rollout --------------------------------------------------------------------------------------------
 
 
-def with_message(observed: Observed, progress: Progress) -> Progress:
+def with_message(observed: Observed, decision: Decision) -> Decision:
     """The same, with its message."""
-    if progress.status.rollout is None:
-        return progress
-    message = " ".join(part for part in _sentences(observed, progress) if part)
-    actual = traffic.actual_weight_percent(observed, progress.status)
-    return progress.rolling(message=clip(message), actual_weight_percent=actual)
+    if decision.status.rollout is None:
+        return decision
+    message = " ".join(part for part in _sentences(observed, decision) if part)
+    actual = traffic.actual_weight_percent(observed, decision.status)
+    return decision.rolling(message=clip(message), actual_weight_percent=actual)
 
 
 def count(observed: Observed, size: Size | None, revision: str) -> str:
@@ -48,59 +47,59 @@ def count(observed: Observed, size: Size | None, revision: str) -> str:
     return f"{min(deployment.ready, of)} of {of} pods ready"
 
 
-def _sentences(observed: Observed, progress: Progress) -> Iterator[str]:
-    status, phase = progress.status, progress.phase
-    yield _of_phase(observed, progress)
+def _sentences(observed: Observed, decision: Decision) -> Iterator[str]:
+    status, phase = decision.status, decision.phase
+    yield _of_phase(observed, decision)
     if status.canary_revision and phase is not Phase.ROLLING_BACK:
         if phase is Phase.ANALYZING or phase in WAITING:
-            yield _share(observed, progress)
-            yield _load(observed, progress)
-        if progress.rollout.weight_percent:
-            yield _stable(observed, progress)
+            yield _share(observed, decision)
+            yield _load(observed, decision)
+        if decision.rollout.weight_percent:
+            yield _stable(observed, decision)
         if suffering := health.shared(observed, status):
             until = ", and is not promoted until it is over" if is_held(observed, status) else ""
             yield f"{suffering[0].upper()}{suffering[1:]}{until}."
-        yield _way_out(observed, progress)
+        yield _way_out(observed, decision)
 
 
-def _of_phase(observed: Observed, progress: Progress) -> str:
-    if progress.phase in WAITING:
-        return _waiting(observed, progress)
-    message_of = _MESSAGES.get(progress.phase)
-    return message_of(observed, progress) if message_of else ""
+def _of_phase(observed: Observed, decision: Decision) -> str:
+    if decision.phase in WAITING:
+        return _waiting(observed, decision)
+    message_of = _MESSAGES.get(decision.phase)
+    return message_of(observed, decision) if message_of else ""
 
 
-def _deploying(observed: Observed, progress: Progress) -> str:
-    return _starting(observed, progress, progress.status.stable_revision)
+def _deploying(observed: Observed, decision: Decision) -> str:
+    return _starting(observed, decision, decision.status.stable_revision)
 
 
-def _scaling_up(observed: Observed, progress: Progress) -> str:
-    canary, weight = progress.status.canary_revision, progress.rollout.weight_percent
+def _scaling_up(observed: Observed, decision: Decision) -> str:
+    canary, weight = decision.status.canary_revision, decision.rollout.weight_percent
     if not weight:
-        return f"{_starting(observed, progress, canary)} {_beside(observed, progress)}"
-    step = observed.model.spec.rollout.name_of(progress.rollout.step)
-    return f"Canary {canary} at {weight}% gets its pods for {step}: {_count(observed, progress, canary)}."
+        return f"{_starting(observed, decision, canary)} {_beside(observed, decision)}"
+    step = observed.asked.steps.name_of(decision.rollout.step)
+    return f"Canary {canary} at {weight}% gets its pods for {step}: {_count(observed, decision, canary)}."
 
 
-def _analyzing(observed: Observed, progress: Progress) -> str:
+def _analyzing(observed: Observed, decision: Decision) -> str:
     """What the judge says, or why its clock does not run yet."""
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    canary, analysis = progress.status.canary_revision, progress.status.analysis
-    effect = traffic.in_effect(observed, progress.status)
+    planned, rollout = observed.asked.steps, decision.rollout
+    canary, analysis = decision.status.canary_revision, decision.status.analysis
+    effect = traffic.in_effect(observed, decision.status)
     if rollout.step_start_time and analysis and analysis.message:
-        place = policy.place_of(rollout.step)
-        return f"Canary {canary}, {place}: {_judged(progress)} {_sentence(effect.message)}".rstrip()
-    begun = f"Canary {canary}, {policy.name_of(rollout.step)}:"
+        place = planned.place_of(rollout.step)
+        return f"Canary {canary}, {place}: {_judged(decision)} {_sentence(effect.message)}".rstrip()
+    begun = f"Canary {canary}, {planned.name_of(rollout.step)}:"
     if not rollout.step_start_time:
         why = (effect.message or "no pod of it is ready").removesuffix(".")
         return f"{begun} its clock starts when traffic is split; {why}."
-    end = _end_of_step(observed, progress)
+    end = _end_of_step(observed, decision)
     return f"{begun} {_without_metrics(observed)} It goes on at {end} at the earliest. {_sentence(effect.message)}".rstrip()
 
 
-def _judged(progress: Progress) -> str:
+def _judged(decision: Decision) -> str:
     """What the judge says, and of when: it is written later than it is measured."""
-    analysis = progress.status.analysis
+    analysis = decision.status.analysis
     if analysis is None or not analysis.message:
         return ""
     if not analysis.last_sample_time:
@@ -108,26 +107,26 @@ def _judged(progress: Progress) -> str:
     return f"{analysis.message} (Measured until {format_seconds(parse(analysis.last_sample_time))}.)"
 
 
-def _promoting(observed: Observed, progress: Progress) -> str:
-    canary = progress.status.canary_revision
-    if readiness.has_size_of_step(observed, progress.status):
-        how = traffic.in_effect(observed, progress.status).message or "it gets all traffic"
+def _promoting(observed: Observed, decision: Decision) -> str:
+    canary = decision.status.canary_revision
+    if readiness.has_size_of_step(observed, decision.status):
+        how = traffic.in_effect(observed, decision.status).message or "it gets all traffic"
     else:
-        how = f"it gets its full size, {_count(observed, progress, canary)}"
+        how = f"it gets its full size, {_count(observed, decision, canary)}"
     return f"Canary {canary} is promoted: {how}."
 
 
-def _watching(observed: Observed, progress: Progress) -> str:
-    end = _after(progress, observed.model.spec.rollout.keep_previous_seconds)
-    return f"Revision {progress.status.previous_revision} is kept warm until {end}."
+def _watching(observed: Observed, decision: Decision) -> str:
+    end = _after(decision, observed.model.spec.rollout.keep_previous_seconds)
+    return f"Revision {decision.status.previous_revision} is kept warm until {end}."
 
 
-def _rolling_back(observed: Observed, progress: Progress) -> str:
-    return f"Traffic leaves revision {progress.status.canary_revision}; {_beside(observed, progress)}"
+def _rolling_back(observed: Observed, decision: Decision) -> str:
+    return f"Traffic leaves revision {decision.status.canary_revision}; {_beside(observed, decision)}"
 
 
-def _draining(_: Observed, progress: Progress) -> str:
-    return f"Revision {progress.status.previous_revision} finishes what it has."
+def _draining(_: Observed, decision: Decision) -> str:
+    return f"Revision {decision.status.previous_revision} finishes what it has."
 
 
 _MESSAGES: Final = {
@@ -141,33 +140,33 @@ _MESSAGES: Final = {
 }
 
 
-def _starting(observed: Observed, progress: Progress, revision: str) -> str:
+def _starting(observed: Observed, decision: Decision, revision: str) -> str:
     keeps = readiness.what_keeps(observed, revision).rstrip(".")
-    return f"Revision {revision}: {_count(observed, progress, revision)}; {keeps}."
+    return f"Revision {revision}: {_count(observed, decision, revision)}; {keeps}."
 
 
-def _beside(observed: Observed, progress: Progress) -> str:
-    stable = progress.status.stable_revision
-    return f"{stable} {readiness.goes_on(observed, progress.status)}."
+def _beside(observed: Observed, decision: Decision) -> str:
+    stable = decision.status.stable_revision
+    return f"{stable} {readiness.goes_on(observed, decision.status)}."
 
 
-def _stable(observed: Observed, progress: Progress) -> str:
+def _stable(observed: Observed, decision: Decision) -> str:
     """What is seen of stable beside a canary that has traffic, if it is not whole."""
-    status = progress.status
+    status = decision.status
     stable, canary = status.stable_revision, status.canary_revision
-    if readiness.is_whole(observed, status, stable):
+    if readiness.is_whole(observed, stable, decision.sizes.get(stable)):
         return ""
     keeps = readiness.what_keeps(observed, stable).rstrip(".")
-    seen = f"Stable {stable}: {_count(observed, progress, stable)}; {keeps}"
+    seen = f"Stable {stable}: {_count(observed, decision, stable)}; {keeps}"
     if readiness.serves(observed, stable) or not readiness.serves(observed, canary):
         return f"{seen}."
-    if router(observed.model.spec) is Router.NONE or progress.rollout.weight_percent == WHOLE:
+    if router(observed.model.spec) is Router.NONE or decision.rollout.weight_percent == WHOLE:
         return f"{seen}: canary {canary} answers all requests."
     return f"{seen}: the requests of its share fail."
 
 
-def _count(observed: Observed, progress: Progress, revision: str) -> str:
-    return count(observed, sizes(observed, progress.status).get(revision), revision)
+def _count(observed: Observed, decision: Decision, revision: str) -> str:
+    return count(observed, decision.sizes.get(revision), revision)
 
 
 def _without_metrics(observed: Observed) -> str:
@@ -176,14 +175,14 @@ def _without_metrics(observed: Observed) -> str:
     return "judged by the health of its pods alone, because its runtime declares no signals."
 
 
-def _waiting(observed: Observed, progress: Progress) -> str:
-    policy, rollout = observed.model.spec.rollout, progress.rollout
-    at = f"Canary {progress.status.canary_revision} at {rollout.weight_percent}%"
-    analysis = _judged(progress)
-    match progress.phase:
+def _waiting(observed: Observed, decision: Decision) -> str:
+    planned, rollout = observed.asked.steps, decision.rollout
+    at = f"Canary {decision.status.canary_revision} at {rollout.weight_percent}%"
+    analysis = _judged(decision)
+    match decision.phase:
         case Phase.AWAITING_APPROVAL:
-            step = policy.step_above(rollout.weight_percent)
-            return f"{at} waits for approval of {policy.name_of(step)}."
+            step = planned.step_above(rollout.weight_percent)
+            return f"{at} waits for approval of {planned.name_of(step)}."
         case Phase.PAUSED:
             return f"{at} is paused by spec.rollout.paused. {analysis}".rstrip()
         case Phase.METRICS_UNAVAILABLE:
@@ -193,12 +192,12 @@ def _waiting(observed: Observed, progress: Progress) -> str:
             return f"{at}: {analysis} It waits for more evidence, or for a command."
 
 
-def _way_out(observed: Observed, progress: Progress) -> str:
+def _way_out(observed: Observed, decision: Decision) -> str:
     """What a person may type, at the end, so that it can be copied."""
-    policy, canary = observed.model.spec.rollout, progress.status.canary_revision
-    match progress.phase:
+    canary = decision.status.canary_revision
+    match decision.phase:
         case Phase.AWAITING_APPROVAL:
-            step = policy.step_above(progress.rollout.weight_percent)
+            step = observed.asked.steps.step_above(decision.rollout.weight_percent)
             return f"Approve: {_command(observed, 'approve', f'{canary}/{step}')}"
         case Phase.INCONCLUSIVE | Phase.METRICS_UNAVAILABLE:
             promote, abort = (_command(observed, name, canary) for name in ("promote", "abort"))
@@ -212,22 +211,21 @@ def _command(observed: Observed, name: str, value: str) -> str:
     return f"kubectl annotate mwd {model.name} -n {model.namespace} --overwrite modelward.dev/{name}={value}"
 
 
-def _end_of_step(observed: Observed, progress: Progress) -> str:
-    return _after(progress, observed.model.spec.rollout.step_min_seconds)
+def _end_of_step(observed: Observed, decision: Decision) -> str:
+    return _after(decision, observed.model.spec.rollout.step_min_seconds)
 
 
-def _after(progress: Progress, seconds: int) -> str:
-    began = progress.rollout.step_start_time
+def _after(decision: Decision, seconds: int) -> str:
+    began = decision.rollout.step_start_time
     return format_seconds(parse(began) + timedelta(seconds=seconds)) if began else "a later time"
 
 
-def _share(observed: Observed, progress: Progress) -> str:
+def _share(observed: Observed, decision: Decision) -> str:
     """Without a router: the share that is wanted and cannot be had. Before its first step a canary has none."""
-    if router(observed.model.spec) is not Router.NONE or not progress.rollout.weight_percent:
+    if router(observed.model.spec) is not Router.NONE or not decision.rollout.weight_percent:
         return ""
-    size = sizes(observed, progress.status)
-    status, wanted = progress.status, progress.rollout.weight_percent
-    canary, stable = size.get(status.canary_revision), size.get(status.stable_revision)
+    status, wanted = decision.status, decision.rollout.weight_percent
+    canary, stable = (decision.sizes.get(each) for each in (status.canary_revision, status.stable_revision))
     if canary is None or stable is None or canary.scale is None:
         return ""
     beside = stable.scale
@@ -242,8 +240,8 @@ def _share(observed: Observed, progress: Progress) -> str:
     return f"Its share is about {share}% ({pods}): the {kind} that pods can make of {wanted}%; spec.traffic splits exactly."
 
 
-def _load(observed: Observed, progress: Progress) -> str:
-    factor = traffic.load_factor(observed, progress.status)
+def _load(observed: Observed, decision: Decision) -> str:
+    factor = traffic.load_factor(observed, decision.status)
     if factor > _UNEQUAL:
         return f"Each of its pods carries {factor:.1f} times what one of stable's does, so its latency does not count."
     if factor < 1 / _UNEQUAL:

@@ -7,12 +7,14 @@ a Python dict and well under 1 KiB like this.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 from modelward.analysis.sampled_evidence import Evidence
 from modelward.api.fetch_report import FetchReport
 from modelward.api.model import Model
-from modelward.api.revision import Revision
+from modelward.api.revision import Revision, revision_hash
+from modelward.api.rollout_policy import PlannedSteps
 from modelward.runtimes.choose import Runtime
 from modelward.runtimes.fetching import FETCHES_NOTHING, FetchPolicy
 from modelward.traffic_shares import Rule
@@ -236,8 +238,23 @@ _NOTHING_MEASURED: Final = Evidence()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What spec asks for, as decisions compare it: computed once of what is observed, and read many times."""
+
+    content: str
+    """Hash of the revision fields, whatever the nonce: what was rejected is known by it."""
+    revision: str
+    """Name of the revision, by the nonce that status has recorded."""
+    steps: PlannedSteps
+    """On the way to 100 percent."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed:
-    """The world of one ModelDeployment. Revisions and children are only those that it controls."""
+    """The world of one ModelDeployment. Revisions and children are only those that it controls.
+
+    Without slots, so that `asked` has a place: there is one of it at a time, and it is kept by nobody.
+    """
 
     now: datetime
     model: Model
@@ -282,3 +299,19 @@ class Observed:
     def deployment(self, revision: str | None) -> Deployment | None:
         """The Deployment of a revision, if there is one."""
         return self.deployments.get(revision) if revision else None
+
+    @cached_property
+    def asked(self) -> Asked:
+        """What spec asks for."""
+        model, content = self.model, revision_hash(self.model.fields)
+        nonce = model.status.revision_nonce
+        return Asked(
+            content=content,
+            revision=revision_hash(model.fields, nonce) if nonce else content,
+            steps=model.spec.rollout.planned_steps,
+        )
+
+    def asked_under(self, nonce: int) -> str:
+        """The revision that spec asks for under a nonce, which a command may have raised in this very reconcile."""
+        recorded = nonce == self.model.status.revision_nonce
+        return self.asked.revision if recorded else revision_hash(self.model.fields, nonce)

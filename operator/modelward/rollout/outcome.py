@@ -7,10 +7,8 @@ False, whatever the rollout before it came to; and the message says which revisi
 from dataclasses import dataclass
 
 from modelward.api.conditions import Reason, Status
-from modelward.api.revision import revision_hash
 from modelward.api.status import HistoryEntry, RolloutResult
 from modelward.rollout import readiness
-from modelward.rollout.capacity import replicas_of_user
 from modelward.rollout.decision import Decision
 from modelward.rollout.observed import Observed
 from modelward.rollout.phases import WITH_CANARY, Phase
@@ -28,7 +26,7 @@ class Outcome:
 def outcome(observed: Observed, decision: Decision) -> Outcome:
     """How it stands with the revision that spec asks for."""
     status, asked = decision.status, decision.asked_for
-    state = Phase(status.rollout.state) if status.rollout else Phase.SERVING
+    state = decision.phase
     going_out = status.canary_revision if state in WITH_CANARY else ""
     first = status.stable_revision if state is Phase.DEPLOYING else ""
     if asked and asked in (going_out, first):
@@ -59,14 +57,14 @@ def _ended(observed: Observed, decision: Decision) -> Outcome:
         message = f"{entry.message} {serving}"
         return Outcome(status=Status.FALSE, reason=Reason(entry.result.value), message=message)
     message = f"Revision {stable} has gone out. {serving}"
-    if readiness.serves(observed, stable) or replicas_of_user(observed, decision.status) == 0:
+    if readiness.serves(observed, stable) or decision.replicas == 0:
         return Outcome(status=Status.TRUE, reason=Reason.PROMOTED, message=message)
     return Outcome(status=Status.UNKNOWN, reason=Reason.REPLICAS_NOT_READY, message=message)
 
 
 def _latest(observed: Observed, decision: Decision) -> HistoryEntry | None:
     """The latest end of a rollout of what spec asks for; a change that was taken back again counts no more."""
-    content = revision_hash(observed.model.fields)
+    content = observed.asked.content
     for entry in decision.status.history:
         snapshot = decision.revisions.get(entry.revision)
         if entry.revision == decision.status.stable_revision or (snapshot and snapshot.content == content):

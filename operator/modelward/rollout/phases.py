@@ -9,6 +9,8 @@ from enum import StrEnum
 from itertools import product
 from typing import Final
 
+from modelward.api.status import ModelDeploymentStatus
+
 
 class Phase(StrEnum):
     """Where a rollout is."""
@@ -46,6 +48,8 @@ RENAMED: Final = {"Warming": Phase.SCALING_UP}
 class Trigger(StrEnum):
     """What happened."""
 
+    FIRST_REVISION = "FirstRevision"
+    """Spec asks for the first revision: none is stable yet."""
     CHANGED = "Changed"
     """Spec asks for a revision that is neither stable nor on its way."""
     SUPERSEDED = "Superseded"
@@ -130,6 +134,7 @@ _JUDGED: Final = (Phase.ANALYZING, Phase.INCONCLUSIVE, Phase.METRICS_UNAVAILABLE
 """The next step depends on the evidence alone, so a want of it counts."""
 
 TRANSITIONS: Final[dict[tuple[Phase, Trigger], Phase]] = {
+    (Phase.SERVING, Trigger.FIRST_REVISION): Phase.DEPLOYING,
     (Phase.SERVING, Trigger.CHANGED): Phase.SCALING_UP,
     (Phase.DEPLOYING, Trigger.READY): Phase.SERVING,
     (Phase.DEPLOYING, Trigger.CHANGED): Phase.SCALING_UP,
@@ -174,6 +179,11 @@ TRANSITIONS: Final[dict[tuple[Phase, Trigger], Phase]] = {
     },
     (Phase.ROLLING_BACK, Trigger.DRAINED): Phase.SERVING,
 }
+
+
+def phase_of(status: ModelDeploymentStatus) -> Phase:
+    """Where the rollout is that a status remembers."""
+    return Phase(status.rollout.state) if status.rollout else Phase.SERVING
 
 
 def next_phase(phase: Phase, trigger: Trigger) -> Phase:

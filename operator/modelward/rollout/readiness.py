@@ -1,5 +1,6 @@
 """Is a revision ready, since when is it awaited, and what keeps it. Pods show it, clocks are in `observed.now`."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,7 +11,7 @@ from modelward.rollout.capacity import shared_replicas, shared_target, shared_wa
 from modelward.rollout.model_identity import fetching
 from modelward.rollout.observed import Observed, Pod
 from modelward.rollout.traffic import leads_elsewhere
-from modelward.traffic_shares import Router, router
+from modelward.traffic_shares import Router, Size, router
 
 LIST_AFTER_SECONDS: Final = 5.0
 """A pod that is not ready after this long is listed; most are ready before, and cost no request."""
@@ -23,9 +24,15 @@ UNAVAILABLE_AFTER_SECONDS: Final = 60
 
 
 def is_ready(observed: Observed, status: ModelDeploymentStatus, revision: str | None) -> bool:
-    """Every pod that the revision should have is ready. A Deployment that is not seen yet is not ready."""
+    """Every pod that the revision should have, by this status, is ready."""
+    return has_pods(observed, status, revision, sizes(observed, status).get(revision or ""))
+
+
+def has_pods(
+    observed: Observed, status: ModelDeploymentStatus, revision: str | None, size: Size | None
+) -> bool:
+    """Every pod of a revision of this size is ready. A Deployment that is not seen yet is not ready."""
     deployment = observed.deployment(revision)
-    size = sizes(observed, status).get(revision or "")
     if deployment is None or size is None or deployment.terminating:
         return False
     if size.scale is not None:
@@ -34,9 +41,9 @@ def is_ready(observed: Observed, status: ModelDeploymentStatus, revision: str | 
     return deployment.replicas >= size.least and deployment.ready >= max(1, asked)
 
 
-def is_whole(observed: Observed, status: ModelDeploymentStatus, revision: str) -> bool:
+def is_whole(observed: Observed, revision: str, size: Size | None) -> bool:
     """At least as many pods are ready as it should have; more may be there still."""
-    deployment, size = observed.deployment(revision), sizes(observed, status).get(revision)
+    deployment = observed.deployment(revision)
     if deployment is None or size is None:
         return False
     return deployment.ready >= (deployment.replicas if size.scale is None else size.scale)
@@ -169,10 +176,12 @@ def pods_of(observed: Observed, revision: str | None) -> tuple[Pod, ...]:
     return tuple(pod for pod in observed.pods if pod.revision == revision)
 
 
-def wake_after(observed: Observed, status: ModelDeploymentStatus) -> float | None:
+def wake_after(observed: Observed, status: ModelDeploymentStatus, live: Mapping[str, Size]) -> float | None:
     """Seconds until the pods of an awaited revision should be read again; None when all are ready."""
     awaited = [name for name in (status.stable_revision, status.canary_revision) if name]
-    waits = [_wait(observed, name) for name in awaited if not is_ready(observed, status, name)]
+    waits = [
+        _wait(observed, name) for name in awaited if not has_pods(observed, status, name, live.get(name))
+    ]
     return min(waits, default=None)
 
 

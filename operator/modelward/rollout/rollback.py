@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modelward.api.conditions import Blocked, Reason, reason_of
-from modelward.api.revision import Revision, revision_hash
+from modelward.api.revision import Revision
 from modelward.api.status import (
     HISTORY_LENGTH,
     ModelDeploymentStatus,
@@ -21,7 +21,7 @@ from modelward.api.status import (
 from modelward.api.times import format_micro, format_seconds, is_time, parse
 from modelward.rollout.decision import Progress
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import Phase, Trigger, next_phase
+from modelward.rollout.phases import Phase, Trigger
 from modelward.rollout.readiness import goes_on, serves
 from modelward.rollout.room import making_room
 from modelward.rollout.routing import is_written
@@ -41,7 +41,7 @@ _SHOWN_AS_THEY_ARE: Final = (Reason.ABORTED, Reason.DEADLINE_EXCEEDED)
 
 def rejection(observed: Observed, status: ModelDeploymentStatus) -> RejectedRevision | None:
     """The record that says that what spec asks for was rejected, whatever its nonce."""
-    content = revision_hash(observed.model.fields)
+    content = observed.asked.content
     return next((entry for entry in status.rejected_revisions if entry.content == content), None)
 
 
@@ -120,7 +120,7 @@ def rejected(observed: Observed, progress: Progress, revision: str, reason: Reas
     """
     status = progress.status
     snapshot, stable = progress.revisions.get(revision), progress.revisions.get(status.stable_revision)
-    content = snapshot.content if snapshot else revision_hash(observed.model.fields)
+    content = snapshot.content if snapshot else observed.asked.content
     if stable and stable.name != revision and stable.content == content:
         return progress
     entry = RejectedRevision(
@@ -153,8 +153,7 @@ def left(observed: Observed, progress: Progress, *, at_once: bool = False) -> Pr
         progress = progress.weightless().rolling(step_start_time=format_micro(observed.now))
     if not _has_left(observed, progress):
         return progress
-    next_phase(progress.phase, Trigger.DRAINED)
-    return without_canary(progress)
+    return without_canary(progress.going(Trigger.DRAINED))
 
 
 def without_canary(progress: Progress) -> Progress:
@@ -169,7 +168,7 @@ def without_canary(progress: Progress) -> Progress:
     )
     if stable and (canary is None or canary.nonce >= nonce):
         nonce = stable.nonce
-    return progress.having(canary_revision="", rollout=None, analysis=None, revision_nonce=nonce)
+    return progress.having(canary_revision="", analysis=None, revision_nonce=nonce)
 
 
 def _result(trigger: Trigger) -> RolloutResult:

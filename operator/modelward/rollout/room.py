@@ -18,7 +18,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
-from modelward.api.revision import Revision, revision_hash
+from modelward.api.revision import Revision
 from modelward.api.status import ModelDeploymentStatus
 from modelward.api.times import format_micro, parse
 from modelward.rollout.decision import Progress
@@ -66,12 +66,11 @@ def in_the_way(observed: Observed, status: ModelDeploymentStatus) -> frozenset[s
 
 def asks_for_new_revision(observed: Observed) -> bool:
     """Whether spec asks for a revision that is neither stable nor on its way, and was not rejected."""
-    model, status = observed.model, observed.model.status
-    content = revision_hash(model.fields)
-    if any(entry.content == content for entry in status.rejected_revisions):
+    asked, status = observed.asked, observed.model.status
+    if any(entry.content == asked.content for entry in status.rejected_revisions):
         return False
     started = (status.stable_revision, status.canary_revision)
-    return bool(status.stable_revision) and revision_hash(model.fields, status.revision_nonce) not in started
+    return bool(status.stable_revision) and asked.revision not in started
 
 
 def may_preempt(observed: Observed, stable: Revision | None, new: Revision) -> str:

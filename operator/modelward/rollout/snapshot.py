@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from modelward.api.conditions import Blocked, Reason
-from modelward.api.revision import Revision, revision_hash
+from modelward.api.revision import Revision
 from modelward.api.status import FetchedModel, ModelDeploymentStatus
 from modelward.errors import InvalidSpec
 from modelward.rollout.commands import keeps_pinned_runtime
@@ -35,7 +35,7 @@ def take_snapshot(
     return Revision(
         name=name,
         number=max((each.number for each in known.values()), default=0) + 1,
-        content=revision_hash(model.fields),
+        content=observed.asked.content,
         nonce=status.revision_nonce,
         spec=model.fields,
         runtime=choice.pinned,
@@ -73,5 +73,5 @@ def _same_again(
 ) -> Revision | None:
     """The stable revision, if a plain restart of it is asked for."""
     stable = known.get(status.stable_revision)
-    same_words = stable is not None and stable.content == revision_hash(observed.model.fields)
+    same_words = stable is not None and stable.content == observed.asked.content
     return stable if same_words and keeps_pinned_runtime(observed.model) else None

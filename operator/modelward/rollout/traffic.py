@@ -16,7 +16,7 @@ from modelward.api.rollout_policy import WHOLE
 from modelward.api.status import ModelDeploymentStatus, RolloutStatus
 from modelward.api.times import parse
 from modelward.rollout.observed import Observed
-from modelward.rollout.phases import WAITING, Phase
+from modelward.rollout.phases import WAITING, Phase, phase_of
 from modelward.rollout.routing import Reached, reached
 from modelward.traffic_shares import Router, Split, is_shared_service, router
 
@@ -38,7 +38,7 @@ def split(status: ModelDeploymentStatus) -> Split:
     rollout = status.rollout
     weight = rollout.weight_percent if rollout else 0
     left = rollout is not None and bool(
-        rollout.state == Phase.ROLLING_BACK or rollout.withdrawn_weight_percent
+        phase_of(status) is Phase.ROLLING_BACK or rollout.withdrawn_weight_percent
     )
     return Split(
         stable=status.stable_revision,
@@ -107,7 +107,7 @@ def _is_followed(observed: Observed, status: ModelDeploymentStatus) -> bool:
     As far as counters show, and for no longer than a Gateway may lag.
     """
     rollout, route = status.rollout, observed.route
-    if rollout is None or rollout.step_start_time or rollout.state not in _AT_STEP:
+    if rollout is None or rollout.step_start_time or phase_of(status) not in _AT_STEP:
         return True
     if not observed.evidence.is_followed or route is None or route.written is None:
         return True
@@ -120,7 +120,7 @@ def arrived(observed: Observed, rollout: RolloutStatus) -> datetime | None:
     At its first step any request shows it; later a share that is nearer to its weight than to that of the step before.
     """
     step, weight = rollout.step, rollout.weight_percent
-    before = min(weight, observed.model.spec.rollout.weight_of(step - 1)) if step else -weight
+    before = min(weight, observed.asked.steps.weight_of(step - 1)) if step else -weight
     least = (before + weight) / 2
     for sample in observed.evidence.samples:
         canary, stable = _requests(sample)
@@ -183,11 +183,7 @@ def actual_weight_percent(observed: Observed, status: ModelDeploymentStatus) -> 
 
 def _promoted_percent(observed: Observed, status: ModelDeploymentStatus) -> int | None:
     """What a promoted revision gets: all, but for a Service that could not be switched to it."""
-    if status.rollout is None or status.rollout.state not in (
-        Phase.WATCHING,
-        Phase.DRAINING,
-        Phase.DEPLOYING,
-    ):
+    if phase_of(status) not in (Phase.WATCHING, Phase.DRAINING, Phase.DEPLOYING):
         return None
     if leads_elsewhere(observed, status):
         return _percent_of_pods(observed, status.stable_revision, status.previous_revision)

@@ -13,7 +13,7 @@ from modelward.api.revision import revision_fields, revision_hash
 from modelward.api.status import ModelDeploymentStatus, RolloutResult
 from modelward.api.traffic_policy import Traffic
 from modelward.cache import convert
-from modelward.rollout.phases import WAITING, Phase
+from modelward.rollout.phases import WAITING, Phase, phase_of
 from modelward.runtimes.choose import choose
 from modelward.simulator.api_server import Place, Write, place
 from modelward.simulator.simulation import Act, Simulation
@@ -205,7 +205,7 @@ class _Play:
         status = decode_status(write.after["status"]).status
         self.canary = status.canary_revision or self.canary
         rollout = status.rollout
-        if rollout and rollout.state == Phase.AWAITING_APPROVAL and self.setting.approve:
+        if rollout and phase_of(status) is Phase.AWAITING_APPROVAL and self.setting.approve:
             self._once(f"approve {rollout.step}", APPROVED_AFTER_SECONDS, self._approve)
         promoted = status.stable_revision not in ("", self.stable)
         if promoted and self.scenario.after_promotion:
@@ -221,11 +221,9 @@ class _Play:
 
     def _approve(self, simulation: Simulation) -> None:
         status = self._status()
-        if not status.rollout or status.rollout.state != Phase.AWAITING_APPROVAL:
+        if not status.rollout or phase_of(status) is not Phase.AWAITING_APPROVAL:
             return
-        steps = self._model().spec.rollout.planned_steps
-        weight = status.rollout.weight_percent
-        step = next(number for number, each in enumerate(steps) if each.weight_percent > weight)
+        step = self._model().spec.rollout.planned_steps.step_above(status.rollout.weight_percent)
         value = f"{status.canary_revision}/{step}"
         simulation.note("user", f"approves: modelward.dev/approve={value}")
 
@@ -248,8 +246,7 @@ class _Play:
         return convert.model(self.simulation.model())
 
     def _phase(self) -> Phase:
-        rollout = self._status().rollout
-        return Phase(rollout.state) if rollout else Phase.SERVING
+        return phase_of(self._status())
 
     def _keeps_long(self) -> bool:
         model = self._model()

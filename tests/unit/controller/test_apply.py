@@ -1,5 +1,6 @@
 """Objects follow the decision: what is corrected, left alone, paused, handed over and deleted, and in which order."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -16,9 +17,11 @@ from modelward.api.names import (
     VERDICT_ANNOTATION,
 )
 from modelward.api.objects import Manifest
+from modelward.cache import convert
 from modelward.controller.apply import NOTE_AGAIN_SECONDS, REPAIR_PERIOD, REPAIRS_PER_PERIOD
 from modelward.controller.reconcile import BLOCKER_POLL_SECONDS
 from modelward.errors import Conflict, Unreachable
+from modelward.rollout.observed import Child
 from modelward.simulator.world import Version
 from support.memory_cluster import MemoryCluster, lost, overtaken, refused
 
@@ -55,6 +58,23 @@ def set_in(raw: Manifest, path: str, value: Any) -> None:
     for part in parents:
         target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
     target[last] = value
+
+
+async def test_each_version_of_an_object_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whatever it comes: the answer to a write, or the event of a watch that shows the same later."""
+    converted: Counter[tuple[str, str, str]] = Counter()
+    child = convert.child
+
+    def counted(raw: Manifest) -> Child:
+        metadata = raw["metadata"]
+        converted[raw["kind"], metadata["name"], metadata["resourceVersion"]] += 1
+        return child(raw)
+
+    monkeypatch.setattr(convert, "child", counted)
+    await with_canary(replicas=2)
+    kinds = {kind for kind, _, _ in converted}
+    assert {"ControllerRevision", "Deployment", "Service", "PodDisruptionBudget"} <= kinds
+    assert {each: times for each, times in converted.items() if times > 1} == {}
 
 
 # --- drift --------------------------------------------------------------------------------------------------

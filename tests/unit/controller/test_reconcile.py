@@ -6,17 +6,20 @@ from typing import Any, Final
 
 import pytest
 
-from builders import NAME, NAMESPACE, manifest
+from builders import NAME, NAMESPACE, manifest, revision_name
 from modelward.api.names import (
     MANAGED_BY_LABEL,
     MANAGER,
     ROUTE_FINALIZER,
 )
 from modelward.api.objects import Manifest
+from modelward.api.revision import Revision
+from modelward.controller import reconcile
 from modelward.controller.reconcile import BLOCKER_POLL_SECONDS, COUNTS_AFTER_SECONDS, ROUTE_POLL_SECONDS
 from modelward.controller.user_routes import PUT_BACK_SECONDS, RETRY_SECONDS
 from modelward.errors import ApiError, Conflict, NamespaceTerminating, Refused, Unreachable
 from modelward.rollout.fleet import Limits
+from modelward.rollout.snapshot_validation import flaw
 from modelward.simulator.world import Version
 from support import virtual_time
 from support.memory_cluster import KEY, MemoryCluster, answered, lost, overtaken, refused, unsent
@@ -248,6 +251,24 @@ async def test_a_snapshot_of_a_foreign_hand_with_the_name_that_is_needed() -> No
     await cluster.after(BLOCKER_POLL_SECONDS)
     assert cluster.condition()[:2] == ("True", "Available")
     assert cluster.child() == name
+
+
+async def test_a_snapshot_is_validated_before_it_is_stored_and_not_at_every_reconcile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that comes from the cluster was validated when it was converted."""
+    cluster, validated = await serving(), list[str]()
+
+    def noted(revision: Revision) -> str:
+        validated.append(revision.name)
+        return flaw(revision)
+
+    monkeypatch.setattr(reconcile, "flaw", noted)
+    await cluster.reconcile()
+    assert validated == []
+    cluster.spec(model={"version": "2"})
+    await cluster.run_until_quiet()
+    assert validated == [revision_name("2")]
 
 
 @pytest.mark.parametrize(

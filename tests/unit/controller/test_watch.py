@@ -12,7 +12,7 @@ from modelward.clients.kube import Kube
 from modelward.clients.resources import DEPLOYMENT, HTTP_ROUTE, MODEL_DEPLOYMENT, POD, SERVICE, Resource
 from modelward.controller import watch
 from modelward.controller.metrics import Metrics
-from modelward.controller.watch import Stream, Watching, _pause
+from modelward.controller.watch import Stream, Watching, _pause, report_broken
 from modelward.errors import ApiError, ModelwardError, Refused, Unreachable
 
 Script = list[list[Any]]
@@ -214,6 +214,20 @@ async def test_a_stream_that_ends_takes_no_other_with_it(caplog: pytest.LogCaptu
         assert (asked.count("deployments"), asked.count("services")) == (2, 1)
     assert "the watch of deployments broke and is tried again: half a line" in caplog.text
     assert (parts.failures("Deployment"), parts.failures("Service")) == (1, 0)
+
+
+def test_a_watch_that_goes_on_breaking_is_counted_each_time_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """For each reason: a server that is away for an hour fills no log. Kopf's watches report in the same words."""
+    metrics, reported = Metrics(Store()), ""
+    for why in ("half a line", "half a line", "refused"):
+        reported = report_broken(metrics, "Service", "services", why, reported)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the watch of services broke and is tried again: half a line",
+        "the watch of services broke and is tried again: refused",
+    ]
+    assert metrics.registry.get_sample_value("modelward_watch_failures_total", {"kind": "Service"}) == 3
 
 
 async def test_our_own_kinds_are_kopfs() -> None:

@@ -301,4 +301,6 @@ def test_every_transition_of_the_table_happens(monkeypatch: pytest.MonkeyPatch) 
     for phase, event, words in (*cases, *RARE.values()):
         say(monkeypatch, event, phase)
         decide(happening(event, phase, **words))
+    fresh = happening(EVENTS["nothing"], Phase.SERVING, status={"stable_revision": ""})
+    decide(replace(fresh, deployments={}, children=()))
     assert walked.seen == set(TRANSITIONS)

@@ -6,6 +6,7 @@ import pytest
 
 from builders import before, make_deployment, make_model, make_observed, make_pod, make_status, revision_name
 from modelward.rollout import readiness
+from modelward.rollout.capacity import sizes
 from modelward.rollout.observed import Deployment, Observed
 
 A, B = revision_name("1"), revision_name("2")
@@ -20,6 +21,12 @@ def seen(deployment: Deployment | None, *pods: Any, **spec: Any) -> Observed:
 def ready(observed: Observed) -> bool:
     """Whether A is ready."""
     return readiness.is_ready(observed, observed.model.status, A)
+
+
+def wake_after(observed: Observed) -> float | None:
+    """After how many seconds its pods are read again."""
+    status = observed.model.status
+    return readiness.wake_after(observed, status, sizes(observed, status))
 
 
 @pytest.mark.parametrize(
@@ -118,13 +125,13 @@ def test_overdue_names_deadline_and_cause() -> None:
 def test_pods_are_read_more_slowly_with_age(age: float, seconds: float) -> None:
     """A revision that is broken for days must not cost a request every second."""
     observed = seen(make_deployment(A, ready=0, age=age))
-    assert readiness.wake_after(observed, observed.model.status) == seconds
+    assert wake_after(observed) == seconds
 
 
 def test_nothing_is_read_again_while_all_is_well() -> None:
     """A quiet model asks for no reconcile."""
     observed = seen(make_deployment(A))
-    assert readiness.wake_after(observed, observed.model.status) is None
+    assert wake_after(observed) is None
 
 
 @pytest.mark.parametrize(
