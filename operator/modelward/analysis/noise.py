@@ -7,12 +7,13 @@ one version should share hits in proportion to their requests. Over blocks of ti
 
 has mean P - 1 if they do. For each length of blocks, with F the degrees of freedom of them all,
 
-    phi = (max(X2, F) + 40) / (F + 20) + d(F) max(0, X2 - (F + s) b) / (F + 4),    d(F) = 24 / (1 + ((F + 4) / h)^2)
+    phi = (max(X2, F) + 40) / (F + 20) + d(F) max(0, X2 - (F + c s) b) / (F + 4),    d(F) = 24 / (1 + ((F + 4) / h)^2)
 
 and the largest counts: no history gives 2, much history what was seen (quasi-likelihood; McCullagh and Nelder,
 Generalized Linear Models, 1989, section 4.5). b is 1 for the shortest blocks, and for longer ones what the shortest show.
-What goes beyond it, by more than the half standard deviation s = sqrt(F / 2) that chance often shows, comes of pods that
-differ for a while. Of those only so many are seen as there are pods, and the canary's is one more: the fewer comparisons
+What goes beyond it, by more than chance often shows, comes of pods that differ for a while. Chance is taken to show half a
+standard deviation s = sqrt(2 F), c = 1/2, and a whole one in the longest blocks, of which there are so few that luck
+would be inflated most. Of those only so many are seen as there are pods, and the canary's is one more: the fewer comparisons
 have shown it, the more noise is assumed (d). h is 16, and 32 for the shortest blocks: a clump of errors falls into one
 block, so that it is one draw for as many comparisons as there are pods. Blocks that are still open count, too: pods that
 differ for minutes are seen before five minutes are over (docs/design/0017). With one pod, successive blocks stand in for
@@ -47,6 +48,10 @@ _HALF_INFLATION_OF_CLUMPS: Final = 32.0
 """half as much once so many comparisons have (of long blocks, of the shortest), then less and less,"""
 _FIRST_FREEDOM: Final = 4.0
 """of which so many are counted from the start: a single comparison shows nothing."""
+_CHANCE: Final = 0.5
+"""So many standard deviations of X2 above its mean are taken for chance,"""
+_CHANCE_IN_LONGEST: Final = 1.0
+"""so many in the longest blocks."""
 HALF_LIFE_SECONDS: Final = 1800.0
 """What was seen so long ago counts half, when stable is read for ever."""
 ENOUGH_CASES: Final = 1000
@@ -164,8 +169,10 @@ def phi(sums: Iterable[tuple[float, float]]) -> float:
     """phi from X2 and degrees of freedom of each block length, the shortest first."""
     first, *longer = sums
     usual = _shrunk(*first)
-    of_clumps = _inflated(*first, 1.0, _HALF_INFLATION_OF_CLUMPS)
-    return max([of_clumps, *(_inflated(x2, freedom, usual, _HALF_INFLATION) for x2, freedom in longer)])
+    of_clumps = _inflated(*first, 1.0, _HALF_INFLATION_OF_CLUMPS, _CHANCE)
+    of_pods = [_inflated(*each, usual, _HALF_INFLATION, _CHANCE) for each in longer[:-1]]
+    of_longest = [_inflated(*each, usual, _HALF_INFLATION, _CHANCE_IN_LONGEST) for each in longer[-1:]]
+    return max([of_clumps, *of_pods, *of_longest])
 
 
 def _shrunk(x2: float, freedom: float) -> float:
@@ -173,11 +180,11 @@ def _shrunk(x2: float, freedom: float) -> float:
     return (max(x2, freedom) + PRIOR_X2) / (freedom + PRIOR_FREEDOM)
 
 
-def _inflated(x2: float, freedom: float, usual: float, half: float) -> float:
+def _inflated(x2: float, freedom: float, usual: float, half: float, chance: float) -> float:
     """The noise to be reckoned with: more than was seen, where few comparisons show more than is usual."""
     known = freedom + _FIRST_FREEDOM
     mark_inflated = _INFLATION / (1 + (known / half) ** 2)
-    by_chance = (freedom + sqrt(freedom / 2)) * usual
+    by_chance = (freedom + chance * sqrt(2 * freedom)) * usual
     return _shrunk(x2, freedom) + mark_inflated * max(0.0, x2 - by_chance) / known
 
 

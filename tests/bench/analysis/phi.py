@@ -17,6 +17,8 @@ _INFLATION: Final = 24.0
 _HALF_INFLATION: Final = 16.0
 _HALF_INFLATION_OF_CLUMPS: Final = 32.0
 _FIRST_FREEDOM: Final = 4.0
+_CHANCE: Final = 0.5
+_CHANCE_IN_LONGEST: Final = 1.0
 
 
 def calibrated(n: Counts, e: Counts, seconds: float, half_life: float | None = None) -> Floats:
@@ -56,10 +58,12 @@ def _open(summed: Counts, now: Counts, begun: Counts, length: int) -> Counts:
 
 def _known(sums: Sequence[tuple[Floats, Floats]]) -> Floats:
     """phi from X2 and degrees of freedom of each length, the shortest first."""
-    usual: Floats = _shrunk(*sums[0])
-    phi: Floats = _inflated(*sums[0], np.ones_like(usual), _HALF_INFLATION_OF_CLUMPS)
-    for x2, freedom in sums[1:]:
-        phi = np.maximum(phi, _inflated(x2, freedom, usual, _HALF_INFLATION))
+    first, *longer = sums
+    usual: Floats = _shrunk(*first)
+    phi: Floats = _inflated(*first, np.ones_like(usual), _HALF_INFLATION_OF_CLUMPS, _CHANCE)
+    for number, (x2, freedom) in enumerate(longer, 1):
+        chance = _CHANCE_IN_LONGEST if number == len(longer) else _CHANCE
+        phi = np.maximum(phi, _inflated(x2, freedom, usual, _HALF_INFLATION, chance))
     return phi
 
 
@@ -68,10 +72,10 @@ def _shrunk(x2: Floats, freedom: Floats) -> Floats:
     return shrunk
 
 
-def _inflated(x2: Floats, freedom: Floats, usual: Floats, half: float) -> Floats:
+def _inflated(x2: Floats, freedom: Floats, usual: Floats, half: float, chance: float) -> Floats:
     known = freedom + _FIRST_FREEDOM
     mark_inflated = _INFLATION / (1.0 + (known / half) ** 2)
-    by_chance = (freedom + np.sqrt(freedom / 2.0)) * usual
+    by_chance = (freedom + chance * np.sqrt(2.0 * freedom)) * usual
     inflated: Floats = _shrunk(x2, freedom) + mark_inflated * np.maximum(0.0, x2 - by_chance) / known
     return inflated
 

@@ -178,10 +178,13 @@ def test_f14_noise_that_few_comparisons_show_is_taken_for_more() -> None:
     assert inflated[-1] < 1.05
 
 
-def test_f14_half_a_standard_deviation_is_chance() -> None:
+def test_f14_half_a_standard_deviation_is_chance_and_a_whole_one_in_the_longest_blocks() -> None:
     """What independent requests often show is not inflated: a mean of 8 with a deviation of 4."""
-    assert phi([(500, 500), (8 + 2, 8)]) < 2
-    assert phi([(500, 500), (8 + 12, 8)]) > 5
+    short, none = (500.0, 500.0), (0.0, 0.0)  # phi is 2 where nothing is known
+    assert phi([short, (8.0 + 2, 8.0), none]) == 2
+    assert phi([short, (8.0 + 4, 8.0), none]) > 3
+    assert phi([short, none, (8.0 + 4, 8.0)]) <= 2
+    assert phi([short, none, (8.0 + 12, 8.0)]) > 5
 
 
 def test_f14_bursts_that_short_blocks_show_are_not_inflated_in_long_ones() -> None:
