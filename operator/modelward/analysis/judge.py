@@ -40,6 +40,7 @@ __all__ = [
     "encode",
     "fits",
     "informed",
+    "lasted",
     "next_step",
     "observe",
     "recalled",
@@ -100,6 +101,11 @@ def informed(state: State, today: Reference) -> State:
     if state.decided:
         return state
     return replace(state, metrics=tuple(metric_kinds.informed(metric, today) for metric in state.metrics))
+
+
+def lasted(state: State, time: float | None) -> float:
+    """Seconds at `time` since the canary's traffic began: so long are the blocks whose noise it is judged by."""
+    return 0.0 if state.began is None or time is None else time - state.began
 
 
 def _allotted(policy: Policy) -> Allotment:

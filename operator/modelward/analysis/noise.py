@@ -7,16 +7,20 @@ one version should share hits in proportion to their requests. Over blocks of ti
 
 has mean P - 1 if they do. For each length of blocks, with F the degrees of freedom of them all,
 
-    phi = (max(X2, F) + 40) / (F + 20) + d(F) max(0, X2 - (F + s) b) / (F + 4),    d(F) = 24 / (1 + ((F + 4) / h)^2)
+    phi = (max(X2, F) + 40) / (F + 20) + d(F) max(0, X2 - (F + c s) b) / (F + 4),    d(F) = 24 / (1 + ((F + 4) / h)^2)
 
 and the largest counts: no history gives 2, much history what was seen (quasi-likelihood; McCullagh and Nelder,
 Generalized Linear Models, 1989, section 4.5). b is 1 for the shortest blocks, and for longer ones what the shortest show.
-What goes beyond it, by more than the half standard deviation s = sqrt(F / 2) that chance often shows, comes of pods that
-differ for a while. Of those only so many are seen as there are pods, and the canary's is one more: the fewer comparisons
-have shown it, the more noise is assumed (d). h is 16, and 32 for the shortest blocks: a clump of errors falls into one
-block, so that it is one draw for as many comparisons as there are pods. Blocks that are still open count, too: pods that
+What goes beyond it, by more than chance often shows, comes of pods that differ for a while. Chance is taken to show half a
+standard deviation s = sqrt(2 F), c = 1/2, and a whole one in the longest blocks once one of them is over: there are so few
+that luck would be inflated most. Of pods only so many are seen as there are, and the canary's is one more: the fewer
+comparisons have shown it, the more noise is assumed (d). h is 16, and 6 (P - 1), if that is more, for the shortest blocks: a clump of
+errors falls into one block, so that it is one draw for as many comparisons as there are pods. Blocks that are still open count, too: pods that
 differ for minutes are seen before five minutes are over (docs/design/0017). With one pod, successive blocks stand in for
 the pods.
+
+phi belongs to a length of time: pods that differ for minutes scatter more over minutes than over seconds. A rollout that has
+lasted for so many seconds is read by the noise of blocks up to the first length that is no shorter.
 """
 
 import json
@@ -43,10 +47,14 @@ PHI_WITHOUT_HISTORY: Final = PRIOR_X2 / PRIOR_FREEDOM
 _INFLATION: Final = 24.0
 """So much is added to noise that hardly anything has shown, as a multiple of it;"""
 _HALF_INFLATION: Final = 16.0
-_HALF_INFLATION_OF_CLUMPS: Final = 32.0
-"""half as much once so many comparisons have (of long blocks, of the shortest), then less and less,"""
+_BLOCKS_OF_CLUMPS: Final = 6
+"""half as much once so many comparisons have, of the shortest blocks so many blocks of all pods, then less and less,"""
 _FIRST_FREEDOM: Final = 4.0
 """of which so many are counted from the start: a single comparison shows nothing."""
+_CHANCE: Final = 0.5
+"""So many standard deviations of X2 above its mean are taken for chance,"""
+_CHANCE_IN_LONGEST: Final = 1.0
+"""so many in the longest blocks, once one of them is over."""
 HALF_LIFE_SECONDS: Final = 1800.0
 """What was seen so long ago counts half, when stable is read for ever."""
 ENOUGH_CASES: Final = 1000
@@ -129,10 +137,12 @@ class _Block:
         return aged.closed(span[1]) if span[1] - started >= self.seconds - half_an_interval else aged
 
     @property
-    def shown(self) -> tuple[tuple[float, float], ...]:
-        """X2 and its degrees of freedom of each test, with the open block in them."""
+    def shown(self) -> tuple[tuple[float, float, float], ...]:
+        """X2, its degrees of freedom and what of them is chance, of each test, with the open block in them."""
         closed = self.closed(0.0)
-        return tuple(zip(closed.x2, closed.freedom, strict=True))
+        longest = self.seconds == BLOCK_SECONDS[-1]
+        chance = (_CHANCE_IN_LONGEST if longest and over else _CHANCE for over in self.freedom)
+        return tuple(zip(closed.x2, closed.freedom, chance, strict=True))
 
     def closed(self, time: float) -> "_Block":
         """The sums with the open block in them, and a new one begun."""
@@ -160,12 +170,12 @@ def scatter(rows: list[tuple[float, ...]], test: int) -> tuple[float, int]:
     return sum((row[test] - rate * row[0]) ** 2 / (rate * row[0] * (1 - rate)) for row in rows), len(rows) - 1
 
 
-def phi(sums: Iterable[tuple[float, float]]) -> float:
-    """phi from X2 and degrees of freedom of each block length, the shortest first."""
+def phi(sums: Iterable[tuple[float, float, float]], pods: int) -> float:
+    """phi from X2, degrees of freedom and standard deviations of chance of each block length, the shortest first."""
     first, *longer = sums
-    usual = _shrunk(*first)
-    of_clumps = _inflated(*first, 1.0, _HALF_INFLATION_OF_CLUMPS)
-    return max([of_clumps, *(_inflated(x2, freedom, usual, _HALF_INFLATION) for x2, freedom in longer)])
+    usual = _shrunk(*first[:2])
+    of_clumps = _inflated(*first, 1.0, max(_HALF_INFLATION, _BLOCKS_OF_CLUMPS * (pods - 1)))
+    return max([of_clumps, *(_inflated(*each, usual, _HALF_INFLATION) for each in longer)])
 
 
 def _shrunk(x2: float, freedom: float) -> float:
@@ -173,11 +183,11 @@ def _shrunk(x2: float, freedom: float) -> float:
     return (max(x2, freedom) + PRIOR_X2) / (freedom + PRIOR_FREEDOM)
 
 
-def _inflated(x2: float, freedom: float, usual: float, half: float) -> float:
+def _inflated(x2: float, freedom: float, chance: float, usual: float, half: float) -> float:
     """The noise to be reckoned with: more than was seen, where few comparisons show more than is usual."""
     known = freedom + _FIRST_FREEDOM
     mark_inflated = _INFLATION / (1 + (known / half) ** 2)
-    by_chance = (freedom + sqrt(freedom / 2)) * usual
+    by_chance = (freedom + chance * sqrt(2 * freedom)) * usual
     return _shrunk(x2, freedom) + mark_inflated * max(0.0, x2 - by_chance) / known
 
 
@@ -289,17 +299,17 @@ class Noise:
         """Cases of the metric that shows most of them, as far as they count still."""
         return max((sums.total.total for sums in self.sums.values()), default=0.0)
 
-    def reference(self) -> Reference:
-        """What is known by now, frozen at the start of a rollout."""
+    def reference(self, seconds: float = inf) -> Reference:
+        """What is known by now, as it is read when a rollout has lasted for `seconds`."""
         return Reference(
             metrics={
                 metric.name: known
                 for metric in self.metrics
-                if (known := self._known(metric.name)) is not None
+                if (known := self._known(metric.name, seconds)) is not None
             }
         )
 
-    def _known(self, name: str) -> MetricReference | None:
+    def _known(self, name: str, seconds: float) -> MetricReference | None:
         if name in self.spacings:
             return MetricReference(phi=1.0, spacing_seconds=self.spacings[name].seconds)
         sums = self.sums.get(name)
@@ -308,7 +318,7 @@ class Noise:
             total = self._since_start(name) or total
         if total is None:
             return None
-        phis = _phis(sums) if sums else []
+        phis = _phis(sums, seconds) if sums else []
         freedom = _rounded(max(sums.blocks[0].freedom)) if sums else 0.0
         histogram = total if isinstance(total, BucketCounts) else BucketCounts()
         return MetricReference(
@@ -361,9 +371,11 @@ def _empty_blocks(tests: int) -> tuple[_Block, ...]:
     return tuple(_Block(seconds=seconds, x2=zero, freedom=zero) for seconds in BLOCK_SECONDS)
 
 
-def _phis(sums: _Metric) -> list[float]:
-    """phi of each test, with the blocks that are still open."""
-    return [phi(test) for test in zip(*(block.shown for block in sums.blocks), strict=True)]
+def _phis(sums: _Metric, seconds: float) -> list[float]:
+    """phi of each test in so many seconds, with the blocks that are still open."""
+    shorter = (-inf, *BLOCK_SECONDS)
+    counting = (block for block, length in zip(sums.blocks, shorter, strict=False) if length < seconds)
+    return [phi(test, sums.most_pods) for test in zip(*(block.shown for block in counting), strict=True)]
 
 
 def _scaled(counts: RatioCounts | BucketCounts, factor: float) -> RatioCounts | BucketCounts:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from modelward.analysis.counters import Sample
 from modelward.analysis.idle import Idle
-from modelward.analysis.noise import Reference
+from modelward.analysis.noise import Noise, Reference
 from modelward.errors import ModelwardError
 
 
@@ -79,7 +79,7 @@ class Evidence:
     """Why metrics are unknown; None while they can be had."""
     reference: Reference | None = None
     """What stable did before the rollout; frozen with the first sample."""
-    noise: Reference | None = None
+    noise: Noise | None = None
     """What is known of the noise of stable's pods by now: it goes on to be learnt."""
     idle: Idle = field(default_factory=Idle)
     """What the canary showed before it had weight."""

@@ -82,7 +82,8 @@ def _judged(observed: Observed, progress: Progress) -> tuple[Progress, Judgement
     state = judge.with_idle(policy, before, observed.evidence.idle)
     learned = before.own > 0 and state != before
     if observed.evidence.noise:
-        state = judge.informed(state, observed.evidence.noise)
+        newest = observed.evidence.samples[-1].time if observed.evidence.samples else state.time
+        state = judge.informed(state, observed.evidence.noise.reference(judge.lasted(state, newest)))
     for sample in observed.evidence.samples:
         if sample.time > _last_sample(progress):
             state = judge.observe(policy, state, sample)

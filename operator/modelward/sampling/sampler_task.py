@@ -162,12 +162,11 @@ class SamplerTask:
             self.samples.popleft()
         if self.subject.idle:
             return Evidence(idle=self.idle)
-        known = self.noise.reference()
         return Evidence(
             samples=tuple(self.samples),
             problem=self.problem,
-            reference=self.reference or known,
-            noise=known,
+            reference=self.reference or self.noise.reference(),
+            noise=self.noise,
             idle=self.idle,
         )
 

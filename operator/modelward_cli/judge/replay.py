@@ -16,6 +16,7 @@ from modelward.analysis.judge import (
     assess,
     begin,
     informed,
+    lasted,
     next_step,
     observe,
     with_idle,
@@ -154,7 +155,7 @@ class Replay:
         self._move(poll)
         if self._noise:
             self._noise = self._noise.plus(poll)
-            self._state = informed(self._state, self._noise.reference())
+            self._state = informed(self._state, self._noise.reference(lasted(self._state, poll.time)))
         self._counters, sample = self._counters.advance(poll)
         if sample:
             self.samples.append(sample)

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.analysis.arrays import Counts, Floats
+from bench.analysis.arrays import Counts, Flags, Floats
 from bench.analysis.rivals import per_period
 
 BLOCK_SECONDS: Final = (5.0, 15.0, 60.0, 300.0)
@@ -15,8 +15,10 @@ _PRIOR_X2: Final = 40.0
 _PRIOR_FREEDOM: Final = 20.0
 _INFLATION: Final = 24.0
 _HALF_INFLATION: Final = 16.0
-_HALF_INFLATION_OF_CLUMPS: Final = 32.0
+_BLOCKS_OF_CLUMPS: Final = 6
 _FIRST_FREEDOM: Final = 4.0
+_CHANCE: Final = 0.5
+_CHANCE_IN_LONGEST: Final = 1.0
 
 
 def calibrated(n: Counts, e: Counts, seconds: float, half_life: float | None = None) -> Floats:
@@ -26,11 +28,15 @@ def calibrated(n: Counts, e: Counts, seconds: float, half_life: float | None = N
     """
     rows = sorted({max(1, round(length / seconds)) for length in BLOCK_SECONDS})
     halves = [seconds * length / half_life if half_life else 0.0 for length in rows]
-    return _known([dispersion(n, e, length, half) for length, half in zip(rows, halves, strict=True)])
+    sums = [dispersion(n, e, length, half) for length, half in zip(rows, halves, strict=True)]
+    return _known(sums, [True] * len(rows), sums[-1][1] > 0, n.shape[1])
 
 
 def learnt(n: Counts, e: Counts, seconds: float, before: int = 0) -> Floats:
-    """phi after each poll of a rollout, [polls, rollouts]; the first `before` polls are of the time before it."""
+    """phi after each poll of a rollout, [polls, rollouts]; the first `before` polls are of the time before it.
+
+    Blocks count up to the first length that is no shorter than the rollout has lasted.
+    """
     now = np.arange(before + 1, len(n) + 1)
     rows = sorted({max(1, round(length / seconds)) for length in BLOCK_SECONDS})
     summed = [np.concatenate([np.zeros_like(each[:1]), np.cumsum(each, axis=0)]) for each in (n, e)]
@@ -39,10 +45,11 @@ def learnt(n: Counts, e: Counts, seconds: float, before: int = 0) -> Floats:
         closed, begun = now // length, now // length * length
         still_open = _of_rows(*(_open(each, now, begun, length) for each in summed))
         none = np.zeros((1, n.shape[2]))
-        in_all = (np.cumsum(np.concatenate([none, each]), axis=0)[closed] for each in _scatter(n, e, length))
-        x2, freedom = (closed_ones + more for closed_ones, more in zip(in_all, still_open, strict=True))
+        over = [np.cumsum(np.concatenate([none, each]), axis=0)[closed] for each in _scatter(n, e, length)]
+        x2, freedom = (closed_ones + more for closed_ones, more in zip(over, still_open, strict=True))
         sums.append((x2, freedom))
-    return _known(sums)
+    lasted = (now - before)[:, None]
+    return _known(sums, [lasted > shorter for shorter in (0, *rows)], over[1] > 0, n.shape[1])
 
 
 def _open(summed: Counts, now: Counts, begun: Counts, length: int) -> Counts:
@@ -54,12 +61,18 @@ def _open(summed: Counts, now: Counts, begun: Counts, length: int) -> Counts:
     return np.concatenate([counts, before], axis=1)
 
 
-def _known(sums: Sequence[tuple[Floats, Floats]]) -> Floats:
-    """phi from X2 and degrees of freedom of each length, the shortest first."""
-    usual: Floats = _shrunk(*sums[0])
-    phi: Floats = _inflated(*sums[0], np.ones_like(usual), _HALF_INFLATION_OF_CLUMPS)
-    for x2, freedom in sums[1:]:
-        phi = np.maximum(phi, _inflated(x2, freedom, usual, _HALF_INFLATION))
+def _known(
+    sums: Sequence[tuple[Floats, Floats]], counting: Sequence[Flags | bool], over: Flags, pods: int
+) -> Floats:
+    """phi from X2 and degrees of freedom of each length, the shortest first; whether it counts, and one of the longest is over."""
+    first, *longer = sums
+    usual: Floats = _shrunk(*first)
+    half_of_clumps = max(_HALF_INFLATION, _BLOCKS_OF_CLUMPS * (pods - 1))
+    phi: Floats = _inflated(*first, np.ones_like(usual), half_of_clumps, _CHANCE)
+    for number, (x2, freedom) in enumerate(longer, 1):
+        chance = np.where(over, _CHANCE_IN_LONGEST, _CHANCE) if number == len(longer) else _CHANCE
+        of_length = _inflated(x2, freedom, usual, _HALF_INFLATION, chance)
+        phi = np.where(counting[number], np.maximum(phi, of_length), phi)
     return phi
 
 
@@ -68,10 +81,10 @@ def _shrunk(x2: Floats, freedom: Floats) -> Floats:
     return shrunk
 
 
-def _inflated(x2: Floats, freedom: Floats, usual: Floats, half: float) -> Floats:
+def _inflated(x2: Floats, freedom: Floats, usual: Floats, half: float, chance: Floats | float) -> Floats:
     known = freedom + _FIRST_FREEDOM
     mark_inflated = _INFLATION / (1.0 + (known / half) ** 2)
-    by_chance = (freedom + np.sqrt(freedom / 2.0)) * usual
+    by_chance = (freedom + chance * np.sqrt(2.0 * freedom)) * usual
     inflated: Floats = _shrunk(x2, freedom) + mark_inflated * np.maximum(0.0, x2 - by_chance) / known
     return inflated
 

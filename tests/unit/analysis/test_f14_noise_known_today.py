@@ -132,10 +132,10 @@ def test_f14_little_knowledge_is_no_more_noise() -> None:
     assert informed(state, known(1.9, freedom=4)).metrics[0].phis == (1.1,)
 
 
-def polls(hits: list[int]) -> list[Poll]:
+def polls(hits: list[int], count: int = 12) -> list[Poll]:
     """Five pods of stable, each with 1,000 requests a poll, and hits by pod and poll."""
     made, sums = [], [0] * 5
-    for poll in range(12):
+    for poll in range(count):
         sums = [before + hits[(poll + pod) % len(hits)] for pod, before in enumerate(sums)]
         pods = tuple(
             PodReading(
@@ -163,32 +163,64 @@ def test_f14_noise_is_learnt_during_the_rollout(hits: list[int], least: float, m
     assert least <= state.metrics[0].phis[0] <= most
 
 
+HALF, WHOLE = 0.5, 1.0
+"""Standard deviations that are chance."""
+PODS = 3
+
+
 def test_f14_less_scatter_than_chance_has_is_luck() -> None:
     """A few pods that happen to be alike do not bring phi down; many comparisons do."""
-    assert phi([(0, 0)]) == 2
-    assert phi([(0, 8)]) == phi([(8, 8)]) > 1.7
-    assert phi([(500, 500), (100, 100)]) < 1.2
+    assert phi([(0, 0, HALF)], PODS) == 2
+    assert phi([(0, 8, HALF)], PODS) == phi([(8, 8, HALF)], PODS) > 1.7
+    assert phi([(500, 500, HALF), (100, 100, HALF)], PODS) < 1.2
 
 
 def test_f14_noise_that_few_comparisons_show_is_taken_for_more() -> None:
     """The pods that are there are few draws, and the canary's is one more; it counts less the more there are."""
-    inflated = [phi([(10 * freedom, freedom)]) / 10 for freedom in (16, 32, 96, 1000)]
+    inflated = [phi([(10 * freedom, freedom, HALF)], PODS) / 10 for freedom in (16, 32, 96, 1000)]
     assert inflated == sorted(inflated, reverse=True)
     assert inflated[0] > 5
     assert inflated[-1] < 1.05
 
 
-def test_f14_half_a_standard_deviation_is_chance() -> None:
-    """What independent requests often show is not inflated: a mean of 8 with a deviation of 4."""
-    assert phi([(500, 500), (8 + 2, 8)]) < 2
-    assert phi([(500, 500), (8 + 12, 8)]) > 5
+def test_f14_what_chance_often_shows_is_not_inflated() -> None:
+    """A mean of 8 with a standard deviation of 4."""
+    short = (500.0, 500.0, HALF)
+    assert phi([short, (8 + 2, 8, HALF)], PODS) < 2
+    assert phi([short, (8 + 4, 8, HALF)], PODS) > 3
+    assert phi([short, (8 + 4, 8, WHOLE)], PODS) < 2
+    assert phi([short, (8 + 12, 8, WHOLE)], PODS) > 5
+
+
+def test_f14_more_is_chance_in_the_longest_blocks_once_one_is_over() -> None:
+    """Not while it is open: it is then as long as the rollout, and what it shows is all that is known."""
+    noise = Noise(metrics=(ERRORS,))
+    for poll in polls([10, 10, 9, 11], count=25):
+        noise = noise.plus(poll)
+        chances = [block.shown[0][2] for block in noise.sums["errors"].blocks] if noise.sums else []
+        over = poll.time >= 15.0 + 300.0
+        assert chances in ([], [HALF, HALF, HALF, WHOLE if over else HALF])
+    assert chances[-1] == WHOLE
+
+
+def test_f14_a_rollout_is_read_by_blocks_that_are_as_long_as_it_is() -> None:
+    """Pods that take turns for minutes scatter over minutes, not over seconds."""
+    noise = Noise(metrics=(ERRORS,))
+    for poll in polls([5] * 10 + [15] * 10, count=80):
+        noise = noise.plus(poll)
+    by_time = [noise.reference(seconds).phi("errors") for seconds in (0, 5, 15, 20, 60, 61, 3600)]
+    assert by_time == sorted(by_time)
+    assert by_time[0] == by_time[1]
+    assert by_time[3] == by_time[4]
+    assert by_time[-1] == by_time[-2] == noise.reference().phi("errors")
+    assert by_time[-1] > 1.5 * by_time[0]
 
 
 def test_f14_bursts_that_short_blocks_show_are_not_inflated_in_long_ones() -> None:
     """Only what goes beyond comes of pods that differ for a while."""
-    short = (8.0 * 500, 500.0)
-    assert phi([short, (8.0 * 8, 8.0)]) == phi([short])
-    assert phi([short, (24.0 * 8, 8.0)]) > 24
+    short = (8.0 * 500, 500.0, HALF)
+    assert phi([short, (8.0 * 8, 8.0, HALF)], PODS) == phi([short], PODS)
+    assert phi([short, (24.0 * 8, 8.0, HALF)], PODS) > 24
 
 
 def test_f14_a_block_that_is_still_open_counts() -> None:
@@ -206,7 +238,7 @@ def test_f14_a_block_that_is_still_open_counts() -> None:
         )
         noise = noise.plus(Poll(time=5.0 * (poll + 1), weight_percent=10, pods=pods))
     assert noise.sums["errors"].blocks[-1].freedom == (0.0,)
-    x2, freedom = noise.sums["errors"].blocks[-1].shown[0]
+    x2, freedom, _ = noise.sums["errors"].blocks[-1].shown[0]
     assert freedom == 4
     assert x2 > 40
 

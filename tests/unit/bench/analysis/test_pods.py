@@ -1,5 +1,7 @@
 """Noise that is simulated, and its calibration against the shipped one."""
 
+from math import inf
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def counts_of(noise: Noise, seed: int) -> PodCounts:
     return pod_counts(LOAD, noise, 1, np.random.default_rng(seed))
 
 
-def shipped_phi(counts: PodCounts, half_life: float | None) -> float:
+def shipped_phi(counts: PodCounts, half_life: float | None, lasted: float = inf) -> float:
     """What the operator makes of the same hour of cumulative counters."""
     metric = MetricPolicy(name="errors", kind=MetricKind.RATIO, errors=True)
     noise = shipped.Noise(metrics=(metric,), half_life_seconds=half_life)
@@ -37,17 +39,17 @@ def shipped_phi(counts: PodCounts, half_life: float | None) -> float:
             for pod in range(n.shape[1])
         )
         noise = noise.plus(Poll(time=LOAD.poll * poll, weight_percent=0.0, pods=pods))
-    return noise.reference().phi("errors")
+    return noise.reference(lasted).phi("errors")
 
 
 @pytest.mark.parametrize("polls", [1, 5, 27, 63])
 @pytest.mark.parametrize("pods", [1, 9])
 def test_what_is_learnt_meanwhile_is_the_shipped_phi(polls: int, pods: int) -> None:
-    """Blocks that are open count."""
+    """Blocks that are open count, and only those that are no longer than they need be."""
     counts = counts_of(Noise(name="pods that wander", pod=Wander(sd=0.5)), 2)
     n, e = (part[:polls, :pods] for part in (counts.before_n, counts.before_e))
     before = PodCounts(before_n=n, before_e=e, n=n, e=e)
-    assert learnt(n, e, LOAD.poll)[-1, 0] == pytest.approx(shipped_phi(before, None))
+    assert learnt(n, e, LOAD.poll)[-1, 0] == pytest.approx(shipped_phi(before, None, polls * LOAD.poll))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def _live(lines: list[Line], interval: float) -> tuple[str, float, str]:
     polls: list[Poll] = [line.poll for line in lines if line.poll]
     for poll in polls:
         noise = noise.plus(poll)
-        state = judge.informed(state, noise.reference())
+        state = judge.informed(state, noise.reference(judge.lasted(state, poll.time)))
         counters, sample = counters.advance(poll)
         if sample is None:
             continue

@@ -97,7 +97,7 @@ def test_a_reference_goes_on_into_the_rollout() -> None:
     ]
     made = said(Replay(header(reference=reference)), given)[-1]
     assert (made.word, made.time) == (Word.ROLL_BACK, 30)
-    assert "noise history, evidence discounted by 2." in made.message  # five minutes of one pod say little
+    assert "noise history, evidence discounted by 1.8." in made.message  # five minutes of one pod say little
 
 
 def test_an_empty_reference_is_no_history() -> None:
