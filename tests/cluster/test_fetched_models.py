@@ -25,7 +25,7 @@ URI = "s3://models/fraud/7"
 
 @pytest.fixture(scope="module")
 def operator(credentials: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    """The operator, reported which image fetches."""
+    """The operator with the name of an image that fetches; no pod runs it here."""
     folder = tmp_path_factory.mktemp("operator")
     (folder / "settings.yaml").write_text(
         yaml.safe_dump({"fetch": {"image": "registry.invalid/fetch:1"}}), encoding="utf-8"

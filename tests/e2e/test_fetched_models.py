@@ -51,7 +51,7 @@ def site(node: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
 def operator(
     node: Cluster, credentials: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
-    """The operator, reported which image fetches, and that this machine's stores are asked by plain http."""
+    """The operator with an image that fetches, which asks the stores of this machine by plain http."""
     node.load_image(build_image("fetch"))
     folder = tmp_path_factory.mktemp("operator")
     settings = {"fetch": {"image": REFERENCES["fetch"], "plainHttpHosts": [node.host_address]}}
