@@ -210,7 +210,7 @@ def test_where_nothing_can_pin_a_later_pod_fails_and_says_so(kubectl: Kubectl, s
     kubectl("annotate", KIND, "mutable", "modelward.dev/refresh=1")
     until(lambda: not condition(kubectl, "mutable", "ModelChanged"), "the refresh is promoted")
     wait_ready(kubectl, "mutable")
-    assert len(digests(kubectl, "mutable")) == 1
+    until(lambda: len(digests(kubectl, "mutable")) == 1, "the pods of the version before have gone")
 
 
 def test_a_planted_secret_is_nowhere(
