@@ -186,6 +186,7 @@ def test_a_pin_is_written_and_deleted_by_who_may_create_pods(kubectl: Kubectl, a
     pin = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pin", "labels": MANAGED}}
     assert "pinner may not write the pin of a model: that needs the right" in pinner.create(pin)
     until(lambda: not starter.create(pin), "who may create pods may")
+    kubectl.apply(pin)
     assert "may not write the pin" in pinner.patch("configmap", "pin", {"data": {"pin.json": "{}"}})
     assert "may not write the pin" in pinner.patch("configmap", "pin", {"metadata": {"labels": None}})
     assert "may not write the pin" in pinner("delete", "configmap", "pin")
