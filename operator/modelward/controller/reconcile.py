@@ -116,21 +116,7 @@ class Reconciler:
             return await self._let_go(key, model)
         if not await self._is_true(key, model):
             return 0.0
-        observed = await gather(
-            self.kube,
-            self.store,
-            model,
-            now=self.now(),
-            sampling=self.sampling,
-            blockers=self._blockers.get(key),
-        )
-        observed = replace(
-            observed,
-            turn=self._fleet.turn(key),
-            lag_seconds=self.lag_seconds,
-            fetch=self.fetch,
-            progress=self.progress.of(observed.fetched_pods),
-        )
+        observed = await self._observed(key, model)
         if orphans := adopted(observed):
             return await self._take_back(key, observed, orphans)
         decision = decide(observed)
@@ -146,6 +132,31 @@ class Reconciler:
             await self._record(model, complete)
         if model.problem and not model.is_guarded:
             return counts_in  # spec says nothing that could be acted upon: all stays as it is
+        again = await self._carried_out(key, observed, decision, kept)
+        return min((wait for wait in (again, counts_in) if wait is not None), default=None)
+
+    async def _observed(self, key: Key, model: Model) -> Observed:
+        """All that a decision about the model is made of."""
+        observed = await gather(
+            self.kube,
+            self.store,
+            model,
+            now=self.now(),
+            sampling=self.sampling,
+            blockers=self._blockers.get(key),
+        )
+        return replace(
+            observed,
+            turn=self._fleet.turn(key),
+            lag_seconds=self.lag_seconds,
+            fetch=self.fetch,
+            progress=self.progress.of(observed.fetched_pods),
+        )
+
+    async def _carried_out(
+        self, key: Key, observed: Observed, decision: Decision, kept: Applied
+    ) -> float | None:
+        """Project, apply and report what is decided and recorded. Returns after how many seconds to requeue."""
         pins = self._pins(observed, decision)
         pinned = await self._applier.keep_pins(() if _is_leaving(decision) else pins.values())
         unpinned = {name for name, pin in pins.items() if _is_leaving(decision) or _is_unwritten(pin, pinned)}
@@ -156,7 +167,7 @@ class Reconciler:
         finally:  # the decision is recorded, and will not be announced by the next reconcile
             await self._report(observed, decision)
         await events.publish(
-            self.kube, model, decision.status.decision, tuple(applied.corrections), observed.now
+            self.kube, observed.model, decision.status.decision, tuple(applied.corrections), observed.now
         )
         applied.name_conflicts |= kept.name_conflicts
         applied.refused += kept.refused
@@ -164,8 +175,7 @@ class Reconciler:
         await self._report_blockers(key, observed, decision, applied)
         if applied.errors and not (_is_leaving(decision) or self._blockers.get(key, _NONE).failed):
             raise applied.errors[0]
-        again = self._requeue_after(key, observed, decision, applied)
-        return min((wait for wait in (again, counts_in) if wait is not None), default=None)
+        return self._requeue_after(key, observed, decision, applied)
 
     def _pins(self, observed: Observed, decision: Decision) -> dict[str, Manifest]:
         """Pins to be written, by revision; their owners are snapshots, which may have been stored just now."""
