@@ -10,7 +10,7 @@ from typing import Any
 from demo import traffic
 from demo.console import Console
 from demo.errors import DemoError
-from demo.objects import MODEL, NAMESPACE, model
+from demo.objects import MODEL, NAMESPACE, model, uri
 from demo.places import Place
 from demo.traffic import Sample, Traffic
 from demo.waiting import PATIENCE_SECONDS, condition, is_ready
@@ -25,9 +25,11 @@ def good_change(place: Place, url: str, version: str, console: Console) -> int:
     """A version that is as good as the one before; returns how many requests failed."""
     with Traffic(url, MODEL) as load:
         _headings(place, load, console)
-        place.kubectl.apply(model(version))
+        place.kubectl.apply(model(version, place.store))
         changed = time.monotonic()
-        console.say(f"spec.model.version is {version} now")
+        console.say(
+            f"spec.model.uri is {uri(version)} now" if place.store else f"spec.model.version is {version} now"
+        )
         _follow(place, load, console, lambda found: _has_taken_over(found, load, version), version)
     console.say(f"{len(load.samples())} requests, {len(load.failures())} failed")
     console.show([*_summary(load.samples(), version, changed), *load.failures()[:3]])
@@ -38,7 +40,7 @@ def bad_change(place: Place, url: str, version: str, console: Console) -> None:
     """A version of which every fifth answer is an error: it is rolled back automatically."""
     with Traffic(url, MODEL) as load:
         _headings(place, load, console)
-        place.kubectl.apply(model(version, error_rate=BAD_SHARE))
+        place.kubectl.apply(model(version, place.store, error_rate=BAD_SHARE))
         console.say(f"the new revision answers {BAD_SHARE:.0%} of its requests with an error")
         _follow(place, load, console, is_rolled_back, "the bad revision")
     failed = [each.time for each in load.samples() if each.failure]
@@ -47,7 +49,7 @@ def bad_change(place: Place, url: str, version: str, console: Console) -> None:
     console.say(
         f"{len(load.samples())} requests, {len(failed)} failed, all within {max(failed) - min(failed):.1f} s"
     )
-    place.kubectl.apply(model(version))
+    place.kubectl.apply(model(version, place.store))
     console.say("spec asks for the good revision again, as it was")
 
 

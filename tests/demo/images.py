@@ -1,4 +1,4 @@
-"""The two images, and how they get to where pods find them."""
+"""The images, and how they get to where pods find them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class Images:
 
     operator: str
     server: str
+    fetch: str = ""
+    """The image that fetches models; empty where none are fetched."""
     operator_digest: str = ""
     """Shows a new build under the same name from the one before; empty when a registry decides."""
 
@@ -38,7 +40,13 @@ def provide(place: Place, console: Console) -> Images:
         return chosen()
     digest = _load(place, "operator", console)
     _load(place, "model-server", console)
-    return Images(operator=REFERENCES["operator"], server=REFERENCES["model-server"], operator_digest=digest)
+    images = Images(
+        operator=REFERENCES["operator"], server=REFERENCES["model-server"], operator_digest=digest
+    )
+    if not place.own:
+        return images
+    _load(place, "fetch", console)
+    return dataclasses.replace(images, fetch=REFERENCES["fetch"])
 
 
 def chosen() -> Images:

@@ -11,14 +11,17 @@ import dataclasses
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
 from demo.images import Images
 from demo.kubectl import Kubectl, Manifest
+from devcluster.object_store import BUCKET, ObjectStore
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "manifests" / "samples"
+STORED = SAMPLES / "storage.yaml"
 BASE = ROOT / "manifests" / "base"
 CRDS = ROOT / "crds"
 
@@ -56,9 +59,18 @@ def crds() -> list[Manifest]:
     return [_marked(each) for path in sorted(CRDS.glob("*.yaml")) for each in _documents(path.read_text())]
 
 
-def operator(kubectl: Kubectl, images: Images) -> list[Manifest]:
-    """What `kubectl apply -k manifests/base` applies, with the image that this cluster can get."""
-    return [_marked(_with_image(each, images)) for each in _documents(kubectl("kustomize", str(BASE)))]
+def operator(kubectl: Kubectl, images: Images, store: ObjectStore | None = None) -> list[Manifest]:
+    """What `kubectl apply -k manifests/base` applies, with the image that this cluster can get, and settings for a store."""
+    base = [_with_image(each, images) for each in _documents(kubectl("kustomize", str(BASE)))]
+    if store is None:
+        return [_marked(each) for each in base]
+    settings = _settings(images, store)
+    deployments = [each for each in base if each["kind"] == "Deployment"]
+    others = [each for each in base if each["kind"] != "Deployment"]
+    return [
+        _marked(each)
+        for each in (*others, settings, *(_with_settings(each, settings) for each in deployments))
+    ]
 
 
 def namespace() -> Manifest:
@@ -94,12 +106,31 @@ METRICS = [
 ]
 
 
-def model(version: str, *, error_rate: float = 0.0) -> Manifest:
-    """The sample model in a version; with `error_rate` that share of its answers are errors."""
-    (sample,) = _documents((SAMPLES / "model.yaml").read_text())
+def secret(store: ObjectStore) -> Manifest:
+    """The sample's Secret with the keys of somebody who may read, and no more."""
+    sample, _ = _documents(STORED.read_text())
+    sample["metadata"]["namespace"] = NAMESPACE
+    sample["stringData"] |= {
+        "AWS_ENDPOINT_URL": store.url,
+        "AWS_ACCESS_KEY_ID": store.reader.access,
+        "AWS_SECRET_ACCESS_KEY": store.reader.secret,
+    }
+    return _marked(sample)
+
+
+def uri(version: str) -> str:
+    """Where a version of the model lies."""
+    return f"s3://{BUCKET}/{MODEL}/{version}"
+
+
+def model(version: str, store: ObjectStore | None, *, error_rate: float = 0.0) -> Manifest:
+    """The sample model in a version, fetched from the store if there is one; with `error_rate` that share of answers are errors."""
+    *_, sample = _documents((STORED if store else SAMPLES / "model.yaml").read_text())
     sample["metadata"]["namespace"] = NAMESPACE
     spec = sample["spec"]
     spec["model"]["version"] = version
+    if store:
+        spec["model"]["uri"] = uri(version)
     spec["rollout"] = HURRY
     spec["analysis"] = {"intervalSeconds": 2, "metrics": METRICS}
     if error_rate:
@@ -163,4 +194,26 @@ def _with_image(manifest: Manifest, images: Images) -> Manifest:
     if images.operator_digest:  # a new build under the same name is to be started
         annotations = template["metadata"].setdefault("annotations", {})
         annotations[DIGEST_ANNOTATION] = images.operator_digest
+    return changed
+
+
+def _settings(images: Images, store: ObjectStore) -> Manifest:
+    """The operator's settings, as docs/install.md has them: which image fetches, and which host may be asked by plain http."""
+    host = urlsplit(store.url).hostname
+    settings = {"fetch": {"image": images.fetch, "plainHttpHosts": [host]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "modelward-settings", "namespace": OPERATOR_NAMESPACE},
+        "data": {"settings.yaml": yaml.safe_dump(settings)},
+    }
+
+
+def _with_settings(deployment: Manifest, settings: Manifest) -> Manifest:
+    changed = copy.deepcopy(deployment)
+    pod = changed["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    container["args"].append("--settings=/etc/modelward/settings.yaml")
+    container["volumeMounts"].append({"name": "settings", "mountPath": "/etc/modelward", "readOnly": True})
+    pod["volumes"].append({"name": "settings", "configMap": {"name": settings["metadata"]["name"]}})
     return changed

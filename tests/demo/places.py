@@ -13,6 +13,7 @@ from demo.kubectl import Kubectl
 from devcluster import Cluster, DevclusterError, PrerequisiteError, ensure_up, find, node, report, versions
 from devcluster import plan as plans
 from devcluster.binaries import ensure_binaries
+from devcluster.object_store import ObjectStore
 from devcluster.paths import cluster_directory
 
 OWN = "demo"
@@ -30,6 +31,8 @@ class Place:
     """The development cluster that it is: images go into its node, ClusterIPs are reached from here."""
     own: bool
     """Made by the demonstration, for nothing else: no questions, and `down` removes it as a whole."""
+    store: ObjectStore | None = None
+    """Where the models lie; None: the server's image carries them."""
 
 
 def is_own() -> bool:

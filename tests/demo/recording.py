@@ -29,11 +29,11 @@ STORY, CHANGED_AT = "a version that gets bad at the second step", 60
 def record(place: Place, url: str, version: str, file: Path, console: Console) -> None:
     """Apply a version of which some answers are errors, and write what follows, a line for each second."""
     with Traffic(url, MODEL):
-        place.kubectl.apply(model(version, error_rate=ERROR_RATE))
+        place.kubectl.apply(model(version, place.store, error_rate=ERROR_RATE))
         points = list(_followed(place))
     write(file, points)
     console.say(f"{file}: {len(points)} seconds of a rollout with {ERROR_RATE:.0%} errors")
-    place.kubectl.apply(model(version))
+    place.kubectl.apply(model(version, place.store))
 
 
 def simulated() -> list[dict[str, Any]]:

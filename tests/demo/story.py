@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
 import httpx
 
-from demo import consent, objects, recording, traffic
+from demo import consent, objects, recording, store, traffic
 from demo.address import service_address
 from demo.change import bad_change, good_change
 from demo.console import Console
@@ -58,8 +59,9 @@ def _prepare(console: Console) -> tuple[Place, str]:
     _refuse_foreign_namespace(place)
     if not place.own:
         _ask(place, console)
-    console.title("2. Images")
+    console.title("2. Images, and models in a store")
     images = provide(place, console)
+    place = dataclasses.replace(place, store=store.provide(place, console))
     console.title("3. The operator")
     _install(place, images, console)
     console.title("4. A model")
@@ -86,7 +88,7 @@ def _ask(place: Place, console: Console) -> None:
         *objects.operator(place.kubectl, images),
         objects.namespace(),
         objects.runtime(images, namespaced=True),
-        objects.model(FIRST),
+        objects.model(FIRST, None),
     ]
     consent.ask(place, objects.planned(place.kubectl, manifests), images, console)
 
@@ -101,7 +103,7 @@ def _install(place: Place, images: Images, console: Console) -> None:
     names = [f"crd/{each['metadata']['name']}" for each in crds]
     kubectl("wait", "--for=condition=Established", *names, "--timeout=60s")
     console.say(f"{len(crds)} CRDs are established (crds/)")
-    _apply(place, objects.operator(kubectl, images))
+    _apply(place, objects.operator(kubectl, images, place.store))
     wait_operator(kubectl)
     console.say("the operator runs in the cluster (manifests/base)")
     pods = kubectl(
@@ -115,15 +117,18 @@ def _serve(place: Place, images: Images, console: Console) -> str:
     kubectl = place.kubectl
     _apply(place, [objects.namespace()])
     _apply(place, [objects.runtime(images, namespaced=not place.own)])
+    if place.store:
+        _apply(place, [objects.secret(place.store)])
     before = _left_by_an_earlier_run(place, console)
     version = _version(before) if before else FIRST
     started = time.monotonic()
-    _apply(place, [objects.model(version)])
+    _apply(place, [objects.model(version, place.store)])
     console.say(
         f"ModelDeployment {NAMESPACE}/{MODEL} is {'there already' if before else 'applied'}, version {version}"
     )
     if not before:
-        console.show((objects.SAMPLES / "model.yaml").read_text().splitlines())
+        sample = objects.STORED if place.store else objects.SAMPLES / "model.yaml"
+        console.show(sample.read_text().rpartition("---\n")[2].splitlines())
     model = wait_model(kubectl, console)
     waited = "" if before else f", {time.monotonic() - started:.1f} s after it was applied"
     console.say(f"Ready: {condition(model, 'Ready')['message']}".rstrip(".") + waited)

@@ -15,6 +15,7 @@ from devcluster import (
     kubeconfig,
     kwok,
     node,
+    object_store,
     processes,
     reservation,
     versions,
@@ -67,6 +68,7 @@ def down(name: str, *, wipe: bool, say: Say) -> None:
     directory = cluster_directory(name)
     with _exclusive(name, say, remove=wipe or not directory.exists()):
         gateway.stop(directory)
+        object_store.stop(directory)
         processes.stop(directory, "kwok")
         node.stop(directory, name, say)
         for component in reversed(control_plane.component_programs()):

@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("operator")]
 MODELS = Path(__file__).parents[1] / "model_server" / "models"
 ONE, TWO = ((MODELS / number / "model.onnx").read_bytes() for number in "12")
 FETCHER = "fetch-model"
+SAMPLE = Path(__file__).parents[2] / "manifests" / "samples" / "storage.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,18 @@ def test_a_changed_uri_goes_out_and_what_runs_is_known(kubectl: Kubectl, store: 
     pin = kubectl.get("configmap", f"bucket-{found['stableRevision']}")
     assert pin is not None
     assert pin["immutable"] is True
+
+
+def test_the_sample_is_served_from_a_store(kubectl: Kubectl, store: Moto) -> None:
+    """manifests/samples/storage.yaml as it stands, but for the store's address and keys and the name of the runtime."""
+    keys, sample = yaml.safe_load_all(SAMPLE.read_text())
+    assert keys["stringData"].keys() == store.reader.keys()
+    keys["stringData"] = store.reader
+    sample["spec"] |= {"runtime": {"name": "onnx-server"}}
+    kubectl.apply(keys, sample)
+    wait_ready(kubectl, MODEL)
+    assert first_answer(address(kubectl, MODEL), MODEL).version == "1"
+    assert len(digests(kubectl, MODEL)) == 1
 
 
 def test_a_canary_whose_model_is_not_there_goes_back(kubectl: Kubectl) -> None:

@@ -16,6 +16,8 @@ from support.waiting import until
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 RUNTIME = SAMPLES / "runtime.yaml"
 BAD_IMAGE = SAMPLES / "bad-image.yaml"
+STORAGE = SAMPLES / "storage.yaml"
+"""Needs a store; it is served in test_fetched_models."""
 PATIENCE_SECONDS = 150.0
 
 pytestmark = pytest.mark.slow
@@ -37,7 +39,9 @@ def _models(path: Path) -> list[dict[str, Any]]:
 
 BY_DAY = ("model", "canary", "full", "own-image")
 """Those that `make test` has on real pods, too; of the others the API server's opinion is asked there (test_docs)."""
-SERVING = [path for path in sorted(SAMPLES.glob("*.yaml")) if path != BAD_IMAGE and _models(path)]
+SERVING = [
+    path for path in sorted(SAMPLES.glob("*.yaml")) if path not in {BAD_IMAGE, STORAGE} and _models(path)
+]
 
 
 @pytest.mark.parametrize(
