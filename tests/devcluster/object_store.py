@@ -13,6 +13,7 @@ from typing import Any
 
 from devcluster import control_plane, processes
 from devcluster.paths import GOBUILD, write_atomically
+from devcluster.plan import StorePorts
 from devcluster.processes import Component
 from devcluster.progress import Say
 from devcluster.pypi import fetched
@@ -25,20 +26,6 @@ SETTINGS_FILE = "object-store.json"
 BUCKET = "models"
 _READER_MAY = (f"Read:{BUCKET}", f"List:{BUCKET}")
 _OWNER_MAY = ("Admin", "Read", "List", "Write", "Tagging")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """Of its parts; all but `s3` listen on 127.0.0.1."""
-
-    s3: int
-    s3_grpc: int
-    master: int
-    master_grpc: int
-    volume: int
-    volume_grpc: int
-    filer: int
-    filer_grpc: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +80,7 @@ def _prepare(directory: Path) -> None:
         keys = json.loads((directory / SETTINGS_FILE).read_text())["keys"]
     except FileNotFoundError:
         keys = {name: {"access": name, "secret": secrets.token_hex(20)} for name in ("owner", "reader")}
-    ports = dataclasses.asdict(free_ports(Ports, ()))
+    ports = dataclasses.asdict(free_ports(StorePorts, ()))
     (directory / NAME).mkdir(exist_ok=True)
     write_atomically(directory / SETTINGS_FILE, json.dumps({"ports": ports, "keys": keys}))
     identities = [
@@ -108,17 +95,17 @@ def _identity(keys: Keys, actions: tuple[str, ...]) -> dict[str, Any]:
     return {"name": keys.access, "credentials": [pair], "actions": list(actions)}
 
 
-def _settings(directory: Path) -> tuple[Ports, Keys, Keys]:
+def _settings(directory: Path) -> tuple[StorePorts, Keys, Keys]:
     known = json.loads((directory / SETTINGS_FILE).read_text())
     keys = known["keys"]
-    return Ports(**known["ports"]), Keys(**keys["owner"]), Keys(**keys["reader"])
+    return StorePorts(**known["ports"]), Keys(**keys["owner"]), Keys(**keys["reader"])
 
 
 def _identities(directory: Path) -> Path:
     return directory / "credentials" / "object-store.json"
 
 
-def _argv(program: Path, directory: Path, host: str, ports: Ports) -> list[str]:
+def _argv(program: Path, directory: Path, host: str, ports: StorePorts) -> list[str]:
     """A whole SeaweedFS in one process, small, and with none of its other protocols."""
     return [
         str(program),

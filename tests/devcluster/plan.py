@@ -33,6 +33,20 @@ class GatewayPorts:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StorePorts:
+    """Ports of the object store; all but `s3` on 127.0.0.1."""
+
+    s3: int
+    s3_grpc: int
+    master: int
+    master_grpc: int
+    volume: int
+    volume_grpc: int
+    filer: int
+    filer_grpc: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One cluster: its name, numbers and wanted layers."""
 

@@ -13,10 +13,10 @@ from devcluster.addresses import BLOCKS, Addresses, Network
 from devcluster.errors import DevclusterError
 from devcluster.locks import locked
 from devcluster.paths import clusters_directory
-from devcluster.plan import GatewayPorts, Plan, Ports, load, names
+from devcluster.plan import GatewayPorts, Plan, Ports, load, names, StorePorts
 from devcluster.progress import Say
 
-P = TypeVar("P", Ports, GatewayPorts)
+P = TypeVar("P", Ports, GatewayPorts, StorePorts)
 
 
 def reserve(name: str, kubernetes: str, *, audit: bool, say: Say) -> Plan:
