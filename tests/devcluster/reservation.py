@@ -13,7 +13,7 @@ from devcluster.addresses import BLOCKS, Addresses, Network
 from devcluster.errors import DevclusterError
 from devcluster.locks import locked
 from devcluster.paths import clusters_directory
-from devcluster.plan import GatewayPorts, Plan, Ports, load, names, StorePorts
+from devcluster.plan import GatewayPorts, Plan, Ports, StorePorts, load, names
 from devcluster.progress import Say
 
 P = TypeVar("P", Ports, GatewayPorts, StorePorts)
