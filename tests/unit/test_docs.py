@@ -1,6 +1,8 @@
 """What the pages say that can be read back from the code: reasons, commands, states, defaults."""
 
+import ast
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -69,3 +71,37 @@ def test_every_place_that_contributors_are_sent_to_is_there() -> None:
     places = [place for row in rows for place in re.findall(r"`([^`]+)`", row) if " " not in place]
     assert len(places) >= len(rows) > 10
     assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "places"),
+    [
+        pytest.param(
+            "where a canary step is decided", {"rollout/canary.py": "_judged_at_step"}, id="a canary's step"
+        ),
+        pytest.param(
+            "where a weight is written",
+            {"controller/apply.py": "_route", "controller/user_routes.py": "_weigh"},
+            id="a weight",
+        ),
+        pytest.param(
+            "what happens when a watch breaks",
+            {"controller/watch.py": "report_broken", "clients/kopf_session.py": "iter_chunked"},
+            id="a watch that breaks",
+        ),
+        pytest.param(
+            "where a metrics page is parsed",
+            {"sampling/exposition.py": "readings", "sampling/lines.py": "read_page"},
+            id="a page",
+        ),
+    ],
+)
+def test_a_question_leads_to_the_function_that_answers_it(question: str, places: Mapping[str, str]) -> None:
+    """In two clicks: the row of "Where things are", and a function of the file that it names."""
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (row,) = [line for line in table.splitlines() if line.startswith(f"| {question} |")]
+    assert re.findall(r"`operator/modelward/([^`]+)`", row) == [*places]
+    for place, name in places.items():
+        tree = ast.parse((ROOT / "operator" / "modelward" / place).read_text(encoding="utf-8"))
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+        assert name in {node.name for node in ast.walk(tree) if isinstance(node, functions)}
