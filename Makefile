@@ -73,7 +73,7 @@ test: check ## Everything: what CI runs
 	@$(BIN)/python -m lanes
 
 test-integrations: kubernetes ## What is slower by nature, and not in `make test`: the nightly run
-	@PAGES=all $(BIN)/pytest tests/unit -q -n logical --dist loadfile --hypothesis-profile=nightly
+	@PAGES=all $(BIN)/pytest tests/unit tests/fetch -q -n logical --dist loadfile --hypothesis-profile=nightly
 	@$(BIN)/python -m lanes --integrations $(ARGS)
 
 kubernetes: setup ## Build Kubernetes from source into the cache: minutes the first time, nothing afterwards
