@@ -34,6 +34,7 @@ _POD_KEYS: Final = {
     "securityContext",
     "terminationGracePeriodSeconds",
     "topologySpreadConstraints",
+    "initContainers",
     "containers",
     "volumes",
     "serviceAccountName",
@@ -44,6 +45,15 @@ _POD_KEYS: Final = {
     "runtimeClassName",
 }
 """All that a pod of ours may say. What is not here (host network, host paths, other containers) nobody can ask for."""
+_VOLUMES: Final = {
+    "tmp": {"emptyDir"},
+    "model": {"emptyDir", "persistentVolumeClaim"},
+    "model-pin": {"configMap"},
+    "model-credentials": {"secret"},
+}
+"""All volumes that a pod of ours may have, and what they may be; all but the first only where a model is fetched."""
+_SEEN_BY_SERVER: Final = {"tmp", "model"}
+_FETCHER_KEYS: Final = {"name", "image", "env", "resources", "securityContext", "volumeMounts"}
 _CONTAINER_KEYS: Final = {
     "name",
     "image",
@@ -165,14 +175,39 @@ def template_problems(template: Raw) -> Iterator[str]:
     pod = template["spec"]
     if extra := pod.keys() - _POD_KEYS:
         yield f"the pod has {extra}"
-    if [set(volume) for volume in pod["volumes"]] != [{"name", "emptyDir"}]:
-        yield f"its volumes are {pod['volumes']}"
+    yield from _volume_problems(pod)
+    yield from _fetcher_problems(pod.get("initContainers", []))
     security = pod["securityContext"]
     if not (security["runAsNonRoot"] and security["runAsUser"] and security["seccompProfile"]):
         yield f"its security context is {security}"
     if pod["terminationGracePeriodSeconds"] < 5:
         yield "it ends before its pause before the stop is over"
     yield from _container_problems(pod["containers"])
+
+
+def _volume_problems(pod: Raw) -> Iterator[str]:
+    kinds = {volume["name"]: volume.keys() - {"name"} for volume in pod["volumes"]}
+    allowed = _VOLUMES if pod.get("initContainers") else {"tmp": _VOLUMES["tmp"]}
+    if len(kinds) < len(pod["volumes"]) or any(
+        len(kind) != 1 or not kind <= allowed.get(name, set()) for name, kind in kinds.items()
+    ):
+        yield f"its volumes are {pod['volumes']}"
+    mounts = [mount for container in pod["containers"] for mount in container["volumeMounts"]]
+    if not {mount["name"] for mount in mounts} <= _SEEN_BY_SERVER:
+        yield f"its server sees {mounts}"
+
+
+def _fetcher_problems(containers: list[Raw]) -> Iterator[str]:
+    if len(containers) > 1:
+        yield f"it has {len(containers)} init containers"
+    for container in containers:
+        if container["name"] != "fetch-model" or container.keys() != _FETCHER_KEYS:
+            yield f"the init container is {container}"
+        security = container["securityContext"]
+        if security["allowPrivilegeEscalation"] or security["capabilities"] != {"drop": ["ALL"]}:
+            yield f"its security context is {security}"
+        if not security["readOnlyRootFilesystem"]:
+            yield "the init container may write to its image"
 
 
 def _container_problems(containers: list[Raw]) -> Iterator[str]:

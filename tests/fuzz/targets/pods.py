@@ -12,10 +12,12 @@ from modelward.api.model_runtime import ModelRuntimeSpec
 from modelward.api.names import revision_labels
 from modelward.api.pod import Ports
 from modelward.api.revision import Revision
+from modelward.runtimes.fetching import FetchPolicy
 from modelward.runtimes.metric_endpoints import measured
 from modelward.runtimes.render import Subject, render_template
 
 REVISION = "bcdfghjklm"
+FETCHED = FetchPolicy(image="registry.invalid/fetch:1")
 
 
 def rendered(data: bytes) -> None:
@@ -24,7 +26,7 @@ def rendered(data: bytes) -> None:
     raw, raw_runtime = typed(source, ModelDeploymentSpec), typed(source, ModelRuntimeSpec)
     spec, runtime = decode_spec(raw), decode_runtime(raw_runtime)
     name = source.pick([word for word in words.WORDS if word in NAMES])
-    template = render_template(Subject(model=name, revision=REVISION, spec=spec), runtime)
+    template = render_template(Subject(model=name, revision=REVISION, spec=spec), runtime, FETCHED)
     assert not (wrong := list(template_problems(template))), wrong
     labels = template["metadata"]["labels"]
     assert revision_labels(name, REVISION).items() <= labels.items()
