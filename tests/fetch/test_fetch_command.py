@@ -1,5 +1,6 @@
 """The program around a fetch: its start by `modelward`, its exit codes, `/progress`, the digest that coreutils print."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -102,3 +103,25 @@ def test_an_address_that_has_not_its_form_is_explained_as_such() -> None:
     """With the code of a fetch."""
     result = CliRunner().invoke(command, ["--explain", "hf://model"])
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("form", ["{}", " {}\n", "sha256:{}", "SHA256:{}"])
+def test_a_sha256_in_each_form_that_is_printed(tmp_path: Path, form: str) -> None:
+    """With the prefix of the digest, in capitals, with a line's end."""
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    given = form.format(hashlib.sha256(b"x").hexdigest().upper())
+    ended = program("pvc://claim/model.onnx", tmp_path / "m", "--claim", str(tmp_path), "--sha256", given)
+    assert (ended.code, ended.report["result"]) == (0, "InPlace")
+
+
+@pytest.mark.parametrize(
+    "given", ["abc", "sha256:", "sha512:" + 64 * "a", 63 * "a", 64 * "g", "x" + 64 * "a"]
+)
+def test_a_sha256_that_is_none_is_refused_before_anything_is_asked(tmp_path: Path, given: str) -> None:
+    """It would be compared with what took an hour to fetch."""
+    ended = program("https://host.invalid/model.onnx", tmp_path / "m", "--sha256", given)
+    assert (ended.code, ended.report["reason"], ended.report["field"]) == (
+        2,
+        "InvalidUri",
+        "spec.model.sha256",
+    )
