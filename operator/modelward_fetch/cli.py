@@ -210,7 +210,7 @@ def _prepared(
 def _sha256(given: str) -> str:
     """64 digits, as the report and `sha256sum` write them. Raises FetchFailed."""
     digits = given.strip().lower().removeprefix("sha256:")
-    if digits and not re.fullmatch("[0-9a-f]{64}", digits):
+    if given.strip() and not re.fullmatch("[0-9a-f]{64}", digits):
         raise FetchFailed(
             Reason.INVALID_URI,
             "the SHA-256 that was given is not one",
