@@ -105,7 +105,9 @@ class Credentials:
         hub = Path(environment.get("HF_HOME") or Path.home() / ".cache" / "huggingface") / "token"
         for key, path in ((".dockerconfigjson", docker), ("HF_TOKEN", hub)):
             if key not in values and path.is_file():
-                values[key] = path.read_text(encoding="utf-8")
+                values[key] = path.read_bytes().decode(
+                    errors="replace"
+                )  # refused where it is needed, if at all
         shell_only = {"username", "password", "token"}  # too common as names of variables
         return cls({key: value for key, value in values.items() if key not in shell_only}, redactor)
 
@@ -118,7 +120,7 @@ class Credentials:
             return self["ca"]
         try:
             return Path(self["ca_file"]).read_text(encoding="utf-8")
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return ""
 
     def basic(self, username: str = "username", password: str = "password") -> str:  # noqa: S107 - names of values

@@ -31,7 +31,7 @@ from modelward_fetch.failures import FetchFailed, Reason
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
+_READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOENT}
 
 
 class Journal:
@@ -97,8 +97,8 @@ class Staging:
     @contextlib.contextmanager
     def locked(self) -> Iterator["Staging"]:
         """One fetch at a time. Raises FetchFailed."""
-        self._check_target()
         with no_space():
+            self._check_target()
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("w")
         with lock:

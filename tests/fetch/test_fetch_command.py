@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from modelward_fetch.cli import command
 from modelward_fetch.progress import Counter, Progress, served
 from support.fetch import environment, fetch, program
+from support.fetch_site import Page, Site
 
 SHELL = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
 """As docs/fetch.md has it."""
@@ -119,9 +120,37 @@ def test_a_sha256_in_each_form_that_is_printed(tmp_path: Path, form: str) -> Non
 )
 def test_a_sha256_that_is_none_is_refused_before_anything_is_asked(tmp_path: Path, given: str) -> None:
     """It would be compared with what took an hour to fetch."""
-    ended = program("https://host.invalid/model.onnx", tmp_path / "m", "--sha256", given)
+    uri = "https://host.invalid/model.onnx"
+    ended = program(uri, tmp_path / "m", "--sha256", given, "--timeout-seconds", "1")
     assert (ended.code, ended.report["reason"], ended.report["field"]) == (
         2,
         "InvalidUri",
         "spec.model.sha256",
     )
+
+
+@pytest.mark.parametrize("address", ["foo", ":99999", "host.invalid:8089", ":x", "taken"])
+def test_an_address_for_progress_that_cannot_be_used(tmp_path: Path, address: str) -> None:
+    """A wrong option, not a defect."""
+    with served("127.0.0.1:0", Counter()) as port:
+        given = f"127.0.0.1:{port}" if address == "taken" else address
+        ended = program("pvc://claim/x", tmp_path / "m", "--progress-address", given)
+    assert (ended.code, ended.report["field"]) == (2, "--progress-address")
+
+
+@pytest.mark.parametrize("name", ["/proc/x/y", "n" * 250, "n" * 300, "file/m"])
+def test_a_folder_that_cannot_be_made(plain_site: Site, tmp_path: Path, name: str) -> None:
+    """Below a place that is missing and cannot be written, by a name that is too long, below a file."""
+    plain_site.pages["/model.onnx"] = Page(b"x")
+    (tmp_path / "file").touch()
+    ended = program(f"{plain_site.url}/model.onnx", tmp_path / name)
+    assert (ended.code, ended.report["reason"], ended.report["field"]) == (2, "InvalidUri", "DIR")
+
+
+@pytest.mark.parametrize("file", [".docker/config.json", ".cache/huggingface/token"])
+def test_files_of_other_tools_that_are_no_text(plain_site: Site, tmp_path: Path, file: str) -> None:
+    """They are not needed here."""
+    plain_site.pages["/model.onnx"] = Page(b"x")
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_bytes(b"\xff\xfe\x00")
+    assert program(f"{plain_site.url}/model.onnx", tmp_path / "m", HOME=str(tmp_path)).code == 0
