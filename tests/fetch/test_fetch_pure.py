@@ -296,3 +296,13 @@ def test_an_entry_of_a_credential_helper_is_none(entry: object) -> None:
     assert Credentials({".dockerconfigjson": config}).registry("other") == ""
     alone = json.dumps({"auths": {"host": entry}})
     assert Credentials({".dockerconfigjson": alone}).registry("host") == ""
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"])
+def test_a_metadata_address_is_refused_for_what_it_is(scheme: str, host: str) -> None:
+    """Not for its scheme: https would not help. By a redirect, too."""
+    with pytest.raises(FetchFailed, match="metadata"):
+        guard_for(f"{scheme}://{host}/latest")
+    with pytest.raises(FetchFailed, match="metadata"):
+        Guard().check_scheme(scheme, host.strip("[]"))
