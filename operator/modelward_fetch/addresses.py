@@ -93,7 +93,9 @@ class Guard:
         return [str(each) for each in found]
 
     def check_scheme(self, scheme: str, host: str) -> None:
-        """Raises FetchFailed for plain http to another machine."""
+        """Raises FetchFailed for plain http to another machine, and first for an address that is never asked."""
+        if refused_literal := _literal(host):
+            raise refused(f"{host} {refused_literal}")
         if scheme == "https" or (scheme == "http" and (host in self.plain_hosts or names_loopback(host))):
             return
         raise refused(
@@ -108,8 +110,6 @@ def guard_for(url: str, plain_hosts: Iterable[str] = ()) -> Guard:
     host = split.hostname or ""
     guard = Guard(plain_hosts=frozenset(plain_hosts), loopback=names_loopback(host))
     guard.check_scheme(split.scheme, host)
-    if refused_literal := _literal(host):
-        raise refused(f"{host} {refused_literal}")
     return guard
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -15,7 +16,7 @@ import click
 
 from modelward_fetch import pin, report
 from modelward_fetch.credentials import Credentials
-from modelward_fetch.failures import EXIT_CODES, EXIT_DEFECT, EXIT_TERMINATED, FetchFailed
+from modelward_fetch.failures import EXIT_CODES, EXIT_DEFECT, EXIT_TERMINATED, FetchFailed, Reason
 from modelward_fetch.fetch import Fetch, Request
 from modelward_fetch.limits import Limits
 from modelward_fetch.progress import Counter, amount, progress_logged, served
@@ -200,10 +201,23 @@ def _prepared(
         at=at,
         target=Path(os.path.abspath(directory)),  # noqa: PTH100 - `resolve` would follow a link
         limits=limits,
-        sha256=options["sha256"],
+        sha256=_sha256(options["sha256"]),
         pin=pin.read(options["pin"], at),
     )
     return Fetch(request, opening, counter)
+
+
+def _sha256(given: str) -> str:
+    """64 digits, as the report and `sha256sum` write them. Raises FetchFailed."""
+    digits = given.strip().lower().removeprefix("sha256:")
+    if given.strip() and not re.fullmatch("[0-9a-f]{64}", digits):
+        raise FetchFailed(
+            Reason.INVALID_URI,
+            "the SHA-256 that was given is not one",
+            remedy="Give 64 hexadecimal digits, with or without `sha256:` before them.",
+            field="spec.model.sha256",
+        )
+    return digits
 
 
 def _sentences(fields: dict[str, Any]) -> str:

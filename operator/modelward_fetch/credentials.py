@@ -105,7 +105,9 @@ class Credentials:
         hub = Path(environment.get("HF_HOME") or Path.home() / ".cache" / "huggingface") / "token"
         for key, path in ((".dockerconfigjson", docker), ("HF_TOKEN", hub)):
             if key not in values and path.is_file():
-                values[key] = path.read_text(encoding="utf-8")
+                values[key] = path.read_bytes().decode(
+                    errors="replace"
+                )  # refused where it is needed, if at all
         shell_only = {"username", "password", "token"}  # too common as names of variables
         return cls({key: value for key, value in values.items() if key not in shell_only}, redactor)
 
@@ -118,7 +120,7 @@ class Credentials:
             return self["ca"]
         try:
             return Path(self["ca_file"]).read_text(encoding="utf-8")
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return ""
 
     def basic(self, username: str = "username", password: str = "password") -> str:  # noqa: S107 - names of values
@@ -133,7 +135,7 @@ class Credentials:
         names = {host, f"https://{host}", f"https://{host}/v1/", f"https://{host}/v2/"}
         if host in {"registry-1.docker.io", "docker.io"}:
             names |= {"docker.io", "https://index.docker.io/v1/", "index.docker.io"}
-        entry = next((auths[name] for name in names if name in auths), None)
+        entry = next((auths[name] for name in names if _holds_pair(auths.get(name))), None)
         if entry is None:
             return f"{self['username']}:{self['password']}" if self["password"] else ""
         pair = _pair(entry)
@@ -155,6 +157,13 @@ def basic(pair: str, redactor: Redactor) -> str:
     encoded = base64.b64encode(pair.encode()).decode()
     redactor.add(encoded)
     return f"Basic {encoded}"
+
+
+def _holds_pair(entry: Any) -> bool:
+    """Not where a credential helper keeps it, as Docker Desktop does: it writes `{}`."""
+    return entry is not None and (
+        not isinstance(entry, dict) or bool(entry.get("auth") or "username" in entry)
+    )
 
 
 def _pair(entry: Any) -> str:

@@ -57,6 +57,7 @@ def _refused(problem: str) -> FetchFailed:
     return FetchFailed(
         Reason.MODEL_CHANGED,
         problem,
-        remedy="Somebody else wrote this revision's ConfigMap: delete it, the operator writes it again.",
+        remedy="Somebody else wrote this revision's ConfigMap: delete it. Pods then resolve the address anew,"
+        " and what they get is compared with what the revision began with.",
         field="ConfigMap",
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+from modelward_fetch.failures import FetchFailed, Reason
+
 EVERY_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 5
 """For a request: who asks slowly does not hold a thread for long."""
@@ -102,8 +104,7 @@ def progress_logged(counter: Counter) -> Iterator[None]:
 
 @contextmanager
 def served(address: str, counter: Counter) -> Iterator[int]:
-    """The endpoint at `host:port` until the block ends; the port, which may have been asked for as 0."""
-    host, _, port = address.rpartition(":")
+    """The endpoint at `host:port` until the block ends; the port, which may have been asked for as 0. Raises FetchFailed."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = LONGEST_SECONDS
@@ -121,13 +122,27 @@ def served(address: str, counter: Counter) -> Iterator[int]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
             """Nothing: it is asked every few seconds."""
 
-    with ThreadingHTTPServer((host.strip("[]") or "0.0.0.0", int(port)), Handler) as server:  # noqa: S104
+    with _server(address, Handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield server.server_port
         finally:
             server.shutdown()
+
+
+def _server(address: str, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    host, _, port = address.rpartition(":")
+    try:
+        return ThreadingHTTPServer((host.strip("[]") or "0.0.0.0", int(port)), handler)  # noqa: S104
+    except (OSError, ValueError, OverflowError) as error:
+        problem = (error.strerror if isinstance(error, OSError) else "") or "it is not HOST:PORT"
+        raise FetchFailed(
+            Reason.INVALID_URI,
+            f"progress cannot be served at {address}: {problem}",
+            remedy="Name an address of this machine and a port that is free, such as 127.0.0.1:8089.",
+            field="--progress-address",
+        ) from error
 
 
 def amount(count: float) -> str:

@@ -6,11 +6,13 @@ For the target `models/fraud` that is `models/.fraud.modelward`:
     journal       what is done: a header that names the plan, then a line for each part and each file
     files/        the files, growing
     unpacked/     an archive's content, made anew each time
-    record.json   what was published, with its digest
+    record.json   what was published, with its digest and the names of what it brought
     old/          the model before, for the moment between two renames
+    removed/      the model before, while it is removed
 
 Nothing is ever written into the target. It appears by one `rename`, complete; so a crash at any moment leaves nothing, or
-the model before, and here what a later start goes on from. The journal counts only within one boot of the machine:
+the model before, and here what a later start goes on from. A path in the target that the record does not name is
+somebody else's: it is neither replaced nor removed, the fetch is refused. The journal counts only within one boot of the machine:
 what a power failure may have lost was never forced to the disk, since in a pod the disk goes with the pod.
 """
 
@@ -24,11 +26,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
+from modelward_fetch import digest
 from modelward_fetch.failures import FetchFailed, Reason
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
+_READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOENT}
 
 
 class Journal:
@@ -88,13 +91,14 @@ class Staging:
         self.folder = target.parent / f".{target.name}.modelward"
         self.files = self.folder / "files"
         self.unpacked = self.folder / "unpacked"
+        self._old = self.folder / "old"
         self._record = self.folder / "record.json"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator["Staging"]:
         """One fetch at a time. Raises FetchFailed."""
-        self._check_target()
         with no_space():
+            self._check_target()
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("w")
         with lock:
@@ -102,6 +106,7 @@ class Staging:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise in_use("another fetch into this folder is running", "Wait for its end.") from error
+            self._restore()
             yield self
 
     def begin(self, plan: str) -> Journal:
@@ -113,34 +118,69 @@ class Staging:
         shutil.rmtree(self.unpacked, ignore_errors=True)
         return journal
 
-    def published(self) -> dict[str, Any] | None:
-        """The record of what is in the target, if that is ours."""
+    def published(self, folder: Path | None = None) -> dict[str, Any] | None:
+        """The record of what was published, if the target (or `folder`) is there."""
         try:
             record = json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return record if isinstance(record, dict) and self.target.is_dir() else None
+        return record if isinstance(record, dict) and (folder or self.target).is_dir() else None
 
     def publish(self, folder: Path, record: dict[str, Any]) -> None:
-        """The folder becomes the target; the model before goes."""
-        old = self.folder / "old"
-        shutil.rmtree(old, ignore_errors=True)
-        ours = self.published() is not None
+        """The folder becomes the target; the model before goes. Raises FetchFailed.
+
+        `before` is for a crash between the last two renames: the model before is put back, and still is ours.
+        """
+        self._discard()
+        previous = self.published()
+        before = self._set_aside() if previous is not None else []
+        self._write_record({**record, "names": sorted(_paths(folder)), "before": before})
+        try:
+            folder.rename(self.target)  # over an empty folder, too
+        except OSError as error:
+            if previous is None:
+                self._record.unlink()
+            else:
+                self._write_record(previous)
+                self._restore()
+            raise in_use(
+                "the target has files that no fetch brought", "Name another folder, or empty it."
+            ) from error
+        self._discard()
+        for left in (self.files, self.unpacked):
+            shutil.rmtree(left, ignore_errors=True)
+        (self.folder / "journal").unlink(missing_ok=True)
+
+    def _set_aside(self) -> list[str]:
+        """The names of the model before, which is in `old` now: checked there, where nobody adds a file meanwhile."""
+        self.target.rename(self._old)
+        try:
+            self._check_ours(self._old)
+        except FetchFailed:
+            self._restore()
+            raise
+        return sorted(_paths(self._old))
+
+    def _restore(self) -> None:
+        """After a crash between two renames: the model before is the target again."""
+        if self._old.is_dir() and (not self.target.exists() or _is_empty(self.target)):
+            self._old.rename(self.target)
+            self._check_ours(self.target)
+
+    def _discard(self) -> None:
+        """Remove the model before; renamed first, so that what is in `old` is always whole."""
+        removed = self.folder / "removed"
+        shutil.rmtree(removed, ignore_errors=True)
+        if self._old.is_dir():
+            self._check_ours(self._old)
+            self._old.rename(removed)
+            shutil.rmtree(removed, ignore_errors=True)
+
+    def _write_record(self, record: dict[str, Any]) -> None:
         unfinished = self.folder / "record.new"
         with no_space():
             unfinished.write_text(json.dumps(record), encoding="utf-8")
         unfinished.replace(self._record)
-        if ours:
-            self.target.rename(old)
-        try:
-            folder.rename(self.target)  # over an empty folder, too
-        except OSError as error:
-            raise in_use(
-                "the target has files that no fetch brought", "Name another folder, or empty it."
-            ) from error
-        for left in (old, self.files, self.unpacked):
-            shutil.rmtree(left, ignore_errors=True)
-        (self.folder / "journal").unlink(missing_ok=True)
 
     def _check_target(self) -> None:
         if self.target.is_symlink() or (self.target.exists() and not self.target.is_dir()):
@@ -152,8 +192,45 @@ class Staging:
                 remedy="Name a folder below it.",
                 field="DIR",
             )
-        if self.published() is None and self.target.is_dir() and any(self.target.iterdir()):
-            raise in_use("the target has files that no fetch brought", "Name another folder, or empty it.")
+        if self.target.is_dir():
+            self._check_ours(self.target)
+
+    def _check_ours(self, folder: Path) -> None:
+        """Raises FetchFailed if the folder holds a path that no fetch brought."""
+        with no_space():
+            paths = _paths(folder)
+        ours = self._names(folder, paths)
+        if foreign := sorted(path for path, is_link in paths.items() if is_link or path not in ours):
+            raise in_use(
+                f"the target has files that no fetch brought, such as {foreign[0]!r}",
+                "Name another folder, or move these files away.",
+            )
+
+    def _names(self, folder: Path, paths: dict[str, bool]) -> set[str]:
+        """What fetches brought. A record of an older form has no names: it is for just the files of its digest."""
+        record = self.published(folder) or {}
+        if "names" in record:
+            return {*record["names"], *record.get("before", ())}
+        if "digest" in record and digest.of_folder(folder)[0] == record["digest"]:
+            return set(paths)
+        return set()
+
+
+def _paths(folder: Path) -> dict[str, bool]:
+    """Each path below the folder, and whether it is a link, which no fetch brings."""
+    found = {}
+    for place, folders, files in os.walk(folder, onerror=_raised):
+        for path in (Path(place, name) for name in (*folders, *files)):
+            found[str(path.relative_to(folder))] = path.is_symlink()
+    return found
+
+
+def _raised(error: OSError) -> None:
+    raise error
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def free_bytes(folder: Path) -> int:

@@ -1,5 +1,6 @@
 """The program around a fetch: its start by `modelward`, its exit codes, `/progress`, the digest that coreutils print."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from modelward_fetch.cli import command
 from modelward_fetch.progress import Counter, Progress, served
 from support.fetch import environment, fetch, program
+from support.fetch_site import Page, Site
 
 SHELL = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
 """As docs/fetch.md has it."""
@@ -102,3 +104,53 @@ def test_an_address_that_has_not_its_form_is_explained_as_such() -> None:
     """With the code of a fetch."""
     result = CliRunner().invoke(command, ["--explain", "hf://model"])
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("form", ["{}", " {}\n", "sha256:{}", "SHA256:{}"])
+def test_a_sha256_in_each_form_that_is_printed(tmp_path: Path, form: str) -> None:
+    """With the prefix of the digest, in capitals, with a line's end."""
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    given = form.format(hashlib.sha256(b"x").hexdigest().upper())
+    ended = program("pvc://claim/model.onnx", tmp_path / "m", "--claim", str(tmp_path), "--sha256", given)
+    assert (ended.code, ended.report["result"]) == (0, "InPlace")
+
+
+@pytest.mark.parametrize(
+    "given", ["abc", "sha256:", "sha512:" + 64 * "a", 63 * "a", 64 * "g", "x" + 64 * "a"]
+)
+def test_a_sha256_that_is_none_is_refused_before_anything_is_asked(tmp_path: Path, given: str) -> None:
+    """It would be compared with what took an hour to fetch."""
+    uri = "https://host.invalid/model.onnx"
+    ended = program(uri, tmp_path / "m", "--sha256", given, "--timeout-seconds", "1")
+    assert (ended.code, ended.report["reason"], ended.report["field"]) == (
+        2,
+        "InvalidUri",
+        "spec.model.sha256",
+    )
+
+
+@pytest.mark.parametrize("address", ["foo", ":99999", "host.invalid:8089", ":x", "taken"])
+def test_an_address_for_progress_that_cannot_be_used(tmp_path: Path, address: str) -> None:
+    """A wrong option, not a defect."""
+    with served("127.0.0.1:0", Counter()) as port:
+        given = f"127.0.0.1:{port}" if address == "taken" else address
+        ended = program("pvc://claim/x", tmp_path / "m", "--progress-address", given)
+    assert (ended.code, ended.report["field"]) == (2, "--progress-address")
+
+
+@pytest.mark.parametrize("name", ["/proc/x/y", "n" * 250, "n" * 300, "file/m"])
+def test_a_folder_that_cannot_be_made(plain_site: Site, tmp_path: Path, name: str) -> None:
+    """Below a place that is missing and cannot be written, by a name that is too long, below a file."""
+    plain_site.pages["/model.onnx"] = Page(b"x")
+    (tmp_path / "file").touch()
+    ended = program(f"{plain_site.url}/model.onnx", tmp_path / name)
+    assert (ended.code, ended.report["reason"], ended.report["field"]) == (2, "InvalidUri", "DIR")
+
+
+@pytest.mark.parametrize("file", [".docker/config.json", ".cache/huggingface/token"])
+def test_files_of_other_tools_that_are_no_text(plain_site: Site, tmp_path: Path, file: str) -> None:
+    """They are not needed here."""
+    plain_site.pages["/model.onnx"] = Page(b"x")
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_bytes(b"\xff\xfe\x00")
+    assert program(f"{plain_site.url}/model.onnx", tmp_path / "m", HOME=str(tmp_path)).code == 0

@@ -177,6 +177,180 @@ def test_what_no_fetch_brought_is_never_replaced(plain_site: Site, tmp_path: Pat
     assert fetch(uri, tmp_path / "empty").result == "Fetched"
 
 
+def record_of(target: Path) -> Path:
+    """What was published there."""
+    return target.parent / f".{target.name}.modelward" / "record.json"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "other.onnx"])
+@pytest.mark.parametrize(
+    "added", ["beside", "instead", "in a folder", "link", "link instead", "empty folder"]
+)
+def test_a_file_that_was_added_after_a_fetch_is_never_removed(
+    plain_site: Site, tmp_path: Path, added: str, name: str
+) -> None:
+    """Neither by the same address nor by another one: a record is one of names, not of a place."""
+    plain_site.pages["/model.onnx"] = Page(CONTENT)
+    plain_site.pages["/other.onnx"] = Page(CONTENT[:100])
+    target = tmp_path / "m"
+    fetch(f"{plain_site.url}/model.onnx", target)
+    if added in {"instead", "link instead"}:
+        (target / "model.onnx").unlink()
+    path = {"in a folder": target / "a" / "thesis.txt", "link instead": target / "model.onnx"}.get(
+        added, target / "thesis.txt"
+    )
+    path.parent.mkdir(exist_ok=True)
+    if "link" in added:
+        path.symlink_to(tmp_path / "nowhere")
+    elif added == "empty folder":
+        path.mkdir()
+    else:
+        path.write_text("precious", encoding="ascii")
+    failed = failure(f"{plain_site.url}/{name}", target)
+    assert (failed.reason, failed.field) == (Reason.TARGET_IN_USE, "DIR")
+    assert os.path.lexists(path)
+    assert not path.is_file() or path.read_text(encoding="ascii") == "precious"
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "all missing"])
+@pytest.mark.parametrize("name", ["model.onnx", "other.onnx"])
+def test_a_damaged_model_of_ours_is_repaired_or_replaced(
+    plain_site: Site, tmp_path: Path, damage: str, name: str
+) -> None:
+    """What it holds was all brought by a fetch."""
+    plain_site.pages["/model.onnx"] = Page(CONTENT)
+    plain_site.pages["/other.onnx"] = Page(CONTENT[:100])
+    target = tmp_path / "m"
+    fetch(f"{plain_site.url}/model.onnx", target)
+    if damage == "changed":
+        (target / "model.onnx").write_bytes(b"damaged")
+    else:
+        (target / "model.onnx").unlink()
+    if damage == "all missing":
+        target.rmdir()
+    assert fetch(f"{plain_site.url}/{name}", target).result == "Fetched"
+    assert files(target) == {name: plain_site.pages[f"/{name}"].content}
+
+
+def test_files_that_appear_while_a_fetch_runs_are_kept_by_later_ones(
+    plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fetch is refused when it publishes, and so is each later one."""
+    plain_site.pages["/model.onnx"] = Page(CONTENT)
+    target, uri = tmp_path / "m", f"{plain_site.url}/model.onnx"
+    fetched = Parts.fetch
+
+    def meanwhile(parts: Parts) -> None:
+        fetched(parts)
+        target.mkdir()
+        (target / "thesis.txt").write_text("precious", encoding="ascii")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Parts, "fetch", meanwhile)
+        assert reason(uri, target) == Reason.TARGET_IN_USE
+    assert not record_of(target).exists()
+    assert reason(uri, target) == Reason.TARGET_IN_USE
+    assert files(target) == {"thesis.txt": b"precious"}
+    (target / "thesis.txt").unlink()
+    assert fetch(uri, target).transferred == 0  # goes on from what is there
+
+
+def test_a_file_that_appears_beside_the_model_while_a_fetch_runs(
+    plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model before and the file are both there afterwards."""
+    plain_site.pages["/model.onnx"] = Page(CONTENT)
+    plain_site.pages["/other.onnx"] = Page(CONTENT[:100])
+    target = tmp_path / "m"
+    fetch(f"{plain_site.url}/model.onnx", target)
+    fetched = Parts.fetch
+
+    def meanwhile(parts: Parts) -> None:
+        fetched(parts)
+        (target / "thesis.txt").write_text("precious", encoding="ascii")
+
+    monkeypatch.setattr(Parts, "fetch", meanwhile)
+    assert reason(f"{plain_site.url}/other.onnx", target) == Reason.TARGET_IN_USE
+    assert files(target) == {"model.onnx": CONTENT, "thesis.txt": b"precious"}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_crash_at_any_moment_of_a_replacement_by_other_names(
+    plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever address comes next finds a model of ours, never a folder that is refused; an added file is kept."""
+    plain_site.pages["/old.onnx"] = Page(CONTENT[:100])
+    plain_site.pages["/new.onnx"] = Page(CONTENT[:200])
+    old, new, target = f"{plain_site.url}/old.onnx", f"{plain_site.url}/new.onnx", tmp_path / "m"
+    for number in itertools.count(1):
+        after = (old, new)[number % 2]
+        fetch(old, target)
+        with killed_at(number, monkeypatch) as done, suppress(Killed):
+            fetch(new, target)
+        with suppress(Killed), killed_at(number % 7 + 1, monkeypatch):
+            fetch(after, target)  # a second crash, of the start that goes on
+        fetch(after, target)
+        name = after.rpartition("/")[2]
+        assert files(target) == {name: plain_site.pages[f"/{name}"].content}
+        if len(done) < number:
+            break
+    assert number > 10
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_crash_while_a_file_was_added_loses_neither(
+    plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file came after the first check, the crash after any later change of the disk."""
+    plain_site.pages["/old.onnx"] = Page(CONTENT[:100])
+    plain_site.pages["/new.onnx"] = Page(CONTENT[:200])
+    old, new = f"{plain_site.url}/old.onnx", f"{plain_site.url}/new.onnx"
+    fetched = Parts.fetch
+    for number in itertools.count(1):
+        target = tmp_path / str(number)
+        fetch(old, target)
+
+        def meanwhile(parts: Parts, target: Path = target) -> None:
+            fetched(parts)
+            (target / "thesis.txt").write_text("precious", encoding="ascii")
+
+        with (
+            killed_at(number, monkeypatch) as done,
+            suppress(Killed, FetchFailed),
+            monkeypatch.context() as patched,
+        ):
+            patched.setattr(Parts, "fetch", meanwhile)
+            fetch(new, target)
+        with suppress(FetchFailed):
+            fetch(new, target)
+        if files(target) != {"new.onnx": CONTENT[:200]}:  # the crash came before the file did
+            assert files(target) == {"old.onnx": CONTENT[:100], "thesis.txt": b"precious"}
+        else:
+            assert number < len(done) or not any(tmp_path.rglob("thesis.txt"))
+        if len(done) < number:
+            break
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_record_of_an_older_form_is_for_the_files_of_its_digest(
+    plain_site: Site, tmp_path: Path, *, changed: bool
+) -> None:
+    """It has no names."""
+    plain_site.pages["/old.onnx"] = Page(CONTENT[:100])
+    plain_site.pages["/new.onnx"] = Page(CONTENT[:200])
+    target = tmp_path / "m"
+    fetch(f"{plain_site.url}/old.onnx", target)
+    record = json.loads(record_of(target).read_text(encoding="utf-8"))
+    del record["names"], record["before"]
+    record_of(target).write_text(json.dumps(record), encoding="utf-8")
+    if changed:
+        (target / "old.onnx").write_bytes(b"precious")
+        assert reason(f"{plain_site.url}/new.onnx", target) == Reason.TARGET_IN_USE
+    else:
+        assert fetch(f"{plain_site.url}/old.onnx", target).result == "AlreadyThere"
+        assert fetch(f"{plain_site.url}/new.onnx", target).result == "Fetched"
+
+
 def test_a_disk_that_is_too_small(plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Known before the first byte of the file."""
     plain_site.pages["/model.onnx"] = Page(CONTENT)

@@ -286,3 +286,23 @@ def test_servers_of_the_settings_stand_behind_those_of_the_secret(tmp_path: Path
     assert Credentials.from_folder(tmp_path, defaults=defaults)["mlflow_uri"] == "https://mlflow.example.com"
     (tmp_path / "MLFLOW_TRACKING_URI").write_text("https://own.example.com", encoding="utf-8")
     assert Credentials.from_folder(tmp_path, defaults=defaults)["mlflow_uri"] == "https://own.example.com"
+
+
+@pytest.mark.parametrize("entry", [{}, {"email": "a@example.com"}, {"auth": ""}, None])
+def test_an_entry_of_a_credential_helper_is_none(entry: object) -> None:
+    """As Docker Desktop writes it: public images are fetched by nobody."""
+    config = json.dumps({"auths": {"host": entry, "https://host": {"auth": "YTpi"}}, "credsStore": "desktop"})
+    assert Credentials({".dockerconfigjson": config}).registry("host") == "a:b"
+    assert Credentials({".dockerconfigjson": config}).registry("other") == ""
+    alone = json.dumps({"auths": {"host": entry}})
+    assert Credentials({".dockerconfigjson": alone}).registry("host") == ""
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"])
+def test_a_metadata_address_is_refused_for_what_it_is(scheme: str, host: str) -> None:
+    """Not for its scheme: https would not help. By a redirect, too."""
+    with pytest.raises(FetchFailed, match="metadata"):
+        guard_for(f"{scheme}://{host}/latest")
+    with pytest.raises(FetchFailed, match="metadata"):
+        Guard().check_scheme(scheme, host.strip("[]"))

@@ -48,6 +48,8 @@ class HubSource:
         self._limits = limits
         self._endpoint = (credentials["hf_endpoint"] or ENDPOINT).rstrip("/")
         self._token = credentials["hf_token"]
+        if not (self._token.isascii() and self._token.isprintable()):
+            raise denied("the token for the hub is no token: it is not printable ASCII")
         self._web = Web(
             guard_for(self._endpoint, plain_hosts),
             ca=credentials.ca_bundle(),
