@@ -248,7 +248,7 @@ def test_columns(kubectl: Kubectl, model: str) -> None:
     assert head.split() == ["NAME", "AVAILABLE", "STATUS", "STABLE", "CANARY", "WEIGHT", "AGE"]
     assert row.split()[:-1] == [model, "True", "CanaryStep", "bcdfghjklm", "npqrstvwxz", "33"]
     head, row = kubectl("get", "mwd", model, "-o", "wide").splitlines()
-    assert head.split()[7:] == ["READY", "REPLICAS", "STEP", "URL", "MESSAGE"]
+    assert head.split()[7:] == ["READY", "REPLICAS", "STEP", "URL", "MODEL", "MESSAGE"]
     assert row.split(maxsplit=11)[7:] == ["2", "3", "0", "http://fraud.shop.svc", "Step 5%: no sign of harm."]
 
 

@@ -289,10 +289,10 @@ def test_no_runtime_recovers_by_itself(kubectl: Kubectl) -> None:
     wait_ready(kubectl, "formats")
 
 
-def test_spec_that_cannot_be_served_yet(kubectl: Kubectl) -> None:
-    """A field that this version does not carry out is refused as a condition that names it; a good spec recovers."""
+def test_a_uri_where_nothing_fetches(kubectl: Kubectl) -> None:
+    """An operator without an image that fetches says so, in a condition that names the field; a spec without a uri recovers."""
     kubectl.apply(fake_model("uri", model={"uri": "s3://models/fraud/7"}))
-    assert "spec.model.uri" in wait_reason(kubectl, "uri", "InvalidSpec")["message"]
+    assert "spec.model.uri" in wait_reason(kubectl, "uri", "FetchNotConfigured")["message"]
     model = fake_model("uri")
     kubectl.patch(KIND, "uri", [{"op": "replace", "path": "/spec/model", "value": model["spec"]["model"]}])
     wait_ready(kubectl, "uri")
