@@ -242,6 +242,7 @@ def test_columns(kubectl: Kubectl, model: str) -> None:
         replicas=3,
         readyReplicas=2,
         url="http://fraud.shop.svc",
+        modelUri="s3://models/fraud/7/",
         rollout={"step": 0, "weightPercent": 5, "actualWeightPercent": 33},
     )
     head, row = kubectl("get", "mwd", model).splitlines()
@@ -249,7 +250,9 @@ def test_columns(kubectl: Kubectl, model: str) -> None:
     assert row.split()[:-1] == [model, "True", "CanaryStep", "bcdfghjklm", "npqrstvwxz", "33"]
     head, row = kubectl("get", "mwd", model, "-o", "wide").splitlines()
     assert head.split()[7:] == ["READY", "REPLICAS", "STEP", "URL", "MODEL", "MESSAGE"]
-    assert row.split(maxsplit=11)[7:] == ["2", "3", "0", "http://fraud.shop.svc", "Step 5%: no sign of harm."]
+    *counts, message = row.split(maxsplit=12)[7:]
+    assert counts == ["2", "3", "0", "http://fraud.shop.svc", "s3://models/fraud/7/"]
+    assert message == "Step 5%: no sign of harm."
 
 
 def test_conditions_can_be_waited_for(kubectl: Kubectl, model: str) -> None:

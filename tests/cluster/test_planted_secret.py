@@ -87,7 +87,7 @@ def test_the_token_is_nowhere(kubectl: Kubectl, operator: OperatorProcess, sourc
     until(lambda: len(source.authorizations) > asked, "the source is asked once more")
     fetched = {"version": "1", "uri": "s3://models/f", "secretRef": {"name": "planted"}}
     kubectl.apply(fake_model("fetching", model=fetched))
-    wait_reason(kubectl, "fetching", "InvalidSpec")
+    wait_reason(kubectl, "fetching", "FetchNotConfigured")
 
     assert set(source.authorizations) == {f"Bearer {TOKEN}"}
     found = {
