@@ -217,12 +217,12 @@ def test_arguments_and_variables_stay_what_they_are(kubectl: Kubectl) -> None:
     ],
 )
 def test_no_address_of_a_model_is_asked(tenant: As, kubectl: Kubectl, uri: str) -> None:
-    """This version fetches nothing, and says so."""
+    """The operator fetches nothing itself; where no image does, it says so. What the fetch container refuses is in tests/fetch."""
     name = f"uri-{len(uri)}"
     assert not tenant(
         "apply", "-f", "-", stdin=json.dumps(fake_model(name, model={"version": "1", "uri": uri}))
     )
-    assert "does not fetch models" in wait_reason(kubectl, name, "InvalidSpec")["message"]
+    assert "no image that fetches models" in wait_reason(kubectl, name, "FetchNotConfigured")["message"]
     assert children(kubectl, "deployment", name) == []
 
 
