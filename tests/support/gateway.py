@@ -33,7 +33,7 @@ def remove_kind(admin: Kubectl) -> None:
 
 def client(host: str) -> httpx.Client:
     """A client that asks for a host name of a route."""
-    return httpx.Client(headers={"Host": host}, trust_env=False, timeout=10)
+    return httpx.Client(headers={"Host": host}, trust_env=False, timeout=60)  # a busy machine takes its time
 
 
 def wait_served(url: str, host: str, model: str) -> None:
