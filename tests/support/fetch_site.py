@@ -33,6 +33,8 @@ class Page:
     stall_after: int | None = None
     stalls: int = 10**9
     """How often it does that."""
+    stalls_from: int = 0
+    """And only for what begins at this byte or later."""
     length: int | None = None
     """What it says its length is; -1 for nothing: the end of the connection is that of the file."""
     redirect: str = ""
@@ -140,11 +142,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(end - start if page.length is None else page.length))
         self.end_headers()
         if self.command != "HEAD":
-            self._send(page, content[start:end])
+            self._send(page, content[start:end], start)
         return True
 
-    def _send(self, page: Page, body: bytes) -> None:
-        if page.stall_after is not None and len(body) > page.stall_after and page.stalls > 0:
+    def _send(self, page: Page, body: bytes, start: int) -> None:
+        stalls = page.stall_after is not None and len(body) > page.stall_after and start >= page.stalls_from
+        if page.stall_after is not None and stalls and page.stalls > 0:
             page.stalls -= 1
             self.wfile.write(body[: page.stall_after])
             self.over.wait(STALLED_SECONDS)
