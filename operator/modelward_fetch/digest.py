@@ -2,7 +2,7 @@ r"""The identity of a model: one SHA-256 over its files' names and contents, and
 
 It is what this prints in the model's folder, so anybody can check it:
 
-    find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
+    find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum -- | sha256sum
 
 Neither the order of files, nor times, modes, owners, nor the store play a part. Names that `sha256sum` would print
 otherwise (backslashes, line breaks) are refused before (`names`).

@@ -16,7 +16,7 @@ from modelward_fetch.progress import Counter, Progress, served
 from support.fetch import environment, fetch, program
 from support.fetch_site import Page, Site
 
-SHELL = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+SHELL = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum -- | sha256sum"
 """As docs/fetch.md has it."""
 
 
