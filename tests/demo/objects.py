@@ -110,11 +110,7 @@ def secret(store: ObjectStore) -> Manifest:
     """The sample's Secret with the keys of somebody who may read, and no more."""
     sample, _ = _documents(STORED.read_text())
     sample["metadata"]["namespace"] = NAMESPACE
-    sample["stringData"] |= {
-        "AWS_ENDPOINT_URL": store.url,
-        "AWS_ACCESS_KEY_ID": store.reader.access,
-        "AWS_SECRET_ACCESS_KEY": store.reader.secret,
-    }
+    sample["stringData"] = store.reader_secret
     return _marked(sample)
 
 

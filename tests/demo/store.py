@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import obstore
 from obstore.store import S3Store
 
 from demo.console import Console
+from demo.objects import MODEL
 from demo.places import Place
 from devcluster import object_store
-from devcluster.object_store import BUCKET, ObjectStore
+from devcluster.object_store import BUCKET, REGION, ObjectStore
 
 MODELS = Path(__file__).parents[1] / "model_server" / "models"
-REGION = "us-east-1"
 _PATIENCE = timedelta(seconds=60)
 
 
@@ -31,17 +32,16 @@ def provide(place: Place, console: Console) -> ObjectStore | None:
     with console.taking_over():
         store = object_store.start(place.cluster.directory, place.cluster.host_address, console.say)
     found = sorted(MODELS.glob("*/model.onnx"))
-    for model in found:
-        obstore.put(_as_owner(store), f"breast-cancer/{model.parent.name}/{model.name}", model.read_bytes())
+    put(store, {f"{MODEL}/{each.parent.name}/{each.name}": each.read_bytes() for each in found})
     console.say(
-        f"{len(found)} versions of the model are in s3://{BUCKET}/breast-cancer/ at {store.url} (SeaweedFS)"
+        f"{len(found)} versions of the model are in s3://{BUCKET}/{MODEL}/ at {store.url} (SeaweedFS)"
     )
     return store
 
 
-def _as_owner(store: ObjectStore) -> S3Store:
-    """Its parts find each other some moments after it answers: what fails until then is tried again."""
-    return S3Store(
+def put(store: ObjectStore, objects: Mapping[str, bytes]) -> None:
+    """Write objects as the store's owner. Its parts find each other some moments after it answers: until then it is tried again."""
+    owner = S3Store(
         BUCKET,
         endpoint=store.url,
         region=REGION,
@@ -51,3 +51,5 @@ def _as_owner(store: ObjectStore) -> S3Store:
         client_options={"allow_http": True, "timeout": timedelta(seconds=10)},
         retry_config={"max_retries": 20, "retry_timeout": _PATIENCE},
     )
+    for key, content in objects.items():
+        obstore.put(owner, key, content)

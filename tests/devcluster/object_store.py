@@ -24,6 +24,7 @@ NAME = "object-store"
 PROGRAM = "weed"
 SETTINGS_FILE = "object-store.json"
 BUCKET = "models"
+REGION = "us-east-1"
 _READER_MAY = (f"Read:{BUCKET}", f"List:{BUCKET}")
 _OWNER_MAY = ("Admin", "Read", "List", "Write", "Tagging")
 
@@ -46,6 +47,16 @@ class ObjectStore:
     """May write."""
     reader: Keys
     """May list and read the bucket, no more."""
+
+    @property
+    def reader_secret(self) -> dict[str, str]:
+        """What a Secret of somebody who reads holds, by the names that AWS' tools have for it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": self.reader.access,
+            "AWS_SECRET_ACCESS_KEY": self.reader.secret,
+        }
 
 
 def start(directory: Path, host: str, say: Say) -> ObjectStore:
