@@ -40,9 +40,9 @@ _MORE_SECONDS: Final = 0.5
 """Periods and intervals are whole seconds: so which of two is longer never depends on a reading's milliseconds."""
 _SCRAPE_SECONDS: Final = 5.0
 """How often a metric source, or several replicas of it, may read a page at most: it does not say."""
-_STALE_SECONDS: Final = 75.0
+STALE_LEAST_SECONDS: Final = 75.0
 _STALE_INTERVALS: Final = 4
-"""So old what a metric source knows may be (modelward.sampling.queries)."""
+"""What a metric source knows is stale when it is older than so many intervals, and than this: scrapes once a minute are common."""
 
 Fewest = Mapping[int, float]
 """By whole seconds the fewest cases that any pod, Ready throughout, has counted in so long a time."""
@@ -95,13 +95,18 @@ class Own:
 NOTHING: Final = Own()
 
 
+def stale_seconds(interval_seconds: float) -> float:
+    """How old what a metric source knows may be."""
+    return max(STALE_LEAST_SECONDS, _STALE_INTERVALS * interval_seconds)
+
+
 def own_requests(template: Mapping[str, Any], interval_seconds: float, source: str = PODS) -> Own:
     """What the kubelet asks by a pod template, and who reads the metrics: the operator, or a metric source."""
     containers = (template.get("spec") or {}).get("containers") or ()
     probes = [each[name] for each in containers for name in _PROBES if each.get(name)]
     late, scrape = 0.0, interval_seconds
     if source != PODS:
-        late = max(_STALE_SECONDS, _STALE_INTERVALS * interval_seconds)
+        late = stale_seconds(interval_seconds)
         scrape = min(interval_seconds, _SCRAPE_SECONDS)
     asked = [_source(probe, late) for probe in probes if any(kind in probe for kind in _REQUESTS)]
     read = Source(period_seconds=scrape, first_seconds=scrape + late + _MORE_SECONDS)

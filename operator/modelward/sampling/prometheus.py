@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from modelward.analysis.idle import stale_seconds
 from modelward.analysis.readings import Arm, GaugeReading, PodReading, Poll, Reading
 from modelward.analysis.sampled_evidence import MetricsProblem, MetricsUnknown, Unknown
 from modelward.api import names
@@ -26,9 +27,6 @@ from modelward.sampling.selectors import Selector
 from modelward.sampling.subject import Side
 from modelward.sampling.targets import GaugeTarget, RatioTarget, SampleTarget
 
-STALE_INTERVALS: Final = 4
-STALE_LEAST_SECONDS: Final = 75.0
-"""Values older than so many intervals, and than this (scrapes once a minute are common), are stale."""
 HISTORY_SECONDS: Final = 3600.0
 HISTORY_CHUNK_SECONDS: Final = 360.0
 """The hour is asked for in parts, to keep each answer small."""
@@ -96,7 +94,7 @@ class PrometheusSource:
         newest = newest or Newest()
         polls = []
         for time in times:
-            oldest = time - max(STALE_LEAST_SECONDS, STALE_INTERVALS * interval)
+            oldest = time - stale_seconds(interval)
             newest.forget(oldest)
             read = {arm: _read(each, time, oldest, newest) for arm, each in zip(arms, found, strict=True)}
             polls.append(_polled(time, weight_percent, read, known))

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 import yaml
 
+from modelward.analysis import idle
 from modelward.analysis.sampled_evidence import Unknown
 from modelward.api.analysis_policy import AnalysisPolicy
 from modelward.api.pod import MetricsEndpoint
 from modelward.api.signals import Signals
 from modelward.clients import prometheus, scrape
 from modelward.sampling import baseline, pods, selectors
-from modelward.sampling import prometheus as source
 from modelward.sampling.targets import sample_targets
 from modelward.settings import MetricsSettings, load
 
@@ -71,4 +71,4 @@ def test_the_limits_on_the_page() -> None:
         5,
         20,
     )
-    assert source.STALE_LEAST_SECONDS == 75
+    assert idle.STALE_LEAST_SECONDS == 75
