@@ -22,7 +22,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -155,11 +155,10 @@ class Staging:
         """The names of the model before, which is in `old` now: checked there, where nobody adds a file meanwhile."""
         self.target.rename(self._old)
         try:
-            self._check_ours(self._old)
+            return sorted(self._check_ours(self._old))
         except FetchFailed:
             self._restore()
             raise
-        return sorted(_paths(self._old))
 
     def _restore(self) -> None:
         """After a crash between two renames: the model before is the target again."""
@@ -195,8 +194,8 @@ class Staging:
         if self.target.is_dir():
             self._check_ours(self.target)
 
-    def _check_ours(self, folder: Path) -> None:
-        """Raises FetchFailed if the folder holds a path that no fetch brought."""
+    def _check_ours(self, folder: Path) -> Collection[str]:
+        """The paths of the folder. Raises FetchFailed if it holds one that no fetch brought."""
         with no_space():
             paths = _paths(folder)
         ours = self._names(folder, paths)
@@ -205,6 +204,7 @@ class Staging:
                 f"the target has files that no fetch brought, such as {foreign[0]!r}",
                 "Name another folder, or move these files away.",
             )
+        return paths
 
     def _names(self, folder: Path, paths: dict[str, bool]) -> set[str]:
         """What fetches brought. A record of an older form has no names: it is for just the files of its digest."""
