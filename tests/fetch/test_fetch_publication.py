@@ -175,6 +175,21 @@ def record_of(target: Path) -> Path:
     return target.parent / f".{target.name}.modelward" / "record.json"
 
 
+def fetched_beside_another(site: Site, folder: Path) -> Path:
+    """A target into which one model was fetched, of a site that has another one, too."""
+    site.pages["/model.onnx"] = Page(CONTENT)
+    site.pages["/other.onnx"] = Page(CONTENT[:100])
+    fetch(f"{site.url}/model.onnx", folder / "m")
+    return folder / "m"
+
+
+def old_and_new(site: Site) -> tuple[str, str]:
+    """Addresses of two models."""
+    site.pages["/old.onnx"] = Page(CONTENT[:100])
+    site.pages["/new.onnx"] = Page(CONTENT[:200])
+    return f"{site.url}/old.onnx", f"{site.url}/new.onnx"
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "other.onnx"])
 @pytest.mark.parametrize(
     "added", ["beside", "instead", "in a folder", "link", "link instead", "empty folder"]
@@ -183,10 +198,7 @@ def test_a_file_that_was_added_after_a_fetch_is_never_removed(
     plain_site: Site, tmp_path: Path, added: str, name: str
 ) -> None:
     """Neither by the same address nor by another one: a record is one of names, not of a place."""
-    plain_site.pages["/model.onnx"] = Page(CONTENT)
-    plain_site.pages["/other.onnx"] = Page(CONTENT[:100])
-    target = tmp_path / "m"
-    fetch(f"{plain_site.url}/model.onnx", target)
+    target = fetched_beside_another(plain_site, tmp_path)
     if added in {"instead", "link instead"}:
         (target / "model.onnx").unlink()
     path = {"in a folder": target / "a" / "thesis.txt", "link instead": target / "model.onnx"}.get(
@@ -211,10 +223,7 @@ def test_a_damaged_model_of_ours_is_repaired_or_replaced(
     plain_site: Site, tmp_path: Path, damage: str, name: str
 ) -> None:
     """What it holds was all brought by a fetch."""
-    plain_site.pages["/model.onnx"] = Page(CONTENT)
-    plain_site.pages["/other.onnx"] = Page(CONTENT[:100])
-    target = tmp_path / "m"
-    fetch(f"{plain_site.url}/model.onnx", target)
+    target = fetched_beside_another(plain_site, tmp_path)
     if damage == "changed":
         (target / "model.onnx").write_bytes(b"damaged")
     else:
@@ -252,10 +261,7 @@ def test_a_file_that_appears_beside_the_model_while_a_fetch_runs(
     plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model before and the file are both there afterwards."""
-    plain_site.pages["/model.onnx"] = Page(CONTENT)
-    plain_site.pages["/other.onnx"] = Page(CONTENT[:100])
-    target = tmp_path / "m"
-    fetch(f"{plain_site.url}/model.onnx", target)
+    target = fetched_beside_another(plain_site, tmp_path)
     fetched = Parts.fetch
 
     def meanwhile(parts: Parts) -> None:
@@ -272,9 +278,7 @@ def test_a_crash_at_any_moment_of_a_replacement_by_other_names(
     plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever address comes next finds a model of ours, never a folder that is refused; an added file is kept."""
-    plain_site.pages["/old.onnx"] = Page(CONTENT[:100])
-    plain_site.pages["/new.onnx"] = Page(CONTENT[:200])
-    old, new, target = f"{plain_site.url}/old.onnx", f"{plain_site.url}/new.onnx", tmp_path / "m"
+    (old, new), target = old_and_new(plain_site), tmp_path / "m"
     for number in itertools.count(1):
         after = (old, new)[number % 2]
         fetch(old, target)
@@ -295,9 +299,7 @@ def test_a_crash_while_a_file_was_added_loses_neither(
     plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file came after the first check, the crash after any later change of the disk."""
-    plain_site.pages["/old.onnx"] = Page(CONTENT[:100])
-    plain_site.pages["/new.onnx"] = Page(CONTENT[:200])
-    old, new = f"{plain_site.url}/old.onnx", f"{plain_site.url}/new.onnx"
+    old, new = old_and_new(plain_site)
     fetched = Parts.fetch
     for number in itertools.count(1):
         target = tmp_path / str(number)
@@ -329,19 +331,18 @@ def test_a_record_of_an_older_form_is_for_the_files_of_its_digest(
     plain_site: Site, tmp_path: Path, *, changed: bool
 ) -> None:
     """It has no names."""
-    plain_site.pages["/old.onnx"] = Page(CONTENT[:100])
-    plain_site.pages["/new.onnx"] = Page(CONTENT[:200])
+    old, new = old_and_new(plain_site)
     target = tmp_path / "m"
-    fetch(f"{plain_site.url}/old.onnx", target)
+    fetch(old, target)
     record = json.loads(record_of(target).read_text(encoding="utf-8"))
     del record["names"], record["before"]
     record_of(target).write_text(json.dumps(record), encoding="utf-8")
     if changed:
         (target / "old.onnx").write_bytes(b"precious")
-        assert reason(f"{plain_site.url}/new.onnx", target) == Reason.TARGET_IN_USE
+        assert reason(new, target) == Reason.TARGET_IN_USE
     else:
-        assert fetch(f"{plain_site.url}/old.onnx", target).result == "AlreadyThere"
-        assert fetch(f"{plain_site.url}/new.onnx", target).result == "Fetched"
+        assert fetch(old, target).result == "AlreadyThere"
+        assert fetch(new, target).result == "Fetched"
 
 
 def test_a_disk_that_is_too_small(plain_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,11 +203,15 @@ def _fetcher_problems(containers: list[Raw]) -> Iterator[str]:
     for container in containers:
         if container["name"] != "fetch-model" or container.keys() != _FETCHER_KEYS:
             yield f"the init container is {container}"
-        security = container["securityContext"]
-        if security["allowPrivilegeEscalation"] or security["capabilities"] != {"drop": ["ALL"]}:
-            yield f"its security context is {security}"
-        if not security["readOnlyRootFilesystem"]:
+        yield from _security_problems(container)
+        if not container["securityContext"]["readOnlyRootFilesystem"]:
             yield "the init container may write to its image"
+
+
+def _security_problems(container: Raw) -> Iterator[str]:
+    security = container["securityContext"]
+    if security["allowPrivilegeEscalation"] or security["capabilities"] != {"drop": ["ALL"]}:
+        yield f"its security context is {security}"
 
 
 def _container_problems(containers: list[Raw]) -> Iterator[str]:
@@ -216,9 +220,7 @@ def _container_problems(containers: list[Raw]) -> Iterator[str]:
     for container in containers:
         if extra := container.keys() - _CONTAINER_KEYS:
             yield f"the container has {extra}"
-        security = container["securityContext"]
-        if security["allowPrivilegeEscalation"] or security["capabilities"] != {"drop": ["ALL"]}:
-            yield f"its security context is {security}"
+        yield from _security_problems(container)
         names = [each["name"] for each in container["env"]]
         if len(set(names)) < len(names) or not all(map(_ENV_NAME.fullmatch, names)):
             yield f"its variables are {names}"

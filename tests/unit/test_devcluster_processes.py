@@ -29,7 +29,7 @@ def test_start_finds_and_stop_ends(directory: Path) -> None:
     """A started component is found by its mark, is not started twice, and is gone after stop."""
     for _ in range(2):
         processes.start(directory, SLEEP)
-        _eventually(lambda: processes.main_process(directory, "a", "sleep") is not None)
+        assert processes.main_process(directory, "a", "sleep") is not None
     assert [process.component for process in processes.marked(directory)] == ["a"]
     assert processes.marked_below(directory.parent) == {directory.name}
     assert processes.stop(directory, "a")
@@ -52,7 +52,7 @@ def test_stop_spares_others(directory: Path) -> None:
     strangers = [subprocess.Popen(["sleep", "600"], env={**os.environ, **mark}) for mark in marks]
     try:
         processes.start(directory, SLEEP)
-        _eventually(lambda: processes.main_process(directory, "a", "sleep") is not None)
+        assert processes.main_process(directory, "a", "sleep") is not None
         processes.stop(directory, "a")
         assert [stranger.poll() for stranger in strangers] == [None, None, None]
     finally:
@@ -90,7 +90,7 @@ def test_proxies_do_not_reach_the_components(directory: Path, monkeypatch: pytes
     """A user's proxy settings must not come between the cluster's parts."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
     processes.start(directory, SLEEP)
-    _eventually(lambda: processes.main_process(directory, "a", "sleep") is not None)
+    assert processes.main_process(directory, "a", "sleep") is not None
     (process,) = processes.marked(directory)
     assert b"HTTPS_PROXY" not in Path(f"/proc/{process.pid}/environ").read_bytes()
 
